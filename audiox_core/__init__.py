@@ -1,0 +1,1 @@
+"""AudioX in plain PyTorch."""
