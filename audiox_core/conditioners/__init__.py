@@ -1,0 +1,1 @@
+"""One modality each -> tokens; what masking means; the modalities joined."""

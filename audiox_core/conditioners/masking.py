@@ -1,0 +1,95 @@
+"""What "masked" means.
+
+The model was trained with its inputs masked across modalities, and knows three ways to miss
+something:
+
+- a whole modality is **absent**: its tokens are the ones that the model learned for absence
+  (`replace_absent`); an input of zeros throughout counts as absent, as in training;
+- part of a modality is **hidden** in time: its frames are black, its samples are silent, before
+  anything is encoded (`hide_frames`, `hide_samples`);
+- a modality is **weak**: its tokens lie between absence and presence (`apply_strength`).
+
+The unconditional branch of guidance is none of these: it is zeros in all tokens (`assemble.py`).
+"""
+
+import re
+
+import torch
+from torch import Tensor
+
+from ..errors import SettingsError
+
+Span = tuple[float, float]  # seconds: from, to
+
+_SPAN = re.compile(r"(?:(\w+):)?(\d+(?:\.\d*)?|\.\d+)-(\d+(?:\.\d*)?|\.\d+)")
+
+
+def is_absent(inputs: Tensor) -> Tensor:
+    """Items of `b ...` that are zero throughout, `b` bool."""
+    return (inputs == 0).flatten(1).all(dim=1)
+
+
+def replace_absent(tokens: Tensor, absent_tokens: Tensor, absent: Tensor) -> Tensor:
+    """Give absent items the tokens learned for absence.
+
+    Args:
+        tokens: `b s d`.
+        absent_tokens: `1 s d`.
+        absent: `b` bool.
+    """
+    return torch.where(absent.view(-1, 1, 1), absent_tokens.to(tokens), tokens)
+
+
+def apply_strength(absent_tokens: Tensor, tokens: Tensor, strength: float) -> Tensor:
+    """Between absence and presence, linear; 0 and 1 are the two themselves, bit for bit.
+
+    Args:
+        absent_tokens: `1 s d`.
+        tokens: `b s d`.
+        strength: 0..1.
+    """
+    if not 0 <= strength <= 1:
+        raise SettingsError(f"A strength of {strength} was given: it goes from 0 to 1.")
+    if strength == 1:
+        return tokens
+    absent_tokens = absent_tokens.expand_as(tokens)
+    return absent_tokens if strength == 0 else torch.lerp(absent_tokens, tokens, strength)
+
+
+def hide_frames(frames: Tensor, fps: float, spans: tuple[Span, ...]) -> Tensor:
+    """Blacken the frames of `f 3 h w` whose time (index / fps) lies in a span."""
+    times = torch.arange(len(frames)) / fps
+    hidden = torch.zeros(len(frames), dtype=torch.bool)
+    for begin, end in spans:
+        hidden |= (times >= begin) & (times < end)
+    return frames.masked_fill(hidden.view(-1, 1, 1, 1).to(frames.device), 0)
+
+
+def hide_samples(waveform: Tensor, sample_rate: int, spans: tuple[Span, ...]) -> Tensor:
+    """Silence the samples of `c n` that lie in a span."""
+    waveform = waveform.clone()
+    for begin, end in spans:
+        waveform[..., round(begin * sample_rate) : round(end * sample_rate)] = 0
+    return waveform
+
+
+def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
+    """`video:0-2,5.5-8,audio:5-8` -> the hidden spans of each modality, in seconds.
+
+    A span without a name belongs to the modality named before it.
+    """
+    hidden: dict[str, tuple[Span, ...]] = {}
+    modality = None
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        match = _SPAN.fullmatch(part.replace(" ", ""))
+        modality = (match and match[1]) or modality
+        if match is None or modality not in {"video", "audio"}:
+            raise SettingsError(
+                f"{part!r} does not say what to hide: write video or audio and seconds, "
+                "such as video:0-2,5.5-8,audio:5-8."
+            )
+        begin, end = float(match[2]), float(match[3])
+        if end <= begin:
+            raise SettingsError(f"{part!r} ends before it begins: write the earlier time first.")
+        hidden[modality] = (*hidden.get(modality, ()), (begin, end))
+    return hidden

@@ -1,0 +1,113 @@
+"""Text -> 128 tokens: a T5 encoder (arXiv 1910.10683), its padding set to zero.
+
+Axes: `b` prompts, `s` tokens, `d` width.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import torch
+from tokenizers import Encoding, Tokenizer
+from torch import Tensor, nn
+from transformers import T5Config, T5EncoderModel
+
+from ..config import TextConfig
+from ..errors import SettingsError
+
+logger = logging.getLogger(__name__)
+
+MAX_CHARACTERS = 4_096  # beyond this it is a pasted file, not a prompt
+PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+
+
+class TextConditioner(nn.Module):
+    """Tokenizer and encoder. Its weights are not in a released AudioX file: they are T5-base's."""
+
+    def __init__(self, encoder: T5EncoderModel, tokens: int, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.tokenizer = Tokenizer.from_str(tokenizer.to_str())  # ours to set up
+        self.tokenizer.no_padding()  # a file may bring settings of its own; cut and padded here,
+        self.tokenizer.no_truncation()  # so that the user can be told
+        self.tokens = tokens
+        self.encoder = encoder
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and mask (1 = a token, 0 = padding), `b s` -> `b s d`, padding exactly zero."""
+        mask = mask.bool()
+        hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        return hidden.float() * mask[..., None]
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts -> `b s d`. Raises SettingsError for a text that the encoder cannot read."""
+        device = self.encoder.device
+        rows = [self._ids(prompt) for prompt in prompts]
+        ids = torch.tensor([row + [self._id(PAD)] * (self.tokens - len(row)) for row in rows])
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(self.tokens) < lengths[:, None]
+        return self(ids.to(device), mask.to(device))
+
+    def _ids(self, prompt: str) -> list[int]:
+        """Token ids, at most `tokens`, the end token last."""
+        if len(prompt) > MAX_CHARACTERS:
+            raise SettingsError(
+                f"The prompt has {len(prompt):,} characters; the model reads {self.tokens} "
+                "tokens, about 100 words. Describe the sound in a few sentences."
+            )
+        encoding = self.tokenizer.encode(prompt)
+        self._check_known(prompt, encoding)
+        ids = encoding.ids
+        if len(ids) <= self.tokens:
+            return ids
+        end = encoding.offsets[self.tokens - 2][1]
+        logger.warning(
+            "The prompt has %d tokens, the model reads %d: all after '%s' is ignored.",
+            len(ids), self.tokens, prompt[max(0, end - 20) : end],
+        )  # fmt: skip
+        return [*ids[: self.tokens - 1], self._id(END)]
+
+    def _check_known(self, prompt: str, encoding: Encoding) -> None:
+        """Say which characters the encoder has no token for."""
+        pieces = zip(encoding.ids, encoding.offsets, strict=True)
+        unknown = [prompt[slice(*offsets)] for i, offsets in pieces if i == self._id(UNKNOWN)]
+        if not unknown:
+            return
+        known = [i for i in encoding.ids if i != self._id(UNKNOWN)]
+        if not self.tokenizer.decode(known).strip():
+            raise SettingsError(
+                f"The text encoder knows nothing of the prompt {prompt[:40]!r}: "
+                "write what should sound in English words."
+            )
+        logger.warning("The text encoder does not know '%s': left out.", " ".join(unknown)[:40])
+
+    def _id(self, token: str) -> int:
+        found = self.tokenizer.token_to_id(token)
+        if found is None:
+            raise SettingsError(f"The tokenizer has no {token}: it is not one of the T5 family.")
+        return found
+
+
+def t5_encoder(config: TextConfig) -> T5EncoderModel:
+    """A T5 encoder without weights."""
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=config.vocab_size,
+            d_model=config.width,
+            d_kv=config.head_dim,
+            d_ff=config.ff_width,
+            num_layers=config.depth,
+            num_heads=config.heads,
+            relative_attention_num_buckets=config.buckets,
+            relative_attention_max_distance=config.max_distance,
+            feed_forward_proj="gated-gelu" if config.gated else "relu",
+        )
+    )
+
+
+def tie_embedding(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's token embedding is the shared one; files hold it once or twice."""
+    return {**state, "encoder.embed_tokens.weight": state["shared.weight"]}
+
+
+def encode_text(conditioner: TextConditioner, prompt: str) -> Tensor:
+    """A prompt -> tokens `1 s d`. Raises SettingsError for a text that cannot be read."""
+    return conditioner.encode([prompt])

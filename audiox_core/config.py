@@ -1,0 +1,176 @@
+"""Every size of a model as a frozen dataclass; derived sizes are methods, so they are said once.
+
+The defaults are AudioX v1 (arXiv 2503.10522; sizes of the released checkpoint). A checkpoint made
+by this project carries its `AudioXConfig` as JSON in the file's header.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from math import ceil, prod
+from typing import Any, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True)
+class LatentConfig:
+    """The VAE's latent grid: 64 channels, 2048 samples a frame, 236 frames a window."""
+
+    sample_rate: int = 44_100  # Hz
+    hop_length: int = 2_048  # samples per latent frame
+    channels: int = 64
+    window: int = 236  # frames that the transformer knows
+    described_seconds: float = 10.0  # of a window, what video and audio tokens speak about
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of the longest sound that one window holds: 10.96 s."""
+        return self.window * self.hop_length / self.sample_rate
+
+    def samples(self, seconds: float) -> int:
+        """Audio samples in `seconds`."""
+        return round(seconds * self.sample_rate)
+
+    def covering_frames(self, seconds: float) -> int:
+        """Frames to generate so that `seconds` are covered: at least one window."""
+        return max(self.window, ceil(seconds * self.sample_rate / self.hop_length))
+
+
+@dataclass(frozen=True)
+class OobleckConfig:
+    """The convolutional VAE between audio and latents."""
+
+    io_channels: int = 2
+    channels: int = 128
+    multipliers: tuple[int, ...] = (1, 2, 4, 8, 16)
+    strides: tuple[int, ...] = (2, 4, 4, 8, 8)
+    latent_channels: int = 64
+
+    @property
+    def hop_length(self) -> int:
+        """Audio samples per latent frame."""
+        return prod(self.strides)
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """The diffusion transformer with cross attention to the condition tokens."""
+
+    io_channels: int = 64
+    width: int = 1_536
+    depth: int = 24
+    head_dim: int = 64
+    cond_dim: int = 768  # width of a condition token
+    global_dim: int = 1_536  # 0: no global condition; v1 has its weights and never feeds them
+    ff_mult: int = 4
+    time_frequencies: int = 128
+
+    @property
+    def rotary_dim(self) -> int:
+        """Leading dims of a head that turn with the position; the rest pass."""
+        return max(self.head_dim // 2, 32)
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """A T5 encoder. The defaults are T5-base."""
+
+    vocab_size: int = 32_128
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    head_dim: int = 64
+    ff_width: int = 3_072
+    gated: bool = False  # T5 1.1 gates its feed-forward
+    buckets: int = 32  # of relative positions
+    max_distance: int = 128
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """A CLIP vision tower. The defaults are ViT-B/32."""
+
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    ff_width: int = 3_072
+    patch: int = 32  # pixels
+    image: int = 224  # pixels a side
+    projection: int = 512  # in the file, not used
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a picture: one class token and its patches."""
+        return (self.image // self.patch) ** 2 + 1
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    """The transformer that follows every picture token over time."""
+
+    depth: int = 4
+    heads: int = 16
+    head_dim: int = 64
+    ff_width: int = 3_072
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Video prompt: frames at a fixed rate become a fixed number of tokens."""
+
+    fps: float = 5.0
+    frames: int = 50
+    tokens: int = 128
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    temporal: TemporalConfig = field(default_factory=TemporalConfig)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a model is sampled when nobody says otherwise."""
+
+    steps: int = 250
+    cfg: float = 7.0
+    cfg_rescale: float = 0.0
+    sampler: str = "dpmpp_3m_sde"
+    sigma_min: float = 0.3
+    sigma_max: float = 500.0
+
+
+@dataclass(frozen=True)
+class AudioXConfig:
+    """A whole model: what the parts are, how they fit, how it is sampled."""
+
+    variant: str = "audiox"
+    note: str = ""  # shown when the model is used: what a user should know about these weights
+    latent: LatentConfig = field(default_factory=LatentConfig)
+    vae: OobleckConfig = field(default_factory=OobleckConfig)
+    dit: DiTConfig = field(default_factory=DiTConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    text_tokens: int = 128
+    audio_tokens: int = 215  # latents of an audio prompt
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def to_json(self) -> str:
+        """The config as it stands in a checkpoint's header."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "AudioXConfig":
+        """Read `to_json` back. Raises ValueError where the text is no such config."""
+        return _build(cls, json.loads(text))
+
+
+def _build(kind: Any, data: Any) -> Any:
+    """A dataclass (or a tuple, or a plain value) from what JSON made of it."""
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        if not isinstance(data, Mapping) or not data.keys() <= hints.keys():
+            raise ValueError(f"{kind.__name__} does not read {data!r}"[:200])
+        known = (f.name for f in fields(kind) if f.name in data)
+        return kind(**{name: _build(hints[name], data[name]) for name in known})
+    if get_origin(kind) is tuple:
+        return tuple(_build(get_args(kind)[0], item) for item in data)
+    if not isinstance(data, (int, kind) if kind is float else kind):
+        raise ValueError(f"expected {kind.__name__}, found {data!r}")
+    return kind(data)

@@ -1,0 +1,1 @@
+"""Mathematics without weights: schedules, objectives, guidance, solvers, noise."""

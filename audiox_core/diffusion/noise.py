@@ -1,0 +1,37 @@
+"""Every random number of a run, from one seed, without touching the global generators.
+
+Noise is drawn on the CPU in float32 and moved: the same seed sounds the same on every device.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+NoiseSampler = Callable[[float, float], Tensor]  # sigma, next sigma -> unit noise `b c t`
+
+
+def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Where a run begins: the numbers that ComfyUI draws for the same seed and shape."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stream(seed: int, purpose: str) -> torch.Generator:
+    """A generator of its own for each purpose: using one more or less leaves the others alone."""
+    digest = blake2b(f"{seed}:{purpose}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def step_noise(x: Tensor, seed: int) -> NoiseSampler:
+    """Fresh noise at every step of an SDE solver; item k of a batch has a stream of its own.
+
+    A Brownian tree (k-diffusion) has the same law for a fixed list of sigmas.
+    """
+    streams = [stream(seed, f"step noise of item {item}") for item in range(x.shape[0])]
+
+    def draw(_sigma: float, _next_sigma: float) -> Tensor:
+        noise = torch.stack([torch.randn(x.shape[1:], generator=s) for s in streams])
+        return noise.to(x.device)
+
+    return draw

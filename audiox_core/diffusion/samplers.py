@@ -1,0 +1,235 @@
+"""ODE and SDE solvers over a falling list of sigmas, under the names that ComfyUI gives them.
+
+A solver sees the model only as `denoise(x, sigma)`: noisy `b c t` in, clean estimate out. Sources:
+Karras et al. 2022 (arXiv 2206.00364), algorithms 1 and 2; DPM-Solver++ (arXiv 2211.01095) and its
+SDE forms as in k-diffusion. lambda = -log sigma throughout.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, expm1, log, sqrt
+from typing import Literal
+
+from numpy.polynomial import Polynomial
+from torch import Tensor
+
+from .dpm_solver import sample_dpm_adaptive, sample_dpm_fast
+from .noise import NoiseSampler
+from .objectives import Denoiser, OnStep
+
+
+def sample_euler(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
+    """Follow the probability-flow ODE in straight steps.
+
+    Args:
+        denoise: the model.
+        x: noise times `sigmas[0]`, `b c t`.
+        sigmas: `n + 1` values, falling; the last is 0.
+        on_step: called with each step's index, its x and its clean estimate.
+    """
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        x = clean + (x - clean) * (next_sigma / sigma)
+    return x
+
+
+def sample_heun(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
+    """Euler's step, corrected by the mean of the slopes at both ends."""
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        slope = (x - clean) / sigma
+        ahead = x + slope * (next_sigma - sigma)
+        if next_sigma == 0:
+            x = ahead
+            continue
+        slope_ahead = (ahead - denoise(ahead, next_sigma)) / next_sigma
+        x = x + (slope + slope_ahead) / 2 * (next_sigma - sigma)
+    return x
+
+
+def sample_dpm_2(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
+    """Euler's step with the slope of its geometric middle."""
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        slope = (x - clean) / sigma
+        if next_sigma:
+            middle = sqrt(sigma * next_sigma)
+            halfway = x + slope * (middle - sigma)
+            slope = (halfway - denoise(halfway, middle)) / middle
+        x = x + slope * (next_sigma - sigma)
+    return x
+
+
+def sample_lms(
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, order: int = 4
+) -> Tensor:
+    """Linear multistep: the slopes of the last four steps (Adams-Bashforth over sigma)."""
+    levels = sigmas.tolist()
+    slopes: list[Tensor] = []  # newest first
+    for step, (sigma, next_sigma) in enumerate(pairwise(levels)):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        slopes = [(x - clean) / sigma, *slopes[: order - 1]]
+        nodes = levels[step::-1][: len(slopes)]
+        weights = _lagrange_integrals(nodes, sigma, next_sigma)
+        x = x + sum(w * slope for w, slope in zip(weights, slopes, strict=True))
+    return x
+
+
+def _lagrange_integrals(nodes: list[float], begin: float, end: float) -> list[float]:
+    """Integral from `begin` to `end` of each polynomial that is 1 at one node, 0 at the others."""
+    weights = []
+    for node in nodes:
+        others = [other for other in nodes if other != node]
+        basis = Polynomial.fromroots(others) if others else Polynomial([1.0])
+        area = basis.integ()
+        weights.append(float((area(end) - area(begin)) / basis(node)))
+    return weights
+
+
+def sample_lcm(
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler
+) -> Tensor:
+    """Jump to the clean estimate and add noise again (arXiv 2303.01469, algorithm 1)."""
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        x = clean + noise(sigma, next_sigma) * next_sigma if next_sigma else clean
+    return x
+
+
+def sample_dpmpp_2s_ancestral(
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    eta: float = 1.0, s_noise: float = 1.0,
+) -> Tensor:  # fmt: skip
+    """DPM-Solver++(2S) to a lower sigma, then noise up to the next one.
+
+    Args: as in `sample_dpmpp_2m_sde`.
+    """
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        if next_sigma == 0:
+            return clean
+        up = min(next_sigma, eta * next_sigma * sqrt(1 - (next_sigma / sigma) ** 2))
+        down = sqrt(next_sigma**2 - up**2)
+        h = log(sigma / down)
+        middle = sigma * exp(-h / 2)
+        halfway = (middle / sigma) * x - expm1(-h / 2) * clean
+        x = (down / sigma) * x - expm1(-h) * denoise(halfway, middle)
+        x = x + noise(sigma, next_sigma) * (up * s_noise)
+    return x
+
+
+def sample_dpmpp_2m_sde(
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    eta: float = 1.0, s_noise: float = 1.0, correction: Literal["midpoint", "heun"] = "midpoint",
+) -> Tensor:  # fmt: skip
+    """DPM-Solver++(2M) SDE: the last two clean estimates, fresh noise at every step.
+
+    Args:
+        denoise, x, sigmas, on_step: as in `sample_euler`.
+        noise: fresh unit noise for the way from one sigma to the next.
+        eta: 0 is the ODE, 1 the full SDE.
+        s_noise: scales the fresh noise.
+        correction: how the second order enters.
+    """
+    previous, h_previous = None, 0.0
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        if next_sigma == 0:
+            return clean
+        h = log(sigma / next_sigma)
+        decay = -expm1(-(1 + eta) * h)  # the part of x that the estimate replaces
+        x = (1 - decay) * x + decay * clean
+        if previous is not None:
+            weight = decay / 2 if correction == "midpoint" else 1 - decay / ((1 + eta) * h)
+            x = x + weight * (clean - previous) * (h / h_previous)
+        if eta:
+            x = x + noise(sigma, next_sigma) * (next_sigma * _spread(eta, h) * s_noise)
+        previous, h_previous = clean, h
+    return x
+
+
+def sample_dpmpp_3m_sde(
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    eta: float = 1.0, s_noise: float = 1.0,
+) -> Tensor:  # fmt: skip
+    """DPM-Solver++(3M) SDE: the last three clean estimates. AudioX v1's own sampler.
+
+    Args: as in `sample_dpmpp_2m_sde`.
+    """
+    history: list[tuple[Tensor, float]] = []  # (clean estimate, h of its step), newest first
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, sigma)
+        on_step(step, x, clean)
+        if next_sigma == 0:
+            return clean
+        h = log(sigma / next_sigma)
+        decay = -expm1(-(1 + eta) * h)
+        x = (1 - decay) * x + decay * clean
+        x = x + _third_order(clean, history, h, (1 + eta) * h)
+        if eta:
+            x = x + noise(sigma, next_sigma) * (next_sigma * _spread(eta, h) * s_noise)
+        history = [(clean, h), *history[:1]]
+    return x
+
+
+def _third_order(
+    clean: Tensor, history: list[tuple[Tensor, float]], h: float, scaled_h: float
+) -> Tensor | float:
+    """What the history adds to a step of 3M: nothing, a first or a second derivative."""
+    if not history:
+        return 0.0
+    phi_2 = expm1(-scaled_h) / scaled_h + 1
+    (first, h_first), *older = history
+    r0 = h_first / h
+    slope = (clean - first) / r0
+    if not older:
+        return phi_2 * slope
+    second, h_second = older[0]
+    r1 = h_second / h
+    bend = (slope - (first - second) / r1) / (r0 + r1)
+    return phi_2 * (slope + bend * r0) - (phi_2 / scaled_h - 0.5) * bend
+
+
+def _spread(eta: float, h: float) -> float:
+    """Standard deviation of the fresh noise of an SDE step, in units of the next sigma."""
+    return sqrt(-expm1(-2 * eta * h))
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A solver and whether it asks for fresh noise at every step."""
+
+    run: Callable[..., Tensor]
+    stochastic: bool = False
+
+
+SOLVERS = {
+    "dpmpp_3m_sde": Solver(sample_dpmpp_3m_sde, stochastic=True),
+    "dpmpp_2m_sde": Solver(sample_dpmpp_2m_sde, stochastic=True),
+    "dpmpp_2s_ancestral": Solver(sample_dpmpp_2s_ancestral, stochastic=True),
+    "lcm": Solver(sample_lcm, stochastic=True),
+    "heun": Solver(sample_heun),
+    "dpm_2": Solver(sample_dpm_2),
+    "lms": Solver(sample_lms),
+    "dpm_fast": Solver(sample_dpm_fast),
+    "dpm_adaptive": Solver(sample_dpm_adaptive),
+    "euler": Solver(sample_euler),
+}
+
+
+def solve(
+    name: str, denoise: Denoiser, x: Tensor, sigmas: Tensor, *,
+    noise: NoiseSampler, on_step: OnStep = lambda *_: None,
+) -> Tensor:  # fmt: skip
+    """Run the solver called `name` (a key of `SOLVERS`); x and sigmas as in `sample_euler`."""
+    solver = SOLVERS[name]
+    extra = {"noise": noise} if solver.stochastic else {}
+    return solver.run(denoise, x, sigmas, on_step=on_step, **extra)

@@ -1,0 +1,1 @@
+"""Networks: weights in, tensors out. No files, no solvers."""

@@ -1,0 +1,155 @@
+"""The diffusion transformer of AudioX v1 and AudioX-MAF (arXiv 2503.10522, section 3.2).
+
+Latent frames attend to one another and to the condition tokens; the diffusion time is one more
+token in front. Module names follow the released checkpoint below `model.model.`, so that its
+weights and LoRAs made for it fit; only the norms' `gamma` and `beta` are renamed (`rename_norms`).
+
+Axes: `b` batch, `c` latent channels, `t` latent frames, `l` sequence (time token + frames),
+`s` condition tokens, `h` heads, `d` dims of a head.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from ..config import DiTConfig
+from .attention import AttentionFn, apply_rotary, rotary_angles, torch_attention
+from .layers import FeedForward, FourierFeatures, embedding_mlp
+
+
+class SelfAttention(nn.Module):
+    """Latent frames attend to one another, positions by rotation."""
+
+    def __init__(
+        self, dim: int, head_dim: int, *, ops: Any = nn, attention: AttentionFn = torch_attention
+    ) -> None:
+        super().__init__()
+        self.head_dim, self.attention = head_dim, attention
+        self.to_qkv = ops.Linear(dim, 3 * dim, bias=False)
+        self.to_out = ops.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
+        """x `b l dim`, angles `l rotary` -> `b l dim`."""
+        q, k, v = rearrange(self.to_qkv(x), "b l (qkv h d) -> qkv b h l d", qkv=3, d=self.head_dim)
+        return self.to_out(self.attention(apply_rotary(q, angles), apply_rotary(k, angles), v))
+
+
+class CrossAttention(nn.Module):
+    """Latent frames attend to condition tokens; several query heads share one key head.
+
+    No mask: padding tokens take their part of the attention, as the model was trained.
+    """
+
+    def __init__(
+        self, dim: int, context_dim: int, head_dim: int, *,
+        ops: Any = nn, attention: AttentionFn = torch_attention,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.head_dim, self.attention = head_dim, attention
+        self.to_q = ops.Linear(dim, dim, bias=False)
+        self.to_kv = ops.Linear(context_dim, 2 * context_dim, bias=False)
+        self.to_out = ops.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """x `b l dim`, context `b s context_dim` -> `b l dim`."""
+        q = rearrange(self.to_q(x), "b l (h d) -> b h l d", d=self.head_dim)
+        k, v = rearrange(self.to_kv(context), "b s (kv h d) -> kv b h s d", kv=2, d=self.head_dim)
+        shared = q.shape[1] // k.shape[1]
+        k, v = (repeat(t, "b h s d -> b (h shared) s d", shared=shared) for t in (k, v))
+        return self.to_out(self.attention(q, k, v))
+
+
+class Block(nn.Module):
+    """Self attention, cross attention, feed-forward; each behind a norm and added."""
+
+    def __init__(self, config: DiTConfig, *, ops: Any, attention: AttentionFn) -> None:
+        super().__init__()
+        dim, kernel = config.width, {"ops": ops, "attention": attention}
+        self.pre_norm = ops.LayerNorm(dim, eps=1e-5)
+        self.self_attn = SelfAttention(dim, config.head_dim, **kernel)
+        self.cross_attend_norm = ops.LayerNorm(dim, eps=1e-5)
+        self.cross_attn = CrossAttention(dim, config.cond_dim, config.head_dim, **kernel)
+        self.ff_norm = ops.LayerNorm(dim, eps=1e-5)
+        self.ff = FeedForward(dim, config.ff_mult, ops=ops)
+
+    def forward(self, x: Tensor, context: Tensor | None, angles: Tensor) -> Tensor:
+        """x `b l dim`, context `b s cond_dim`, angles `l rotary` -> `b l dim`."""
+        x = x + self.self_attn(self.pre_norm(x), angles)
+        if context is not None:
+            x = x + self.cross_attn(self.cross_attend_norm(x), context)
+        return x + self.ff(self.ff_norm(x))
+
+
+class Transformer(nn.Module):
+    """The stack of blocks between two projections."""
+
+    def __init__(self, config: DiTConfig, *, ops: Any, attention: AttentionFn) -> None:
+        super().__init__()
+        self.rotary_dim = config.rotary_dim
+        self.project_in = ops.Linear(config.io_channels, config.width, bias=False)
+        self.layers = nn.ModuleList(
+            Block(config, ops=ops, attention=attention) for _ in range(config.depth)
+        )
+        self.project_out = ops.Linear(config.width, config.io_channels, bias=False)
+
+    def forward(self, x: Tensor, time_token: Tensor, context: Tensor | None) -> Tensor:
+        """x `b t c`, time_token `b 1 dim`, context `b s cond_dim` -> `b t c`."""
+        x = torch.cat([time_token, self.project_in(x)], dim=1)
+        angles = rotary_angles(x.shape[1], self.rotary_dim, x.device)
+        for layer in self.layers:
+            x = layer(x, context, angles)
+        return self.project_out(x)[:, time_token.shape[1] :]
+
+
+class DiT(nn.Module):
+    """Predicts v from noisy latents, the diffusion time and the condition tokens."""
+
+    def __init__(
+        self, config: DiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
+    ) -> None:
+        super().__init__()
+        io, width = config.io_channels, config.width
+        self.timestep_features = FourierFeatures(config.time_frequencies)
+        self.to_timestep_embed = embedding_mlp(
+            2 * config.time_frequencies, width, bias=True, ops=ops
+        )
+        self.to_cond_embed = embedding_mlp(config.cond_dim, config.cond_dim, bias=False, ops=ops)
+        if config.global_dim:
+            self.to_global_embed = embedding_mlp(config.global_dim, width, bias=False, ops=ops)
+        self.preprocess_conv = ops.Conv1d(io, io, 1, bias=False)
+        self.transformer = Transformer(config, ops=ops, attention=attention)
+        self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
+
+    def forward(
+        self, x: Tensor, t: Tensor, context: Tensor | None = None,
+        global_cond: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Predict v.
+
+        Args:
+            x: noisy latents, `b c t`, scaled to unit variance.
+            t: diffusion time in [0, 1], `b` float32.
+            context: condition tokens, `b s cond_dim`; None leaves cross attention out.
+            global_cond: `b global_dim`, added to the time token; v1 never feeds it.
+        """
+        time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
+        if global_cond is not None:
+            time_token = time_token + self.to_global_embed(global_cond)
+        if context is not None:
+            context = self.to_cond_embed(context)
+        x = x + self.preprocess_conv(x)
+        y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], context)
+        y = rearrange(y, "b t c -> b c t")
+        return y + self.postprocess_conv(y)
+
+
+def rename_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint's names of the norms -> LayerNorm's: `gamma` is the weight, `beta` the bias."""
+    ours = {"gamma": "weight", "beta": "bias"}
+    split = {key: key.rpartition(".") for key in state}
+    return {
+        f"{path}{dot}{ours.get(last, last)}": state[k] for k, (path, dot, last) in split.items()
+    }

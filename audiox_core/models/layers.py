@@ -1,0 +1,58 @@
+"""Small layers that several transformers share."""
+
+from math import pi
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+
+class FourierFeatures(nn.Module):
+    """Time in [0, 1] as cosines and sines of learned frequencies, `b` -> `b 2f` float32."""
+
+    def __init__(self, frequencies: int) -> None:
+        super().__init__()
+        # float32 whatever the model's dtype: in half precision neighbouring times coincide
+        self.weight = nn.Parameter(torch.empty(frequencies, 1, dtype=torch.float32))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Cosines first, then sines."""
+        angles = 2 * pi * t.float()[:, None] * self.weight.to(t.device, torch.float32).T
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+class GatedLinear(nn.Module):
+    """One projection, split in value and gate: value * silu(gate)."""
+
+    def __init__(self, dim: int, inner: int, *, ops: Any = nn) -> None:
+        super().__init__()
+        self.proj = ops.Linear(dim, 2 * inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`... dim` -> `... inner`."""
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * silu(gate)
+
+
+class FeedForward(nn.Module):
+    """Gated feed-forward, `b l dim` -> `b l dim`."""
+
+    def __init__(self, dim: int, mult: int, *, ops: Any = nn) -> None:
+        super().__init__()
+        inner = dim * mult
+        # the Identity stands where the checkpoint counts a dropout layer
+        self.ff = nn.Sequential(
+            GatedLinear(dim, inner, ops=ops), nn.Identity(), ops.Linear(inner, dim)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x `b l dim` -> `b l dim`."""
+        return self.ff(x)
+
+
+def embedding_mlp(dim_in: int, dim: int, *, bias: bool, ops: Any = nn) -> nn.Sequential:
+    """Linear, SiLU, Linear: how times, conditions and global conditions enter a transformer."""
+    return nn.Sequential(
+        ops.Linear(dim_in, dim, bias=bias), nn.SiLU(), ops.Linear(dim, dim, bias=bias)
+    )

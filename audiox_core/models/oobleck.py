@@ -1,0 +1,175 @@
+"""The Oobleck VAE: stereo audio at 44.1 kHz <-> 64 latent channels at 21.5 Hz.
+
+A stack of strided convolutions with snake activations (Stable Audio, arXiv 2402.04825, section
+3.1.1). Module names follow the released checkpoint below `pretransform.model.`; its weight norm
+is folded into plain weights when it is loaded (`fold_weight_norm`).
+
+Axes: `b` batch, `c` channels, `n` audio samples, `t` latent frames.
+"""
+
+from collections.abc import Callable, Mapping
+from math import ceil
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from ..config import OobleckConfig
+
+
+def snake_beta(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """x + sin(e^alpha x)^2 / e^beta, so that tones survive; x `b c n`, alpha and beta `c`."""
+    alpha, beta = (p.to(x.device, x.dtype).exp()[:, None] for p in (alpha, beta))
+    return x + (alpha * x).sin().square() / (beta + 1e-9)
+
+
+class Snake(nn.Module):
+    """`snake_beta` with its two parameters a channel, stored as logarithms."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x `b c n` -> `b c n`."""
+        return snake_beta(x, self.alpha, self.beta)
+
+
+class ResidualUnit(nn.Module):
+    """Two snake-convolution pairs around a dilation, added to the input."""
+
+    def __init__(self, channels: int, dilation: int, *, ops: Any) -> None:
+        super().__init__()
+        wide = ops.Conv1d(channels, channels, 7, dilation=dilation, padding=3 * dilation)
+        self.layers = nn.Sequential(
+            Snake(channels), wide, Snake(channels), ops.Conv1d(channels, channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x `b c n` -> `b c n`."""
+        return x + self.layers(x)
+
+
+class Stage(nn.Module):
+    """Layers under the name that the checkpoint gives them."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x `b c n` -> `b c n`, other channels and length."""
+        return self.layers(x)
+
+
+def _residual_units(channels: int, ops: Any) -> list[nn.Module]:
+    return [ResidualUnit(channels, dilation, ops=ops) for dilation in (1, 3, 9)]
+
+
+def _down(channels: int, out: int, stride: int, ops: Any) -> Stage:
+    conv = ops.Conv1d(channels, out, 2 * stride, stride=stride, padding=ceil(stride / 2))
+    return Stage(*_residual_units(channels, ops), Snake(channels), conv)
+
+
+def _up(channels: int, out: int, stride: int, ops: Any) -> Stage:
+    conv = ops.ConvTranspose1d(channels, out, 2 * stride, stride=stride, padding=ceil(stride / 2))
+    return Stage(Snake(channels), conv, *_residual_units(out, ops))
+
+
+def _encoder(config: OobleckConfig, ops: Any) -> Stage:
+    widths = [config.channels * m for m in (1, *config.multipliers)]
+    return Stage(
+        ops.Conv1d(config.io_channels, widths[0], 7, padding=3),
+        *(_down(*sizes, ops) for sizes in zip(widths, widths[1:], config.strides, strict=False)),
+        Snake(widths[-1]),
+        ops.Conv1d(widths[-1], 2 * config.latent_channels, 3, padding=1),
+    )
+
+
+def _decoder(config: OobleckConfig, ops: Any) -> Stage:
+    widths = [config.channels * m for m in (1, *config.multipliers)][::-1]
+    strides = config.strides[::-1]
+    return Stage(
+        ops.Conv1d(config.latent_channels, widths[0], 7, padding=3),
+        *(_up(*sizes, ops) for sizes in zip(widths, widths[1:], strides, strict=False)),
+        Snake(widths[-1]),
+        ops.Conv1d(widths[-1], config.io_channels, 7, padding=3, bias=False),
+    )
+
+
+class Posterior(NamedTuple):
+    """What the encoder knows of a clip: a Gaussian a latent, `b c t` each."""
+
+    mean: Tensor
+    scale: Tensor  # raw; `std` makes a standard deviation of it
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation, `b c t`."""
+        return softplus(self.scale) + 1e-4
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """A latent, given standard normal `noise` of its shape."""
+        return self.mean + self.std * noise
+
+    def kl(self) -> Tensor:
+        """Divergence from the standard normal: summed over channels, averaged over the rest."""
+        variance = self.std.square()
+        return (self.mean.square() + variance - variance.log() - 1).sum(dim=1).mean()
+
+
+class Oobleck(nn.Module):
+    """Encoder and decoder; any length, rounded down to whole latent frames."""
+
+    def __init__(self, config: OobleckConfig, *, ops: Any = nn) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = _encoder(config, ops)
+        self.decoder = _decoder(config, ops)
+
+    def encode(self, audio: Tensor) -> Posterior:
+        """Audio `b 2 n` in [-1, 1] -> posterior of `b c t`, t = n // hop_length."""
+        return Posterior(*self.encoder(audio).chunk(2, dim=1))
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latent `b c t` -> audio `b 2 n`, n = t * hop_length."""
+        return self.decoder(latent)
+
+
+def decode_chunked(
+    decode: Callable[[Tensor], Tensor], latent: Tensor, *, chunk: int = 128, overlap: int = 32
+) -> Tensor:
+    """Decode in overlapping pieces of `chunk` latent frames: flat memory, any length.
+
+    Each piece loses half the overlap at its inner edges; later pieces overwrite earlier ones.
+    """
+    total = latent.shape[-1]
+    if total <= chunk:
+        return decode(latent)
+    starts = [*range(0, total - chunk, chunk - overlap), total - chunk]
+    pieces, end = [], total
+    for start in reversed(starts):  # from the end: a piece keeps only what no later one covers
+        first = start + (overlap // 2 if start else 0)
+        audio = decode(latent[..., start : start + chunk])
+        hop = audio.shape[-1] // chunk
+        pieces.append(audio[..., (first - start) * hop : (end - start) * hop])
+        end = first
+    return torch.cat(pieces[::-1], dim=-1)
+
+
+def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Replace every `weight_g`, `weight_v` by the one weight that they mean: g v / |v|.
+
+    The norm runs over all axes but the first, which counts output channels in a convolution and
+    input channels in a transposed one.
+    """
+    folded = dict(state)
+    for key, v in state.items():
+        g = state.get(key.removesuffix("_v") + "_g") if key.endswith(".weight_v") else None
+        if g is not None and g.shape == (len(v), *[1] * (v.ndim - 1)):
+            norm = v.float().flatten(1).norm(dim=1).view(g.shape)
+            folded[key.removesuffix("_v")] = (g.float() * v.float() / norm).to(v.dtype)
+            del folded[key], folded[key.removesuffix("_v") + "_g"]
+    return folded

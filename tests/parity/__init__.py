@@ -1,0 +1,1 @@
+"""Golden numbers: recorded inputs and outputs of every component, held against ours."""

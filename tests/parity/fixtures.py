@@ -1,0 +1,169 @@
+"""The golden format: one case is a JSON of facts beside a safetensors of numbers.
+
+The JSON says the sizes, the seed, the tolerance; weights follow a rule of name and shape, so that
+none need shipping. `family` chooses the rule.
+"""
+
+import importlib.util
+import json
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+Outputs = Mapping[str, Tensor]
+ZERO_FIVE = ("Temp_pos_embedding", "empty_visual_feat", "empty_audio_feat")
+EMBEDDINGS = ("shared.weight", "relative_attention_bias.weight", "position_embedding.weight")
+
+
+@dataclass
+class Case:
+    """One recorded case; remembers which tensors served as inputs."""
+
+    path: Path
+    data: dict
+    tensors: dict[str, Tensor]
+    inputs: set[str] = field(default_factory=set)
+    not_made: dict[str, str] = field(default_factory=dict)  # name -> why we have no such thing
+
+    @property
+    def name(self) -> str:
+        return self.data["case"]
+
+    @property
+    def facts(self) -> dict:
+        return self.data["facts"]
+
+    @property
+    def slow(self) -> bool:
+        return self.data.get("slow", False)
+
+    @property
+    def missing_packages(self) -> list[str]:
+        needs = self.data.get("needs", [])
+        needs = needs.split() if isinstance(needs, str) else needs
+        return [name for name in needs if importlib.util.find_spec(name) is None]
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A recorded tensor that is an input."""
+        self.inputs.add(name)
+        return self.tensors[name]
+
+    def recorded(self, prefix: str = "") -> list[str]:
+        return [name for name in self.tensors if name.startswith(prefix)]
+
+    def random(self, key: str) -> np.random.RandomState:
+        seed = (zlib.crc32(key.encode()) + self.facts["seed"]) % 2**32
+        return np.random.RandomState(seed)
+
+    def z(self, key: str, shape: Iterable[int]) -> Tensor:
+        return torch.from_numpy(self.random(key).standard_normal(tuple(shape)).astype(np.float32))
+
+    def weights(self, shapes: Mapping[str, Iterable[int]], prefix: str = "") -> dict[str, Tensor]:
+        """Weights by the rule of the README, for released names; `prefix` counts in the key."""
+        return {name: self._weight(prefix + name, tuple(shape)) for name, shape in shapes.items()}
+
+    def _weight(self, key: str, shape: tuple[int, ...]) -> Tensor:
+        z, last = self.z(key, shape), key.rpartition(".")[2]
+        if last in ZERO_FIVE or key.endswith(EMBEDDINGS):
+            return 0.5 * z
+        if last == "weight_g":
+            return 0.6 + 0.1 * z
+        if len(shape) >= 2:
+            return z * float(np.float32(1 / np.sqrt(np.prod(shape[1:]))))
+        if last == "gamma" or (last == "weight" and "norm" in key):
+            return 1 + 0.1 * z
+        return 0.1 * z
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one output differs from the recorded one."""
+
+    name: str
+    error: float  # largest absolute one
+    relative: float  # the same in standard deviations of the recorded output
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.allowed  # False for NaN as well
+
+    @property
+    def share(self) -> float:
+        """Of what is allowed; the largest decides which tensor is reported."""
+        return self.error / self.allowed if self.allowed else (0.0 if self.passed else float("inf"))
+
+
+def read_case(path: Path) -> Case:
+    tensors_path = path.with_suffix(".safetensors")
+    tensors = load_file(tensors_path) if tensors_path.is_file() else {}
+    return Case(path, json.loads(path.read_text(encoding="utf-8")), tensors)
+
+
+def find_cases(folder: Path, only: str = "*") -> list[Path]:
+    files = sorted(path for path in folder.glob("*.json") if not path.stem.endswith(".keys"))
+    return [path for path in files if fnmatch(path.stem, only)]
+
+
+def compare(case: Case, outputs: Outputs) -> list[Difference]:
+    """Every recorded tensor is an input, an output, or named as not made; else this raises."""
+    expected = case.tensors.keys() - case.inputs - case.not_made.keys()
+    if expected != outputs.keys():
+        left, strange = expected - outputs.keys(), outputs.keys() - expected
+        raise AssertionError(f"not compared: {sorted(left)}; not recorded: {sorted(strange)}")
+    return [_difference(case, name, outputs[name]) for name in outputs]
+
+
+def _difference(case: Case, name: str, ours: Tensor) -> Difference:
+    recorded = case.tensors[name]
+    if ours.shape != recorded.shape:
+        raise AssertionError(f"{name} is {tuple(ours.shape)}, recorded {tuple(recorded.shape)}")
+    if not recorded.is_floating_point():
+        error = (ours.long() - recorded.long()).abs().max().item()
+        return Difference(name, error, error, case.facts.get("integer_tolerance", 0))
+    if name in case.data.get("row_wise", []):
+        rows = [_float_difference(case, name, a, b) for a, b in zip(ours, recorded, strict=True)]
+        return max(rows, key=lambda row: row.share)
+    return _float_difference(case, name, ours, recorded)
+
+
+def _float_difference(case: Case, name: str, ours: Tensor, recorded: Tensor) -> Difference:
+    ours, recorded = ours.double(), recorded.double()
+    errors = (ours - recorded).abs()
+    std = recorded.std().item() if recorded.numel() > 1 else 0.0
+    relative = errors.max().item() / std if std else errors.max().item()
+    if (rule := case.data.get("relative", {}).get(name)) is not None:
+        allowed = rule["rtol"] * recorded.abs() + rule["atol"]
+        worst = (errors / allowed).nan_to_num(float("inf")).argmax()
+        return Difference(
+            name, errors.flatten()[worst].item(), relative, allowed.flatten()[worst].item()
+        )
+    rule = case.data["tolerance"]
+    allowed = rule["atol"] + rule["rtol_of_std"] * std
+    return Difference(name, errors.max().item(), relative, allowed)
+
+
+Adapter = Callable[[Case], Outputs]
+ADAPTERS: dict[str, Adapter] = {}  # pattern of the case's name -> how to compute its outputs
+
+
+def adapter(pattern: str) -> Callable[[Adapter], Adapter]:
+    """Register a function for all cases whose name matches."""
+
+    def register(function: Adapter) -> Adapter:
+        ADAPTERS[pattern] = function
+        return function
+
+    return register
+
+
+def adapter_for(case: Case) -> Adapter | None:
+    matching = [p for p in ADAPTERS if fnmatch(case.name, p)]
+    return ADAPTERS[max(matching, key=len)] if matching else None  # the most specific

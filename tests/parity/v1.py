@@ -1,0 +1,462 @@
+"""How each `v1_*` case is computed with our modules. Sizes come from the case's facts."""
+
+import re
+
+import torch
+from audiox_core.media.audio import peak_normalize, to_int16
+from torch import Tensor, nn
+from transformers import T5EncoderModel
+
+from audiox_core.conditioners.assemble import join
+from audiox_core.conditioners.audio import AudioConditioner
+from audiox_core.conditioners.masking import replace_absent
+from audiox_core.conditioners.text import TextConditioner, t5_encoder, tie_embedding
+from audiox_core.conditioners.video import (
+    VideoConditioner,
+    clip_pixels,
+    clip_vision,
+    stretch,
+)
+from audiox_core.config import (
+    ClipConfig,
+    DiTConfig,
+    OobleckConfig,
+    TemporalConfig,
+    TextConfig,
+    VideoConfig,
+)
+from audiox_core.diffusion.guidance import guided
+from audiox_core.diffusion.objectives import (
+    alpha_sigma,
+    sigma_to_t,
+    t_to_sigma,
+    v_denoiser,
+    v_scalings,
+)
+from audiox_core.diffusion.samplers import SOLVERS
+from audiox_core.diffusion.schedules import polyexponential
+from audiox_core.media.video import pad_indices, reference_frame_indices, resize_frames
+from audiox_core.models.dit import DiT, rename_norms
+from audiox_core.models.layers import FourierFeatures
+from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm, snake_beta
+from audiox_core.models.temporal import TemporalTransformer
+
+from .fixtures import Case, Outputs, adapter
+from .released import dit_layout, oobleck_layout, shapes_of
+
+DISCARDED = "the reference discards its attention masks (specification 6.2); we make none"
+
+
+def filled(module: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    module.load_state_dict(state, assign=True)
+    return module.eval()
+
+
+def make_vae(case: Case, config: dict, prefix: str = "") -> Oobleck:
+    encoder = config["encoder"]["config"]
+    sizes = OobleckConfig(
+        io_channels=encoder["in_channels"],
+        channels=encoder["channels"],
+        multipliers=tuple(encoder["c_mults"]),
+        strides=tuple(encoder["strides"]),
+        latent_channels=config["latent_dim"],
+    )
+    with torch.device("meta"):
+        vae = Oobleck(sizes)
+    return filled(vae, fold_weight_norm(case.weights(oobleck_layout(vae), prefix)))
+
+
+def make_dit(case: Case, sizes: DiTConfig, prefix: str = "") -> DiT:
+    with torch.device("meta"):
+        dit = DiT(sizes)
+    layout = {k: v for k, v in dit_layout(dit).items() if not k.endswith("inv_freq")}
+    return filled(dit, rename_norms(case.weights(layout, prefix)))
+
+
+@adapter("v1_snake")
+def snake(case: Case) -> Outputs:
+    return {"y": snake_beta(case["x"], case["alpha"], case["beta"])}
+
+
+@adapter("v1_vae_*")
+def vae(case: Case) -> Outputs:
+    model = make_vae(case, case.facts["config"])
+    posterior = model.encode(case["audio"])
+    outputs = {
+        "enc_mean": posterior.mean,
+        "enc_scale_raw": posterior.scale,
+        "enc_stdev": posterior.std,
+        "enc_sample": posterior.sample(case["eps"]),
+        "kl": posterior.kl(),
+        "dec_audio": model.decode(case["dec_latent"]),
+    }
+    if "chunk_latent" in case.tensors:
+        chunk, overlap = case.facts["chunk_size"], case.facts["overlap"]
+        latent = case["chunk_latent"]
+        outputs["chunk_dec_audio"] = decode_chunked(
+            model.decode, latent, chunk=chunk, overlap=overlap
+        )
+        outputs["unchunked_dec_audio"] = model.decode(latent)
+    return outputs
+
+
+@adapter("v1_timestep")
+def timestep(case: Case) -> Outputs:
+    weight = case["weight"]
+    features = filled(FourierFeatures(len(weight)), {"weight": weight})
+    return {"features": features(case["t"])}
+
+
+@adapter("v1_dit_*")
+def dit(case: Case) -> Outputs:
+    facts = case.facts
+    model = make_dit(
+        case,
+        DiTConfig(
+            io_channels=facts["io_channels"],
+            width=facts["embed_dim"],
+            depth=facts["depth"],
+            head_dim=facts["embed_dim"] // facts["num_heads"],
+            cond_dim=facts["cond_token_dim"],
+            global_dim=facts["global_cond_dim"],
+        ),
+    )
+    x, t, context = case["x"], case["t"], case["cross_attn_cond"]
+    case.inputs |= {"cross_attn_mask", "latent_mask", "neg_cond"}  # not every case uses them
+    outputs, hidden = {}, {}
+    for index, layer in enumerate(model.transformer.layers):
+        layer.register_forward_hook(lambda _m, _a, out, i=index: hidden.__setitem__(i, out))
+    outputs["out"] = model(x, t, context)
+    for name in case.recorded("hidden_after_layer_"):
+        outputs[name] = _hidden(name, dict(hidden))
+    outputs["timestep_embed"] = model.to_timestep_embed(model.timestep_features(t))
+    outputs["cond_embed"] = model.to_cond_embed(context)
+    for name in case.recorded("out_"):
+        outputs[name] = _dit_output(case, name, model)
+    return outputs
+
+
+def _hidden(name: str, hidden: dict[int, Tensor]) -> Tensor:
+    layer, tokens, channels = re.fullmatch(
+        r"hidden_after_layer_(\d+)(?:_first(\d+)tok_first(\d+)ch)?", name
+    ).groups()
+    out = hidden[int(layer)]
+    return out if tokens is None else out[:, : int(tokens), : int(channels)]
+
+
+def _dit_output(case: Case, name: str, model: DiT) -> Tensor:
+    inputs = case["x"], case["t"]
+    context = case["cross_attn_cond"]
+    nothing = torch.zeros_like(context)
+    plain = {
+        "out_with_mask": (context,),  # both masks are ignored: we have none to give
+        "out_with_latent_mask": (context,),
+        "out_nullcond": (nothing,),
+        "out_nocond": (),
+    }
+    if name in plain:
+        return model(*inputs, *plain[name])
+    if name == "out_global":
+        return model(*inputs, context, case["global_embed"])
+    cfg, phi, negative = re.fullmatch(
+        r"out_cfg([\dp]+)(?:_phi([\dp]+))?(?:_(neg|negmask))?", name
+    ).groups()
+    opposed = case["neg_cond"] if negative else nothing
+    if negative == "negmask":
+        opposed = opposed * case["cross_attn_mask"][..., None]
+    return guided(model, context, opposed, _number(cfg), _number(phi or "0"))(*inputs)
+
+
+def _number(text: str) -> float:
+    return float(text.replace("p", "."))
+
+
+@adapter("v1_sa_transformer")
+def sa_transformer(case: Case) -> Outputs:
+    facts = case.facts
+    sizes = TemporalConfig(
+        depth=facts["depth"],
+        heads=facts["heads"],
+        head_dim=facts["dim_head"],
+        ff_width=facts["mlp_dim"],
+    )
+    model = TemporalTransformer(facts["dim"], sizes)
+    return {"y": filled(model, case.weights(shapes_of(model)))(case["x"])}
+
+
+@adapter("v1_video_tail_*")
+def video_tail(case: Case) -> Outputs:
+    facts = case.facts
+    temporal = TemporalConfig(
+        depth=facts["sa_depth"],
+        heads=facts["sa_heads"],
+        head_dim=facts["sa_dim_head"],
+        ff_width=facts["sa_mlp"],
+    )
+    sizes = VideoConfig(
+        frames=facts["T"],
+        tokens=facts["out_features"],
+        clip=ClipConfig(width=facts["hidden"]),
+        temporal=temporal,
+    )
+    model = VideoConditioner(sizes, facts["tokens_per_frame"], nn.Identity())
+    filled(model, case.weights(shapes_of(model)))
+    hidden = case.z(facts["clip_hidden_input_key"], facts["clip_hidden_shape"])
+    if "clip_hidden" in case.tensors:
+        hidden = case["clip_hidden"]
+    seen = []
+    model.Temp_transformer.register_forward_hook(lambda _m, _a, out: seen.append(out))
+    tokens = model.follow(hidden.unflatten(0, (facts["batch"], -1)))
+    case.not_made["mask"] = DISCARDED
+    return {
+        "out": replace_absent(tokens, model.empty_visual_feat, case["is_zero"].bool()),
+        "after_temporal_first2": seen[0][:2, :, :8],
+    }
+
+
+@adapter("v1_video_pixels_*")
+def video_pixels(case: Case) -> Outputs:
+    rule, clip = case.facts["frames_rule"], case.facts["clip_config"]
+    key, size, scale = re.search(
+        r"crc32\('(.+?)'\).*?size=\(([\d, ]+)\).*?repeated (\d+)x", rule
+    ).groups()
+    shape = [int(n) for n in size.split(",")]
+    small = torch.from_numpy(case.random(key).randint(0, 256, size=shape)).to(torch.uint8)
+    frames = small.repeat_interleave(int(scale), -1).repeat_interleave(int(scale), -2)
+    names = ("hidden", "layers", "heads", "mlp", "patch", "image", "projection")
+    sizes = ClipConfig(*(_named(clip, name) for name in names))
+    config = VideoConfig(frames=len(frames), clip=sizes)
+    model = VideoConditioner(config, sizes.tokens, clip_vision(sizes))
+    filled(model, case.weights(shapes_of(model)))
+    seen = []
+    model.visual_encoder_model.register_forward_hook(lambda _m, _a, out: seen.append(out))
+    out = model(frames[None])
+    case.not_made["mask"] = DISCARDED
+    return {
+        "out": out,
+        "clip_last_hidden_frame0": seen[0].last_hidden_state[0],
+        "pixel_values_frame0_corner": clip_pixels(frames[:1])[0, :, :16, :16],
+    }
+
+
+def _named(text: str, name: str) -> int:
+    """The number before or after a word: `hidden 768, 12 layers`."""
+    (number,) = (m for m in re.findall(rf"{name} (\d+)|(\d+) {name}", text))
+    return int("".join(number))
+
+
+@adapter("v1_image_input")
+def image_input(case: Case) -> Outputs:
+    image = case["image_hwc"].permute(2, 0, 1)
+    frame = stretch(image, ClipConfig().image)
+    pixels = clip_pixels(frame[None])[0]
+    case.not_made["clip_pixels_literal"] = "the reference's double scaling is fixed (11.11)"
+    return {
+        "frame0": frame[:, ::4, ::4] / 255,
+        "clip_pixels_corrected": pixels[:, ::16, ::16],
+    }
+
+
+@adapter("v1_audio_cond*")
+def audio_cond(case: Case) -> Outputs:
+    facts = case.facts
+    channels = facts["vae_config"]["latent_dim"]
+    vae = make_vae(case, facts["vae_config"], "pretransform.model.")
+    rule = facts["audio_rule"]
+    (gain, key, shape), *_ = re.findall(r"([\d.]+)\*Z\('(.+?)',\(([\d,]+)\)\)", rule)
+    noise_key, noise_shape = re.search(r"eps=Z\('(.+?)',\(([\d,]+)\)\)", rule).groups()
+    audio = float(gain) * case.z(key, [int(n) for n in shape.split(",")])
+    noise = case.z(noise_key, [int(n) for n in noise_shape.split(",")])
+    if zeroed := re.search(r"item (\d+) zeroed", rule):
+        audio[int(zeroed[1])] = 0
+    model = AudioConditioner(channels, noise.shape[-1], facts["output_dim"])
+    filled(model, case.weights(shapes_of(model)))
+    outputs = {"out_sampled": model(audio, vae, noise)}
+    if "out_mean" in case.tensors:
+        outputs["out_mean"] = model(audio, vae)
+        outputs["out_mono_sampled"] = model(audio[:1, :1], vae, noise[:1])
+        outputs["audio_first64"] = audio[..., :64]
+        case.not_made["mask_shape"] = DISCARDED
+    return outputs
+
+
+@adapter("v1_cond_assembly")
+def cond_assembly(case: Case) -> Outputs:
+    order = [name.removesuffix("_prompt") for name in case.facts["order"]]
+    assert order == ["video", "text", "audio"]
+    case.inputs.add("text_mask")
+    case.not_made["cross_attn_mask"] = DISCARDED
+    return {"cross_attn_cond": join(**{name: case[name] for name in order})}
+
+
+@adapter("v1_schedules")
+def schedules(case: Case) -> Outputs:
+    specs = case.facts["polyexp_specs[n,sigma_min,sigma_max,rho]"]
+    outputs = {}
+    for index, (steps, *rest) in enumerate(specs):
+        outputs[f"sigmas_{index}"] = sigmas = polyexponential(steps, *rest)
+        outputs[f"t_{index}"] = sigma_to_t(sigmas)
+    sigma = case["sigma"]
+    outputs |= dict(zip(("c_skip", "c_out", "c_in"), v_scalings(sigma), strict=True))
+    outputs["sigma_to_t"] = sigma_to_t(sigma)
+    (name,) = case.recorded("t_to_sigma_of_")
+    times = [_number(n) for n in name.removeprefix("t_to_sigma_of_").split("_")]
+    outputs[name] = t_to_sigma(torch.tensor(times))
+    gain, slope = re.search(r"([\d.]+)\*tanh\(x\)\+([\d.]+)\*t", _only_fact(case, "vd_")).groups()
+    denoise = v_denoiser(lambda x, t: float(gain) * x.tanh() + float(slope) * t[:, None, None])
+    pairs = zip(case["vd_x"], sigma.tolist(), strict=True)
+    outputs["vd_denoised"] = torch.cat([denoise(x[None], s) for x, s in pairs])
+    outputs["alpha"], outputs["sigma_v"] = alpha_sigma(case["t_grid"])
+    return outputs
+
+
+def _only_fact(case: Case, prefix: str) -> str:
+    (value,) = (value for name, value in case.facts.items() if name.startswith(prefix))
+    return value
+
+
+@adapter("v1_samplers")
+def samplers(case: Case) -> Outputs:
+    mu, start, sigmas, noises = (case[k] for k in ("mu", "x0_unit", "sigmas", "step_noise"))
+
+    def denoise(x: Tensor, sigma: float) -> Tensor:
+        s = torch.tensor(sigma)  # float32, as recorded
+        return (x + s**2 * mu) / (1 + s**2) + 0.1 * (3 * x / (1 + s)).sin()
+
+    outputs = {}
+    for final in (name for name in case.recorded() if name.endswith(".final")):
+        run = final.removesuffix(".final")
+        sampler, options = _sampler_options(run)
+        trajectory, drawn = [], iter(noises)
+        options |= (
+            {"noise": lambda *_, drawn=drawn: next(drawn)} if SOLVERS[sampler].stochastic else {}
+        )
+        levels = sigmas
+        if sampler in FROM_MAX_TO_MIN:
+            levels = sigmas.clone()
+            levels[0], levels[-2] = case.facts["sigma_max"], case.facts["sigma_min"]
+        outputs[final] = SOLVERS[sampler].run(
+            denoise,
+            start * levels[0],
+            levels,
+            on_step=lambda _s, x, _c, xs=trajectory: xs.append(x),
+            **options,
+        )
+        if f"{run}.traj" in case.tensors:
+            outputs[f"{run}.traj"] = torch.stack(trajectory)
+    return outputs
+
+
+FROM_MAX_TO_MIN = {"dpm_fast", "dpm_adaptive"}  # fed with the two sigmas, not with a list
+
+
+def _sampler_options(run: str) -> tuple[str, dict]:
+    name, heun, eta, s_noise = re.fullmatch(
+        r"(.+?)(_heun)?(?:_eta([\dp]+))?(?:_snoise([\dp]+))?", run
+    ).groups()
+    options = {}
+    if heun and name not in SOLVERS:
+        name = f"{name}{heun}"
+    elif heun:
+        options["correction"] = "heun"
+    if eta:
+        options["eta"] = _number(eta)
+    if s_noise:
+        options["s_noise"] = _number(s_noise)
+    if name in FROM_MAX_TO_MIN:
+        options["to_zero"] = False  # recorded before the fix of 11.21
+    return name, options
+
+
+@adapter("v1_t5")
+def t5(case: Case) -> Outputs:
+    facts = case.facts["t5_config"]
+    sizes = TextConfig(
+        vocab_size=facts["vocab_size"],
+        width=facts["d_model"],
+        depth=facts["num_layers"],
+        heads=facts["num_heads"],
+        head_dim=facts["d_kv"],
+        ff_width=facts["d_ff"],
+        gated=facts["feed_forward_proj"].startswith("gated"),
+        buckets=facts["relative_attention_num_buckets"],
+        max_distance=facts["relative_attention_max_distance"],
+    )
+    encoder: T5EncoderModel = t5_encoder(sizes)
+    layout = {k: v for k, v in shapes_of(encoder).items() if k != "encoder.embed_tokens.weight"}
+    filled(encoder, tie_embedding(case.weights(layout)))
+    ids, mask = case["input_ids"].long(), case["attention_mask"]
+    conditioner = TextConditioner.__new__(TextConditioner)  # ids are given: no tokenizer
+    nn.Module.__init__(conditioner)
+    conditioner.encoder = encoder
+    case.not_made["mask_out"] = DISCARDED
+    return {
+        "out": conditioner(ids, mask),
+        "last_hidden_state": encoder(ids, mask.bool()).last_hidden_state,
+    }
+
+
+@adapter("v1_e2e*")
+def e2e(case: Case) -> Outputs:
+    facts, sizes = case.facts, case.facts["dit"]
+    model = make_dit(
+        case,
+        DiTConfig(
+            io_channels=sizes["io"],
+            width=sizes["ed"],
+            depth=sizes["depth"],
+            head_dim=sizes["ed"] // sizes["heads"],
+            cond_dim=sizes["cond"],
+            global_dim=sizes["g"],
+        ),
+        "model.model.",
+    )
+    vae = make_vae(case, facts["vae_config"], "pretransform.model.")
+    positive = join(video=case["video"], text=case["text"], audio=case["audio"])
+    sigmas = polyexponential(facts["steps"], facts["sigma_min"], facts["sigma_max"])
+    noises, start = case["step_noise"], case["init_noise"]
+    outputs = {}
+    for run, description in facts["cases"].items():
+        sampler, phi = re.search(r"(dpmpp-\dm-sde).*scale_phi ([\d.]+)", description).groups()
+        predict = guided(
+            model, positive, torch.zeros_like(positive), facts["cfg"], float(phi.rstrip("."))
+        )
+        drawn, xs, cleans = iter(noises), [], []
+        latent = SOLVERS[sampler.replace("-", "_")].run(
+            v_denoiser(predict),
+            start * sigmas[0],
+            sigmas,
+            noise=lambda *_, drawn=drawn: next(drawn),
+            on_step=lambda _s, x, clean, xs=xs, cs=cleans: (xs.append(x), cs.append(clean)),
+        )
+        outputs |= {
+            f"{run}.latents": latent,
+            f"{run}.x_traj": torch.stack(xs),
+            f"{run}.denoised_traj": torch.stack(cleans),
+            f"{run}.audio": vae.decode(latent),
+        }
+        if f"{run}.int16" in case.tensors:
+            outputs[f"{run}.int16"] = to_int16(peak_normalize(case.tensors[f"{run}.audio"]))[0]
+    return outputs
+
+
+@adapter("v1_video_io")
+def video_io(case: Case) -> Outputs:
+    for row in case.facts["rows"]:
+        count = row["out_shape"][0]
+        ids = reference_frame_indices(
+            row["fps"], row["total_frames"], row["seek"], count, row["target_fps"]
+        )
+        assert ids == row["frame_ids"], row
+        shown = [index % 251 for index in pad_indices(ids, count)]
+        assert shown == row["final_frame_values_mod251"], row
+    key, size = re.search(
+        r"crc32\('(.+?)'\).*?size=\(([\d,]+)\)", case.facts["big_input_rule"]
+    ).groups()
+    shape = [int(n) for n in size.split(",")]
+    big = torch.from_numpy(case.random(key).randint(0, 256, size=shape)).to(torch.uint8)
+    side = case.tensors["resize_out_small"].shape[-1]
+    return {
+        "resize_out_small": resize_frames(case["resize_in_small"], side),
+        "resize_out_big": resize_frames(big, side),
+    }
