@@ -1,11 +1,11 @@
 """How each `v1_*` case is computed with our modules. Sizes come from the case's facts."""
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
-from audiox_core.media.audio import peak_normalize, to_int16
 from torch import Tensor, nn
-from transformers import T5EncoderModel
 
 from audiox_core.conditioners.assemble import join
 from audiox_core.conditioners.audio import AudioConditioner
@@ -35,19 +35,29 @@ from audiox_core.diffusion.objectives import (
 )
 from audiox_core.diffusion.samplers import SOLVERS
 from audiox_core.diffusion.schedules import polyexponential
+from audiox_core.media.audio import peak_normalize, to_int16
 from audiox_core.media.video import pad_indices, reference_frame_indices, resize_frames
 from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm, snake_beta
 from audiox_core.models.temporal import TemporalTransformer
 
+from ..released import dit_layout, oobleck_layout, shapes_of
 from .fixtures import Case, Outputs, adapter
-from .released import dit_layout, oobleck_layout, shapes_of
 
 DISCARDED = "the reference discards its attention masks (specification 6.2); we make none"
 
 
-def filled(module: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+M = TypeVar("M", bound=nn.Module)
+
+
+def empty(build: Callable[[], M]) -> M:
+    """A module without memory, and without a draw from the global generator."""
+    with torch.device("meta"):
+        return build()
+
+
+def filled(module: M, state: dict[str, Tensor]) -> M:
     module.load_state_dict(state, assign=True)
     return module.eval()
 
@@ -61,14 +71,12 @@ def make_vae(case: Case, config: dict, prefix: str = "") -> Oobleck:
         strides=tuple(encoder["strides"]),
         latent_channels=config["latent_dim"],
     )
-    with torch.device("meta"):
-        vae = Oobleck(sizes)
+    vae = empty(lambda: Oobleck(sizes))
     return filled(vae, fold_weight_norm(case.weights(oobleck_layout(vae), prefix)))
 
 
 def make_dit(case: Case, sizes: DiTConfig, prefix: str = "") -> DiT:
-    with torch.device("meta"):
-        dit = DiT(sizes)
+    dit = empty(lambda: DiT(sizes))
     layout = {k: v for k, v in dit_layout(dit).items() if not k.endswith("inv_freq")}
     return filled(dit, rename_norms(case.weights(layout, prefix)))
 
@@ -103,7 +111,7 @@ def vae(case: Case) -> Outputs:
 @adapter("v1_timestep")
 def timestep(case: Case) -> Outputs:
     weight = case["weight"]
-    features = filled(FourierFeatures(len(weight)), {"weight": weight})
+    features = filled(empty(lambda: FourierFeatures(len(weight))), {"weight": weight})
     return {"features": features(case["t"])}
 
 
@@ -180,7 +188,7 @@ def sa_transformer(case: Case) -> Outputs:
         head_dim=facts["dim_head"],
         ff_width=facts["mlp_dim"],
     )
-    model = TemporalTransformer(facts["dim"], sizes)
+    model = empty(lambda: TemporalTransformer(facts["dim"], sizes))
     return {"y": filled(model, case.weights(shapes_of(model)))(case["x"])}
 
 
@@ -199,7 +207,7 @@ def video_tail(case: Case) -> Outputs:
         clip=ClipConfig(width=facts["hidden"]),
         temporal=temporal,
     )
-    model = VideoConditioner(sizes, facts["tokens_per_frame"], nn.Identity())
+    model = empty(lambda: VideoConditioner(sizes, facts["tokens_per_frame"], nn.Identity()))
     filled(model, case.weights(shapes_of(model)))
     hidden = case.z(facts["clip_hidden_input_key"], facts["clip_hidden_shape"])
     if "clip_hidden" in case.tensors:
@@ -226,7 +234,7 @@ def video_pixels(case: Case) -> Outputs:
     names = ("hidden", "layers", "heads", "mlp", "patch", "image", "projection")
     sizes = ClipConfig(*(_named(clip, name) for name in names))
     config = VideoConfig(frames=len(frames), clip=sizes)
-    model = VideoConditioner(config, sizes.tokens, clip_vision(sizes))
+    model = empty(lambda: VideoConditioner(config, sizes.tokens, clip_vision(sizes)))
     filled(model, case.weights(shapes_of(model)))
     seen = []
     model.visual_encoder_model.register_forward_hook(lambda _m, _a, out: seen.append(out))
@@ -269,7 +277,8 @@ def audio_cond(case: Case) -> Outputs:
     noise = case.z(noise_key, [int(n) for n in noise_shape.split(",")])
     if zeroed := re.search(r"item (\d+) zeroed", rule):
         audio[int(zeroed[1])] = 0
-    model = AudioConditioner(channels, noise.shape[-1], facts["output_dim"])
+    width = facts["output_dim"]
+    model = empty(lambda: AudioConditioner(channels, noise.shape[-1], width))
     filled(model, case.weights(shapes_of(model)))
     outputs = {"out_sampled": model(audio, vae, noise)}
     if "out_mean" in case.tensors:
@@ -382,7 +391,7 @@ def t5(case: Case) -> Outputs:
         buckets=facts["relative_attention_num_buckets"],
         max_distance=facts["relative_attention_max_distance"],
     )
-    encoder: T5EncoderModel = t5_encoder(sizes)
+    encoder = empty(lambda: t5_encoder(sizes))
     layout = {k: v for k, v in shapes_of(encoder).items() if k != "encoder.embed_tokens.weight"}
     filled(encoder, tie_embedding(case.weights(layout)))
     ids, mask = case["input_ids"].long(), case["attention_mask"]

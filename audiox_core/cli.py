@@ -1,0 +1,230 @@
+"""The command line: the same road, words and errors as the Python interface.
+
+Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted.
+"""
+
+import argparse
+import json
+import logging
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from tqdm import tqdm
+
+from .checkpoint import Checkpoint, load_checkpoint
+from .conditioners.masking import parse_hidden
+from .config import SamplingConfig
+from .diffusion.samplers import SOLVERS
+from .errors import AudioXError, SettingsError
+from .media.audio import AUDIO_SUFFIXES
+from .media.files import check_output
+from .media.mux import VIDEO_SUFFIXES, check_mux
+from .pipeline import Pipeline, Request, Soundtrack
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Bad usage is one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong; the whole help is a `--help` away."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser, commands = build_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    if len(arguments) == 1 and arguments[0] in commands:
+        commands[arguments[0]].print_help()
+        return 0
+    options = parser.parse_args(arguments)
+    _log_to_stderr()
+    try:
+        return options.run(options)
+    except AudioXError as error:
+        return _fail(str(error), 2)
+    except torch.OutOfMemoryError:
+        return _fail("The GPU has too little free memory: try --dtype float16 or --device cpu.", 2)
+    except KeyboardInterrupt:
+        return _fail("Stopped; nothing was written.", 130)
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and the parser of each command."""
+    parser = OneLineParser(
+        prog="python -m audiox_core",
+        description="AudioX: sound effects and music from text, video, pictures and audio.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=OneLineParser)
+    generate = commands.add_parser(
+        "generate",
+        help="make a sound, or a video with its sound",
+        description="Make a sound from text, video, a picture or a sound, in any combination.",
+        epilog="Without --checkpoint the embedded model is used. Settings that are not given are "
+        "the model's own.",
+    )
+    generate.set_defaults(run=run_generate)
+    _add_inputs(generate)
+    _add_sampling(generate)
+    _add_files(generate)
+    return parser, {"generate": generate}
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what shall sound")
+    group.add_argument("--prompt", default="", metavar="TEXT", help="what to hear, in English")
+    group.add_argument("--negative", default="", metavar="TEXT", help="what not to hear")
+    group.add_argument("--video", type=Path, metavar="FILE", help="the clip to be soundtracked")
+    group.add_argument("--image", type=Path, metavar="FILE", help="a picture instead of a clip")
+    group.add_argument("--audio", type=Path, metavar="FILE", help="a sound or music prompt, 10 s")
+    for name in ("text", "video", "audio"):
+        group.add_argument(
+            f"--{name}-strength", type=float, default=1.0, metavar="0..1",
+            help=f"how much the {name} counts: 0 is absent, 1 (the default) is present",
+        )  # fmt: skip
+    group.add_argument(
+        "--hide", type=parse_hidden, default={}, metavar="WHAT:FROM-TO,…",
+        help="seconds that the model shall not see or hear, such as video:0-2,audio:5-8",
+    )  # fmt: skip
+    group.add_argument(
+        "--start", type=float, default=0.0, metavar="SECONDS", help="where in the video to begin"
+    )
+    group.add_argument(
+        "--seconds", type=float, metavar="SECONDS",
+        help="length of the sound; the default is to the end of the video, or 10",
+    )  # fmt: skip
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how it is sampled")
+    group.add_argument("--seed", type=int, help="repeats a run exactly; the default is random")
+    group.add_argument("--steps", type=int, help="more is finer and slower")
+    group.add_argument("--cfg", type=float, help="how closely the inputs are followed; 1 is off")
+    group.add_argument("--cfg-rescale", type=float, metavar="0..1", help="tames a high cfg")
+    group.add_argument("--sampler", metavar="NAME", help=", ".join(SOLVERS))
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("files and machine")
+    group.add_argument("--checkpoint", type=Path, metavar="FILE", help="AudioX weights")
+    group.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, file or folder")
+    group.add_argument("--vae", type=Path, metavar="FILE", help="another VAE for decoding")
+    group.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    group.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="of the transformer's weights"
+    )
+    suffixes = " ".join((*AUDIO_SUFFIXES, *VIDEO_SUFFIXES))
+    group.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="FILE", help=f"one of {suffixes}"
+    )
+    group.add_argument("--json", action="store_true", help="print a summary as JSON")
+
+
+def run_generate(options: argparse.Namespace) -> int:
+    """`generate`: everything that can be refused is refused before anything is computed."""
+    began = time.perf_counter()
+    request = _request(options)
+    _check_output(options.output, request)
+    device = _device(options.device)
+    checkpoint = load_checkpoint(
+        options.checkpoint,
+        text_encoder=options.text_encoder,
+        vae=options.vae,
+        dtype=DTYPES[options.dtype],
+        device=device,
+    )
+    pipeline = Pipeline(checkpoint)
+    sampling = pipeline.sampling(request)
+    with tqdm(total=sampling.steps, unit="step", disable=None) as bar:
+        sound = pipeline.generate(request, on_step=lambda *_: bar.update())
+    sound.save(options.output)
+    summary = _summary(options.output, sound, checkpoint, request, sampling)
+    summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
+    print(json.dumps(summary) if options.json else _sentence(summary))
+    return 0
+
+
+def _request(options: argparse.Namespace) -> Request:
+    names = Request.__dataclass_fields__.keys() & vars(options).keys()
+    given: dict[str, Any] = {name: getattr(options, name) for name in names}
+    if given["seed"] is None:
+        given["seed"] = random.SystemRandom().randrange(2**32)  # not the global generator
+    return Request(**given)
+
+
+def _check_output(output: Path, request: Request) -> None:
+    known = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
+    suffix = output.suffix.lower()
+    if suffix not in known:
+        raise SettingsError(f"{output} has no ending that can be written: use {' '.join(known)}.")
+    if suffix in VIDEO_SUFFIXES and request.video is None:
+        raise SettingsError(f"{output.name} is a video: give its picture with --video.")
+    check_output(output)
+    if suffix in VIDEO_SUFFIXES:
+        check_mux(request.video, output)
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        best = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device("mps" if torch.backends.mps.is_available() else best)
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(
+            f"The device {name!r} cannot be used here ({str(error)[:80]}): try --device cpu."
+        ) from error
+    return device
+
+
+def _summary(
+    output: Path, sound: Soundtrack, checkpoint: Checkpoint, request: Request,
+    sampling: SamplingConfig,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "output": str(output),
+        "seconds": round(sound.seconds, 4),
+        "sample_rate": sound.sample_rate,
+        "peak": round(sound.waveform.abs().max().item(), 4),
+        "seed": request.seed,
+        "steps": sampling.steps,
+        "cfg": sampling.cfg,
+        "cfg_rescale": sampling.cfg_rescale,
+        "sampler": sampling.sampler,
+        "checkpoint": checkpoint.path.name,
+        "variant": checkpoint.variant,
+        "note": checkpoint.config.note,
+        "device": str(checkpoint.device),
+        "dtype": str(checkpoint.dtype).removeprefix("torch."),
+    }
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    return (
+        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, cfg {cfg:g}, seed {seed}, "
+        "made in {elapsed_seconds:.1f} s"
+    ).format(**summary)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger = logging.getLogger(__package__)
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code

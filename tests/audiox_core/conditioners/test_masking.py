@@ -1,0 +1,80 @@
+import pytest
+import torch
+
+from audiox_core.conditioners.masking import (
+    apply_strength,
+    hide_frames,
+    hide_samples,
+    is_absent,
+    parse_hidden,
+    replace_absent,
+)
+from audiox_core.errors import SettingsError
+
+
+def bits(tensor):
+    return tensor.contiguous().view(torch.int32)
+
+
+@pytest.mark.parametrize(("strength", "which"), [(0.0, 0), (1.0, 1)])
+def test_strengths_0_and_1_are_absence_and_presence_bit_for_bit(strength, which, seeded):
+    absent = torch.tensor([[[-0.0, 1e-30, 1e30]]])
+    tokens = torch.tensor([[[1e30, -0.0, -7.1]]])
+    out = apply_strength(absent, tokens, strength)
+    assert torch.equal(bits(out), bits((absent, tokens)[which]))
+
+
+def test_strengths_between_are_linear(seeded):
+    absent, tokens = torch.randn(2, 1, 3, 4, generator=seeded)
+    out = apply_strength(absent[None, 0], tokens[None, 0], 0.25)
+    torch.testing.assert_close(out, 0.75 * absent[None, 0] + 0.25 * tokens[None, 0])
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_other_strengths_are_refused(strength):
+    with pytest.raises(SettingsError, match="0 to 1"):
+        apply_strength(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), strength)
+
+
+def test_frames_are_hidden_by_their_time():
+    frames = torch.full((10, 3, 2, 2), 9, dtype=torch.uint8)
+    shown = hide_frames(frames, 5.0, ((0.2, 0.6), (1.7, 99.0)))
+    assert [int(f.max() > 0) for f in shown] == [1, 0, 0, 1, 1, 1, 1, 1, 1, 0]
+    assert frames.min() == 9
+
+
+def test_samples_are_hidden_by_their_time():
+    waveform = torch.ones(2, 100)
+    heard = hide_samples(waveform, 10, ((2.0, 3.5),))
+    assert heard[:, 20:35].sum() == 0
+    assert heard.sum() == 2 * 85
+    assert waveform.sum() == 200
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_zeros_throughout_are_absence(dtype):
+    inputs = torch.zeros(3, 2, 4, dtype=dtype)
+    inputs[1, 1, 3] = 1
+    assert is_absent(inputs).tolist() == [True, False, True]
+
+
+def test_only_absent_items_are_replaced(seeded):
+    tokens, learned = torch.randn(2, 3, 4, generator=seeded), torch.randn(1, 3, 4, generator=seeded)
+    out = replace_absent(tokens, learned, torch.tensor([False, True]))
+    assert torch.equal(out, torch.stack([tokens[0], learned[0]]))
+
+
+def test_spans_are_read_per_modality():
+    assert parse_hidden("video:0-2, 5.5-8,audio:5-8") == {
+        "video": ((0.0, 2.0), (5.5, 8.0)),
+        "audio": ((5.0, 8.0),),
+    }
+    assert parse_hidden("") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["0-2", "text:0-2", "video:2-1", "video:1-1", "video", "video:-1-2"]
+)
+def test_other_spans_are_refused(text):
+    with pytest.raises(SettingsError, match=r"such as video:0-2|ends before"):
+        parse_hidden(text)

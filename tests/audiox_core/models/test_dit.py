@@ -1,0 +1,72 @@
+import pytest
+import torch
+from torch import nn
+
+from audiox_core.config import DiTConfig
+from audiox_core.models.attention import apply_rotary, rotary_angles
+from audiox_core.models.dit import DiT, rename_norms
+
+SIZES = DiTConfig(io_channels=4, width=64, depth=2, head_dim=32, cond_dim=32, global_dim=0)
+
+
+@pytest.fixture(scope="module")
+def dit():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = DiT(SIZES).eval()
+        nn.init.normal_(model.timestep_features.weight)
+        return model.requires_grad_(False)
+
+
+def test_zero_tokens_are_no_tokens(dit, seeded):
+    x, t = torch.randn(2, 4, 9, generator=seeded), torch.tensor([0.1, 0.9])
+    torch.testing.assert_close(dit(x, t, torch.zeros(2, 5, 32)), dit(x, t))
+
+
+def test_tokens_matter_and_so_does_time(dit, seeded):
+    x, tokens = torch.randn(1, 4, 9, generator=seeded), torch.randn(1, 5, 32, generator=seeded)
+    out = dit(x, torch.tensor([0.5]), tokens)
+    assert not torch.allclose(out, dit(x, torch.tensor([0.5]), -tokens), atol=1e-3)
+    assert not torch.allclose(out, dit(x, torch.tensor([0.6]), tokens), atol=1e-3)
+
+
+def test_items_of_a_batch_do_not_mix(dit, seeded):
+    x, tokens = torch.randn(3, 4, 9, generator=seeded), torch.randn(3, 5, 32, generator=seeded)
+    t = torch.tensor([0.1, 0.5, 0.9])
+    alone = dit(x[1:2], t[1:2], tokens[1:2])
+    torch.testing.assert_close(dit(x, t, tokens)[1:2], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_layers_and_kernel_are_handed_in():
+    made, calls = [], []
+
+    class Ops:
+        def __getattr__(self, name):
+            made.append(name)
+            return getattr(nn, name)
+
+    def attention(q, k, v):
+        calls.append(q.shape)
+        return q.transpose(1, 2).flatten(2)
+
+    with torch.random.fork_rng():
+        model = DiT(SIZES, ops=Ops(), attention=attention)
+    model(torch.zeros(1, 4, 9), torch.zeros(1), torch.zeros(1, 5, 32))
+    assert set(made) == {"Linear", "LayerNorm", "Conv1d"}
+    assert len(calls) == 2 * SIZES.depth
+
+
+def test_rotation_depends_on_distance_alone(seeded):
+    q, k = torch.randn(2, 1, 1, 1, 64, generator=seeded).expand(2, 1, 1, 20, 64)
+    angles = rotary_angles(20, 32)
+    scores = apply_rotary(q, angles)[0, 0] @ apply_rotary(k, angles)[0, 0].T
+    for distance in (0, 3, 11):
+        diagonal = scores.diagonal(distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=0)
+
+
+def test_norms_are_renamed_and_nothing_else():
+    state = {"layers.0.ff_norm.gamma": 1, "layers.0.ff_norm.beta": 2, "to_qkv.weight": 3, "x": 4}
+    assert rename_norms(state) == {
+        "layers.0.ff_norm.weight": 1, "layers.0.ff_norm.bias": 2, "to_qkv.weight": 3, "x": 4,
+    }  # fmt: skip

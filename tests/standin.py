@@ -1,0 +1,137 @@
+"""`python -m tests.standin`: make the embedded stand-in checkpoint.
+
+v1's architecture and file layout at toy size, with seeded random weights: it travels the same
+road as a released checkpoint and makes noise.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from torch import Tensor
+
+from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.conditioners.text import t5_encoder
+from audiox_core.config import (
+    AudioXConfig,
+    ClipConfig,
+    DiTConfig,
+    OobleckConfig,
+    SamplingConfig,
+    TemporalConfig,
+    TextConfig,
+    VideoConfig,
+)
+
+from .released import released_layout, shapes_of
+
+WORDS = """
+a an the of in on at and with from to for over under into near far while then music sound noise
+general audio video generate rain wind thunder storm waves ocean crashing water drops river fire
+crackle footsteps snow gravel wood floor door creaks slams opens keyboard typing clock ticking
+bell rings glass breaks shatters metal clang hammer engine car motor starts accelerates passes
+train whistle plane helicopter siren horn traffic street crowd people talking laughing cheering
+applause clapping child baby cries man woman voice sings whispers shouts dog barks cat meows bird
+chirps crow rooster horse gallops cow sheep insects crickets bee buzzes frog ball bounces bat hits
+drum drums beat kick snare cymbal bass guitar acoustic electric piano violin cello strings flute
+trumpet brass organ harp synth melody chord upbeat slow fast calm dark bright happy sad epic
+dreamy lo-fi orchestral jazz rock pop techno ambient electronic dance party fantasy world vinyl
+distant loud soft
+"""
+
+CHARACTERS = [chr(code) for code in range(0x20, 0x7F)]
+CONFIG = AudioXConfig(
+    variant="audiox-standin",
+    note="these weights are random: what you hear is noise, only its length and its path are real",
+    vae=OobleckConfig(channels=8),
+    dit=DiTConfig(
+        width=128, depth=4, head_dim=32, cond_dim=64, global_dim=128, time_frequencies=32
+    ),
+    video=VideoConfig(
+        clip=ClipConfig(width=64, depth=2, heads=2, ff_width=128, projection=32),
+        temporal=TemporalConfig(depth=1, heads=2, head_dim=32, ff_width=128),
+    ),
+    text=TextConfig(vocab_size=512, width=64, depth=2, heads=2, head_dim=32, ff_width=128),
+    sampling=SamplingConfig(steps=50),
+)
+
+
+# small predictions keep the latents near unit variance under guidance; the decoder's last gain
+# brings the sound to about -18 dB full scale
+GAINS = {
+    "project_out.weight": 0.1,
+    "process_conv.weight": 0.1,
+    "decoder.layers.7.weight_g": 0.003,
+}
+
+
+def make_tokenizer() -> Tokenizer:
+    """Like T5's: pieces of words, `</s>` at the end, `<unk>` for what it does not know."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=CONFIG.text.vocab_size,
+        special_tokens=["<pad>", "</s>", "<unk>"],
+        initial_alphabet=CHARACTERS,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(WORDS.split(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return tokenizer
+
+
+def make_weights(vocab_size: int) -> dict[str, Tensor]:
+    """Random tensors in the released layout, by name and seed 0."""
+    with torch.device("meta"):
+        text = shapes_of(t5_encoder(CONFIG.text))
+    text.pop("encoder.embed_tokens.weight")  # the same as shared.weight
+    layout = released_layout(CONFIG, prompt_vae=False)
+    layout |= {f"text_encoder.{name}": shape for name, shape in text.items()}
+    layout["text_encoder.shared.weight"] = (vocab_size, CONFIG.text.width)
+    del layout["model.model.transformer.rotary_pos_emb.inv_freq"]  # computed
+    random = np.random.RandomState(0)
+    return {name: _tensor(name, layout[name], random).half() for name in sorted(layout)}
+
+
+def _tensor(name: str, shape: tuple[int, ...], random: np.random.RandomState) -> Tensor:
+    z = torch.from_numpy(random.standard_normal(shape).astype(np.float32))
+    last = name.rpartition(".")[2]
+    if last in {"weight_g", "gamma"} or (last == "weight" and "norm" in name):
+        out = torch.ones(shape)
+    elif last in {"alpha", "beta"} and "pretransform" in name:
+        out = 0.1 * z
+    elif last.startswith(("empty_", "Temp_pos")) or name.endswith("shared.weight"):
+        out = z
+    elif len(shape) < 2:
+        out = torch.zeros(shape)
+    else:
+        out = z / np.sqrt(np.prod(shape[1:]))
+    return out * next((gain for end, gain in GAINS.items() if name.endswith(end)), 1.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
+    parser.add_argument("output", nargs="?", type=Path, default=EMBEDDED)
+    output = parser.parse_args().output
+    tokenizer = make_tokenizer()
+    header = {"format": "pt", "audiox": CONFIG.to_json(), "tokenizer": tokenizer.to_str()}
+    save_file(make_weights(tokenizer.get_vocab_size()), output, metadata=header)
+
+
+if __name__ == "__main__":
+    main()
