@@ -163,13 +163,13 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Replace every `weight_g`, `weight_v` by the one weight that they mean: g v / |v|.
 
     The norm runs over all axes but the first, which counts output channels in a convolution and
-    input channels in a transposed one.
+    input channels in a transposed one. Computed and returned in float32.
     """
     folded = dict(state)
     for key, v in state.items():
         g = state.get(key.removesuffix("_v") + "_g") if key.endswith(".weight_v") else None
         if g is not None and g.shape == (len(v), *[1] * (v.ndim - 1)):
             norm = v.float().flatten(1).norm(dim=1).view(g.shape)
-            folded[key.removesuffix("_v")] = (g.float() * v.float() / norm).to(v.dtype)
+            folded[key.removesuffix("_v")] = g.float() * v.float() / norm
             del folded[key], folded[key.removesuffix("_v") + "_g"]
     return folded

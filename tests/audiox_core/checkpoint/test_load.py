@@ -1,0 +1,195 @@
+"""Loading through the released layout, at toy size: the same code as the 6 GB file."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from audiox_core import load_checkpoint
+from audiox_core.checkpoint.detect import config_from_shapes
+from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.config import AudioXConfig
+from audiox_core.errors import WeightsError
+
+PROMPT_VAE = "conditioner.conditioners.audio_prompt.pretransform.model."
+VAE = "pretransform.model."
+
+
+@pytest.fixture(scope="session")
+def state(standin):
+    """The stand-in's weights with both copies of the VAE, as in a released file."""
+    state = {name: tensor.float() for name, tensor in load_file(EMBEDDED).items()}
+    vae = {name: tensor for name, tensor in state.items() if name.startswith(VAE)}
+    state |= {PROMPT_VAE + name.removeprefix(VAE): tensor for name, tensor in vae.items()}
+    state["model.model.transformer.rotary_pos_emb.inv_freq"] = torch.rand(
+        16, generator=torch.Generator().manual_seed(0)
+    )
+    return state
+
+
+@pytest.fixture(scope="session")
+def header(standin):
+    tokenizer = standin.make_tokenizer().to_str()
+    return {"audiox": standin.CONFIG.to_json(), "tokenizer": tokenizer}
+
+
+@pytest.fixture
+def save(tmp_path, header):
+    def run(state, name="model.safetensors", header=header):
+        path = tmp_path / name
+        save_file({name: tensor.clone() for name, tensor in state.items()}, path, header)
+        return path
+
+    return run
+
+
+def test_the_embedded_file_is_what_its_command_makes(standin):
+    tokenizer = standin.make_tokenizer()
+    made = standin.make_weights(tokenizer.get_vocab_size())
+    embedded = load_file(EMBEDDED)
+    assert embedded.keys() == made.keys()
+    assert all(torch.equal(embedded[name], made[name]) for name in made)
+    assert EMBEDDED.stat().st_size < 12e6
+
+
+def test_released_and_embedded_layout_load_to_the_same_model(state, save, checkpoint):
+    loaded = load_checkpoint(save(state))
+    for part in ("model", "vae", "conditioners"):
+        ours, theirs = (getattr(c, part).state_dict() for c in (loaded, checkpoint))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_equal_copies_of_the_vae_are_shared_and_different_ones_kept(state, save):
+    assert load_checkpoint(save(state)).conditioners.audio.vae is None
+    other = state | {f"{PROMPT_VAE}encoder.layers.0.bias": torch.ones(8)}
+    loaded = load_checkpoint(save(other))
+    assert torch.equal(loaded.conditioners.audio.vae.encoder.layers[0].bias, torch.ones(8))
+    assert not loaded.vae.encoder.layers[0].bias.any()
+
+
+def test_no_weight_is_left_without_memory(checkpoint):
+    parts = (checkpoint.model, checkpoint.vae, checkpoint.conditioners)
+    tensors = [t for part in parts for t in (*part.parameters(), *part.buffers())]
+    assert not any(t.is_meta for t in tensors)
+    assert not any(t.requires_grad for t in tensors)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_transformer_takes_the_asked_dtype_and_the_rest_stays_exact(dtype):
+    loaded = load_checkpoint(dtype=dtype)
+    assert loaded.dtype == dtype
+    assert loaded.model.timestep_features.weight.dtype == torch.float32
+    assert {p.dtype for p in loaded.vae.parameters()} == {torch.float32}
+
+
+def test_another_vae_decodes_and_prompts_keep_theirs(state, save):
+    bare = {n.removeprefix(VAE): 2 * t for n, t in state.items() if n.startswith(VAE)}
+    path = save(bare, "VAE.safetensors", {})
+    loaded = load_checkpoint(save(state), vae=path)
+    prompt = loaded.conditioners.audio.vae
+    assert not torch.equal(loaded.vae.decoder.layers[7].weight, prompt.decoder.layers[7].weight)
+
+
+def test_what_is_missing_unexpected_or_misshapen_is_listed(state, save):
+    broken = dict(state)
+    del broken["model.model.transformer.layers.1.ff_norm.gamma"]
+    broken["model.model.surprise"] = torch.zeros(1)
+    broken["model.model.to_timestep_embed.0.bias"] = torch.zeros(3)
+    with pytest.raises(WeightsError) as caught:
+        load_checkpoint(save(broken))
+    for part in ("1 missing", "layers.1.ff_norm", "1 unexpected", "surprise", "(3,) for (128,)"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "looks"),
+    [
+        (["model.diffusion_model.input_blocks.0.0.weight"], "a Stable Diffusion checkpoint"),
+        (["unet.lora_down.weight", "x.lora_A.weight"], "a LoRA"),
+        (["model.model.x", "maf_block.y"], "AudioX-MAF line"),
+        (["diffusion.model.x", "diffusion_ema.ema_model.x"], "a raw AudioX training state"),
+        (["encoder.block.0.layer.0.SelfAttention.q.weight"], "a T5 text encoder"),
+        (["encoder.layers.0.weight_v", "decoder.layers.0.weight_v"], "an audio VAE alone"),
+        (["something.else"], "its first tensor is 'something.else'"),
+    ],
+)
+def test_other_models_are_recognised(save, keys, looks):
+    path = save({key: torch.zeros(2) for key in keys}, header={})
+    with pytest.raises(WeightsError, match=looks):
+        load_checkpoint(path)
+
+
+def test_a_released_file_asks_for_its_text_encoder(state, save, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
+    with pytest.raises(WeightsError, match=r"T5-base.*tokenizer\.json.*--text-encoder"):
+        load_checkpoint(save(released))
+
+
+@pytest.fixture
+def text_folder(state, tmp_path, header, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # `models/` is looked for from here
+    folder = tmp_path / "models" / "text_encoders" / "t5-base"
+    folder.mkdir(parents=True)
+    text = {n.removeprefix("text_encoder."): t for n, t in state.items() if "text_encoder" in n}
+    save_file(
+        text | {"decoder.block.0.x": torch.zeros(1), "lm_head.weight": torch.zeros(1)},
+        folder / "model.safetensors",
+    )
+    (folder / "tokenizer.json").write_text(header["tokenizer"], encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("how", ["searched", "folder", "file"])
+def test_the_text_encoder_is_found(state, save, text_folder, how):
+    released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
+    argument = {"searched": None, "folder": text_folder, "file": text_folder / "model.safetensors"}
+    loaded = load_checkpoint(save(released), text_encoder=argument[how])
+    embedding = loaded.conditioners.text.encoder.shared.weight
+    assert torch.equal(embedding, state["text_encoder.shared.weight"])
+
+
+def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, standin):
+    wide = replace(standin.CONFIG, dit=replace(standin.CONFIG.dit, cond_dim=32))
+    with pytest.raises(WeightsError, match="width 64, the model reads 32"):
+        load_checkpoint(save(state, header={"audiox": wide.to_json()}), text_encoder=text_folder)
+
+
+def test_a_text_encoder_without_its_tokenizer_says_so(state, save, text_folder):
+    (text_folder / "tokenizer.json").unlink()
+    with pytest.raises(WeightsError, match=r"no tokenizer\.json"):
+        load_checkpoint(save(state), text_encoder=text_folder)
+
+
+def test_a_config_json_beside_the_file_overrides(state, save, tmp_path, standin):
+    path = save(state)
+    settings = {
+        "sample_rate": 22_050,
+        "sample_size": 2048 * 100,
+        "video_fps": 10,
+        "model": {"diffusion": {"config": {"num_heads": 2}}},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    config = load_checkpoint(path).config
+    assert (config.latent.sample_rate, config.latent.window) == (22_050, 100)
+    assert (config.video.fps, config.dit.head_dim) == (10, 64)
+
+
+def test_a_header_of_another_version_says_so(state, save):
+    with pytest.raises(WeightsError, match="header of another version"):
+        load_checkpoint(save(state, header={"audiox": '{"unheard_of": 1}'}))
+
+
+def test_v1s_sizes_are_read_from_shapes_alone(released):
+    assert config_from_shapes(released.released_layout(AudioXConfig())) == AudioXConfig()
+
+
+@pytest.mark.parametrize("part", ["vae", "dit"])
+def test_other_sizes_are_read_from_shapes_too(released, standin, part):
+    # head width is not in the shapes: v1's is taken
+    config = replace(standin.CONFIG, dit=replace(standin.CONFIG.dit, head_dim=64))
+    found = config_from_shapes(released.released_layout(config))
+    assert getattr(found, part) == getattr(config, part)

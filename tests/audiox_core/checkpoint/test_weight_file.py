@@ -1,0 +1,95 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from audiox_core.checkpoint.weight_file import open_weights
+from audiox_core.errors import WeightsError
+
+STATE = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.float16)}
+
+
+@pytest.fixture(params=["safetensors", "ckpt", "flat.pth", "legacy.pt"])
+def weights(request, tmp_path):
+    path = tmp_path / f"model.{request.param}"
+    if path.suffix == ".safetensors":
+        save_file(STATE, path, metadata={"audiox": "hello"})
+    elif request.param == "ckpt":
+        torch.save({"state_dict": STATE, "epoch": 3}, path)
+    else:
+        torch.save(STATE, path, _use_new_zipfile_serialization=request.param != "legacy.pt")
+    return path
+
+
+def test_names_and_shapes_are_known_and_tensors_read_by_name(weights):
+    file = open_weights(weights)
+    assert file.shapes == {"a.weight": (2, 3), "b": (4,)}
+    (tensor,) = file.read(["a.weight"]).values()
+    assert torch.equal(tensor, STATE["a.weight"])
+
+
+def test_a_header_is_read_where_there_is_one(weights):
+    expected = {"audiox": "hello"} if weights.suffix == ".safetensors" else {}
+    assert dict(open_weights(weights).header) == expected
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.9, 0.999])
+def test_a_file_that_was_cut_off_says_so(weights, part):
+    data = weights.read_bytes()
+    weights.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(WeightsError, match=r"(damaged|holds no table|more than weights)"):
+        open_weights(weights)
+
+
+class Bomb:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_code_in_a_pickle_is_not_run(tmp_path, legacy):
+    path, target = tmp_path / "model.ckpt", tmp_path / "ran"
+    torch.save({"state_dict": {"x": Bomb(target)}}, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(WeightsError, match="could run code"):
+        open_weights(path)
+    assert not target.exists()
+
+
+def test_a_bare_pickle_with_code_is_not_run(tmp_path):
+    path, target = tmp_path / "model.pt", tmp_path / "ran"
+    path.write_bytes(pickle.dumps(Bomb(target)))
+    with pytest.raises(WeightsError, match=r"model\.pt"):
+        open_weights(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: None, "no weights file"),
+    ],
+)
+def test_what_is_no_file_is_named(tmp_path, make, message):
+    path = tmp_path / "model.safetensors"
+    make(path)
+    with pytest.raises(WeightsError, match=message):
+        open_weights(path)
+
+
+def test_other_kinds_of_file_are_refused(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    with pytest.raises(WeightsError, match=r"expected one of \.safetensors"):
+        open_weights(path)
+
+
+def test_a_table_without_tensors_is_refused(tmp_path):
+    path = tmp_path / "model.ckpt"
+    torch.save({"state_dict": {"a": 1}}, path)
+    with pytest.raises(WeightsError, match="no table of weights"):
+        open_weights(path)
