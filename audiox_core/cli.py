@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(arguments) == 1 and arguments[0] in commands:
         commands[arguments[0]].print_help()
         return 0
-    options = parser.parse_args(arguments)
     _log_to_stderr()
     try:
+        options = parser.parse_args(arguments)
         return options.run(options)
     except AudioXError as error:
         return _fail(str(error), 2)

@@ -1,0 +1,305 @@
+"""The command line from outside: exit codes, one line of error, nothing half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.cli import main
+from audiox_core.media.audio import read_audio
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--steps", "1", "--seed", "3"]
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    """Run the command in an empty folder: exit code, stdout, stderr's lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, err.splitlines()
+
+    return call
+
+
+@pytest.fixture
+def generate(run):
+    return lambda *arguments: run("generate", *QUICK, *arguments)
+
+
+def write_clip(path, seconds, fps=25):
+    """A silent clip of a moving square."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width = stream.height = 64
+        for index in range(round(seconds * fps)):
+            picture = np.zeros((64, 64, 3), np.uint8)
+            picture[:16, index % 48 : index % 48 + 16] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+
+
+def packets(path):
+    with av.open(str(path)) as container:
+        return [bytes(p) for p in container.demux(video=0) if p.size]
+
+
+def stream_seconds(path, kind):
+    with av.open(str(path)) as container:
+        stream = getattr(container.streams, kind)[0]
+        return float(stream.duration * stream.time_base)
+
+
+def test_without_arguments_there_is_help(run):
+    for arguments in ((), ("generate",)):
+        code, out, _ = run(*arguments)
+        assert code == 0
+        assert "generate" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sing",),
+        ("generate", "--prompt", "rain"),
+        ("generate", "--output", "a.wav", "--steps", "many"),
+        ("generate", "--output", "a.wav", "--dtype", "int3"),
+        ("generate", "--output", "a.wav", "--nonsense"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, out, len(err)) == (2, "", 1)
+    assert "error" in err[0]
+
+
+def test_the_module_runs_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "audiox_core", "generate", *QUICK]
+    command += ["--prompt", "rain", "--seconds", "1", "--output", str(tmp_path / "a.wav"), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    summary = json.loads(done.stdout)
+    assert summary["seed"] == 3
+    assert "random" in summary["note"]
+    assert "random" in done.stderr  # the stand-in says what it is
+    assert read_audio(tmp_path / "a.wav").shape == (2, 44_100)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_sound_is_written_and_the_summary_is_true(generate, tmp_path, suffix):
+    code, out, _ = generate(
+        "--prompt", "rain", "--seconds", "2.5", "--output", f"a{suffix}", "--json"
+    )
+    summary = json.loads(out)
+    sound = read_audio(tmp_path / f"a{suffix}")
+    assert code == 0
+    assert sound.shape == (2, 110_250)
+    assert summary["seconds"] == 2.5
+    assert summary["peak"] == pytest.approx(sound.abs().max().item(), abs=2e-3)
+
+
+def test_the_same_seed_writes_the_same_file(generate, tmp_path):
+    for name in ("a.flac", "b.flac"):
+        generate("--prompt", "rain", "--seconds", "1", "--output", name)
+    assert (tmp_path / "a.flac").read_bytes() == (tmp_path / "b.flac").read_bytes()
+
+
+@pytest.mark.parametrize("seconds", [3, 8, 10])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_clip_gets_a_soundtrack_of_its_length_and_keeps_its_picture(
+    generate, tmp_path, seconds, suffix
+):
+    write_clip(tmp_path / "clip.mp4", seconds)
+    code, _, err = generate("--video", "clip.mp4", "--output", f"out{suffix}")
+    assert code == 0, err
+    assert packets(tmp_path / "out.mp4" if suffix == ".mp4" else tmp_path / f"out{suffix}") == (
+        packets(tmp_path / "clip.mp4")
+    )
+    sound = read_audio(tmp_path / f"out{suffix}")
+    assert sound.shape[-1] / 44_100 == pytest.approx(seconds, abs=1 / 25)
+    if suffix != ".mkv":  # keeps no length of its streams
+        assert stream_seconds(tmp_path / f"out{suffix}", "audio") == pytest.approx(
+            seconds, abs=0.04
+        )
+
+
+def test_a_piece_of_a_long_clip_is_soundtracked(generate, tmp_path):
+    write_clip(tmp_path / "long.mp4", 20)
+    code, _, err = generate("--video", "long.mp4", "--output", "out.mp4")
+    assert code == 2
+    assert "--start and --seconds" in err[-1]
+    code, _, err = generate(
+        "--video", "long.mp4", "--start", "12", "--seconds", "4", "--output", "out.mp4"
+    )
+    assert code == 0, err
+    assert stream_seconds(tmp_path / "out.mp4", "audio") == pytest.approx(4, abs=0.04)
+
+
+def test_hidden_seconds_and_strengths_reach_the_model(generate, tmp_path):
+    write_clip(tmp_path / "clip.mp4", 2)
+    base = ("--video", "clip.mp4", "--prompt", "rain")
+    variants = [(), ("--hide", "video:0-1"), ("--video-strength", "0.5"), ("--cfg", "2")]
+    for index, extra in enumerate(variants):
+        assert generate(*base, *extra, "--output", f"{index}.wav")[0] == 0
+    sounds = {(tmp_path / f"{index}.wav").read_bytes() for index in range(len(variants))}
+    assert len(sounds) == len(variants)
+
+
+def text_file(path):
+    path.write_text("no media at all", encoding="utf-8")
+
+
+def half_a_clip(path):
+    write_clip(path, 2)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def audio_alone(path):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44_100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 44_100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def not_a_number(path):
+    header = b"RIFF" + (36 + 8000).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    header += (3).to_bytes(2, "little") + (1).to_bytes(2, "little")  # float, mono
+    header += (8000).to_bytes(4, "little") + (32_000).to_bytes(4, "little")
+    header += (4).to_bytes(2, "little") + (32).to_bytes(2, "little")
+    data = np.full(2000, np.nan, np.float32).tobytes()
+    path.write_bytes(header + b"data" + len(data).to_bytes(4, "little") + data)
+
+
+def stable_diffusion(path):
+    save_file({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(1)}, path)
+
+
+def half_the_weights(path):
+    path.write_bytes(EMBEDDED.read_bytes()[:1_000_000])
+
+
+def code_in_a_pickle(path):
+    torch.save({"state_dict": {"x": _Bomb()}}, path)
+
+
+class _Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("it_ran"),))
+
+
+def missing(path):
+    assert not path.exists()
+
+
+BAD_FILES = [
+    ("--video", "clip.mp4", missing, "clip.mp4"),
+    ("--video", "clip.mp4", Path.touch, "empty"),
+    ("--video", "clip.mp4", text_file, "clip.mp4"),
+    ("--video", "clip.mp4", half_a_clip, "clip.mp4"),
+    ("--video", "clip.m4a", audio_alone, "picture"),
+    ("--video", "clip.mp4", Path.mkdir, "folder"),
+    ("--image", "a.png", missing, "a.png"),
+    ("--image", "a.png", text_file, "a.png"),
+    ("--audio", "a.wav", Path.touch, "a.wav"),
+    ("--audio", "a.wav", text_file, "a.wav"),
+    ("--audio", "a.wav", not_a_number, "a.wav"),
+    ("--checkpoint", "m.safetensors", missing, "m.safetensors"),
+    ("--checkpoint", "m.safetensors", stable_diffusion, "a Stable Diffusion checkpoint"),
+    ("--checkpoint", "m.safetensors", half_the_weights, "damaged"),
+    ("--checkpoint", "m.ckpt", code_in_a_pickle, "could run code"),
+    ("--checkpoint", "m.gguf", text_file, "m.gguf"),
+    ("--text-encoder", "t5.safetensors", stable_diffusion, "T5"),
+    ("--vae", "vae.safetensors", stable_diffusion, "no AudioX VAE"),
+]
+
+
+@pytest.mark.parametrize("bad", BAD_FILES, ids=lambda bad: f"{bad[2].__name__}{bad[0]}")
+def test_a_bad_file_is_one_line_and_leaves_nothing(generate, tmp_path, bad):
+    option, name, make, message = bad
+    make(tmp_path / name)
+    before = sorted(tmp_path.iterdir())
+    code, out, err = generate("--prompt", "rain", option, name, "--output", "out.wav")
+    errors = [line for line in err if not line.startswith(("INFO", "WARNING"))]
+    assert (code, out, len(errors)) == (2, "", 1), err
+    assert message in errors[0]
+    assert "Traceback" not in "".join(err)
+    assert sorted(tmp_path.iterdir()) == before
+    assert generate("--prompt", "rain", "--output", "out.wav")[0] == 0  # and the next run works
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--prompt", "rain", "--seconds", "0"),
+        ("--prompt", "rain", "--seconds", "-1"),
+        ("--prompt", "rain", "--seconds", "1e12"),
+        ("--prompt", "rain", "--steps", "0"),
+        ("--prompt", "x" * 10_000),
+        ("--prompt", "🌧️"),
+        ("--prompt", "rain", "--sampler", "magic"),
+        ("--prompt", "rain", "--device", "abacus"),
+        ("--prompt", "rain", "--device", "cuda:99"),
+        ("--prompt", "rain", "--text-strength", "7"),
+        (),
+    ],
+)
+def test_a_bad_value_is_one_line_and_leaves_nothing(generate, tmp_path, arguments):
+    code, out, err = generate(*arguments, "--output", "out.wav")
+    errors = [line for line in err if not line.startswith(("INFO", "WARNING"))]
+    assert (code, out, len(errors)) == (2, "", 1), err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("hide", ["nonsense", "text:0-1", "video:3-1"])
+def test_a_bad_hide_says_how_to_write_it(generate, hide):
+    code, _, err = generate("--prompt", "rain", "--hide", hide, "--output", "out.wav")
+    assert code == 2
+    assert "video" in err[-1]
+
+
+@pytest.mark.parametrize(
+    "output", ["nowhere/out.wav", "/proc/out.wav", "out.txt", "out", "out.mp4", "clip.wav/out.wav"]
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(generate, tmp_path, output):
+    (tmp_path / "clip.wav").touch()
+    code, _, err = generate("--prompt", "rain", "--output", output)
+    assert code == 2
+    assert len(err) == 1  # no checkpoint was loaded yet
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.wav"]
+
+
+def test_the_video_itself_is_not_overwritten(generate, tmp_path):
+    write_clip(tmp_path / "clip.mp4", 1)
+    before = (tmp_path / "clip.mp4").read_bytes()
+    code, _, err = generate("--video", "clip.mp4", "--output", "clip.mp4")
+    assert code == 2, err
+    assert (tmp_path / "clip.mp4").read_bytes() == before
+
+
+def test_poor_sources_are_good_enough(generate, tmp_path):
+    """One frame a second, eight-bit telephone sound, an emoji among words."""
+    write_clip(tmp_path / "slow.mp4", 3, fps=1)
+    samples = (128 + 100 * np.sin(np.arange(16_000) / 5)).astype(np.uint8)
+    header = b"RIFF" + (36 + len(samples)).to_bytes(4, "little") + b"WAVEfmt "
+    header += (16).to_bytes(4, "little") + (1).to_bytes(2, "little") * 2
+    header += (8000).to_bytes(4, "little") * 2 + (1).to_bytes(2, "little")
+    header += (8).to_bytes(2, "little") + b"data" + len(samples).to_bytes(4, "little")
+    (tmp_path / "phone.wav").write_bytes(header + samples.tobytes())
+    code, _, err = generate(
+        "--video", "slow.mp4", "--audio", "phone.wav", "--prompt", "rain 🌧", "--output", "o.mp4"
+    )
+    assert code == 0, err

@@ -1,0 +1,185 @@
+"""The whole road on the embedded checkpoint and real clips."""
+
+import logging
+from dataclasses import replace
+from itertools import pairwise
+
+import av
+import pytest
+import torch
+
+from audiox_core import Pipeline, Request, generate
+from audiox_core.diffusion.samplers import SOLVERS
+from audiox_core.errors import AudioXError, SettingsError
+from audiox_core.media.video import probe_video
+
+QUICK = {"steps": 2, "seed": 3}
+
+
+@pytest.fixture(scope="session")
+def bunny(clips):
+    return clips / "bigbuckbunny.mp4"
+
+
+@pytest.fixture(scope="session")
+def bikes(clips):
+    return clips / "bikes.mp4"
+
+
+def test_a_seed_repeats_sample_for_sample_and_another_differs(pipeline):
+    first, again, other = (
+        pipeline.generate(Request(prompt="rain", steps=3, seed=seed)).waveform for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert (first - other).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("sampler", SOLVERS)
+def test_every_sampler_makes_finite_sound(pipeline, sampler):
+    sound = pipeline.generate(Request(prompt="rain", sampler=sampler, steps=4, seed=0))
+    assert sound.waveform.isfinite().all()
+    assert sound.waveform.std() > 1e-3
+
+
+def test_without_a_video_ten_seconds_are_made(pipeline):
+    sound = pipeline.generate(Request(prompt="rain", **QUICK))
+    assert sound.waveform.shape == (2, 441_000)
+    assert sound.sample_rate == 44_100
+
+
+@pytest.mark.parametrize("seconds", [0.1, 3.0, 8.0, 10.0, 10.95])
+def test_a_length_is_met_to_the_sample(pipeline, seconds):
+    sound = pipeline.generate(Request(prompt="rain", seconds=seconds, **QUICK))
+    assert sound.waveform.shape[-1] == round(seconds * 44_100)
+
+
+def test_a_video_gets_a_sound_of_its_own_length(pipeline, bunny):
+    sound = pipeline.generate(Request(video=bunny, **QUICK))
+    assert sound.seconds == pytest.approx(probe_video(bunny).seconds, abs=1 / 44_100)
+
+
+def test_each_input_changes_the_sound(pipeline, bunny, bikes, tmp_path):
+    sound = pipeline.generate(Request(prompt="dog", seconds=2, **QUICK))
+    sound.save(tmp_path / "prompt.wav")
+    requests = [
+        Request(prompt="rain"),
+        Request(prompt="rain", negative="wind"),
+        Request(prompt="rain", video=bunny),
+        Request(prompt="rain", video=bikes),
+        Request(prompt="rain", video=bunny, video_strength=0.5),
+        Request(prompt="rain", video=bunny, hide={"video": ((0.0, 1.0),)}),
+        Request(prompt="rain", audio=tmp_path / "prompt.wav"),
+        Request(prompt="rain", audio=tmp_path / "prompt.wav", hide={"audio": ((0.0, 1.0),)}),
+        Request(prompt="rain", cfg=1.0),
+        Request(prompt="rain", cfg_rescale=0.7),
+    ]
+    sounds = [pipeline.generate(replace(r, seconds=1, **QUICK)).waveform for r in requests]
+    for (one, first), (_, second) in pairwise(zip(requests, sounds, strict=True)):
+        assert not torch.equal(first, second), one
+
+
+def test_a_modality_of_strength_0_is_not_there(pipeline, bunny):
+    without = pipeline.generate(Request(prompt="rain", seconds=1, **QUICK)).waveform
+    weak = Request(prompt="rain", video=bunny, video_strength=0.0, seconds=1, **QUICK)
+    assert torch.equal(pipeline.generate(weak).waveform, without)
+
+
+def test_steps_are_reported_as_they_happen(pipeline):
+    seen = []
+    request = Request(prompt="rain", steps=5, seed=0)
+    pipeline.generate(request, on_step=lambda step, x, clean: seen.append((step, clean.shape)))
+    assert seen == [(step, (1, 64, 236)) for step in range(5)]
+
+
+def test_an_image_stands_for_a_video(pipeline, bunny, tmp_path):
+    path = tmp_path / "frame.png"
+    with av.open(str(bunny)) as container:
+        next(container.decode(video=0)).save(str(path))
+    sound = pipeline.generate(Request(image=path, seconds=1, **QUICK)).waveform
+    plain = pipeline.generate(Request(prompt=" ", seconds=1, **QUICK)).waveform
+    assert not torch.equal(sound, plain)
+
+
+def test_one_call_is_enough(checkpoint):
+    request = Request(prompt="rain", seconds=1, **QUICK)
+    sound = generate(request, checkpoint)
+    assert torch.equal(sound.waveform, Pipeline(checkpoint).generate(request).waveform)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seconds": 0.0}, "0 seconds"),
+        ({"seconds": -3.0}, "-3 seconds"),
+        ({"seconds": 1e9}, "1e\\+09 seconds"),
+        ({"seconds": float("nan")}, "nan seconds"),
+        ({"steps": 0}, "0 steps"),
+        ({"steps": 10**9}, "steps"),
+        ({"cfg": float("inf")}, "cfg of inf"),
+        ({"cfg_rescale": 2.0}, "cfg rescale"),
+        ({"sampler": "magic"}, "no sampler 'magic'"),
+        ({"seed": -1}, "seed -1"),
+        ({"start": -1.0}, "start of -1"),
+        ({"start": 2.0}, "without a video"),
+        ({"text_strength": 2.0}, "strength of 2"),
+        ({"prompt": ""}, "nothing to go by"),
+        ({"prompt": "x" * 10_000}, "10,000 characters"),
+        ({"image": "a.png", "video": "b.mp4"}, "b.mp4"),
+    ],
+)
+def test_bad_settings_are_named(pipeline, settings, message):
+    with pytest.raises(AudioXError, match=message) as caught:
+        pipeline.generate(Request(**{"prompt": "rain", **settings}))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_video_and_an_image_exclude_one_another(pipeline, bunny):
+    with pytest.raises(SettingsError, match="one of them"):
+        pipeline.generate(Request(video=bunny, image=bunny, **QUICK))
+
+
+def test_a_start_behind_the_end_is_named(pipeline, bunny):
+    with pytest.raises(SettingsError, match=r"5\.28 s long.*--start"):
+        pipeline.generate(Request(video=bunny, start=6.0, **QUICK))
+
+
+def test_weights_that_run_over_are_not_saved_as_sound(checkpoint):
+    broken = replace(checkpoint, vae=_Overflowing())
+    with pytest.raises(AudioXError, match="ran over"):
+        Pipeline(broken).generate(Request(prompt="rain", **QUICK))
+
+
+class _Overflowing:
+    def decode(self, latent):
+        return torch.full((1, 2, latent.shape[-1] * 2048), float("nan"))
+
+
+def test_a_loud_sound_is_turned_down_and_a_soft_one_kept(checkpoint, caplog):
+    class Scaled:
+        def __init__(self, gain):
+            self.gain = gain
+
+        def decode(self, latent):
+            return self.gain * checkpoint.vae.decode(latent)
+
+    def peak(gain):
+        sound = Pipeline(replace(checkpoint, vae=Scaled(gain))).generate(
+            Request(prompt="rain", **QUICK)
+        )
+        return sound.waveform.abs().max().item()
+
+    plain = peak(1.0)
+    assert plain < 1
+    assert peak(0.1) == pytest.approx(0.1 * plain, rel=1e-4)
+    with caplog.at_level(logging.INFO):
+        assert peak(100.0) == pytest.approx(1.0)
+    assert "turned down" in caplog.text
+
+
+def test_a_video_without_a_picture_to_hold_is_not_written(pipeline, tmp_path):
+    sound = pipeline.generate(Request(prompt="rain", **QUICK))
+    with pytest.raises(SettingsError, match="no picture"):
+        sound.save(tmp_path / "sound.mp4")
+    with pytest.raises(SettingsError, match=r"\.wav"):
+        sound.save(tmp_path / "sound.ogg")
+    assert not list(tmp_path.iterdir())
