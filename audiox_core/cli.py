@@ -28,6 +28,8 @@ from .pipeline import Pipeline, Request, Soundtrack
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
+STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
+
 
 class OneLineParser(argparse.ArgumentParser):
     """Bad usage is one line and exit code 2."""
@@ -65,7 +67,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         prog="python -m audiox_core",
         description="AudioX: sound effects and music from text, video, pictures and audio.",
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=OneLineParser)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=OneLineParser
+    )
     generate = commands.add_parser(
         "generate",
         help="make a sound, or a video with its sound",
@@ -87,10 +91,10 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--video", type=Path, metavar="FILE", help="the clip to be soundtracked")
     group.add_argument("--image", type=Path, metavar="FILE", help="a picture instead of a clip")
     group.add_argument("--audio", type=Path, metavar="FILE", help="a sound or music prompt, 10 s")
-    for name in ("text", "video", "audio"):
+    for name, what in STRENGTHS.items():
         group.add_argument(
             f"--{name}-strength", type=float, default=1.0, metavar="0..1",
-            help=f"how much the {name} counts: 0 is absent, 1 (the default) is present",
+            help=f"how much the {what} counts: 0 is absent, 1 (the default) present",
         )  # fmt: skip
     group.add_argument(
         "--hide", type=parse_hidden, default={}, metavar="WHAT:FROM-TO,…",
@@ -145,13 +149,32 @@ def run_generate(options: argparse.Namespace) -> int:
     )
     pipeline = Pipeline(checkpoint)
     sampling = pipeline.sampling(request)
-    with tqdm(total=sampling.steps, unit="step", disable=None) as bar:
-        sound = pipeline.generate(request, on_step=lambda *_: bar.update())
+    with _Progress(sampling.steps) as progress:
+        sound = pipeline.generate(request, on_step=progress)
     sound.save(options.output)
     summary = _summary(options.output, sound, checkpoint, request, sampling)
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
     print(json.dumps(summary) if options.json else _sentence(summary))
     return 0
+
+
+class _Progress:
+    """A bar that appears with the first step, so that an error before it stays one line."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.bar: tqdm | None = None
+
+    def __call__(self, *_step: Any) -> None:
+        self.bar = self.bar or tqdm(total=self.total, unit="step", desc="sampling")
+        self.bar.update()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
 
 
 def _request(options: argparse.Namespace) -> Request:

@@ -141,7 +141,8 @@ class AudioXConfig:
     """A whole model: what the parts are, how they fit, how it is sampled."""
 
     variant: str = "audiox"
-    note: str = ""  # shown when the model is used: what a user should know about these weights
+    # shown when the model is loaded: what a user should know about these weights
+    note: str = "these weights are for non-commercial use (CC-BY-NC-4.0)"
     latent: LatentConfig = field(default_factory=LatentConfig)
     vae: OobleckConfig = field(default_factory=OobleckConfig)
     dit: DiTConfig = field(default_factory=DiTConfig)

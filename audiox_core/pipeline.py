@@ -130,10 +130,9 @@ class Pipeline:
 
     def sampling(self, request: Request) -> SamplingConfig:
         """The model's own settings, where the request does not say otherwise; checked."""
-        asked = {name: getattr(request, name) for name in ("steps", "cfg", "cfg_rescale", "sampler")}
-        sampling = replace(
-            self.checkpoint.config.sampling, **{k: v for k, v in asked.items() if v is not None}
-        )
+        names = ("steps", "cfg", "cfg_rescale", "sampler")
+        asked = {name: value for name in names if (value := getattr(request, name)) is not None}
+        sampling = replace(self.checkpoint.config.sampling, **asked)
         check_sampling(sampling)
         if not 0 <= request.seed < 2**64:
             raise SettingsError(f"The seed {request.seed} is out of range: 0 to 2^64 - 1.")
@@ -173,6 +172,11 @@ class Pipeline:
         """Files -> features -> both branches of guidance."""
         if not (request.prompt or request.video or request.image or request.audio):
             raise SettingsError("There is nothing to go by: give a prompt, video, image or audio.")
+        shown = {"video": request.video or request.image, "audio": request.audio}
+        if blind := [name for name in request.hide if not shown.get(name)]:
+            raise SettingsError(
+                f"There is no {blind[0]} to hide a part of: give one, or hide less."
+            )
         text = self.checkpoint.conditioners.text
         return assemble(
             self.checkpoint.conditioners,
@@ -190,8 +194,9 @@ class Pipeline:
         if request.video is not None and request.image is not None:
             raise SettingsError("A video and an image were given: the model reads one of them.")
         conditioner, config = self.checkpoint.conditioners.video, self.checkpoint.config.video
+        hide = tuple(request.hide.get("video", ()))
         if request.image is not None:
-            return encode_image(conditioner, read_image(Path(request.image)))
+            return encode_image(conditioner, read_image(Path(request.image)), hide)
         if request.video is None:
             return None
         frames = read_frames(
@@ -203,7 +208,7 @@ class Pipeline:
             timing=request.timing,
             end=None if request.seconds is None else request.start + request.seconds,
         )
-        return encode_video(conditioner, frames, tuple(request.hide.get("video", ())))
+        return encode_video(conditioner, frames, hide)
 
     def audio_features(self, request: Request) -> Tensor | None:
         """A sound prompt -> `1 s d`; its latent is drawn with the seed, as in training."""

@@ -38,7 +38,14 @@ logger = logging.getLogger(__name__)
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-standin.safetensors"
 
 # in a file, but computed here; or of a part that is never run
-UNUSED = ("inv_freq", "position_ids", "decoder.block.", "decoder.final_layer_norm.", "lm_head.")
+UNUSED = (
+    "inv_freq",
+    "position_ids",
+    "decoder.block.",
+    "decoder.final_layer_norm.",
+    "decoder.embed_tokens.",
+    "lm_head.",
+)
 # in half precision the frequencies of the diffusion time would be off by up to 0.05 %
 KEPT_FLOAT32 = ("timestep_features.weight",)
 

@@ -56,12 +56,16 @@ def apply_strength(absent_tokens: Tensor, tokens: Tensor, strength: float) -> Te
     return absent_tokens if strength == 0 else torch.lerp(absent_tokens, tokens, strength)
 
 
+def hidden_frames(count: int, fps: float, spans: tuple[Span, ...]) -> Tensor:
+    """Which of `count` frames have their time (index / fps) in a span, `f` bool."""
+    times = torch.arange(count) / fps
+    inside = [(times >= begin) & (times < end) for begin, end in spans]
+    return torch.stack(inside).any(dim=0) if inside else torch.zeros(count, dtype=torch.bool)
+
+
 def hide_frames(frames: Tensor, fps: float, spans: tuple[Span, ...]) -> Tensor:
-    """Blacken the frames of `f 3 h w` whose time (index / fps) lies in a span."""
-    times = torch.arange(len(frames)) / fps
-    hidden = torch.zeros(len(frames), dtype=torch.bool)
-    for begin, end in spans:
-        hidden |= (times >= begin) & (times < end)
+    """Blacken the hidden frames of `f 3 h w`."""
+    hidden = hidden_frames(len(frames), fps, spans)
     return frames.masked_fill(hidden.view(-1, 1, 1, 1).to(frames.device), 0)
 
 

@@ -12,7 +12,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ..config import ClipConfig, VideoConfig
 from ..models.temporal import TemporalTransformer
-from .masking import Span, hide_frames, is_absent, replace_absent
+from .masking import Span, hidden_frames, hide_frames, is_absent, replace_absent
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -99,10 +99,17 @@ def encode_video(
     return conditioner(frames[None].to(conditioner.proj.weight.device))
 
 
-def encode_image(conditioner: VideoConditioner, image: Tensor) -> Tensor:
-    """A still image `3 h w` in 0..255 -> features `1 tokens d`: a video in which nothing moves."""
-    config = conditioner.config
-    frame = stretch(image.to(conditioner.proj.weight.device), config.clip.image)[None]
-    hidden = conditioner.look(frame).expand(config.frames, -1, -1)  # CLIP sees it once
-    tokens = conditioner.follow(hidden[None])
-    return replace_absent(tokens, conditioner.empty_visual_feat, is_absent(frame))
+def encode_image(
+    conditioner: VideoConditioner, image: Tensor, hide: tuple[Span, ...] = ()
+) -> Tensor:
+    """A still image `3 h w` in 0..255 -> features `1 tokens d`: a video in which nothing moves.
+
+    `hide` as in `encode_video`.
+    """
+    config, device = conditioner.config, conditioner.proj.weight.device
+    frame = stretch(image.to(device), config.clip.image)
+    hidden = hidden_frames(config.frames, config.fps, hide).to(device)
+    shown, black = conditioner.look(torch.stack([frame, torch.zeros_like(frame)]))  # CLIP once
+    tokens = conditioner.follow(torch.where(hidden[:, None, None], black, shown)[None])
+    absent = is_absent(frame[None]) | hidden.all()
+    return replace_absent(tokens, conditioner.empty_visual_feat, absent)

@@ -123,6 +123,8 @@ def test_one_call_is_enough(checkpoint):
         ({"start": 2.0}, "without a video"),
         ({"text_strength": 2.0}, "strength of 2"),
         ({"prompt": ""}, "nothing to go by"),
+        ({"hide": {"video": ((0, 1),)}}, "no video to hide"),
+        ({"hide": {"text": ((0, 1),)}}, "no text to hide"),
         ({"prompt": "x" * 10_000}, "10,000 characters"),
         ({"image": "a.png", "video": "b.mp4"}, "b.mp4"),
     ],

@@ -327,10 +327,11 @@ def _only_fact(case: Case, prefix: str) -> str:
 @adapter("v1_samplers")
 def samplers(case: Case) -> Outputs:
     mu, start, sigmas, noises = (case[k] for k in ("mu", "x0_unit", "sigmas", "step_noise"))
+    swing, pitch = re.search(r"([\d.]+)\*sin\(([\d.]+)\*x", case.facts["denoiser"]).groups()
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
         s = torch.tensor(sigma)  # float32, as recorded
-        return (x + s**2 * mu) / (1 + s**2) + 0.1 * (3 * x / (1 + s)).sin()
+        return (x + s**2 * mu) / (1 + s**2) + float(swing) * (float(pitch) * x / (1 + s)).sin()
 
     outputs = {}
     for final in (name for name in case.recorded() if name.endswith(".final")):

@@ -46,3 +46,11 @@ def test_a_still_image_is_a_video_in_which_nothing_moves(video, frames):
     clip = encode_video(video, frames[:1].expand(50, -1, -1, -1))
     torch.testing.assert_close(still, clip, atol=1e-5, rtol=1e-5)
     assert torch.equal(encode_image(video, torch.zeros(3, 40, 64)), video.empty_visual_feat)
+
+
+@torch.no_grad()
+def test_seconds_of_a_still_image_can_be_hidden(video, frames):
+    clip = frames[:1].expand(50, -1, -1, -1)
+    for hide in (((1.0, 3.5),), ((0.0, 10.0),)):
+        still = encode_image(video, frames[0], hide)
+        torch.testing.assert_close(still, encode_video(video, clip, hide), atol=1e-5, rtol=1e-5)
