@@ -240,8 +240,15 @@ def _sentence(summary: dict[str, Any]) -> str:
     ).format(**summary)
 
 
+class _AboveTheBar(logging.Handler):
+    """Log lines that do not run into the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
 def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
+    handler = _AboveTheBar()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger(__package__)
     logger.handlers = [handler]

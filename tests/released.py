@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from audiox_core.conditioners.audio import AudioConditioner
-from audiox_core.conditioners.video import VideoConditioner, clip_vision
+from audiox_core.conditioners.encoders import clip_vision
+from audiox_core.conditioners.video import VideoConditioner
 from audiox_core.config import AudioXConfig
 from audiox_core.models.dit import DiT
 from audiox_core.models.oobleck import Oobleck

@@ -22,7 +22,7 @@ from tokenizers import (
 from torch import Tensor
 
 from audiox_core.checkpoint.load import EMBEDDED
-from audiox_core.conditioners.text import t5_encoder
+from audiox_core.conditioners.encoders import t5_encoder
 from audiox_core.config import (
     AudioXConfig,
     ClipConfig,

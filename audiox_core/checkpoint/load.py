@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..conditioners.assemble import Conditioners
 from ..conditioners.audio import AudioConditioner
-from ..conditioners.text import TextConditioner, t5_encoder, tie_embedding
-from ..conditioners.video import VideoConditioner, clip_vision
+from ..conditioners.encoders import clip_vision, t5_encoder, tie_embedding
+from ..conditioners.text import TextConditioner
+from ..conditioners.video import VideoConditioner
 from ..config import AudioXConfig, OobleckConfig
 from ..errors import WeightsError
 from ..models.attention import AttentionFn, torch_attention

@@ -4,14 +4,12 @@ Axes: `b` prompts, `s` tokens, `d` width.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
-from transformers import T5Config, T5EncoderModel
 
-from ..config import TextConfig
 from ..errors import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -23,7 +21,7 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 class TextConditioner(nn.Module):
     """Tokenizer and encoder. Its weights are not in a released AudioX file: they are T5-base's."""
 
-    def __init__(self, encoder: T5EncoderModel, tokens: int, tokenizer: Tokenizer) -> None:
+    def __init__(self, encoder: nn.Module, tokens: int, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.tokenizer = Tokenizer.from_str(tokenizer.to_str())  # ours to set up
         self.tokenizer.no_padding()  # a file may bring settings of its own; cut and padded here,
@@ -39,7 +37,7 @@ class TextConditioner(nn.Module):
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Prompts -> `b s d`. Raises SettingsError for a text that the encoder cannot read."""
-        device = self.encoder.device
+        device = next(self.encoder.parameters()).device
         rows = [self._ids(prompt) for prompt in prompts]
         ids = torch.tensor([row + [self._id(PAD)] * (self.tokens - len(row)) for row in rows])
         lengths = torch.tensor([len(row) for row in rows])
@@ -84,28 +82,6 @@ class TextConditioner(nn.Module):
         if found is None:
             raise SettingsError(f"The tokenizer has no {token}: it is not one of the T5 family.")
         return found
-
-
-def t5_encoder(config: TextConfig) -> T5EncoderModel:
-    """A T5 encoder without weights."""
-    return T5EncoderModel(
-        T5Config(
-            vocab_size=config.vocab_size,
-            d_model=config.width,
-            d_kv=config.head_dim,
-            d_ff=config.ff_width,
-            num_layers=config.depth,
-            num_heads=config.heads,
-            relative_attention_num_buckets=config.buckets,
-            relative_attention_max_distance=config.max_distance,
-            feed_forward_proj="gated-gelu" if config.gated else "relu",
-        )
-    )
-
-
-def tie_embedding(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's token embedding is the shared one; files hold it once or twice."""
-    return {**state, "encoder.embed_tokens.weight": state["shared.weight"]}
 
 
 def encode_text(conditioner: TextConditioner, prompt: str) -> Tensor:

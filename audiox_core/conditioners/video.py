@@ -8,9 +8,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from ..config import ClipConfig, VideoConfig
+from ..config import VideoConfig
 from ..models.temporal import TemporalTransformer
 from .masking import Span, hidden_frames, hide_frames, is_absent, replace_absent
 
@@ -51,27 +50,6 @@ class VideoConditioner(nn.Module):
         # neighbouring tokens with all their channels. The model was trained so.
         rows = hidden.reshape(batch, -1, self.proj.in_features)
         return self.proj(rows).reshape(batch, self.config.tokens, -1)
-
-
-def clip_vision(config: ClipConfig) -> CLIPVisionModelWithProjection:
-    """A CLIP vision tower without weights."""
-    tower = CLIPVisionModelWithProjection(
-        CLIPVisionConfig(
-            hidden_size=config.width,
-            intermediate_size=config.ff_width,
-            num_hidden_layers=config.depth,
-            num_attention_heads=config.heads,
-            image_size=config.image,
-            patch_size=config.patch,
-            projection_dim=config.projection,
-            hidden_act="quick_gelu",
-            layer_norm_eps=1e-5,
-        )
-    )
-    # not in the file: must be real even where the module is built on the meta device
-    positions = torch.arange(config.tokens, device="cpu")[None]
-    tower.vision_model.embeddings.register_buffer("position_ids", positions, persistent=False)
-    return tower
 
 
 def clip_pixels(frames: Tensor) -> Tensor:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from audiox_core.conditioners.assemble import join
 from audiox_core.conditioners.audio import AudioConditioner
+from audiox_core.conditioners.encoders import clip_vision, t5_encoder, tie_embedding
 from audiox_core.conditioners.masking import replace_absent
-from audiox_core.conditioners.text import TextConditioner, t5_encoder, tie_embedding
+from audiox_core.conditioners.text import TextConditioner
 from audiox_core.conditioners.video import (
     VideoConditioner,
     clip_pixels,
-    clip_vision,
     stretch,
 )
 from audiox_core.config import (

@@ -1,0 +1,96 @@
+"""The two encoders that come from transformers, without weights: T5 for text, CLIP for pictures."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from ..config import ClipConfig, TextConfig
+
+
+def t5_encoder(config: TextConfig) -> nn.Module:
+    """A T5 encoder: token ids and mask in, `last_hidden_state` out."""
+    transformers = _transformers()
+    return transformers.T5EncoderModel(
+        transformers.T5Config(
+            vocab_size=config.vocab_size,
+            d_model=config.width,
+            d_kv=config.head_dim,
+            d_ff=config.ff_width,
+            num_layers=config.depth,
+            num_heads=config.heads,
+            relative_attention_num_buckets=config.buckets,
+            relative_attention_max_distance=config.max_distance,
+            feed_forward_proj="gated-gelu" if config.gated else "relu",
+        )
+    )
+
+
+def tie_embedding(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """T5's token embedding is the shared one; files hold it once or twice."""
+    return {**state, "encoder.embed_tokens.weight": state["shared.weight"]}
+
+
+def clip_vision(config: ClipConfig) -> nn.Module:
+    """A CLIP vision tower: pixels in, `last_hidden_state` out."""
+    transformers = _transformers()
+    tower = transformers.CLIPVisionModelWithProjection(
+        transformers.CLIPVisionConfig(
+            hidden_size=config.width,
+            intermediate_size=config.ff_width,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.heads,
+            image_size=config.image,
+            patch_size=config.patch,
+            projection_dim=config.projection,
+            hidden_act="quick_gelu",
+            layer_norm_eps=1e-5,
+        )
+    )
+    # not in the file: must be real even where the module is built on the meta device
+    positions = torch.arange(config.tokens, device="cpu")[None]
+    tower.vision_model.embeddings.register_buffer("position_ids", positions, persistent=False)
+    return tower
+
+
+@cache
+def _transformers() -> ModuleType:
+    """The library with the classes that are used here already imported.
+
+    Imported at first use: it takes seconds. It imports torchaudio wherever that is installed, and
+    dies with it where it does not load (torch 2.15 with torchaudio 2.11, what pip gives today).
+    """
+    with _hidden_if_broken("torchaudio"):
+        transformers = importlib.import_module("transformers")
+        for name in ("T5EncoderModel", "CLIPVisionModelWithProjection"):
+            getattr(transformers, name)
+    return transformers
+
+
+@contextmanager
+def _hidden_if_broken(package: str) -> Iterator[None]:
+    """Let a package that is installed but does not load look as if it were not installed."""
+    if importlib.util.find_spec(package) is None or _loads(package):
+        yield
+        return
+    sys.modules[package] = None  # what Python itself writes for "not to be found"
+    try:
+        utils = importlib.import_module("transformers.utils.import_utils")
+        utils.is_torchaudio_available.cache_clear()  # another pack may have asked before
+        yield
+    finally:
+        del sys.modules[package]
+
+
+def _loads(package: str) -> bool:
+    try:
+        importlib.import_module(package)
+    except Exception:  # ImportError, OSError, RuntimeError: whatever its own checks raise
+        return False
+    return True
