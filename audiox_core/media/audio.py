@@ -1,0 +1,293 @@
+"""Sound of any file as a stereo tensor, and back to a file.
+
+`c` is channels, `n` samples; waveforms are float32 in -1..1.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain
+from math import floor, gcd
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import MediaError, SettingsError
+from .decode import Block, stereo_blocks
+from .files import exact_piece, open_media, open_output, replacing
+from .resample import resample
+from .timeline import PictureReader, is_cover
+
+__all__ = ["AUDIO_SUFFIXES", "peak_normalize", "read_audio", "resample", "to_int16", "write_audio"]
+
+AUDIO_SUFFIXES = (".wav", ".flac")
+
+_CODECS = {".wav": "pcm_s16le", ".flac": "flac"}
+_RUN_UP = Fraction(1)  # seconds decoded before a piece: codecs build on what came before
+_MARGIN = Fraction(1, 10)  # seconds on both sides of a piece, for the resampler's filter
+_PROMISING_FORMATS = ("wav", "w64", "flac", "aiff", "mov")  # whose header says the length exactly
+_CUT_OFF = Fraction(1, 2)  # seconds missing of that length
+_CUT_OFF_BYTES = 1 << 10  # missing of a WAV file; some writers count a few wrong
+_UNKNOWN_SIZE = 0x7FFF0000
+_CHUNK = 1 << 12  # samples to a written frame
+
+
+def read_audio(
+    path: Path, *, sample_rate: int = 44_100, start: float = 0.0, seconds: float | None = None
+) -> Tensor:
+    """Read the sound of an audio or video file, or a piece of it.
+
+    Time runs from the picture's first frame in a video, else from the first sample. Where the
+    sound begins later than that there is silence; at its end nothing is added. Several channels
+    are mixed to two, one goes to both.
+
+    Args:
+        path: any container and codec that FFmpeg reads.
+        sample_rate: Hz of the result.
+        start: seconds.
+        seconds: length of the piece; None reads to the end.
+
+    Returns:
+        `2 n`, float32; `n` is `round(seconds * sample_rate)` or less where the sound ends before.
+
+    Raises:
+        MediaError: no readable file, no sound in it, NaN or infinite samples, cut off, or a
+            `start` behind its end.
+        SettingsError: a value out of range.
+    """
+    path = Path(path)
+    begin, length = exact_piece(start, seconds)
+    if sample_rate < 1:
+        raise SettingsError(f"sample_rate is {sample_rate} Hz: it must be above 0.")
+    clock = _clock(path)
+    # The resampler starts where a sample of the file and one of the result fall together: a
+    # piece is then the same, sample by sample, as the cut from the whole.
+    step = clock.rate // gcd(clock.rate, sample_rate)
+    from_sample = max(floor((begin - _MARGIN) * clock.rate), 0) // step * step
+    stop = None if length is None else floor((begin + length + _MARGIN) * clock.rate)
+    native = _read_samples(path, clock, from_sample, stop)
+    lead = round(begin * sample_rate) - from_sample // step * (sample_rate * step // clock.rate)
+    count = None if length is None else round(length * sample_rate)
+    waveform = resample(native, clock.rate, sample_rate)[:, lead:][:, :count]
+    if not waveform.shape[-1]:
+        end = float(Fraction(from_sample + native.shape[-1], clock.rate))
+        raise MediaError(
+            f"{path.name} has no sound from {start:g} s on: it ends at {end:.3f} s. Start earlier."
+            if native.shape[-1]
+            else f"{path.name} has no sound from {start:g} s on. Start earlier."
+        )
+    return waveform.contiguous()
+
+
+def peak_normalize(waveform: Tensor) -> Tensor:
+    """Bring each item's loudest sample to 1, across its channels; silence stays silence.
+
+    Args:
+        waveform: `... c n`, float.
+    """
+    peak = waveform.abs().amax(dim=(-2, -1), keepdim=True)
+    return waveform / torch.where(peak > 0, peak, torch.ones_like(peak))
+
+
+def to_int16(waveform: Tensor) -> Tensor:
+    """Cut to -1..1 and scale to 16 bits, rounding towards 0 as the original does."""
+    return (waveform.clamp(-1, 1) * 32_767).to(torch.int16)
+
+
+def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
+    """Write sound as 16-bit WAV or FLAC; an older file is replaced once the new one is whole.
+
+    Args:
+        path: ends in one of `AUDIO_SUFFIXES`.
+        waveform: `c n`, one or two channels; beyond -1..1 it is cut.
+        sample_rate: Hz.
+
+    Raises:
+        SettingsError: another suffix, or no such waveform.
+        MediaError: the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in AUDIO_SUFFIXES:
+        raise SettingsError(
+            f"{path.name} ends in {suffix or 'no suffix'}: sound is written as "
+            f"{' or '.join(AUDIO_SUFFIXES)}. Choose one of these."
+        )
+    check_waveform(waveform, (1, 2))
+    with replacing(path) as temporary, open_output(temporary, suffix[1:]) as container:
+        stream = container.add_stream(_CODECS[suffix], rate=sample_rate)
+        stream.layout = "mono" if len(waveform) == 1 else "stereo"
+        samples = to_int16(waveform.detach().cpu().float()).numpy()
+        for begin in range(0, samples.shape[-1], _CHUNK):
+            packed = samples[:, begin : begin + _CHUNK].T.reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(packed), format="s16", layout=stream.layout.name
+            )
+            frame.sample_rate, frame.pts, frame.time_base = (
+                sample_rate,
+                begin,
+                Fraction(1, sample_rate),
+            )
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def check_waveform(waveform: Tensor, channels: tuple[int, ...]) -> None:
+    """Refuse what cannot be a sound to write.
+
+    Raises:
+        SettingsError: not `c n` with `c` among `channels`, no samples, NaN or infinite ones.
+    """
+    shape = tuple(waveform.shape)
+    if len(shape) != 2 or shape[0] not in channels or not shape[1]:
+        raise SettingsError(
+            f"The waveform is {shape}: expected (channels, samples) with "
+            f"{' or '.join(map(str, channels))} channels and at least one sample."
+        )
+    if not waveform.isfinite().all():
+        raise SettingsError(
+            "The waveform holds NaN or infinite samples. Generate it again in a higher precision."
+        )
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Where a file's sound lies in time, in the container's own seconds."""
+
+    rate: int  # Hz
+    origin: Fraction  # what counts as 0 s
+    first: Fraction  # the first sample
+    first_end: Fraction  # the end of the first packet's samples
+
+
+def _clock(path: Path) -> _Clock:
+    with open_media(path) as container:
+        stream = _audio_stream(container, path.name)
+        moving = any(not is_cover(stream) for stream in container.streams.video)
+        block = next(stereo_blocks(container, stream, path.name), None)
+    if block is None:
+        raise MediaError(f"{path.name} has a sound track without a single sample. Export it again.")
+    origin = _picture_origin(path, block.time) if moving else block.time
+    return _Clock(block.rate, origin, block.time, block.end)
+
+
+def _picture_origin(path: Path, otherwise: Fraction) -> Fraction:
+    try:
+        with PictureReader(path) as reader:
+            return reader.packet_origin if reader.has_times else otherwise
+    except MediaError:  # the picture is broken, the sound need not be
+        return otherwise
+
+
+def _audio_stream(container: av.container.InputContainer, name: str) -> av.AudioStream:
+    if not container.streams.audio:
+        raise MediaError(f"{name} holds no sound. Choose a file that has an audio track.")
+    return container.streams.audio[0]
+
+
+def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Tensor:
+    """Samples `begin` to `end` (or the last) at the file's rate, counted from the clock's 0."""
+    time = clock.origin + Fraction(begin, clock.rate)
+    for seeking in (True, False) if time - clock.first > 2 * _RUN_UP else (False,):
+        with open_media(path) as container:
+            stream = _audio_stream(container, path.name)
+            if seeking and not _seek(container, stream, time - _RUN_UP):
+                continue
+            blocks = stereo_blocks(container, stream, path.name)
+            head = next(blocks, None)
+            if head is None or (seeking and head.time > time):
+                continue  # it cannot be sought in, or no sound lies there: read it all
+            blocks = chain([head], blocks)
+            samples, last = _join(blocks, _fitted(clock, head, stream.time_base), begin, end)
+            if last is not None:
+                _refuse_cut_off(stream, path, last - clock.first)
+                samples = samples[:, : _length(stream, clock, begin)]
+            _refuse_not_finite(samples, path.name, begin, clock.rate)
+            return samples
+    return torch.zeros(2, 0)
+
+
+def _fitted(clock: _Clock, head: Block, tick: Fraction) -> _Clock:
+    """Where ticks are longer than a sample (Matroska), lay `head` on the grid of the packets."""
+    size = Fraction(head.samples.shape[-1], clock.rate)
+    passed = head.time - clock.first_end
+    grid = clock.first_end + round(passed / size) * size
+    if tick * clock.rate <= 1 or abs(grid - head.time) > tick:
+        return clock
+    return replace(clock, origin=clock.origin + head.time - grid)
+
+
+def _seek(container: av.container.InputContainer, stream: av.AudioStream, time: Fraction) -> bool:
+    try:
+        container.seek(floor(time / stream.time_base), stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _join(
+    blocks: Iterable[Block], clock: _Clock, begin: int, end: int | None
+) -> tuple[Tensor, Fraction | None]:
+    """Lay blocks side by side, `2 n`, with silence between them where their times part.
+
+    The second value is when the last block ends, if the blocks end before `end`.
+    """
+    parts, filled, last = [torch.zeros(2, 0)], 0, None
+    for block in blocks:
+        offset = round((block.time - clock.origin) * clock.rate) - begin
+        if end is not None and offset >= end - begin:
+            parts.append(torch.zeros(2, max(end - begin - filled, 0)))
+            return torch.cat(parts, dim=1)[:, : end - begin], None
+        last = block.end
+        new = block.samples[:, max(filled - offset, 0) :]
+        if new.shape[-1]:
+            parts += [torch.zeros(2, max(offset - filled, 0)), new]
+            filled = max(offset, filled) + new.shape[-1]
+    return torch.cat(parts, dim=1), last
+
+
+def _length(stream: av.AudioStream, clock: _Clock, begin: int) -> int | None:
+    """Samples from `begin` to the end that MP4 tells: a codec's last packet is filled up."""
+    if not stream.container.format.name.startswith("mov") or not stream.duration:
+        return None
+    end = clock.first + stream.duration * stream.time_base - clock.origin
+    return max(round(end * clock.rate) - begin, 0)
+
+
+def _refuse_cut_off(stream: av.AudioStream, path: Path, seconds: Fraction) -> None:
+    """Raise where the file ends before what its header promises."""
+    container = stream.container.format.name
+    if container == "wav" and _missing_in_wav(path):
+        promised = "more"
+    elif container.startswith(_PROMISING_FORMATS) and stream.duration:
+        length = stream.duration * stream.time_base
+        if seconds >= length - _CUT_OFF:
+            return
+        promised = f"{float(length):.2f} s"
+    else:
+        return
+    raise MediaError(
+        f"{path.name} is cut off: its header promises {promised}, and {float(seconds):.2f} s of "
+        "sound are in it. Export or download it again."
+    )
+
+
+def _missing_in_wav(path: Path) -> bool:
+    """Whether a RIFF file is shorter than it says; FFmpeg takes what is there for the whole."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8)[4:], "little")
+    # programs that write into a pipe leave a huge number
+    return size < _UNKNOWN_SIZE and path.stat().st_size + _CUT_OFF_BYTES < size
+
+
+def _refuse_not_finite(samples: Tensor, name: str, begin: int, rate: int) -> None:
+    broken = ~samples.isfinite().all(dim=0)
+    if broken.any():
+        second = (begin + int(broken.int().argmax())) / rate
+        raise MediaError(
+            f"{name} holds NaN or infinite samples at {second:.3f} s. Export it again, "
+            "best with 16 or 24 bits."
+        )

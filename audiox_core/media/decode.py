@@ -1,0 +1,127 @@
+"""The sound of a file, decoded: any sample format and layout to stereo float, on exact time."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import sqrt
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import MediaError
+
+log = logging.getLogger(__name__)
+
+_JITTER = Fraction(1, 20)  # seconds; Matroska rounds to milliseconds: that is no gap
+_DIAGONAL = sqrt(0.5)
+# What a speaker gives to left and right (ITU-R BS.775); those not named here give nothing.
+_LEFT_RIGHT = {
+    "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (_DIAGONAL, _DIAGONAL),
+    "BL": (_DIAGONAL, 0.0), "BR": (0.0, _DIAGONAL), "BC": (0.5, 0.5),
+    "SL": (_DIAGONAL, 0.0), "SR": (0.0, _DIAGONAL), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0),
+    "FLC": (_DIAGONAL, 0.0), "FRC": (0.0, _DIAGONAL), "WL": (_DIAGONAL, 0.0),
+    "WR": (0.0, _DIAGONAL), "DL": (1.0, 0.0), "DR": (0.0, 1.0),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Block:
+    """Stereo samples, `2 n`, and the container's second at which the first one sounds."""
+
+    time: Fraction
+    samples: Tensor
+    rate: int  # Hz
+
+    @property
+    def end(self) -> Fraction:
+        """The second after the last sample."""
+        return self.time + Fraction(self.samples.shape[-1], self.rate)
+
+
+def stereo_blocks(
+    container: av.container.InputContainer, stream: av.AudioStream, name: str
+) -> Iterator[Block]:
+    """Decode from where the file stands, frame by frame, to blocks on a continuous time.
+
+    A block follows the last one sample by sample unless the file's times part by more than 50 ms:
+    then there is a gap or a repetition in it.
+
+    Raises:
+        MediaError: nothing can be decoded, or the sample rate changes on the way.
+    """
+    due, rate, damaged = None, 0, 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError as error:
+            damaged, reason = damaged + 1, error
+            continue
+        for frame in frames:
+            if rate not in (0, frame.sample_rate):
+                raise MediaError(
+                    f"{name} changes from {rate} to {frame.sample_rate} Hz on the way. "
+                    "Export it at one sample rate."
+                )
+            rate = frame.sample_rate
+            told = None if frame.pts is None else frame.pts * frame.time_base
+            if due is None:
+                time = told or Fraction(0)
+            else:
+                time = due if told is None or abs(told - due) <= _JITTER else told
+            block = Block(time, to_stereo(_samples(frame, name), _speakers(frame)), rate)
+            due = block.end
+            yield block
+    if damaged and due is None:
+        raise reason
+    if damaged:
+        log.warning("%s: %d damaged packets of sound were skipped", name, damaged)
+
+
+def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
+    """Mix to left and right so that what fits in -1..1 still fits.
+
+    One channel goes to both at its own level; two stay as they are.
+
+    Args:
+        samples: `c n`.
+        speakers: FFmpeg's names of the `c` channels.
+
+    Returns:
+        `2 n`.
+    """
+    channels = len(samples)
+    if channels <= 2:
+        return samples.expand(2, -1)
+    if all(speaker in _LEFT_RIGHT for speaker in speakers):
+        mix = torch.tensor([_LEFT_RIGHT[speaker] for speaker in speakers]).T
+    else:  # nothing says where the speakers stand
+        mix = torch.ones(2, channels)
+    loudest = mix.sum(dim=1).max()
+    return (mix / max(loudest, 1.0)).to(samples) @ samples
+
+
+def _speakers(frame: av.AudioFrame) -> list[str]:
+    return [channel.name for channel in frame.layout.channels]
+
+
+def _samples(frame: av.AudioFrame, name: str) -> Tensor:
+    """A decoded frame as `c n` float32 in -1..1."""
+    try:
+        values = frame.to_ndarray()
+    except (ValueError, KeyError) as error:
+        raise MediaError(
+            f"{name} holds samples of the format {frame.format.name}, which cannot be read. "
+            "Export it with 16, 24 or 32 bits."
+        ) from error
+    if not frame.format.is_planar:
+        values = values.reshape(-1, len(frame.layout.channels)).T
+    if values.dtype == np.uint8:
+        values = values.astype(np.float32) - 128.0
+        full_scale = 128.0
+    else:
+        whole = np.issubdtype(values.dtype, np.integer)
+        full_scale = float(np.iinfo(values.dtype).max) + 1.0 if whole else 1.0
+    return torch.from_numpy(np.ascontiguousarray((values / full_scale).astype(np.float32)))

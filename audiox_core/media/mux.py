@@ -1,0 +1,363 @@
+"""A copy of a video whose sound is ours: the picture is not encoded again.
+
+Time in the copy runs from the picture's first frame, or from `start`: picture packets are copied
+as they are and only their times move.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from math import ceil, floor
+from pathlib import Path
+
+import av
+import numpy as np
+from av.stream import Disposition
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..errors import MediaError, SettingsError
+from .audio import check_waveform
+from .files import exact_piece, open_media, open_output, replacing
+from .resample import resample
+from .streams import (
+    FORMATS,
+    add_other,
+    add_picture,
+    clear_default,
+    copy_chapters,
+    is_mp4_like,
+    kept_metadata,
+    muxer_options,
+)
+from .timeline import PictureReader, is_cover, packet_time, picture_stream
+
+log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = tuple(FORMATS)
+
+_AAC_BIT_RATE = 256_000
+_OPUS_BIT_RATE = 192_000
+_OPUS_RATE = 48_000  # Hz, the one that Opus keeps time in
+_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_CHUNK = 1 << 14  # samples handed to the encoder at a time
+_INTERLEAVE = Fraction(2)  # seconds by which streams may lie apart in a file
+_AUDIO_RUN_UP = Fraction(1, 10)  # seconds
+_STEPS_BACK = (0, 1, 5, 30)  # seconds; some containers land behind the wanted keyframe
+
+
+def check_mux(video: Path, output: Path) -> None:
+    """See to it, before minutes of computing, that `output` can hold the picture of `video`.
+
+    Raises:
+        MediaError: `video` cannot be read, or the container of `output` cannot hold its codec.
+        SettingsError: an unknown suffix, or both are the same file.
+    """
+    video, output = Path(video), Path(output)
+    suffix = _suffix(output)
+    if output.exists() and output.samefile(video):
+        raise SettingsError(
+            f"{output.name} is the video itself: it would be lost. Choose another output."
+        )
+    with open_media(video) as source, av.open(f"x{suffix}", "w") as unwritten:
+        add_picture(unwritten, picture_stream(source, video.name), video, suffix)
+
+
+def mux_soundtrack(
+    video: Path,
+    waveform: Tensor,
+    sample_rate: int,
+    output: Path,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
+    keep_audio: bool = False,
+) -> None:
+    """Write a copy of a video, or of a piece of it, with a new soundtrack.
+
+    The sound begins with the picture's first frame (or at `start`) and is cut where the picture
+    ends. Subtitles, chapters, covers, tags, rotation and further pictures go along; what the
+    container cannot hold is left out with a warning. A piece begins at the keyframe at or before
+    `start`: MP4 and MOV hide what lies before `start`; in MKV and WebM it shows, and the sound
+    waits for its frame. At its end a piece may show a frame or two more, which the last ones need.
+
+    Args:
+        video: any video file.
+        waveform: `2 n`, float in -1..1.
+        sample_rate: Hz.
+        output: ends in one of `VIDEO_SUFFIXES`; sound is Opus in WebM, else AAC.
+        start: seconds after the first frame's appearance.
+        seconds: length of the piece; None copies to the end.
+        keep_audio: keep the video's own sound as further tracks that do not play by themselves.
+
+    Raises:
+        MediaError: no readable video, a codec that the container cannot hold, or no way to write.
+        SettingsError: a value out of range, an unknown suffix, or `output` is `video`.
+    """
+    video, output = Path(video), Path(output)
+    begin, length = exact_piece(start, seconds)
+    check_waveform(waveform, (2,))
+    check_mux(video, output)
+    with PictureReader(video) as reader:
+        if not reader.has_times:
+            raise _untimed(video)
+        origin, end = reader.packet_origin, reader.end()
+        cut = reader.shown_at(begin) if 0 < begin < end else Fraction(0)
+    if begin >= end:
+        raise SettingsError(
+            f"start is {start:g} s, but {video.name} ends at {float(end):.3f} s. Start earlier."
+        )
+    stop = end if length is None else min(end, begin + length)
+    suffix = _suffix(output)
+    # Cut at a frame: players part ways about a cut within one. The sound waits for its moment.
+    codec = "opus" if suffix == ".webm" else "aac"
+    sound = _sound(waveform, sample_rate, stop - begin, begin - cut, codec)
+    with replacing(output) as temporary, open_media(video) as source:
+        options = muxer_options(suffix, kept_metadata(source.metadata))
+        with open_output(temporary, FORMATS[suffix], options) as target:
+            copy = _Copy(source, target, video, suffix)
+            copy.declare(sound, keep_audio)
+            copy.write(sound, _Span(origin + cut, origin + stop, begin == 0))
+
+
+@dataclass(frozen=True)
+class _Span:
+    """What is copied, in the source's own seconds."""
+
+    start: Fraction
+    end: Fraction
+    from_beginning: bool  # with whatever lies before the first frame
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """What the encoder is given: stereo samples from time 0 on."""
+
+    encoder: str
+    bit_rate: int
+    sample_format: str
+    rate: int  # Hz
+    samples: np.ndarray  # `2 n`
+
+    def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
+        """Encode as far as asked for."""
+        for begin in range(0, self.samples.shape[-1], _CHUNK):
+            part = self.samples[:, begin : begin + _CHUNK]
+            if self.sample_format == "flt":  # packed: left and right take turns
+                part = part.T.reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(part), format=self.sample_format, layout="stereo"
+            )
+            frame.sample_rate, frame.pts, frame.time_base = self.rate, begin, Fraction(1, self.rate)
+            yield from stream.encode(frame)
+        yield from stream.encode(None)
+
+
+def _sound(
+    waveform: Tensor, sample_rate: int, seconds: Fraction, wait: Fraction, codec: str
+) -> _Sound:
+    """Bring the waveform to a rate that the codec knows; `wait`, then at most `seconds` of it."""
+    opus = codec == "opus"
+    known = (_OPUS_RATE,) if opus else _AAC_RATES
+    rate = sample_rate if sample_rate in known else _OPUS_RATE
+    samples = resample(waveform.detach().cpu().float(), sample_rate, rate)
+    samples = pad(samples[:, : round(seconds * rate)].clamp(-1, 1), (round(wait * rate), 0)).numpy()
+    if opus:
+        return _Sound("libopus", _OPUS_BIT_RATE, "flt", rate, samples)
+    return _Sound("aac", _AAC_BIT_RATE, "fltp", rate, samples)
+
+
+class _Copy:
+    """One source being copied into one target."""
+
+    def __init__(
+        self,
+        source: av.container.InputContainer,
+        target: av.container.OutputContainer,
+        video: Path,
+        suffix: str,
+    ) -> None:
+        self.source, self.target, self.video, self.suffix = source, target, video, suffix
+        self.picture = picture_stream(source, video.name)
+        self.copies: dict[int, av.stream.Stream] = {}  # by the source stream's index
+
+    def declare(self, sound: _Sound, keep_audio: bool) -> None:
+        """Add the copy's streams: the picture, our sound, what else goes along."""
+        self.copies[self.picture.index] = add_picture(
+            self.target, self.picture, self.video, self.suffix
+        )
+        self.sound = self.target.add_stream(sound.encoder, rate=sound.rate, layout="stereo")
+        self.sound.bit_rate = sound.bit_rate
+        self.sound.codec_context.format = sound.sample_format
+        self.sound.disposition = Disposition.default.value
+        for stream in self.source.streams:
+            if stream.index == self.picture.index or (stream.type == "audio" and not keep_audio):
+                continue
+            copy = add_other(self.target, stream, self.video, self.suffix)
+            if copy is not None:
+                self.copies[stream.index] = copy
+                if stream.type == "audio":
+                    clear_default(copy)
+        self.target.metadata.update(kept_metadata(self.source.metadata))
+
+    def write(self, sound: _Sound, span: _Span) -> None:
+        """Mux picture and sound side by side."""
+        tick = self.picture.time_base
+        shift = round(span.start / tick) * tick  # one shift for all, or streams would part
+        copy_chapters(self.source, self.target, shift, span.end)
+        self.target.start_encoding()  # what the container refuses, it refuses here
+        ours = sound.packets(self.sound)
+        waiting = next(ours, None)
+        packets = _with_decoding_times(self._kept(span), self.picture.index)
+        for packet in self._told_of_early_frames(packets, span):
+            self._move(packet, shift)
+            while waiting is not None and packet_time(waiting) <= packet.dts * packet.time_base:
+                self.target.mux(waiting)
+                waiting = next(ours, None)
+            self.target.mux(packet)
+        for packet in chain([waiting] if waiting is not None else [], ours):
+            self.target.mux(packet)
+
+    def _told_of_early_frames(
+        self, packets: Iterator[av.Packet], span: _Span
+    ) -> Iterator[av.Packet]:
+        """Say so where frames from before the start show, as Matroska cannot hide them."""
+        told = is_mp4_like(self.suffix)
+        for packet in packets:
+            if not told and packet.stream.index == self.picture.index:
+                told, early = True, span.start - packet_time(packet)
+                if early > 0:
+                    log.warning(
+                        "%s files cannot begin between keyframes: the picture begins %.3f s early "
+                        "and the sound waits for it. MP4 and MOV begin on time.",
+                        self.suffix, early,
+                    )  # fmt: skip
+            yield packet
+
+    def _move(self, packet: av.Packet, shift: Fraction) -> None:
+        """Give a packet to its copy's stream, on the copy's time."""
+        ticks = 0 if is_cover(packet.stream) else round(shift / packet.time_base)
+        pts, dts = packet.pts, packet.dts
+        packet.pts = (pts if pts is not None else dts or 0) - ticks
+        packet.dts = (dts if dts is not None else pts or 0) - ticks
+        packet.stream = self.copies[packet.stream.index]
+
+    def _kept(self, span: _Span) -> Iterator[av.Packet]:
+        """The packets to copy, in the file's order, still on the source's time."""
+        beyond: list[av.Packet] = []  # shown after the end, but a later packet may need them
+        for packet in self._packets(span):
+            if packet.stream.index != self.picture.index:
+                if is_cover(packet.stream) or _overlaps(packet, span, is_mp4_like(self.suffix)):
+                    yield packet
+                continue
+            self._refuse_untimed(packet)
+            decoded = (packet.dts if packet.dts is not None else packet.pts) * packet.time_base
+            if decoded >= span.end + _INTERLEAVE:
+                break
+            if decoded < span.end:
+                beyond.append(packet)
+            if packet_time(packet) < span.end:
+                yield from beyond
+                beyond = []
+
+    def _refuse_untimed(self, packet: av.Packet) -> None:
+        reordered = packet.pts is None and self.picture.codec_context.has_b_frames
+        if packet_time(packet) is None or reordered:
+            raise _untimed(self.video)
+
+    def _packets(self, span: _Span) -> Iterator[av.Packet]:
+        """Packets of the copied streams: all, or from the keyframe at or before the start on."""
+        streams = [self.source.streams[index] for index in self.copies]
+        if span.from_beginning:
+            return (packet for packet in self.source.demux(streams) if packet.size)
+        return _from_keyframe(self.source, self.picture, streams, span.start)
+
+
+def _from_keyframe(
+    source: av.container.InputContainer,
+    picture: av.VideoStream,
+    streams: list[av.stream.Stream],
+    time: Fraction,
+) -> Iterator[av.Packet]:
+    """Packets from the picture's last keyframe at or before `time` on."""
+    for back in _STEPS_BACK:
+        try:
+            source.seek(floor((time - back) / picture.time_base), stream=picture)
+        except av.FFmpegError:
+            break
+        packets = (packet for packet in source.demux(streams) if packet.size)
+        head = []
+        for packet in packets:
+            head.append(packet)
+            if packet.stream.index == picture.index:
+                break
+        if head and head[-1].is_keyframe and (packet_time(head[-1]) or 0) <= time:
+            return chain(head, packets)
+    raise MediaError(
+        f"{Path(source.name).name} cannot be cut: no keyframe is found before {float(time):.3f} s. "
+        "Convert the video to MP4 or MKV first, or take it from its start."
+    )
+
+
+def _with_decoding_times(packets: Iterator[av.Packet], picture: int) -> Iterator[av.Packet]:
+    """Give the first packets of the picture decoding times: Matroska tells none for them."""
+    held: list[av.Packet] = []  # until one tells its time, from which the others' follow
+    untold: list[av.Packet] = []
+    for packet in packets:
+        held.append(packet)
+        if packet.stream.index == picture:
+            if packet.dts is not None:
+                _count_back(untold, packet.dts)
+                break
+            untold.append(packet)
+    else:
+        _count_back(untold, min((packet.pts for packet in untold), default=0) + 1)
+    yield from chain(held, packets)
+
+
+def _count_back(packets: list[av.Packet], dts: int) -> None:
+    """Set decoding times that rise up to `dts` and lie before each packet's presentation."""
+    for packet in reversed(packets):
+        dts = packet.dts = min(dts - max(packet.duration or 0, 1), packet.pts)
+
+
+def _overlaps(packet: av.Packet, span: _Span, early: bool) -> bool:
+    """Whether a packet beside the picture belongs to the piece; a subtitle is cut to it.
+
+    Args:
+        packet: of sound, subtitles or data; changed where it is a subtitle that began before.
+        span: the piece.
+        early: sound from shortly before the start comes along, which the next packets build on.
+    """
+    time = packet_time(packet)
+    if time is None or time >= span.end:
+        return False
+    if time >= span.start or span.from_beginning:
+        return True
+    end = time + (packet.duration or 0) * packet.time_base
+    if packet.stream.type == "audio":
+        return end > span.start - (_AUDIO_RUN_UP if early else 0)
+    if packet.stream.type == "subtitle" and end > span.start:
+        packet.pts = packet.dts = ceil(span.start / packet.time_base)
+        packet.duration = floor(end / packet.time_base) - packet.pts
+        return True
+    return False
+
+
+def _untimed(video: Path) -> MediaError:
+    return MediaError(
+        f"{video.name} does not say when its frames are shown, so its picture cannot be copied. "
+        "Convert the video to MP4 or MKV first."
+    )
+
+
+def _suffix(output: Path) -> str:
+    suffix = output.suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        raise SettingsError(
+            f"{output.name} ends in {suffix or 'no suffix'}: videos are written as "
+            f"{', '.join(VIDEO_SUFFIXES)}. Choose one of these."
+        )
+    return suffix

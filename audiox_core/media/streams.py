@@ -1,0 +1,161 @@
+"""Which streams of a video go along into a copy, and what they carry with them.
+
+A container that cannot hold a stream loses it with a warning that names it; the picture it must
+hold.
+"""
+
+import logging
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+
+from ..errors import MediaError
+from .files import open_media
+from .timeline import is_cover
+
+log = logging.getLogger(__name__)
+
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".m4v": "mp4", ".mkv": "matroska", ".webm": "webm"}
+
+_SUGGESTIONS = (".mp4", ".webm", ".mkv", ".mov")  # in this order, the first two that hold it
+_OWN_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands"}  # the writer's own
+# Facts about the old file that Matroska keeps as tags: they are not true of a copy
+_STATISTICS = ("DURATION", "BPS", "NUMBER_OF_", "_STATISTICS")
+# What MP4 has a place for; other names need free-form tags (ComfyUI keeps its workflow in one)
+_MP4_TAGS = {
+    "album", "album_artist", "artist", "comment", "compilation", "composer", "copyright",
+    "creation_time", "date", "description", "disc", "episode_id", "genre", "grouping", "keywords",
+    "location", "lyrics", "network", "show", "synopsis", "title", "track",
+}  # fmt: skip
+
+
+def is_mp4_like(suffix: str) -> bool:
+    """Whether a suffix means the MP4 family, which has edit lists."""
+    return FORMATS[suffix] in ("mp4", "mov")
+
+
+def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """Tags that stay true in a copy."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower() not in _OWN_TAGS and not key.upper().startswith(_STATISTICS)
+    }
+
+
+def muxer_options(suffix: str, metadata: dict[str, str]) -> dict[str, str]:
+    """How FFmpeg is to write this container."""
+    if not is_mp4_like(suffix):
+        return {}
+    free = {key.lower() for key in metadata} - _MP4_TAGS
+    return {"movflags": "+faststart" + ("+use_metadata_tags" if free else "")}
+
+
+def add_picture(
+    target: av.container.OutputContainer, stream: av.VideoStream, video: Path, suffix: str
+) -> av.VideoStream:
+    """Give the copy a stream for the picture.
+
+    Raises:
+        MediaError: the container cannot hold the codec; names ones that can.
+    """
+    try:
+        return copy_stream(target, stream)
+    except (ValueError, av.FFmpegError) as error:
+        codec = codec_name(stream)
+        better = [other for other in _SUGGESTIONS if other != suffix and _holds(other, stream)]
+        raise MediaError(
+            f"{suffix} files cannot hold the {codec} picture of {video.name}. "
+            f"Choose an output that ends in {' or '.join(better[:2]) or '.mkv'}."
+        ) from error
+
+
+def add_other(
+    target: av.container.OutputContainer, stream: av.stream.Stream, video: Path, suffix: str
+) -> av.stream.Stream | None:
+    """Give the copy a stream for anything else; None where it has none, with a warning."""
+    if _is_rewritten(stream, suffix):
+        return None
+    try:
+        if is_cover(stream) and not is_mp4_like(suffix):
+            _attach_cover(target, stream, video, suffix)
+            return None
+        return copy_stream(target, stream)
+    except (ValueError, TypeError, AttributeError, av.FFmpegError):
+        log.warning(
+            "%s files cannot hold the %s stream %d (%s) of the video: it is left out",
+            suffix, stream.type, stream.index, codec_name(stream) or "unknown",
+        )  # fmt: skip
+        return None
+
+
+def copy_stream(target: av.container.OutputContainer, stream: av.stream.Stream) -> av.stream.Stream:
+    """Add a stream for packets of `stream` as they are, with its tags, language and role."""
+    made = target.add_stream_from_template(stream, opaque=True)
+    made.metadata.update(kept_metadata(stream.metadata))
+    made.disposition = stream.disposition.value  # PyAV 14 wants the number
+    if codec_name(stream) == "hevc" and target.format.name in ("mp4", "mov"):
+        made.codec_context.codec_tag = "hvc1"  # FFmpeg's own choice, hev1, is black on Apple's
+    return made
+
+
+def copy_chapters(
+    source: av.container.InputContainer,
+    target: av.container.OutputContainer,
+    shift: Fraction,
+    end: Fraction | None,
+) -> None:
+    """Copy the chapters that lie between `shift` and `end`, moved to begin at 0 (seconds)."""
+    if not hasattr(source, "chapters"):  # PyAV before 14.3
+        log.info("This PyAV cannot copy chapters: update the package av to keep them")
+        return
+    kept = []
+    for chapter in source.chapters():
+        unit = chapter["time_base"]
+        last = chapter["end"] if end is None else min(chapter["end"], round(end / unit))
+        first = max(chapter["start"], round(shift / unit))
+        if first < last:
+            moved = round(shift / unit)
+            kept.append({**chapter, "start": first - moved, "end": last - moved})
+    target.set_chapters(kept)
+
+
+def codec_name(stream: av.stream.Stream) -> str:
+    """FFmpeg's name of a stream's codec, whichever decoder it takes; empty where unknown."""
+    context = stream.codec_context
+    if context is None:
+        return getattr(stream, "name", None) or ""
+    return getattr(context.codec, "canonical_name", None) or context.name
+
+
+def _is_rewritten(stream: av.stream.Stream, suffix: str) -> bool:
+    """MP4's chapter and time code tracks: the writer makes them anew from chapters and tags."""
+    return stream.type == "data" and is_mp4_like(suffix) and codec_name(stream) in ("bin_data", "")
+
+
+def _attach_cover(
+    target: av.container.OutputContainer, stream: av.VideoStream, video: Path, suffix: str
+) -> None:
+    """In Matroska a cover is an attached file."""
+    kinds = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+    if suffix != ".mkv" or codec_name(stream) not in kinds:
+        raise ValueError("no place for a cover")
+    with open_media(video) as source:  # anew: the caller's position stays
+        packets = source.demux(source.streams[stream.index])
+        data = next(bytes(packet) for packet in packets if packet.size)
+    target.add_attachment(*kinds[codec_name(stream)], data)
+
+
+def _holds(suffix: str, stream: av.stream.Stream) -> bool:
+    with suppress(ValueError, av.FFmpegError):
+        av.open(f"x{suffix}", "w").add_stream_from_template(stream, opaque=True)  # opens no file
+        return True
+    return False
+
+
+def clear_default(stream: av.stream.Stream) -> None:
+    """Leave it to another stream to be the one that plays."""
+    stream.disposition = (Disposition(stream.disposition) & ~Disposition.default).value

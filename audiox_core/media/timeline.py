@@ -1,0 +1,228 @@
+"""The picture of a file on its own time: seconds from the first frame's presentation.
+
+Times are exact fractions. Containers count in their own ticks, may start anywhere, may lack
+timestamps or the means to seek: that is settled here, and nobody else asks.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from math import floor
+from pathlib import Path
+from types import TracebackType
+
+import av
+
+from ..errors import MediaError
+from .files import open_media
+
+log = logging.getLogger(__name__)
+
+SEEK_GAP = Fraction(1)  # seconds; decoding through less than this beats seeking
+
+_BACK_OFF = (0, 2, 10)  # seconds; some containers land behind the wanted keyframe at first
+_FAR_FUTURE = 10**7  # seconds; later than any end
+_STILL_FORMATS = ("_pipe", "image2")  # how FFmpeg's readers of single pictures end their names
+_LISTING_FORMATS = ("mov", "mp4")  # whose header lists where each frame lies
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """A decoded frame and the second at which it appears; `0` is the file's first frame."""
+
+    time: Fraction
+    frame: av.VideoFrame
+
+
+def picture_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+    """The first moving picture; cover pictures of albums do not count.
+
+    Raises:
+        MediaError: the file holds sound alone, or a single still picture.
+    """
+    streams = [stream for stream in container.streams.video if not is_cover(stream)]
+    if not streams:
+        raise MediaError(
+            f"{name} holds no picture that moves. Choose a video file, or give it as sound."
+        )
+    kind = container.format.name
+    if kind.endswith(_STILL_FORMATS[0]) or kind == _STILL_FORMATS[1]:
+        raise MediaError(
+            f"{name} is a still picture, not a video. Give it to the image option instead."
+        )
+    return streams[0]
+
+
+def is_cover(stream: av.stream.Stream) -> bool:
+    """Whether a stream is a cover picture that was attached to the file."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def packet_time(packet: av.Packet) -> Fraction | None:
+    """When a packet is shown, in the container's own seconds; None where nothing says so."""
+    ticks = packet.pts if packet.pts is not None else packet.dts
+    return None if ticks is None else ticks * packet.time_base
+
+
+class PictureReader:
+    """Frames of a file's picture from any time on, however well the container can seek.
+
+    Use it in a `with` block; the file is closed at its end.
+
+    Raises:
+        MediaError: no readable file, no picture, or not one frame in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._files = ExitStack()
+
+    def __enter__(self) -> "PictureReader":
+        try:
+            self._open()
+        except BaseException:
+            self._files.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return self._files.__exit__(kind, error, trace)
+
+    def _open(self) -> None:
+        """(Re)open the file at its beginning and decode the first frame: it sets the clock."""
+        self._files.close()
+        self.container = self._files.enter_context(open_media(self.path))
+        self.stream = picture_stream(self.container, self.path.name)
+        self.stream.thread_type = "AUTO"
+        self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+        self.origin = Fraction(0)  # the container's own time of the first frame
+        self._first_dts: Fraction | None = None
+        self._rest = self._decode()
+        first = next(self._rest, None)
+        if first is None:
+            raise MediaError(
+                f"{self.path.name} has a picture without a single frame. Export it again."
+            )
+        self.origin, self.first = first.time, TimedFrame(Fraction(0), first.frame)
+        self.has_times = first.frame.pts is not None or first.frame.dts is not None
+        # AVI tells decoding times only: a frame's is that of the packet which let it out
+        self.packet_origin = self.origin if first.frame.pts is not None else self._first_dts
+        self._at_start = True
+
+    def frames_from(self, time: Fraction) -> Iterator[TimedFrame]:
+        """Frames in order; the first one appears at or before `time`, if any does.
+
+        It ends what an earlier call returned: there is one position in a file.
+        """
+        if time > SEEK_GAP and self.has_times:
+            for back in _BACK_OFF:
+                frames = self._after_seek(time - back) if time > back else iter(())
+                head = next(frames, None)
+                if head is not None and head.time <= time:
+                    return chain([head], frames)
+            log.debug("%s cannot seek to %s s: decoding from its start", self.path.name, time)
+        if not self._at_start:
+            self._open()
+        self._at_start = False
+        return chain([self.first], (self._relative(frame) for frame in self._rest))
+
+    def shown_at(self, time: Fraction) -> Fraction:
+        """When the frame appeared that is on screen at `time`; 0 before the first."""
+        last = Fraction(0)
+        for frame in self.frames_from(time):
+            if frame.time > time:
+                break
+            last = frame.time
+        return last
+
+    def end(self) -> Fraction:
+        """When the last frame ends: from the last packets, since headers lack it or tell tales.
+
+        Raises:
+            MediaError: the file stops before what its header lists.
+        """
+        tail = self._tail() if self.has_times else []
+        listed = self.container.format.name.startswith(_LISTING_FORMATS) and self.has_times
+        if listed and (not tail or any(packet.is_corrupt for packet in tail)):
+            raise MediaError(
+                f"{self.path.name} is cut off: it lists frames that are not in it. "
+                "Export or download it again."
+            )
+        ends = [self._end_of(packet) for packet in tail if packet_time(packet) is not None]
+        return max(ends) if ends else self.frame_times()[-1] + 1 / self.rate
+
+    def frame_times(self) -> list[Fraction]:
+        """When each frame appears, in order: all packets are read, none is decoded."""
+        with open_media(self.path) as container:
+            stream = picture_stream(container, self.path.name)
+            found = [packet_time(p) for p in container.demux(stream) if p.size and not p.is_discard]
+        if not self.has_times or None in found:
+            return [index / self.rate for index in range(max(len(found), 1))]
+        # a cut recording may begin with frames that lack what they build on
+        shown = {time - self.packet_origin for time in found if time >= self.packet_origin}
+        return sorted(shown) or [Fraction(0)]
+
+    def _tail(self) -> list[av.Packet]:
+        """The packets from the last keyframe on; empty where no seek leads there."""
+        self._at_start = False
+        if not self._seek(Fraction(_FAR_FUTURE)):
+            return []
+        return [p for p in self.container.demux(self.stream) if p.size and not p.is_discard]
+
+    def _end_of(self, packet: av.Packet) -> Fraction:
+        length = packet.duration * packet.time_base if packet.duration else 1 / self.rate
+        return packet_time(packet) - self.packet_origin + length
+
+    def _after_seek(self, time: Fraction) -> Iterator[TimedFrame]:
+        """Frames from the keyframe before `time`; none where the container cannot seek."""
+        self._at_start = False
+        if self._seek(time):
+            for frame in self._decode():
+                yield self._relative(frame)
+
+    def _seek(self, time: Fraction) -> bool:
+        try:
+            ticks = floor((time + self.origin) / self.stream.time_base)
+            self.container.seek(ticks, stream=self.stream)
+        except av.FFmpegError:
+            return False
+        return True
+
+    def _relative(self, frame: TimedFrame) -> TimedFrame:
+        return TimedFrame(frame.time - self.origin, frame.frame)
+
+    def _decode(self) -> Iterator[TimedFrame]:
+        """Frames from where the file stands, on the container's own time.
+
+        A damaged packet costs its frames, not the file: what shows them stays in sync.
+        """
+        last, damaged = None, 0
+        for packet in self.container.demux(self.stream):
+            if self._first_dts is None:
+                self._first_dts = packet_time(packet)
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError as error:
+                damaged, reason = damaged + 1, error
+                continue
+            for frame in frames:
+                ticks = frame.pts if frame.pts is not None else frame.dts
+                if ticks is not None:
+                    time = ticks * frame.time_base
+                else:  # a bare stream without a container
+                    time = Fraction(0) if last is None else last + 1 / self.rate
+                if last is None or time > last:
+                    yield TimedFrame(time, frame)
+                    last = time
+        if damaged and last is None:
+            raise reason
+        if damaged:
+            log.warning("%s: %d damaged packets were skipped", self.path.name, damaged)

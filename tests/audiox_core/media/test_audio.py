@@ -1,0 +1,408 @@
+"""Sound of any kind to stereo at any rate, exactly in time, and back to a file."""
+
+import math
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiox_core.errors import MediaError, SettingsError
+from audiox_core.media import audio
+from audiox_core.media import resample as resampling
+from audiox_core.media.audio import (
+    AUDIO_SUFFIXES,
+    peak_normalize,
+    read_audio,
+    resample,
+    to_int16,
+    write_audio,
+)
+from audiox_core.media.decode import to_stereo
+from audiox_core.media.resample import resample_by_ffmpeg
+
+
+def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
+    return 0.8 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+def in_format(wave: np.ndarray, kind: str) -> np.ndarray:
+    """-1..1 to the numbers of a sample format."""
+    if kind.startswith("u8"):
+        return np.round(wave * 127 + 128).astype(np.uint8)
+    if kind.startswith("s"):
+        bits = int(kind.strip("sp"))
+        return (wave * (2 ** (bits - 1) - 1)).astype(f"int{bits}")
+    return wave.astype(np.float64 if kind.startswith("dbl") else np.float32)
+
+
+@pytest.fixture
+def no_torchaudio(monkeypatch):
+    """As on a host whose torchaudio does not load."""
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
+    resampling._resampler.cache_clear()
+    yield
+    resampling._resampler.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kind", "tolerance"),
+    [
+        ("a.wav", "pcm_u8", "u8", 1 / 64),
+        ("a.wav", "pcm_s16le", "s16", 1e-4),
+        ("a.wav", "pcm_s24le", "s32", 1e-6),
+        ("a.wav", "pcm_s32le", "s32", 1e-6),
+        ("a.wav", "pcm_f32le", "flt", 1e-6),
+        ("a.wav", "pcm_f64le", "dbl", 1e-6),
+        ("a.flac", "flac", "s16", 1e-4),
+        ("a.mkv", "pcm_s16le", "s16", 1e-4),
+    ],
+)
+def test_every_sample_format_is_read_at_its_scale(sound_file, name, codec, kind, tolerance):
+    wave = np.stack([tone(0.5, 44_100), -0.5 * tone(0.5, 44_100, 660)])
+    path = sound_file(name, in_format(wave, kind), 44_100, codec=codec, kind=kind, layout="stereo")
+    read = read_audio(path)
+    assert read.dtype == torch.float32
+    torch.testing.assert_close(read, torch.from_numpy(wave).float(), atol=tolerance, rtol=0)
+
+
+def test_old_telephone_sound_is_read(sound_file):
+    wave = in_format(tone(1.0, 8_000)[None], "u8")
+    path = sound_file("a.wav", wave, 8_000, codec="pcm_u8", kind="u8", layout="mono")
+    read = read_audio(path)
+    assert read.shape == (2, 44_100)
+    assert torch.equal(read[0], read[1])
+    expected = torch.from_numpy(tone(1.0, 44_100)).float()
+    torch.testing.assert_close(read[0, 500:-500], expected[500:-500], atol=0.02, rtol=0)
+
+
+def test_studio_sound_is_read(sound_file):
+    wave = in_format(np.stack([tone(1.0, 96_000)] * 2), "s32")
+    path = sound_file("a.wav", wave, 96_000, codec="pcm_s24le", kind="s32", layout="stereo")
+    read = read_audio(path)
+    assert read.shape == (2, 44_100)
+    expected = torch.from_numpy(tone(1.0, 44_100)).float()
+    torch.testing.assert_close(read[0, 500:-500], expected[500:-500], atol=0.01, rtol=0)
+
+
+def test_one_channel_goes_to_both_at_its_own_level(sound_file):
+    wave = in_format(tone(0.2, 44_100)[None], "s16")
+    path = sound_file("a.wav", wave, 44_100, codec="pcm_s16le", kind="s16", layout="mono")
+    read = read_audio(path)
+    assert torch.equal(read[0], read[1])
+    assert read.abs().max() == pytest.approx(0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("speaker", "left", "right"),
+    [(0, 1, 0), (1, 0, 1), (2, 0.707, 0.707), (3, 0, 0), (4, 0.707, 0)],
+)
+def test_surround_is_mixed_by_where_the_speakers_stand(sound_file, speaker, left, right):
+    wave = np.zeros((6, 4_410))
+    wave[speaker] = tone(0.1, 44_100)
+    path = sound_file(
+        "a.wav", in_format(wave, "s16"), 44_100, codec="pcm_s16le", kind="s16", layout="5.1"
+    )
+    peaks = read_audio(path).abs().amax(dim=1)
+    scale = 0.8 / (1 + 2 * math.sqrt(0.5))  # all six at full scale together still fit
+    assert peaks.tolist() == pytest.approx([left * scale, right * scale], abs=1e-3)
+
+
+def test_surround_at_full_scale_still_fits():
+    names = [channel.name for channel in av.AudioLayout("7.1").channels]
+    mixed = to_stereo(torch.ones(8, 3), names)
+    assert mixed.abs().max() <= 1 + 1e-6
+
+
+def test_channels_that_nothing_is_known_of_are_averaged():
+    mixed = to_stereo(torch.tensor([[0.0], [0.3], [0.6]]), ["NONE"] * 3)
+    torch.testing.assert_close(mixed, torch.tensor([[0.3], [0.3]]))
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_the_wanted_rate_is_given(sound_file, rate):
+    wave = in_format(np.stack([tone(1.0, 22_050)] * 2), "s16")
+    path = sound_file("a.wav", wave, 22_050, codec="pcm_s16le", kind="s16", layout="stereo")
+    assert read_audio(path, sample_rate=rate).shape == (2, rate)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [  # name, codec, sample format, rate, tolerance
+        ("a.wav", "pcm_s16le", "s16", 44_100, 0),
+        ("a.wav", "pcm_s16le", "s16", 48_000, 1e-6),
+        ("a.flac", "flac", "s16", 48_000, 1e-6),
+        ("a.mp3", "libmp3lame", "fltp", 48_000, 1e-4),
+        ("a.m4a", "aac", "fltp", 48_000, 1e-4),
+        ("a.mkv", "aac", "fltp", 48_000, 1e-4),  # whose clock ticks in milliseconds
+        ("a.opus", "libopus", "flt", 48_000, 1e-4),
+    ],
+    ids=lambda made: "-".join(map(str, made[:4])),
+)
+@pytest.mark.parametrize(("start", "seconds"), [(0.0, 1.0), (0.3333, 0.5), (4.321, 0.777)])
+def test_a_piece_is_the_cut_from_the_whole(sound_file, made, start, seconds):
+    name, codec, kind, rate, tolerance = made
+    wave = in_format(sweep(rate, 12_000, 6.0).expand(2, -1).numpy() * 0.5, kind)
+    path = sound_file(name, wave, rate, codec=codec, kind=kind, layout="stereo")
+    whole = read_audio(path)
+    piece = read_audio(path, start=start, seconds=seconds)
+    begin, count = round(start * 44_100), round(seconds * 44_100)
+    assert piece.shape == (2, count)
+    cut = whole[:, begin : begin + count]
+    torch.testing.assert_close(piece, cut, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("made", [("a.m4a", "aac", "fltp"), ("a.opus", "libopus", "flt")])
+def test_the_silence_that_codecs_put_before_and_after_is_cut(sound_file, noise, delay, made):
+    name, codec, kind = made
+    wave = noise(2, 48_000)
+    path = sound_file(name, wave.numpy(), 48_000, codec=codec, kind=kind, layout="stereo")
+    read = read_audio(path, sample_rate=48_000)
+    assert read.shape == wave.shape
+    assert delay(read[0], wave[0]) == 0
+
+
+def test_only_the_wanted_part_is_decoded(sound_file, monkeypatch):
+    wave = np.zeros((2, 60 * 44_100), np.int16)
+    path = sound_file("a.wav", wave, 44_100, codec="pcm_s16le", kind="s16", layout="stereo")
+    seconds = 0
+    blocks = audio.stereo_blocks
+
+    def counting(*arguments):
+        nonlocal seconds
+        for block in blocks(*arguments):
+            seconds += block.samples.shape[-1] / block.rate
+            yield block
+
+    monkeypatch.setattr(audio, "stereo_blocks", counting)
+    assert read_audio(path, start=50, seconds=1).shape == (2, 44_100)
+    assert seconds < 4
+
+
+def test_the_sound_ends_where_the_file_ends(sound_file):
+    path = sound_file(
+        "a.wav", np.ones((1, 8_000), np.int16), 8_000, codec="pcm_s16le", kind="s16", layout="mono"
+    )
+    assert read_audio(path, sample_rate=8_000, start=0.75, seconds=9).shape == (2, 2_000)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_the_sound_of_a_video_counts_from_its_first_frame(clip, noise, delay, name):
+    sound = noise(2)
+    times = [100 + 4 * k for k in range(50)]  # the picture begins at 1 s, the sound with it
+    path = clip(name, frames=50, times=times, tick=Fraction(1, 100), sound=sound)
+    assert delay(read_audio(path)[0], sound[0]) == pytest.approx(0, abs=44)  # 1 ms: Matroska
+
+
+def test_silence_stands_for_sound_that_begins_late(clip, noise, tmp_path):
+    path = tmp_path / "late.mkv"
+    with av.open(str(clip(frames=75))) as source, av.open(str(path), "w") as target:
+        picture = target.add_stream_from_template(source.streams.video[0])
+        heard = target.add_stream("aac", rate=44_100)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = picture
+                target.mux(packet)
+        frame = av.AudioFrame.from_ndarray(noise(1).numpy(), "fltp", "stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 44_100, 44_100, Fraction(1, 44_100)
+        target.mux(heard.encode(frame))
+        target.mux(heard.encode(None))
+    read = read_audio(path)
+    assert not read[:, : 44_100 - 2_048].any()
+    assert read[:, 44_100 + 2_048 :].abs().max() > 0.05
+    only_silence = read_audio(path, seconds=0.5)
+    assert only_silence.shape == (2, 22_050)
+    assert not only_silence.any()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_sample_that_is_no_number_is_told_with_its_second(sound_file, bad):
+    wave = tone(2.0, 8_000)[None].astype(np.float32)
+    wave[0, 12_000] = bad
+    path = sound_file("a.wav", wave, 8_000, codec="pcm_f32le", kind="flt", layout="mono")
+    with pytest.raises(MediaError, match=r"at 1\.500 s"):
+        read_audio(path)
+    assert read_audio(path, seconds=1.0).isfinite().all()
+
+
+@pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
+def test_a_file_that_lost_its_end_is_cut_off(tmp_path, noise, suffix):
+    path = tmp_path / f"a{suffix}"
+    write_audio(path, noise(3), 44_100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(MediaError, match="cut off"):
+        read_audio(path)
+
+
+def test_a_picture_alone_has_no_sound(clip):
+    with pytest.raises(MediaError, match="holds no sound"):
+        read_audio(clip())
+
+
+@pytest.mark.parametrize("start", [1.0, 60.0])
+def test_a_start_behind_the_end_is_told(sound_file, start):
+    path = sound_file(
+        "a.wav", np.ones((1, 8_000), np.int16), 8_000, codec="pcm_s16le", kind="s16", layout="mono"
+    )
+    with pytest.raises(MediaError, match="Start earlier"):
+        read_audio(path, start=start)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"start": -0.1}, {"seconds": 0.0}, {"sample_rate": 0}, {"start": math.inf}], ids=str
+)
+def test_values_out_of_range_are_refused(sound_file, wrong):
+    path = sound_file(
+        "a.wav", np.ones((1, 80), np.int16), 8_000, codec="pcm_s16le", kind="s16", layout="mono"
+    )
+    with pytest.raises(SettingsError):
+        read_audio(path, **wrong)
+
+
+def test_real_surround_sound_is_read(clips):
+    whole = read_audio(clips / "bigbuckbunny.mp4")
+    assert whole.shape[0] == 2
+    assert whole.shape[1] == pytest.approx(5.312 * 44_100, abs=2)
+    assert 0.01 < whole.abs().max() <= 1
+    piece = read_audio(clips / "bigbuckbunny.mp4", start=2.5, seconds=1)
+    torch.testing.assert_close(piece, whole[:, 110_250:154_350], atol=1e-6, rtol=0)
+
+
+def sweep(rate: int, other: int, seconds: float = 2.0) -> torch.Tensor:
+    """From 50 Hz to four fifths of what the lower of two rates can hold, faded in and out."""
+    time = torch.arange(round(rate * seconds), dtype=torch.float64) / rate
+    top = 0.4 * min(rate, other)
+    wave = torch.sin(2 * torch.pi * (50 * time + (top - 50) * time**2 / (2 * seconds)))
+    return (wave * torch.hann_window(len(time), dtype=torch.float64).sqrt()).float()[None]
+
+
+RATES = [(48_000, 44_100), (44_100, 48_000), (8_000, 44_100), (96_000, 44_100), (44_100, 16_000)]
+
+
+@pytest.mark.parametrize(("rate", "other"), RATES)
+def test_ffmpeg_resamples_as_torchaudio_does(delay, rate, other):
+    torchaudio = pytest.importorskip("torchaudio", exc_type=(ImportError, OSError, RuntimeError))
+    wave = sweep(rate, other)
+    by_ffmpeg = resample_by_ffmpeg(wave, rate, other)
+    by_torchaudio = torchaudio.functional.resample(wave, rate, other)
+    assert by_ffmpeg.shape == by_torchaudio.shape
+    assert (by_ffmpeg - by_torchaudio).abs().max() < 0.01  # of a peak of 1
+    assert delay(by_ffmpeg[0], by_torchaudio[0]) == 0
+
+
+@pytest.mark.parametrize(("rate", "other"), RATES)
+@pytest.mark.parametrize("change", [resample, resample_by_ffmpeg])
+def test_resampling_keeps_time(change, rate, other):
+    time = torch.arange(rate, dtype=torch.float64) / rate
+    new_time = torch.arange(other, dtype=torch.float64) / other
+    made = change(torch.sin(2 * torch.pi * 440 * time).float()[None], rate, other)
+    expected = torch.sin(2 * torch.pi * 440 * new_time).float()[None]
+    torch.testing.assert_close(made[:, 200:-200], expected[:, 200:-200], atol=5e-3, rtol=0)
+
+
+def test_the_ends_are_resampled_as_torchaudio_does():
+    torchaudio = pytest.importorskip("torchaudio", exc_type=(ImportError, OSError, RuntimeError))
+    for rate, other in RATES:
+        for length in (1, 2, 50, 997):
+            wave = torch.rand(1, length, generator=torch.Generator().manual_seed(length)) - 0.5
+            wave = torch.nn.functional.avg_pool1d(wave, 9, 1, 4)
+            made = resample_by_ffmpeg(wave, rate, other)
+            expected = torchaudio.functional.resample(wave, rate, other)
+            torch.testing.assert_close(made, expected, atol=0.02, rtol=0)
+
+
+@given(st.integers(1, 3_000), st.sampled_from([*RATES, (11_025, 44_100), (44_100, 44_101)]))
+def test_resampled_lengths_are_exact(length, rates):
+    rate, other = rates
+    expected = -(-length * other // rate)
+    for change in (resample, resample_by_ffmpeg):
+        assert change(torch.zeros(2, length), rate, other).shape == (2, expected)
+
+
+def test_the_same_rate_changes_nothing():
+    wave = torch.rand(2, 100, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(resample(wave, 44_100, 44_100), wave)
+
+
+@pytest.mark.parametrize("rates", [(0, 44_100), (44_100, -1)])
+def test_rates_below_one_are_refused(rates):
+    with pytest.raises(SettingsError, match="above 0"):
+        resample(torch.zeros(2, 10), *rates)
+
+
+def test_sound_is_resampled_without_torchaudio(no_torchaudio, caplog):
+    caplog.set_level("INFO")
+    for _ in range(2):
+        assert resample(sweep(48_000, 44_100), 48_000, 44_100).shape == (1, 88_200)
+    assert [record.message for record in caplog.records if "FFmpeg" in record.message] == [
+        caplog.records[0].message  # once
+    ]
+
+
+@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError, AttributeError])
+def test_a_torchaudio_that_breaks_when_it_is_used_is_passed_by(monkeypatch, error):
+    class Broken:
+        @staticmethod
+        def resample(*arguments):
+            raise error("undefined symbol")
+
+    monkeypatch.setitem(sys.modules, "torchaudio", Broken)
+    monkeypatch.setitem(sys.modules, "torchaudio.functional", Broken)
+    resampling._resampler.cache_clear()
+    try:
+        assert resample(sweep(48_000, 44_100), 48_000, 44_100).shape == (1, 88_200)
+    finally:
+        resampling._resampler.cache_clear()
+
+
+def test_each_item_is_brought_to_full_scale_by_itself():
+    waves = torch.tensor([[[0.1, -0.2], [0.0, 0.1]], [[3.0, 0.0], [-6.0, 0.0]], [[0.0, 0.0]] * 2])
+    made = peak_normalize(waves)
+    assert made.abs().amax(dim=(1, 2)).tolist() == [1.0, 1.0, 0.0]
+    torch.testing.assert_close(made[0], torch.tensor([[0.5, -1.0], [0.0, 0.5]]))
+    assert torch.equal(peak_normalize(waves[0]), made[0])
+
+
+def test_samples_are_cut_and_rounded_towards_zero():
+    wave = torch.tensor([[-2.0, -1.0, -0.99999, 0.0, 0.5, 0.99999, 1.0, 2.0]])
+    expected = [-32_767, -32_767, -32_766, 0, 16_383, 32_766, 32_767, 32_767]
+    assert to_int16(wave).tolist() == [expected]
+    assert to_int16(wave).dtype == torch.int16
+
+
+@pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [44_100, 16_000])
+def test_what_is_written_is_read_back(tmp_path, noise, suffix, channels, rate):
+    wave = noise(0.7, rate)[:channels]
+    path = tmp_path / f"a{suffix.upper()}"
+    write_audio(path, wave, rate)
+    read = read_audio(path, sample_rate=rate)
+    assert torch.equal(read * 32_768, to_int16(wave).float().expand(2, -1))
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].rate == rate
+        assert container.streams.audio[0].format.name.startswith("s16")
+        assert container.streams.audio[0].channels == channels
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a", "a.wav.txt"])
+def test_an_unknown_suffix_is_told_with_the_known_ones(tmp_path, name):
+    with pytest.raises(SettingsError, match=r"\.wav or \.flac"):
+        write_audio(tmp_path / name, torch.zeros(2, 10), 44_100)
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [torch.zeros(10), torch.zeros(3, 10), torch.zeros(2, 0), torch.full((2, 10), math.nan)],
+    ids=["flat", "three", "none", "nan"],
+)
+def test_what_is_no_sound_is_not_written(tmp_path, wave):
+    with pytest.raises(SettingsError, match="waveform"):
+        write_audio(tmp_path / "a.wav", wave, 44_100)
+    assert not list(tmp_path.iterdir())
