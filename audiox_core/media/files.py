@@ -68,8 +68,9 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
             container.flags &= ~_GENPTS
             yield container
     except av.FFmpegError as error:
-        if error.filename not in (None, name):  # another file's trouble: a writer within the block
-            raise
+        decoding = isinstance(error, av.error.InvalidDataError)  # names FFmpeg's function, no file
+        if error.filename not in (None, name) and not decoding:
+            raise  # another file's trouble: a writer within the block
         raise MediaError(
             f"{path.name} is damaged ({_why(error)}). Export or download it again."
         ) from error
