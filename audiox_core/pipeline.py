@@ -23,7 +23,7 @@ from .conditioners.video import encode_image, encode_video
 from .config import SamplingConfig
 from .diffusion.guidance import guided
 from .diffusion.noise import NoiseSampler, initial_noise, step_noise, stream
-from .diffusion.objectives import OnStep, v_denoiser
+from .diffusion.objectives import OnStep, Predict, v_denoiser
 from .diffusion.samplers import SOLVERS, solve
 from .diffusion.schedules import polyexponential
 from .errors import AudioXError, SettingsError
@@ -260,16 +260,38 @@ def sample(
         fresh_noise: of the SDE solvers.
         on_step: as in `Pipeline.generate`.
     """
-    dtype = next(model.to_cond_embed.parameters()).dtype
-
-    def predict(x: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
-        return model(x.to(dtype), t, tokens.to(dtype)).float()
-
-    branches = conditioning.positive, conditioning.negative
-    denoise = v_denoiser(guided(predict, *branches, sampling.cfg, sampling.cfg_rescale))
+    denoise = v_denoiser(predictor(model, conditioning, len(noise), sampling))
     sigmas = polyexponential(sampling.steps, sampling.sigma_min, sampling.sigma_max)
     start = noise * sigmas[0].item()
     return solve(sampling.sampler, denoise, start, sigmas, noise=fresh_noise, on_step=on_step)
+
+
+def predictor(
+    model: DiT, conditioning: Conditioning, batch: int, sampling: SamplingConfig
+) -> Predict:
+    """The guided network of one run; what does not change from step to step is computed here.
+
+    Args:
+        model, conditioning: as in `sample`.
+        batch: items that are denoised together.
+        sampling: of which cfg and its rescale count.
+    """
+    dtype = next(model.to_cond_embed.parameters()).dtype
+    positive, negative = (
+        tokens.to(dtype) for tokens in (conditioning.positive, conditioning.negative)
+    )
+    if sampling.cfg == 1:
+        context = model.prepare(positive)
+    elif negative.any():
+        halves = [tokens.expand(batch, -1, -1) for tokens in (positive, negative)]
+        context = model.prepare(torch.cat(halves))
+    else:
+        context = model.prepare(positive, conditioned=batch)
+
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        return model(x.to(dtype), t, context).float()
+
+    return predict if sampling.cfg == 1 else guided(predict, sampling.cfg, sampling.cfg_rescale)
 
 
 def decode(vae: Oobleck, latent: Tensor) -> Tensor:

@@ -1,13 +1,9 @@
 """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598) and its rescale."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from .objectives import Predict
-
-ConditionedPredict = Callable[[Tensor, Tensor, Tensor], Tensor]  # noisy, time, tokens -> v
 
 
 def guide(cond: Tensor, uncond: Tensor, cfg: float, rescale: float = 0.0) -> Tensor:
@@ -27,23 +23,17 @@ def guide(cond: Tensor, uncond: Tensor, cfg: float, rescale: float = 0.0) -> Ten
     return rescale * guided * spread + (1 - rescale) * guided
 
 
-def guided(
-    predict: ConditionedPredict, positive: Tensor, negative: Tensor, cfg: float, rescale: float
-) -> Predict:
-    """Both branches in one batched forward; at cfg 1 only the conditional one.
+def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
+    """Both branches in one batched forward.
 
     Args:
-        predict: network over noisy `b c t`, time `b` and tokens `b s d`.
-        positive, negative: tokens, `1 s d` for the whole batch or `b s d`.
+        branches: predicts for a doubled batch: the first half conditioned, the second half
+            unconditional (or with the negative prompt).
         cfg, rescale: as in `guide`.
     """
 
-    def both(x: Tensor, t: Tensor) -> Tensor:
-        batch = x.shape[0]
-        tokens = [branch.expand(batch, -1, -1) for branch in (positive, negative)]
-        if cfg == 1:
-            return predict(x, t, tokens[0])
-        out = predict(torch.cat([x, x]), torch.cat([t, t]), torch.cat(tokens))
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        out = branches(torch.cat([x, x]), torch.cat([t, t]))
         return guide(*out.chunk(2), cfg, rescale)
 
-    return both
+    return predict

@@ -8,7 +8,8 @@ Axes: `b` batch, `c` latent channels, `t` latent frames, `l` sequence (time toke
 `s` condition tokens, `h` heads, `d` dims of a head.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from ..config import DiTConfig
 from .attention import AttentionFn, apply_rotary, rotary_angles, torch_attention
 from .layers import FeedForward, FourierFeatures, embedding_mlp
+
+KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 
 
 class SelfAttention(nn.Module):
@@ -48,17 +51,22 @@ class CrossAttention(nn.Module):
         ops: Any = nn, attention: AttentionFn = torch_attention,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.head_dim, self.attention = head_dim, attention
+        self.heads, self.head_dim, self.attention = dim // head_dim, head_dim, attention
         self.to_q = ops.Linear(dim, dim, bias=False)
         self.to_kv = ops.Linear(context_dim, 2 * context_dim, bias=False)
         self.to_out = ops.Linear(dim, dim, bias=False)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """x `b l dim`, context `b s context_dim` -> `b l dim`."""
+    def keys_values(self, context: Tensor) -> KeysValues:
+        """Context `b s context_dim` -> keys and values `b h s d`, one head for each query head."""
+        kv = rearrange(self.to_kv(context), "b s (kv h d) -> kv b h s d", kv=2, d=self.head_dim)
+        shared = self.heads // kv.shape[2]
+        keys, values = repeat(kv, "kv b h s d -> kv b (h shared) s d", shared=shared)
+        return keys, values
+
+    def forward(self, x: Tensor, keys_values: KeysValues) -> Tensor:
+        """x `b l dim`, keys and values `b h s d` (or one row for all) -> `b l dim`."""
         q = rearrange(self.to_q(x), "b l (h d) -> b h l d", d=self.head_dim)
-        k, v = rearrange(self.to_kv(context), "b s (kv h d) -> kv b h s d", kv=2, d=self.head_dim)
-        shared = q.shape[1] // k.shape[1]
-        k, v = (repeat(t, "b h s d -> b (h shared) s d", shared=shared) for t in (k, v))
+        k, v = (t.expand(len(q), -1, -1, -1) for t in keys_values)
         return self.to_out(self.attention(q, k, v))
 
 
@@ -75,11 +83,15 @@ class Block(nn.Module):
         self.ff_norm = ops.LayerNorm(dim, eps=1e-5)
         self.ff = FeedForward(dim, config.ff_mult, ops=ops)
 
-    def forward(self, x: Tensor, context: Tensor | None, angles: Tensor) -> Tensor:
-        """x `b l dim`, context `b s cond_dim`, angles `l rotary` -> `b l dim`."""
+    def forward(
+        self, x: Tensor, keys_values: KeysValues | None, conditioned: int, angles: Tensor
+    ) -> Tensor:
+        """x `b l dim`, of which the first `conditioned` items attend; angles `l rotary`."""
         x = x + self.self_attn(self.pre_norm(x), angles)
-        if context is not None:
-            x = x + self.cross_attn(self.cross_attend_norm(x), context)
+        if keys_values is not None:
+            head = x[:conditioned]
+            head = head + self.cross_attn(self.cross_attend_norm(head), keys_values)
+            x = head if conditioned == len(x) else torch.cat([head, x[conditioned:]])
         return x + self.ff(self.ff_norm(x))
 
 
@@ -95,13 +107,22 @@ class Transformer(nn.Module):
         )
         self.project_out = ops.Linear(config.width, config.io_channels, bias=False)
 
-    def forward(self, x: Tensor, time_token: Tensor, context: Tensor | None) -> Tensor:
-        """x `b t c`, time_token `b 1 dim`, context `b s cond_dim` -> `b t c`."""
+    def forward(self, x: Tensor, time_token: Tensor, context: "Context") -> Tensor:
+        """x `b t c`, time_token `b 1 dim` -> `b t c`."""
         x = torch.cat([time_token, self.project_in(x)], dim=1)
         angles = rotary_angles(x.shape[1], self.rotary_dim, x.device)
-        for layer in self.layers:
-            x = layer(x, context, angles)
+        conditioned = len(x) if context.conditioned is None else context.conditioned
+        for layer, keys_values in zip(self.layers, context.layers, strict=True):
+            x = layer(x, keys_values, conditioned, angles)
         return self.project_out(x)[:, time_token.shape[1] :]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the blocks need of the condition tokens; the same at every step of a run."""
+
+    layers: Sequence[KeysValues | None]  # of each block; None: no cross attention
+    conditioned: int | None = None  # leading items of the batch that attend; None: all
 
 
 class DiT(nn.Module):
@@ -123,8 +144,23 @@ class DiT(nn.Module):
         self.transformer = Transformer(config, ops=ops, attention=attention)
         self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
 
+    def prepare(self, context: Tensor | None, conditioned: int | None = None) -> Context:
+        """Keys and values of every block, to be computed once for all steps.
+
+        Args:
+            context: condition tokens, `b s cond_dim`, or `1 s cond_dim` for the whole batch; None
+                leaves cross attention out, which is exactly what tokens of zeros do: no layer
+                between them and the values has a bias.
+            conditioned: how many leading items of a batch attend; the others see zeros.
+        """
+        blocks = self.transformer.layers
+        if context is None:
+            return Context([None] * len(blocks))
+        embedded = self.to_cond_embed(context)
+        return Context([b.cross_attn.keys_values(embedded) for b in blocks], conditioned)
+
     def forward(
-        self, x: Tensor, t: Tensor, context: Tensor | None = None,
+        self, x: Tensor, t: Tensor, context: Tensor | Context | None = None,
         global_cond: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Predict v.
@@ -132,14 +168,14 @@ class DiT(nn.Module):
         Args:
             x: noisy latents, `b c t`, scaled to unit variance.
             t: diffusion time in [0, 1], `b` float32.
-            context: condition tokens, `b s cond_dim`; None leaves cross attention out.
+            context: condition tokens, `b s cond_dim`, or what `prepare` made of them.
             global_cond: `b global_dim`, added to the time token; v1 never feeds it.
         """
+        if not isinstance(context, Context):
+            context = self.prepare(context)
         time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
         if global_cond is not None:
             time_token = time_token + self.to_global_embed(global_cond)
-        if context is not None:
-            context = self.to_cond_embed(context)
         x = x + self.preprocess_conv(x)
         y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], context)
         y = rearrange(y, "b t c -> b c t")

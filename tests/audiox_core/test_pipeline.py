@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from audiox_core import Pipeline, Request, generate
-from audiox_core.diffusion.samplers import SOLVERS
+from audiox_core.diffusion.guidance import guide
+from audiox_core.diffusion.noise import initial_noise, step_noise
+from audiox_core.diffusion.objectives import v_denoiser
+from audiox_core.diffusion.samplers import SOLVERS, solve
+from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import AudioXError, SettingsError
 from audiox_core.media.video import probe_video
 
@@ -185,3 +189,44 @@ def test_a_video_without_a_picture_to_hold_is_not_written(pipeline, tmp_path):
     with pytest.raises(SettingsError, match=r"\.wav"):
         sound.save(tmp_path / "sound.ogg")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("cfg", [1.0, 7.0])
+@pytest.mark.parametrize("negative", ["", "wind"])
+def test_what_is_computed_once_equals_what_is_computed_at_every_step(checkpoint, cfg, negative):
+    pipeline = Pipeline(checkpoint)
+    request = Request(prompt="rain", negative=negative, cfg=cfg, cfg_rescale=0.4, steps=3)
+    sampling = pipeline.sampling(request)
+    with torch.no_grad():
+        conditioning = pipeline.conditioning(request)
+        fast = pipeline.latent(request, sampling, conditioning, lambda *_: None)
+        plain = sample_plainly(checkpoint.model, conditioning, sampling, request.seed)
+    assert (fast - plain).abs().max() < 1e-4 * plain.std()
+
+
+def sample_plainly(model, conditioning, sampling, seed):
+    """The road without shortcuts: all tokens in every forward, two forwards a step."""
+
+    def predict(x, t):
+        cond, uncond = model(x, t, conditioning.positive), model(x, t, conditioning.negative)
+        return guide(cond, uncond, sampling.cfg, sampling.cfg_rescale if sampling.cfg != 1 else 0)
+
+    noise = initial_noise((1, 64, 236), seed)
+    sigmas = polyexponential(sampling.steps, sampling.sigma_min, sampling.sigma_max)
+    start = noise * sigmas[0]
+    return solve(
+        sampling.sampler, v_denoiser(predict), start, sigmas, noise=step_noise(start, seed)
+    )
+
+
+def test_tokens_are_embedded_once_a_run(checkpoint, pipeline):
+    calls = []
+    layers = [
+        checkpoint.model.to_cond_embed,
+        checkpoint.model.transformer.layers[0].cross_attn.to_kv,
+    ]
+    hooks = [layer.register_forward_hook(lambda *_: calls.append(1)) for layer in layers]
+    pipeline.generate(Request(prompt="rain", steps=5))
+    for hook in hooks:
+        hook.remove()
+    assert len(calls) == len(layers)

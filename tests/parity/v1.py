@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from audiox_core.conditioners.assemble import join
+from audiox_core.conditioners.assemble import Conditioning, join
 from audiox_core.conditioners.audio import AudioConditioner
 from audiox_core.conditioners.encoders import clip_vision, t5_encoder, tie_embedding
 from audiox_core.conditioners.masking import replace_absent
@@ -21,6 +22,7 @@ from audiox_core.config import (
     ClipConfig,
     DiTConfig,
     OobleckConfig,
+    SamplingConfig,
     TemporalConfig,
     TextConfig,
     VideoConfig,
@@ -41,6 +43,7 @@ from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm, snake_beta
 from audiox_core.models.temporal import TemporalTransformer
+from audiox_core.pipeline import predictor
 
 from ..released import dit_layout, oobleck_layout, shapes_of
 from .fixtures import Case, Outputs, adapter
@@ -172,7 +175,8 @@ def _dit_output(case: Case, name: str, model: DiT) -> Tensor:
     opposed = case["neg_cond"] if negative else nothing
     if negative == "negmask":
         opposed = opposed * case["cross_attn_mask"][..., None]
-    return guided(model, context, opposed, _number(cfg), _number(phi or "0"))(*inputs)
+    halves = model.prepare(torch.cat([context, opposed]))
+    return guided(partial(model, context=halves), _number(cfg), _number(phi or "0"))(*inputs)
 
 
 def _number(text: str) -> float:
@@ -428,9 +432,10 @@ def e2e(case: Case) -> Outputs:
     outputs = {}
     for run, description in facts["cases"].items():
         sampler, phi = re.search(r"(dpmpp-\dm-sde).*scale_phi ([\d.]+)", description).groups()
-        predict = guided(
-            model, positive, torch.zeros_like(positive), facts["cfg"], float(phi.rstrip("."))
-        )
+        settings = SamplingConfig(cfg=facts["cfg"], cfg_rescale=float(phi.rstrip(".")))
+        nothing = torch.zeros_like(positive)
+        conditioning = Conditioning(positive, nothing, windows=1)
+        predict = predictor(model, conditioning, len(start), settings)
         drawn, xs, cleans = iter(noises), [], []
         latent = SOLVERS[sampler.replace("-", "_")].run(
             v_denoiser(predict),

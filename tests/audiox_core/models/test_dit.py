@@ -70,3 +70,18 @@ def test_norms_are_renamed_and_nothing_else():
     assert rename_norms(state) == {
         "layers.0.ff_norm.weight": 1, "layers.0.ff_norm.bias": 2, "to_qkv.weight": 3, "x": 4,
     }  # fmt: skip
+
+
+def test_a_prepared_context_predicts_what_tokens_do(dit, seeded):
+    x, tokens = torch.randn(3, 4, 9, generator=seeded), torch.randn(3, 5, 32, generator=seeded)
+    t = torch.tensor([0.1, 0.5, 0.9])
+    assert torch.equal(dit(x, t, dit.prepare(tokens)), dit(x, t, tokens))
+    one_for_all = dit.prepare(tokens[:1])
+    torch.testing.assert_close(dit(x, t, one_for_all), dit(x, t, tokens[:1].expand(3, -1, -1)))
+
+
+def test_items_that_do_not_attend_see_zeros(dit, seeded):
+    x, tokens = torch.randn(4, 4, 9, generator=seeded), torch.randn(2, 5, 32, generator=seeded)
+    t = torch.full((4,), 0.5)
+    plain = dit(x, t, torch.cat([tokens, torch.zeros_like(tokens)]))
+    torch.testing.assert_close(dit(x, t, dit.prepare(tokens, conditioned=2)), plain)
