@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .conditioners.masking import parse_hidden
+from .conditioners.masking import parse_hidden, parse_spans
 from .config import SamplingConfig
 from .diffusion.samplers import SOLVERS
 from .errors import AudioXError, SettingsError
@@ -79,6 +79,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     generate.set_defaults(run=run_generate)
     _add_inputs(generate)
+    _add_variation(generate)
     _add_sampling(generate)
     _add_files(generate)
     return parser, {"generate": generate}
@@ -106,6 +107,21 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seconds", type=float, metavar="SECONDS",
         help="length of the sound; the default is to the end of the video, or 10",
+    )  # fmt: skip
+
+
+def _add_variation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a sound to begin from")
+    group.add_argument("--init-audio", type=Path, metavar="FILE", help="to be varied or repaired")
+    group.add_argument(
+        "--denoise", type=float, metavar="0..1", help="how much is made anew; the default is 0.5"
+    )
+    group.add_argument(
+        "--init-noise-level", type=float, metavar="SIGMA", help="the same, as a sigma to begin from"
+    )
+    group.add_argument(
+        "--inpaint", type=parse_spans, default=(), metavar="FROM-TO,…",
+        help="the seconds that are made anew, such as 2.0-4.5; the rest stays as it is",
     )  # fmt: skip
 
 

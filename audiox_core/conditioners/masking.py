@@ -21,7 +21,7 @@ from ..errors import SettingsError
 
 Span = tuple[float, float]  # seconds: from, to
 
-_SPAN = re.compile(r"(?:(\w+):)?(\d+(?:\.\d*)?|\.\d+)-(\d+(?:\.\d*)?|\.\d+)")
+_SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)-(\d+(?:\.\d*)?|\.\d+)")
 
 
 def is_absent(inputs: Tensor) -> Tensor:
@@ -77,23 +77,41 @@ def hide_samples(waveform: Tensor, sample_rate: int, spans: tuple[Span, ...]) ->
     return waveform
 
 
+def parse_spans(text: str) -> tuple[Span, ...]:
+    """`0-2, 5.5-8` -> spans in seconds."""
+    return tuple(_span(part) for part in _parts(text))
+
+
 def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
     """`video:0-2,5.5-8,audio:5-8` -> the hidden spans of each modality, in seconds.
 
     A span without a name belongs to the modality named before it.
     """
     hidden: dict[str, tuple[Span, ...]] = {}
-    modality = None
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        match = _SPAN.fullmatch(part.replace(" ", ""))
-        modality = (match and match[1]) or modality
-        if match is None or modality not in {"video", "audio"}:
+    modality = ""
+    for part in _parts(text):
+        name, colon, span = part.rpartition(":")
+        modality = name if colon else modality
+        if modality not in {"video", "audio"}:
             raise SettingsError(
                 f"{part!r} does not say what to hide: write video or audio and seconds, "
                 "such as video:0-2,5.5-8,audio:5-8."
             )
-        begin, end = float(match[2]), float(match[3])
-        if end <= begin:
-            raise SettingsError(f"{part!r} ends before it begins: write the earlier time first.")
-        hidden[modality] = (*hidden.get(modality, ()), (begin, end))
+        hidden[modality] = (*hidden.get(modality, ()), _span(span))
     return hidden
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in text.replace(" ", "").split(",") if part]
+
+
+def _span(text: str) -> Span:
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise SettingsError(
+            f"{text!r} is no span of time: write seconds from-to, such as 0-2,5.5-8."
+        )
+    begin, end = float(match[1]), float(match[2])
+    if end <= begin:
+        raise SettingsError(f"{text!r} ends before it begins: write the earlier time first.")
+    return begin, end

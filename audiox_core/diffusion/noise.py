@@ -9,7 +9,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-NoiseSampler = Callable[[float, float], Tensor]  # sigma, next sigma -> unit noise `b c t`
+NoiseSampler = Callable[..., Tensor]  # (sigma, next sigma) -> unit noise `b c t`
 
 
 def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -23,14 +23,14 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
-def step_noise(x: Tensor, seed: int) -> NoiseSampler:
+def step_noise(x: Tensor, seed: int, purpose: str = "step") -> NoiseSampler:
     """Fresh noise at every step of an SDE solver; item k of a batch has a stream of its own.
 
     A Brownian tree (k-diffusion) has the same law for a fixed list of sigmas.
     """
-    streams = [stream(seed, f"step noise of item {item}") for item in range(x.shape[0])]
+    streams = [stream(seed, f"{purpose} noise of item {item}") for item in range(x.shape[0])]
 
-    def draw(_sigma: float, _next_sigma: float) -> Tensor:
+    def draw(*_sigmas: float) -> Tensor:
         noise = torch.stack([torch.randn(x.shape[1:], generator=s) for s in streams])
         return noise.to(x.device)
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 Predict = Callable[[Tensor, Tensor], Tensor]  # noisy `b c t`, time `b` -> v `b c t`
 Denoiser = Callable[[Tensor, float], Tensor]  # noisy `b c t`, sigma -> clean estimate `b c t`
-OnStep = Callable[[int, Tensor, Tensor], None]  # step, x before the update, clean estimate
+# step, x before the update, clean estimate; what it writes into x is what the update uses
+OnStep = Callable[[int, Tensor, Tensor], None]
 
 
 def sigma_to_t(sigma: Tensor) -> Tensor:

@@ -17,3 +17,12 @@ def polyexponential(
     ramp = torch.linspace(1, 0, steps, dtype=torch.float64) ** rho
     sigmas = torch.exp(log(sigma_min) + ramp * (log(sigma_max) - log(sigma_min)))
     return torch.cat([sigmas, sigmas.new_zeros(1)]).float()
+
+
+def last_part(steps: int, denoise: float, sigma_min: float, sigma_max: float) -> Tensor:
+    """The last `steps` of a schedule, of which they are the share `denoise` (0..1].
+
+    As ComfyUI means `denoise`: a run that begins from a known latent and changes it the less,
+    the smaller the share is.
+    """
+    return polyexponential(int(steps / denoise), sigma_min, sigma_max)[-(steps + 1) :]

@@ -147,6 +147,26 @@ def test_a_piece_of_a_long_clip_is_soundtracked(generate, tmp_path):
     assert stream_seconds(tmp_path / "out.mp4", "audio") == pytest.approx(4, abs=0.04)
 
 
+def test_a_sound_is_varied_and_repaired(generate, tmp_path):
+    generate("--prompt", "rain", "--seconds", "2", "--output", "first.wav")
+    known = read_audio(tmp_path / "first.wav")
+    for index, change in enumerate([("--denoise", "0.3"), ("--init-noise-level", "2")]):
+        code, _, err = generate(
+            "--prompt", "dog", "--init-audio", "first.wav", *change, "--output", f"{index}.wav"
+        )
+        assert code == 0, err
+        assert read_audio(tmp_path / f"{index}.wav").shape == known.shape
+    code, _, err = generate(
+        "--prompt", "dog", "--init-audio", "first.wav", "--inpaint", "0.5-1", "--output", "p.wav"
+    )
+    assert code == 0, err
+    repaired = read_audio(tmp_path / "p.wav")
+    changed = (repaired - known).abs().amax(dim=0) > 1e-4
+    assert not changed[:22_050].any()
+    assert not changed[44_100:].any()
+    assert changed[23_000:43_000].float().mean() > 0.5
+
+
 def test_hidden_seconds_and_strengths_reach_the_model(generate, tmp_path):
     write_clip(tmp_path / "clip.mp4", 2)
     base = ("--video", "clip.mp4", "--prompt", "rain")
@@ -254,6 +274,9 @@ def test_a_bad_file_is_one_line_and_leaves_nothing(generate, tmp_path, bad):
         ("--prompt", "rain", "--device", "abacus"),
         ("--prompt", "rain", "--device", "cuda:99"),
         ("--prompt", "rain", "--text-strength", "7"),
+        ("--prompt", "rain", "--denoise", "0.5"),
+        ("--prompt", "rain", "--inpaint", "1-2"),
+        ("--prompt", "rain", "--inpaint", "two to three"),
         (),
     ],
 )
@@ -267,8 +290,8 @@ def test_a_bad_value_is_one_line_and_leaves_nothing(generate, tmp_path, argument
 @pytest.mark.parametrize("hide", ["nonsense", "text:0-1", "video:3-1"])
 def test_a_bad_hide_says_how_to_write_it(generate, hide):
     code, _, err = generate("--prompt", "rain", "--hide", hide, "--output", "out.wav")
-    assert code == 2
-    assert "video" in err[-1]
+    assert (code, len(err)) == (2, 1)
+    assert hide.rpartition(":")[2] in err[0]
 
 
 @pytest.mark.parametrize(

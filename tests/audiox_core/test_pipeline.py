@@ -15,6 +15,7 @@ from audiox_core.diffusion.objectives import v_denoiser
 from audiox_core.diffusion.samplers import SOLVERS, solve
 from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import AudioXError, SettingsError
+from audiox_core.media.audio import write_audio
 from audiox_core.media.video import probe_video
 
 QUICK = {"steps": 2, "seed": 3}
@@ -199,7 +200,7 @@ def test_what_is_computed_once_equals_what_is_computed_at_every_step(checkpoint,
     sampling = pipeline.sampling(request)
     with torch.no_grad():
         conditioning = pipeline.conditioning(request)
-        fast = pipeline.latent(request, sampling, conditioning, lambda *_: None)
+        fast = pipeline.latent(request, sampling, conditioning, None, lambda *_: None)
         plain = sample_plainly(checkpoint.model, conditioning, sampling, request.seed)
     assert (fast - plain).abs().max() < 1e-4 * plain.std()
 
@@ -230,3 +231,58 @@ def test_tokens_are_embedded_once_a_run(checkpoint, pipeline):
     for hook in hooks:
         hook.remove()
     assert len(calls) == len(layers)
+
+
+@pytest.fixture
+def known(tmp_path):
+    """Two seconds of a rising tone."""
+    times = torch.arange(2 * 44_100) / 44_100
+    tone = 0.3 * (2 * torch.pi * (200 + 400 * times) * times).sin()
+    write_audio(tmp_path / "known.wav", tone.expand(2, -1), 44_100)
+    return tmp_path / "known.wav"
+
+
+def test_a_variation_is_the_nearer_the_less_is_denoised(pipeline, known):
+    base = Request(prompt="rain", init_audio=known, steps=4, seed=0)
+    latent = pipeline.known_latent(pipeline.known_samples(base))
+
+    def distance(**change):
+        request = replace(base, **change)
+        sampling = pipeline.sampling(request)
+        with torch.no_grad():
+            out = pipeline.latent(
+                request,
+                sampling,
+                pipeline.conditioning(request),
+                pipeline.known_samples(request),
+                lambda *_: None,
+            )
+        return (out - latent).std().item()
+
+    assert distance(denoise=0.1) < distance(denoise=0.4) < distance(denoise=1.0)
+    assert distance(init_noise_level=0.5) < distance(init_noise_level=5.0)
+
+
+def test_a_variation_has_the_length_of_its_sound(pipeline, known):
+    sound = pipeline.generate(Request(prompt="rain", init_audio=known, steps=2))
+    assert sound.waveform.shape == (2, 88_200)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"denoise": 0.5}, "give --init-audio"),
+        ({"inpaint": ((0.0, 1.0),)}, "give --init-audio"),
+        ({"init_audio": "known", "denoise": 0.5, "init_noise_level": 1.0}, "in one way"),
+        ({"init_audio": "known", "denoise": 0.0}, "denoise of 0"),
+        ({"init_audio": "known", "denoise": float("nan")}, "denoise of nan"),
+        ({"init_audio": "known", "init_noise_level": 0.01}, "noise level of 0.01"),
+        ({"init_audio": "known", "inpaint": ((3.0, 4.0),)}, "nothing to inpaint at 3 s"),
+        ({"init_audio": "known", "inpaint": ((0.0, 1.0),), "sampler": "heun"}, "heun cannot hold"),
+    ],
+)
+def test_bad_variations_are_named(pipeline, known, settings, message):
+    if "init_audio" in settings:
+        settings = settings | {"init_audio": known}
+    with pytest.raises(SettingsError, match=message):
+        pipeline.generate(Request(prompt="rain", **settings))

@@ -28,6 +28,13 @@ from audiox_core.config import (
     VideoConfig,
 )
 from audiox_core.diffusion.guidance import guided
+from audiox_core.diffusion.inpaint import (
+    begin_inpainting,
+    crop_paste,
+    is_kept,
+    keep_known,
+    soft_mask,
+)
 from audiox_core.diffusion.objectives import (
     alpha_sigma,
     sigma_to_t,
@@ -43,7 +50,7 @@ from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm, snake_beta
 from audiox_core.models.temporal import TemporalTransformer
-from audiox_core.pipeline import predictor
+from audiox_core.pipeline.road import predictor
 
 from ..released import dit_layout, oobleck_layout, shapes_of
 from .fixtures import Case, Outputs, adapter
@@ -453,6 +460,67 @@ def e2e(case: Case) -> Outputs:
         if f"{run}.int16" in case.tensors:
             outputs[f"{run}.int16"] = to_int16(peak_normalize(case.tensors[f"{run}.audio"]))[0]
     return outputs
+
+
+@adapter("v1_inpaint*")
+def inpaint(case: Case) -> Outputs:
+    facts, frames = case.facts, case.facts["n"]
+    steps = facts["traj"]["steps"]
+    outputs = {}
+    for index, arguments in enumerate(facts["mask_args"]):
+        place = {k: v / 100 * frames for k, v in arguments.items()}
+        outputs[f"mask_{index}"] = mask = soft_mask(
+            frames,
+            place["maskstart"],
+            place["maskend"],
+            ramp_in=place["softnessL"],
+            ramp_out=place["softnessR"],
+            marination=arguments["marination"],
+        )
+        kept = [is_kept(mask, step, steps) for step in range(steps)]
+        outputs[f"bmask_{index}_all_steps"] = torch.stack(kept).to(torch.uint8)
+        outputs[f"pasted_init_{index}"] = crop_paste(
+            case["init_audio"][None, :, :frames],
+            place["cropfrom"],
+            place["pastefrom"],
+            place["pasteto"],
+        )
+    return outputs | _inpaint_runs(case, outputs[facts["traj"]["mask"]])
+
+
+def _inpaint_runs(case: Case, mask: Tensor) -> Outputs:
+    names = ("traj_noise", "traj_init_latent", "traj_mu", "traj_step_noise", "traj_cb_noise")
+    noise, known, mu, step_noises, redraws = (case[name] for name in names)
+    settings = case.facts["traj"]
+    gain, pull = re.search(r"([\d.]+)\*tanh\(x\).*?-([\d.]+)\*mu", settings["v_model"]).groups()
+
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        t = t[:, None, None]
+        return float(gain) * x.tanh() * t.cos() - float(pull) * mu * t
+
+    def run(start: Tensor, sigmas: Tensor, on_step: Callable) -> Tensor:
+        drawn = iter(step_noises)
+        solver = SOLVERS[settings["sampler"].replace("-", "_")]
+        noise = {"noise": lambda *_: next(drawn)}
+        return solver.run(v_denoiser(predict), start, sigmas, on_step=on_step, **noise)
+
+    steps, low = settings["steps"], settings["sigma_min"]
+    sigmas = polyexponential(steps, low, settings["sigma_max"])
+    again, seen = iter(redraws), []
+    hold = keep_known(known, mask, sigmas, lambda: next(again))
+
+    def on_step(step: int, x: Tensor, clean: Tensor) -> None:
+        hold(step, x, clean)
+        seen.append(x.clone())
+
+    final = run(begin_inpainting(known, noise, mask, sigmas), sigmas, on_step)
+    level = float(re.search(r"init_noise_level=([\d.]+)", case.facts["variation"])[1])
+    weak = polyexponential(steps, low, level)
+    return {
+        "traj_final": final,
+        "traj_x_after_callback": torch.stack(seen),
+        "variation_final": run(known + noise * weak[0], weak, lambda *_: None),
+    }
 
 
 @adapter("v1_video_io")

@@ -76,5 +76,5 @@ def test_spans_are_read_per_modality():
     "text", ["0-2", "text:0-2", "video:2-1", "video:1-1", "video", "video:-1-2"]
 )
 def test_other_spans_are_refused(text):
-    with pytest.raises(SettingsError, match=r"such as video:0-2|ends before"):
+    with pytest.raises(SettingsError, match=r"such as|ends before"):
         parse_hidden(text)

@@ -1,0 +1,103 @@
+"""Variation and inpainting: begin from a known latent, keep part of it.
+
+The rule is the literal one of the reference: where the mask is 1 the latent is **regenerated**,
+where it is 0 it is kept, by noising the known latent anew at every step. What is kept in the
+result is the model's estimate of it: `paste_back` brings the known samples themselves.
+
+Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
+"""
+
+from collections.abc import Callable, Sequence
+from math import ceil, floor
+
+import torch
+from torch import Tensor
+
+from .objectives import OnStep
+
+
+def soft_mask(
+    frames: int, begin: float, end: float, *,
+    ramp_in: float = 0.0, ramp_out: float = 0.0, marination: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """Which latent frames are regenerated, `t` in 0..1.
+
+    Args:
+        frames: length of the latent.
+        begin, end: first and last frame of the part, rounded outwards.
+        ramp_in, ramp_out: frames of half a Hann window at its edges: there the known latent
+            lets go step by step.
+        marination: lowers the mask, so that the last such share of the steps is constrained
+            again. As the reference has it; it undoes the regeneration (specification 8.6).
+    """
+    mask = torch.zeros(frames)
+    first, last = floor(begin), ceil(end)
+    mask[first:last] = 1
+    rise, fall = round(ramp_in), round(ramp_out)
+    mask[first : first + rise] = torch.hann_window(2 * rise, periodic=False)[:rise]
+    mask[max(last - fall, 0) : last] = torch.hann_window(2 * fall, periodic=False)[fall:]
+    return mask * (1 - marination)
+
+
+def is_kept(mask: Tensor, step: int, steps: int) -> Tensor:
+    """Where a step of `steps` holds on to the known latent, `t` bool."""
+    return mask <= torch.tensor((step + 1) / steps, dtype=torch.float32)
+
+
+def crop_paste(known: Tensor, crop_from: float, paste_from: float, paste_to: float) -> Tensor:
+    """Move a part of a clip: what begins at `crop_from` is put to `paste_from`..`paste_to`.
+
+    Args:
+        known: `... n`; the result has the same length, zero around the part.
+        crop_from, paste_from, paste_to: in samples or frames, rounded outwards.
+    """
+    source, first, last = floor(crop_from), floor(paste_from), ceil(paste_to)
+    length = min(last - first, known.shape[-1] - source)
+    moved = torch.zeros_like(known)
+    moved[..., first : first + length] = known[..., source : source + length]
+    return moved
+
+
+def begin_inpainting(known: Tensor, noise: Tensor, mask: Tensor, sigmas: Tensor) -> Tensor:
+    """The noisy latent of the first step: known where it is kept, pure noise elsewhere.
+
+    Args:
+        known, noise: `b c t`.
+        mask: `t`.
+        sigmas: of the run.
+    """
+    kept = is_kept(mask, 0, len(sigmas) - 1)
+    return torch.where(kept, known, 0) + noise * sigmas[0]
+
+
+def keep_known(known: Tensor, mask: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> OnStep:
+    """A callback that puts the known latent, noised anew, into the x that the update uses.
+
+    Args: as in `begin_inpainting`; `noise` draws unit noise `b c t`.
+    """
+    levels = sigmas.tolist()
+
+    def hold(step: int, x: Tensor, _clean: Tensor) -> None:
+        kept = is_kept(mask, step, len(levels) - 1).to(x.device)
+        x.copy_(torch.where(kept, known + noise() * levels[step], x))
+
+    return hold
+
+
+def paste_back(made: Tensor, known: Tensor, spans: Sequence[tuple[int, int]], fade: int) -> Tensor:
+    """The known samples outside of the regenerated spans, with a fade inside of them.
+
+    Args:
+        made, known: `c n`.
+        spans: regenerated samples, from and to.
+        fade: samples of a linear crossfade at each end of a span.
+    """
+    weight = torch.zeros(made.shape[-1])
+    for begin, end in spans:
+        positions = torch.arange(begin, min(end, len(weight)))
+        inwards = torch.minimum(positions - begin + 1, end - positions).clamp(max=fade + 1)
+        edge = torch.ones_like(positions) if fade == 0 else inwards / (fade + 1)
+        weight[begin : begin + len(positions)] = torch.maximum(
+            weight[begin : begin + len(positions)], edge
+        )
+    return torch.lerp(known, made, weight)

@@ -1,0 +1,301 @@
+"""The whole road on one page: files, features, conditioning, latents, audio, soundtrack.
+
+Time is seconds at every boundary. Axes: `b` batch, `c` channels, `t` latent frames, `n` audio
+samples, `s` tokens, `d` width.
+"""
+
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..conditioners.assemble import Conditioning, assemble
+from ..conditioners.audio import encode_audio
+from ..conditioners.text import encode_text
+from ..conditioners.video import encode_image, encode_video
+from ..config import SamplingConfig
+from ..diffusion.guidance import guided
+from ..diffusion.inpaint import begin_inpainting, keep_known, paste_back, soft_mask
+from ..diffusion.noise import NoiseSampler, initial_noise, step_noise, stream
+from ..diffusion.objectives import OnStep, Predict, v_denoiser
+from ..diffusion.samplers import solve
+from ..errors import SettingsError
+from ..media.audio import read_audio
+from ..media.video import probe_video, read_frames, read_image
+from ..models.dit import DiT
+from ..models.oobleck import Oobleck
+from .request import Request, check_known, check_sampling, start_sigmas
+from .soundtrack import Soundtrack, audible
+
+MIN_SECONDS = 0.1
+JOIN_SECONDS = 0.02  # of the crossfade between known and new samples
+
+
+class Pipeline:
+    """A loaded model and the steps from a request to a soundtrack."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.grid = checkpoint.config.latent
+
+    @torch.no_grad()
+    def generate(self, request: Request, on_step: OnStep = lambda *_: None) -> Soundtrack:
+        """Files in, soundtrack out.
+
+        Args:
+            request: what shall sound.
+            on_step: called at each step with its index, the noisy latent and the clean estimate.
+
+        Raises:
+            AudioXError: one line that says what was found, expected, and what to do.
+        """
+        sampling = self.sampling(request)
+        known = self.known_samples(request)
+        seconds = self.seconds(request, known)
+        conditioning = self.conditioning(request)
+        latent = self.latent(request, sampling, conditioning, known, on_step)
+        waveform = decode(self.checkpoint.vae, latent)[0, :, : self.grid.samples(seconds)].cpu()
+        if request.inpaint and known is not None:
+            waveform = self.with_known_samples(request, waveform, known)
+        return Soundtrack(
+            audible(waveform),
+            self.grid.sample_rate,
+            video=None if request.video is None else Path(request.video),
+            start=request.start,
+            whole=request.start == 0 and request.seconds is None,
+        )
+
+    def sampling(self, request: Request) -> SamplingConfig:
+        """The model's own settings, where the request does not say otherwise; checked."""
+        names = ("steps", "cfg", "cfg_rescale", "sampler")
+        asked = {name: value for name in names if (value := getattr(request, name)) is not None}
+        sampling = replace(self.checkpoint.config.sampling, **asked)
+        check_sampling(request, sampling)
+        check_known(request, sampling)
+        return sampling
+
+    def seconds(self, request: Request, known: Tensor | None = None) -> float:
+        """Length of the soundtrack, checked against its source and the model's window."""
+        source, available = self._source(request, known)
+        if available is not None and request.start >= available:
+            raise SettingsError(
+                f"{source} is {available:.2f} s long and the start is {request.start:g} s: "
+                "choose an earlier --start."
+            )
+        longest, seconds = self.grid.window_seconds, request.seconds
+        if seconds is None:
+            seconds = self.grid.described_seconds
+            seconds = seconds if available is None else available - request.start
+            if seconds > longest:
+                raise SettingsError(
+                    f"{source} is {available:.2f} s long and one run makes at most "
+                    f"{longest:.2f} s: choose a part with --start and --seconds."
+                )
+        if not MIN_SECONDS <= seconds <= longest:
+            raise SettingsError(
+                f"{seconds:g} seconds were asked for: one run makes {MIN_SECONDS} to "
+                f"{longest:.2f} s. For a part of a longer video use --start and --seconds."
+            )
+        if late := [begin for begin, _ in request.inpaint if begin >= seconds]:
+            raise SettingsError(
+                f"There is nothing to inpaint at {late[0]:g} s: the sound ends at {seconds:.2f} s."
+            )
+        return seconds
+
+    def _source(self, request: Request, known: Tensor | None) -> tuple[str, float | None]:
+        """What sets the length, and how long it is."""
+        if not (isfinite(request.start) and request.start >= 0):
+            raise SettingsError(f"A start of {request.start} s was given: it is 0 or later.")
+        if request.video is not None:
+            info = probe_video(Path(request.video))
+            return info.path.name, info.seconds
+        if request.start:
+            raise SettingsError("A start was given without a video: it counts in the video's time.")
+        if known is not None:
+            return Path(request.init_audio).name, known.shape[-1] / self.grid.sample_rate
+        return "", None
+
+    def conditioning(self, request: Request) -> Conditioning:
+        """Files -> features -> both branches of guidance."""
+        shown = {"video": request.video or request.image, "audio": request.audio}
+        if not any((request.prompt, request.init_audio, *shown.values())):
+            raise SettingsError("There is nothing to go by: give a prompt, video, image or audio.")
+        if blind := [name for name in request.hide if not shown.get(name)]:
+            raise SettingsError(
+                f"There is no {blind[0]} to hide a part of: give one, or hide less."
+            )
+        text = self.checkpoint.conditioners.text
+        return assemble(
+            self.checkpoint.conditioners,
+            text=encode_text(text, request.prompt) if request.prompt else None,
+            negative=encode_text(text, request.negative) if request.negative else None,
+            video=self.picture_features(request),
+            audio=self.audio_features(request),
+            text_strength=request.text_strength,
+            video_strength=request.video_strength,
+            audio_strength=request.audio_strength,
+        )
+
+    def picture_features(self, request: Request) -> Tensor | None:
+        """Video or image -> `1 s d`."""
+        if request.video is not None and request.image is not None:
+            raise SettingsError("A video and an image were given: the model reads one of them.")
+        conditioner, config = self.checkpoint.conditioners.video, self.checkpoint.config.video
+        hide = tuple(request.hide.get("video", ()))
+        if request.image is not None:
+            return encode_image(conditioner, read_image(Path(request.image)), hide)
+        if request.video is None:
+            return None
+        frames = read_frames(
+            Path(request.video),
+            start=request.start,
+            count=config.frames,
+            fps=config.fps,
+            size=config.clip.image,
+            timing=request.timing,
+            end=None if request.seconds is None else request.start + request.seconds,
+        )
+        return encode_video(conditioner, frames, hide)
+
+    def audio_features(self, request: Request) -> Tensor | None:
+        """A sound prompt -> `1 s d`; its latent is drawn with the seed, as in training."""
+        if request.audio is None:
+            return None
+        seconds, rate = self.grid.described_seconds, self.grid.sample_rate
+        shape = (1, self.grid.channels, self.checkpoint.config.audio_tokens)
+        noise = torch.randn(shape, generator=stream(request.seed, "audio prompt"))
+        return encode_audio(
+            self.checkpoint.conditioners.audio,
+            self.checkpoint.vae,
+            read_audio(Path(request.audio), sample_rate=rate, seconds=seconds),
+            samples=self.grid.samples(seconds),
+            sample_rate=rate,
+            hide=tuple(request.hide.get("audio", ())),
+            noise=noise.to(self.checkpoint.device),
+        )
+
+    def known_samples(self, request: Request) -> Tensor | None:
+        """The sound to begin from, `2 n`; a little more than a window where it is longer."""
+        if request.init_audio is None:
+            return None
+        seconds = self.grid.window_seconds + MIN_SECONDS
+        return read_audio(
+            Path(request.init_audio), sample_rate=self.grid.sample_rate, seconds=seconds
+        )
+
+    def latent(
+        self, request: Request, sampling: SamplingConfig, conditioning: Conditioning,
+        known: Tensor | None, on_step: OnStep,
+    ) -> Tensor:  # fmt: skip
+        """Noise, or a known sound `2 n` under noise -> `1 c t`, one window."""
+        shape = (1, self.grid.channels, self.grid.window)
+        noise = initial_noise(shape, request.seed).to(self.checkpoint.device)
+        sigmas = start_sigmas(request, sampling)
+        start = noise * sigmas[0].item()
+        if known is not None:
+            clean = self.known_latent(known)
+            start = start + clean
+            if request.inpaint:
+                mask = self.regenerated_frames(request).to(noise.device)
+                start = begin_inpainting(clean, noise, mask, sigmas)
+                redraw = step_noise(noise, request.seed, "inpainting")
+                on_step = _both(keep_known(clean, mask, sigmas, redraw), on_step)
+        return sample(
+            self.checkpoint.model,
+            conditioning,
+            start,
+            sigmas,
+            sampling=sampling,
+            fresh_noise=step_noise(noise, request.seed),
+            on_step=on_step,
+        )
+
+    def known_latent(self, known: Tensor) -> Tensor:
+        """A sound `2 n` in one window -> `1 c t`: the mean of what the encoder knows of it."""
+        samples = self.grid.window * self.grid.hop_length
+        window = pad(known[:, :samples], (0, max(0, samples - known.shape[-1])))
+        return self.checkpoint.vae.encode(window[None].to(self.checkpoint.device)).mean
+
+    def regenerated_frames(self, request: Request) -> Tensor:
+        """Which latent frames `inpaint` makes anew, `t`."""
+        rate = self.grid.sample_rate / self.grid.hop_length
+        masks = [soft_mask(self.grid.window, a * rate, b * rate) for a, b in request.inpaint]
+        return torch.stack(masks).amax(dim=0)
+
+    def with_known_samples(self, request: Request, waveform: Tensor, known: Tensor) -> Tensor:
+        """Outside of the seconds made anew, the samples of the file itself; all `2 n`."""
+        known = pad(known, (0, max(0, waveform.shape[-1] - known.shape[-1])))
+        spans = [(self.grid.samples(a), self.grid.samples(b)) for a, b in request.inpaint]
+        fade = self.grid.samples(JOIN_SECONDS)
+        return paste_back(waveform, known[:, : waveform.shape[-1]], spans, fade)
+
+
+def sample(
+    model: DiT, conditioning: Conditioning, start: Tensor, sigmas: Tensor, *,
+    sampling: SamplingConfig, fresh_noise: NoiseSampler, on_step: OnStep = lambda *_: None,
+) -> Tensor:  # fmt: skip
+    """Noisy latents -> clean latents.
+
+    Args:
+        model: predicts v; computes in its own dtype, the solver in float32.
+        conditioning: both branches.
+        start: unit noise times `sigmas[0]`, plus what is known, `b c t`.
+        sigmas: falling, the last is 0.
+        sampling: of which guidance and solver count.
+        fresh_noise: of the SDE solvers.
+        on_step: as in `Pipeline.generate`.
+    """
+    denoise = v_denoiser(predictor(model, conditioning, len(start), sampling))
+    return solve(sampling.sampler, denoise, start, sigmas, noise=fresh_noise, on_step=on_step)
+
+
+def predictor(
+    model: DiT, conditioning: Conditioning, batch: int, sampling: SamplingConfig
+) -> Predict:
+    """The guided network of one run; what does not change from step to step is computed here.
+
+    Args:
+        model, conditioning: as in `sample`.
+        batch: items that are denoised together.
+        sampling: of which cfg and its rescale count.
+    """
+    dtype = next(model.to_cond_embed.parameters()).dtype
+    positive, negative = (
+        tokens.to(dtype) for tokens in (conditioning.positive, conditioning.negative)
+    )
+    if sampling.cfg == 1:
+        context = model.prepare(positive)
+    elif negative.any():
+        halves = [tokens.expand(batch, -1, -1) for tokens in (positive, negative)]
+        context = model.prepare(torch.cat(halves))
+    else:
+        context = model.prepare(positive, conditioned=batch)
+
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        return model(x.to(dtype), t, context).float()
+
+    return predict if sampling.cfg == 1 else guided(predict, sampling.cfg, sampling.cfg_rescale)
+
+
+def decode(vae: Oobleck, latent: Tensor) -> Tensor:
+    """Latents `b c t` -> audio `b 2 n`, one by one: at full rate the last layers take gigabytes."""
+    return torch.cat([vae.decode(item[None].float()) for item in latent])
+
+
+def generate(
+    request: Request, checkpoint: Checkpoint | None = None, on_step: OnStep = lambda *_: None
+) -> Soundtrack:
+    """One soundtrack from one call; the embedded model where no checkpoint is given."""
+    return Pipeline(checkpoint or load_checkpoint()).generate(request, on_step)
+
+
+def _both(first: OnStep, second: OnStep) -> OnStep:
+    def run(step: int, x: Tensor, clean: Tensor) -> None:
+        first(step, x, clean)
+        second(step, x, clean)
+
+    return run
