@@ -7,7 +7,7 @@ is folded into plain weights when it is loaded (`fold_weight_norm`).
 Axes: `b` batch, `c` channels, `n` audio samples, `t` latent frames.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -16,6 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ..config import OobleckConfig
+
+# Latent frames. A latent reaches 10 frames of audio to either side, and audio 8 frames of latents:
+# with this overlap the joined pieces are the whole but for rounding.
+CHUNK, OVERLAP = 64, 20
 
 
 def snake_beta(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -139,24 +143,41 @@ class Oobleck(nn.Module):
 
 
 def decode_chunked(
-    decode: Callable[[Tensor], Tensor], latent: Tensor, *, chunk: int = 128, overlap: int = 32
-) -> Tensor:
+    decode: Callable[[Tensor], Tensor], latent: Tensor, *,
+    chunk: int = CHUNK, overlap: int = OVERLAP,
+) -> Tensor:  # fmt: skip
     """Decode in overlapping pieces of `chunk` latent frames: flat memory, any length.
 
     Each piece loses half the overlap at its inner edges; later pieces overwrite earlier ones.
     """
-    total = latent.shape[-1]
-    if total <= chunk:
-        return decode(latent)
-    starts = [*range(0, total - chunk, chunk - overlap), total - chunk]
-    pieces, end = [], total
-    for start in reversed(starts):  # from the end: a piece keeps only what no later one covers
-        first = start + (overlap // 2 if start else 0)
-        audio = decode(latent[..., start : start + chunk])
-        hop = audio.shape[-1] // chunk
-        pieces.append(audio[..., (first - start) * hop : (end - start) * hop])
-        end = first
-    return torch.cat(pieces[::-1], dim=-1)
+    pieces = []
+    for piece, kept in _pieces(latent.shape[-1], chunk, overlap):
+        audio = decode(latent[..., piece])
+        hop = audio.shape[-1] // (piece.stop - piece.start)
+        pieces.append(audio[..., kept.start * hop : kept.stop * hop])
+    return torch.cat(pieces, dim=-1)
+
+
+def encode_chunked(
+    encode: Callable[[Tensor], Posterior], audio: Tensor, hop_length: int, *,
+    chunk: int = CHUNK, overlap: int = OVERLAP,
+) -> Posterior:  # fmt: skip
+    """Encode in overlapping pieces of `chunk` latent frames; as in `decode_chunked`."""
+    posteriors, total = [], audio.shape[-1] // hop_length
+    for piece, kept in _pieces(total, chunk, overlap):
+        # the last latents see the samples behind the last whole frame, too
+        stop = audio.shape[-1] if piece.stop == total else piece.stop * hop_length
+        part = encode(audio[..., piece.start * hop_length : stop])
+        posteriors.append(Posterior(*(t[..., kept] for t in part)))
+    return Posterior(*(torch.cat(parts, dim=-1) for parts in zip(*posteriors, strict=True)))
+
+
+def _pieces(total: int, chunk: int, overlap: int) -> Iterator[tuple[slice, slice]]:
+    """Each piece of a latent, and the part of the piece that no later one covers."""
+    starts = [0] if total <= chunk else [*range(0, total - chunk, chunk - overlap), total - chunk]
+    kept = [0, *(start + overlap // 2 for start in starts[1:]), total]
+    for start, begin, end in zip(starts, kept, kept[1:], strict=False):
+        yield slice(start, min(start + chunk, total)), slice(begin - start, end - start)
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
