@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import random
 import sys
 from pathlib import Path
@@ -41,6 +42,19 @@ def released() -> ModuleType:
 def standin() -> ModuleType:
     """The maker of the embedded checkpoint."""
     return import_ours("standin")
+
+
+@pytest.fixture(scope="session")
+def measure() -> ModuleType:
+    """The measuring of memory in a process of its own, at full size."""
+    return import_ours("measure")
+
+
+@pytest.fixture(scope="session")
+def full_size(measure, tmp_path_factory) -> Path:
+    """A file of v1's 1357 tensors with random numbers; AUDIOX_FULL_SIZE names a folder to keep."""
+    kept = os.environ.get("AUDIOX_FULL_SIZE")
+    return measure.make(Path(kept) if kept else tmp_path_factory.mktemp("full"))
 
 
 @pytest.fixture(scope="session")

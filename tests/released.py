@@ -2,15 +2,13 @@
 
 from math import prod
 
-import torch
 from torch import nn
 
-from audiox_core.conditioners.audio import AudioConditioner
-from audiox_core.conditioners.encoders import clip_vision
-from audiox_core.conditioners.video import VideoConditioner
-from audiox_core.config import AudioXConfig
+from audiox_core.checkpoint.layout import released_layout
 from audiox_core.models.dit import DiT
 from audiox_core.models.oobleck import Oobleck
+
+__all__ = ["dit_layout", "elements", "oobleck_layout", "released_layout", "shapes_of"]
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -39,25 +37,6 @@ def dit_layout(module: DiT) -> Shapes:
         path, _, last = name.rpartition(".")
         layout[f"{path}.{theirs[last]}" if path.endswith("norm") else name] = shape
     return layout
-
-
-def released_layout(config: AudioXConfig, *, prompt_vae: bool = True) -> Shapes:
-    """All tensors of a v1 file with these sizes."""
-    with torch.device("meta"):
-        video = VideoConditioner(
-            config.video, config.video.clip.tokens, clip_vision(config.video.clip)
-        )
-        audio = AudioConditioner(config.latent.channels, config.audio_tokens, config.dit.cond_dim)
-        vae = oobleck_layout(Oobleck(config.vae))
-        parts = {
-            "model.model.": dit_layout(DiT(config.dit)),
-            "conditioner.conditioners.video_prompt.": shapes_of(video),
-            "conditioner.conditioners.audio_prompt.": shapes_of(audio),
-            "pretransform.model.": vae,
-        }
-    if prompt_vae:
-        parts["conditioner.conditioners.audio_prompt.pretransform.model."] = vae
-    return {prefix + name: shape for prefix, part in parts.items() for name, shape in part.items()}
 
 
 def elements(layout: Shapes) -> int:

@@ -16,12 +16,8 @@ from ..config import (
     VideoConfig,
 )
 from ..errors import WeightsError
+from .layout import AUDIO, DIT, VAE, VIDEO
 from .weight_file import Shape, WeightFile
-
-DIT, VAE, TEXT = "model.model.", "pretransform.model.", "text_encoder."
-VIDEO = "conditioner.conditioners.video_prompt."
-AUDIO = "conditioner.conditioners.audio_prompt."
-AUDIO_VAE = f"{AUDIO}pretransform.model."
 
 STRANGERS = (  # part of a key -> what such a file is; the specific before the broad
     ("lora_", "a LoRA"),

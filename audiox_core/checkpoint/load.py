@@ -1,7 +1,11 @@
-"""A checkpoint file -> modules with weights, strictly: every name and shape is checked first."""
+"""A checkpoint file -> modules with weights, strictly: every name and shape is checked first.
+
+Cheaply: what is used as it is stored stays mapped to its file, what is computed from it is read
+past the map, tensor by tensor; of parts that are not asked for nothing is read.
+"""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,38 +19,34 @@ from ..conditioners.audio import AudioConditioner
 from ..conditioners.encoders import clip_vision, t5_encoder, tie_embedding
 from ..conditioners.text import TextConditioner
 from ..conditioners.video import VideoConditioner
-from ..config import AudioXConfig, OobleckConfig
-from ..errors import WeightsError
+from ..config import AudioXConfig, OobleckConfig, TextConfig
+from ..errors import SettingsError, WeightsError
 from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import DiT, rename_norms
 from ..models.oobleck import Oobleck, fold_weight_norm
 from .companions import find_config, find_text_encoder, load_tokenizer, read_tokenizer
-from .detect import (
+from .detect import detect, oobleck_from_shapes, text_from_shapes
+from .layout import (
     AUDIO,
     AUDIO_VAE,
     DIT,
     TEXT,
     VAE,
     VIDEO,
-    detect,
-    oobleck_from_shapes,
-    text_from_shapes,
+    compare,
+    oobleck_layout,
+    released_layout,
+    text_layout,
+    used,
 )
-from .weight_file import WeightFile, open_weights
+from .weight_file import Shape, WeightFile, open_weights, same_tensor
 
 logger = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-standin.safetensors"
 
-# in a file, but computed here; or of a part that is never run
-UNUSED = (
-    "inv_freq",
-    "position_ids",
-    "decoder.block.",
-    "decoder.final_layer_norm.",
-    "decoder.embed_tokens.",
-    "lm_head.",
-)
+PARTS = ("conditioners", "model", "vae")
+
 # in half precision the frequencies of the diffusion time would be off by up to 0.05 %
 KEPT_FLOAT32 = ("timestep_features.weight",)
 
@@ -55,11 +55,11 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass
 class Checkpoint:
-    """A loaded model: the parts of the road, in its order."""
+    """A loaded model: the parts of the road, in its order. Parts not asked for are None."""
 
-    conditioners: Conditioners
-    model: DiT
-    vae: Oobleck
+    conditioners: Conditioners | None
+    model: DiT | None
+    vae: Oobleck | None
     config: AudioXConfig
     path: Path
 
@@ -71,25 +71,30 @@ class Checkpoint:
     @property
     def device(self) -> torch.device:
         """Where the parts are."""
-        return next(self.model.parameters()).device
+        part = next(p for p in (self.model, self.vae, self.conditioners) if p is not None)
+        return next(part.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the backbone computes in."""
+        """What the backbone computes in; of a checkpoint without it, float32."""
+        if self.model is None:
+            return torch.float32
         return self.model.transformer.project_in.weight.dtype
 
 
 def load_checkpoint(
     path: str | Path | None = None, *,
+    parts: Collection[str] = PARTS,
     text_encoder: str | Path | None = None, vae: str | Path | None = None,
     config: str | Path | None = None,
     dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
     ops: Any = nn, attention: AttentionFn = torch_attention,
 ) -> Checkpoint:  # fmt: skip
-    """Load an AudioX v1 checkpoint.
+    """Load an AudioX v1 checkpoint, or some of its parts.
 
     Args:
         path: `.safetensors` or `.ckpt`; None is the embedded model.
+        parts: of "conditioners", "model", "vae"; only what they need is checked and read.
         text_encoder: T5-base weights or their folder; None looks beside the checkpoint and in
             `models/`. The embedded model brings its own.
         vae: another VAE for decoding; audio prompts keep the checkpoint's.
@@ -100,54 +105,110 @@ def load_checkpoint(
 
     Raises:
         WeightsError: a file is missing, damaged, or not what it should be.
+        SettingsError: `parts` names none, or one that does not exist.
     """
+    if not parts or isinstance(parts, str) or set(parts) - set(PARTS):
+        raise SettingsError(f"The parts {parts!r} cannot be loaded: name some of {PARTS}.")
     file = open_weights(EMBEDDED if path is None else path)
     given = Path(config) if config is not None else find_config(file.path)
     settings, source = detect(file, given)
     logger.info("%s: %s, sizes from %s", file.path.name, settings.variant, source)
     if settings.note:
         logger.warning("%s: %s", file.path.name, settings.note)
-    text = _load_text(file, settings, None if text_encoder is None else Path(text_encoder))
-    decoder, prompt_vae = _load_vaes(file, settings, None if vae is None else Path(vae), ops)
+    text = None if text_encoder is None else Path(text_encoder)
+    texts = _plan_text(file, settings, text) if "conditioners" in parts else None
+    check_layout(file, settings, parts, own_vae=vae is None)
+    vaes = _plan_vaes(file, settings, None if vae is None else Path(vae), parts)
+    decoder, prompt_vae = (vae and vae.load(ops) for vae in vaes)
     checkpoint = Checkpoint(
-        conditioners=Conditioners(
-            text, _load_video(file, settings), _load_audio(file, settings, prompt_vae)
-        ),
-        model=_load_part(
-            file,
-            DIT,
-            partial(DiT, settings.dit, ops=ops, attention=attention),
-            canonical=rename_norms,
-            dtype=dtype,
-        ),
+        conditioners=texts and _load_conditioners(file, settings, texts, prompt_vae),
+        model=_load_model(file, settings, dtype, ops, attention) if "model" in parts else None,
         vae=decoder,
         config=settings,
         path=file.path,
     )
     for part in (checkpoint.conditioners, checkpoint.model, checkpoint.vae):
-        part.to(device)
+        if part is not None:
+            part.to(device)
     return checkpoint
 
 
-def _load_video(file: WeightFile, config: AudioXConfig) -> VideoConditioner:
+def check_layout(
+    file: WeightFile, config: AudioXConfig, parts: Collection[str] = PARTS, *, own_vae: bool = True
+) -> None:
+    """Raise WeightsError unless the file holds exactly the tensors of `parts`.
+
+    Args:
+        file, config: a model and its sizes.
+        parts: as in `load_checkpoint`; with all of them nothing else may be in the file.
+        own_vae: False where a VAE from elsewhere replaces the file's, which then may miss it.
+    """
+    prompt_vae = bool(file.below(AUDIO_VAE))
+    layout = released_layout(config, prompt_vae=prompt_vae)
+    known = {"model": (DIT,), "conditioners": (VIDEO, AUDIO), "vae": (VAE,)}
+    prefixes = tuple(prefix for part in parts for prefix in known[part])
+    if not own_vae and not file.below(VAE):
+        layout = {name: shape for name, shape in layout.items() if not name.startswith(VAE)}
+    whole = set(parts) == set(PARTS)
+    found = {
+        name: shape
+        for name, shape in file.shapes.items()
+        if name.startswith(prefixes) or (whole and not name.startswith(TEXT))
+    }
+    expected = {name: shape for name, shape in layout.items() if name.startswith(prefixes)}
+    _raise_differences(file, found, expected, "AudioX model")
+
+
+def _raise_differences(
+    file: WeightFile, found: Mapping[str, Shape], expected: Mapping[str, Shape], what: str
+) -> None:
+    if differences := compare(found, expected):
+        raise WeightsError(
+            f"{file.path.name} is not a whole {what}; of its tensors are {differences}. Choose "
+            "the file as it was released or converted."
+        )
+
+
+def _load_model(
+    file: WeightFile, config: AudioXConfig, dtype: torch.dtype, ops: Any, attention: AttentionFn
+) -> DiT:
+    build = partial(DiT, config.dit, ops=ops, attention=attention)
+    return _load_part(file, DIT, build, canonical=rename_norms, dtype=dtype)
+
+
+def _load_conditioners(
+    file: WeightFile, config: AudioXConfig, text: "_Text", prompt_vae: Oobleck | None
+) -> Conditioners:
     video = config.video
-    return _load_part(
-        file, VIDEO, lambda: VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
-    )
-
-
-def _load_audio(
-    file: WeightFile, config: AudioXConfig, prompt_vae: Oobleck | None
-) -> AudioConditioner:
     sizes = config.latent.channels, config.audio_tokens, config.dit.cond_dim
     audio = _load_part(file, AUDIO, lambda: AudioConditioner(*sizes), without=AUDIO_VAE)
     audio.vae = prompt_vae
-    return audio
+    return Conditioners(
+        text.load(config),
+        _load_part(
+            file, VIDEO, lambda: VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
+        ),
+        audio,
+    )
 
 
-def _load_text(file: WeightFile, config: AudioXConfig, argument: Path | None) -> TextConditioner:
-    embedded = argument is None and any(name.startswith(TEXT) for name in file.shapes)
-    if embedded:
+@dataclass(frozen=True)
+class _Text:
+    """Where a text encoder comes from; checked."""
+
+    file: WeightFile
+    prefix: str
+    sizes: TextConfig
+    tokenizer: Any
+
+    def load(self, config: AudioXConfig) -> TextConditioner:
+        build = partial(t5_encoder, self.sizes)
+        encoder = _load_part(self.file, self.prefix, build, canonical=tie_embedding)
+        return TextConditioner(encoder, config.text_tokens, self.tokenizer)
+
+
+def _plan_text(file: WeightFile, config: AudioXConfig, argument: Path | None) -> _Text:
+    if argument is None and file.below(TEXT):
         prefix, tokenizer = TEXT, read_tokenizer(file.header.get("tokenizer", ""), file.path)
     else:
         file = open_weights(find_text_encoder(argument, file.path))
@@ -165,39 +226,59 @@ def _load_text(file: WeightFile, config: AudioXConfig, argument: Path | None) ->
             f"{config.dit.cond_dim}: give the text encoder that the model was trained with "
             "(T5-base, 768, for AudioX v1)."
         )
-    encoder = _load_part(file, prefix, lambda: t5_encoder(sizes), canonical=tie_embedding)
-    return TextConditioner(encoder, config.text_tokens, tokenizer)
+    found = {name: file.shapes[name] for name in file.below(prefix)}
+    _raise_differences(file, found, text_layout(sizes, prefix), "T5 text encoder")
+    return _Text(file, prefix, sizes, tokenizer)
 
 
-def _load_vaes(
-    file: WeightFile, config: AudioXConfig, other: Path | None, ops: Any
-) -> tuple[Oobleck, Oobleck | None]:
+@dataclass(frozen=True)
+class _Vae:
+    """Where a VAE comes from; checked by whoever plans it."""
+
+    file: WeightFile
+    prefix: str
+    sizes: OobleckConfig
+
+    def load(self, ops: Any) -> Oobleck:
+        build = partial(Oobleck, self.sizes, ops=ops)
+        fold = partial(fold_weight_norm, in_place=True)  # else it would be held twice
+        return _load_part(self.file, self.prefix, build, canonical=fold, own=True)
+
+
+def _plan_vaes(
+    file: WeightFile, config: AudioXConfig, path: Path | None, parts: Collection[str]
+) -> tuple[_Vae | None, _Vae | None]:
     """The VAE that decodes, and one for prompts where that is another."""
-
-    def load(source: WeightFile, prefix: str, sizes: OobleckConfig) -> Oobleck:
-        build = partial(Oobleck, sizes, ops=ops)
-        return _load_part(source, prefix, build, canonical=fold_weight_norm)
-
-    has_copy = any(name.startswith(AUDIO_VAE) for name in file.shapes)
-    if other is not None:
-        source = open_weights(other)
-        prefix = _vae_prefix(source)
-        sizes = oobleck_from_shapes(source.shapes, prefix)
-        if (sizes.latent_channels, sizes.hop_length) != (
-            config.latent.channels, config.latent.hop_length,
-        ):  # fmt: skip
-            raise WeightsError(
-                f"{source.path.name} makes {sizes.latent_channels} channels a latent of "
-                f"{sizes.hop_length} samples; the model's latents have {config.latent.channels} "
-                f"of {config.latent.hop_length}: give a VAE of the AudioX family."
-            )
-        return load(source, prefix, sizes), load(file, AUDIO_VAE if has_copy else VAE, config.vae)
-    decoder = load(file, VAE, config.vae)
-    same = not has_copy or _equal_below(file, VAE, AUDIO_VAE)
-    return decoder, None if same else load(file, AUDIO_VAE, config.vae)
+    main, copy = _Vae(file, VAE, config.vae), _Vae(file, AUDIO_VAE, config.vae)
+    other = None if path is None else _other_vae(path, config)
+    decoder = (other or main) if "vae" in parts else None
+    if "conditioners" not in parts:
+        return decoder, None
+    if not file.below(AUDIO_VAE):
+        return decoder, main if other and file.below(VAE) else None
+    shared = other is None and same_below(file, VAE, file, AUDIO_VAE)
+    return decoder, None if shared else copy
 
 
-def _vae_prefix(file: WeightFile) -> str:
+def _other_vae(path: Path, config: AudioXConfig) -> _Vae:
+    file = open_weights(path)
+    prefix = vae_prefix(file)
+    sizes = oobleck_from_shapes(file.shapes, prefix)
+    if (sizes.latent_channels, sizes.hop_length) != (
+        config.latent.channels, config.latent.hop_length,
+    ):  # fmt: skip
+        raise WeightsError(
+            f"{file.path.name} makes {sizes.latent_channels} channels a latent of "
+            f"{sizes.hop_length} samples; the model's latents have {config.latent.channels} "
+            f"of {config.latent.hop_length}: give a VAE of the AudioX family."
+        )
+    found = {name.removeprefix(prefix): file.shapes[name] for name in file.below(prefix)}
+    _raise_differences(file, found, oobleck_layout(sizes), "VAE")
+    return _Vae(file, prefix, sizes)
+
+
+def vae_prefix(file: WeightFile) -> str:
+    """What stands before the names of a VAE in a file. Raises WeightsError where there is none."""
     for prefix in (VAE, ""):
         if f"{prefix}decoder.layers.0.weight_v" in file.shapes:
             return prefix
@@ -207,24 +288,20 @@ def _vae_prefix(file: WeightFile) -> str:
     )
 
 
-def _equal_below(file: WeightFile, prefix: str, other: str) -> bool:
-    """Whether two parts hold the same tensors; one pair at a time, they are large."""
-    names = [n.removeprefix(prefix) for n in file.shapes if n.startswith(prefix)]
-    for name in names:
-        if file.shapes[prefix + name] != file.shapes.get(other + name):
-            return False
-        pair = file.read([prefix + name, other + name])
-        if not torch.equal(*pair.values()):
-            return False
-    return True
+def same_below(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> bool:
+    """Whether two parts hold the same tensors, bit for bit; read in small pieces."""
+    names = [name.removeprefix(prefix) for name in file.below(prefix)]
+    if {*names} != {name.removeprefix(other_prefix) for name in other.below(other_prefix)}:
+        return False
+    return all(same_tensor(file, prefix + name, other, other_prefix + name) for name in names)
 
 
 def _load_part(
     file: WeightFile, prefix: str, build: Callable[[], M], *,
-    canonical: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
-    without: str | None = None, dtype: torch.dtype = torch.float32,
+    canonical: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+    without: str | None = None, dtype: torch.dtype = torch.float32, own: bool = False,
 ) -> M:  # fmt: skip
-    """Build the module that `prefix` holds and fill it.
+    """Build the module that `prefix` holds and fill it; names and shapes were checked.
 
     Args:
         file, prefix: where the weights are.
@@ -232,47 +309,20 @@ def _load_part(
         canonical: from the file's names to the module's.
         without: a part below the prefix that is another module's.
         dtype: of the weights.
+        own: read everything into memory of its own, for a `canonical` that writes.
     """
     names = {
         name: name.removeprefix(prefix)
-        for name in file.shapes
-        if name.startswith(prefix)
-        and not (without and name.startswith(without))
-        and not any(part in name for part in UNUSED)
+        for name in used(file.below(prefix))
+        if not (without and name.startswith(without))
+    }
+    wanted = {n: torch.float32 if ours in KEPT_FLOAT32 else dtype for n, ours in names.items()}
+    as_stored = [n for n in names if file.tensors[n].dtype == wanted[n] and not own]
+    mapped = file.read(as_stored)
+    state = {
+        ours: mapped[n] if n in mapped else file.copy(n).to(wanted[n]) for n, ours in names.items()
     }
     with torch.device("meta"):
         module = build()
-        sketch = canonical({ours: torch.empty(file.shapes[name]) for name, ours in names.items()})
-    _check_shapes(file, prefix, module.state_dict(), sketch)
-    stored = file.read(names)
-    state = canonical({ours: stored[name] for name, ours in names.items()})
-    state = {k: v.to(torch.float32 if k in KEPT_FLOAT32 else dtype) for k, v in state.items()}
-    module.load_state_dict(state, assign=True)
+    module.load_state_dict(canonical(state), assign=True)
     return module.eval().requires_grad_(False)
-
-
-def _check_shapes(
-    file: WeightFile, prefix: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
-) -> None:
-    """Raise with what is missing, unexpected or misshapen."""
-    common = expected.keys() & found.keys()
-    problems = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
-        "of another shape": [
-            f"{k} {tuple(found[k].shape)} for {tuple(expected[k].shape)}"
-            for k in sorted(common)
-            if found[k].shape != expected[k].shape
-        ],
-    }
-    lists = [f"{len(k)} {what} ({_first(prefix, k)})" for what, k in problems.items() if k]
-    if lists:
-        raise WeightsError(
-            f"{file.path.name} is not a whole AudioX model; of its tensors are "
-            f"{'; '.join(lists)}. Choose the file as it was released or converted."
-        )
-
-
-def _first(prefix: str, names: list[str]) -> str:
-    shown = ", ".join(prefix + name for name in names[:2])
-    return f"{shown}, …" if len(names) > 2 else shown

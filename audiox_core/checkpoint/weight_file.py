@@ -3,11 +3,16 @@
 Nothing here runs code from a file: pickles are read with `weights_only=True` alone.
 """
 
+import json
 import pickle
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +22,32 @@ from ..errors import WeightsError
 
 Shape = tuple[int, ...]
 SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
+_PIECE = 1 << 22  # bytes
+DTYPES = {  # safetensors' names
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
+    "BOOL": torch.bool,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as it lies in a file."""
+
+    shape: Shape
+    dtype: torch.dtype
+    offset: int | None = None  # bytes from the file's start; None: known only to torch
+
+    @property
+    def elements(self) -> int:
+        """How many numbers."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the numbers take."""
+        return self.elements * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -24,9 +55,67 @@ class WeightFile:
     """What a file holds, and how to read some of it."""
 
     path: Path
-    shapes: Mapping[str, Shape]
-    read: Callable[[Collection[str]], dict[str, Tensor]]  # names -> tensors, as stored
+    tensors: Mapping[str, Stored]
     header: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)  # beside the weights: name -> what
+    kind: str = "safetensors"
+    loaded: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # of a pickle
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Name -> shape, of all tensors."""
+        return {name: stored.shape for name, stored in self.tensors.items()}
+
+    def read(self, names: Collection[str]) -> dict[str, Tensor]:
+        """Tensors as stored, mapped where the format allows: used pages count as memory."""
+        if self.kind != "safetensors":
+            return {name: self.loaded[name] for name in names}
+        with safe_open(self.path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in names}
+
+    def copy(self, name: str) -> Tensor:
+        """A tensor as stored, in memory of its own; the file's pages are not held beside it."""
+        stored = self.tensors[name]
+        if stored.offset is None:
+            return self.loaded[name].clone(memory_format=torch.contiguous_format)
+        raw = torch.empty(stored.nbytes, dtype=torch.uint8)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(stored.offset)
+            _fill(file, raw, self.path)
+        return raw.view(stored.dtype).view(stored.shape)
+
+    def below(self, prefix: str) -> list[str]:
+        """Names that begin with `prefix`."""
+        return [name for name in self.tensors if name.startswith(prefix)]
+
+
+def same_tensor(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
+    """Whether two tensors are equal in shape, kind and every bit; read in small pieces."""
+    one, two = file.tensors[name], other.tensors[other_name]
+    if (one.shape, one.dtype) != (two.shape, two.dtype):
+        return False
+    if one.offset is None or two.offset is None:
+        return torch.equal(file.copy(name), other.copy(other_name))
+    if file.path == other.path and one.offset == two.offset:
+        return True
+    with file.path.open("rb") as first, other.path.open("rb") as second:
+        first.seek(one.offset)
+        second.seek(two.offset)
+        for start in range(0, one.nbytes, _PIECE):
+            size = min(_PIECE, one.nbytes - start)
+            if first.read(size) != second.read(size):
+                return False
+    return True
+
+
+def _fill(file: Any, raw: Tensor, path: Path) -> None:
+    """Read bytes into a tensor of them. Raises WeightsError where the file ends early."""
+    view, done = memoryview(raw.numpy()), 0
+    while done < len(view):
+        count = file.readinto(view[done:])
+        if not count:
+            raise _damaged(path, "it became shorter while it was read")
+        done += count
 
 
 def open_weights(path: str | Path) -> WeightFile:
@@ -57,40 +146,103 @@ def _damaged(path: Path, reason: object) -> WeightsError:
 
 
 def _open_safetensors(path: Path) -> WeightFile:
-    def read(names: Collection[str]) -> dict[str, Tensor]:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in names}
-
     try:
-        with safe_open(path, framework="pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return WeightFile(path, shapes, read, file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, framework="pt") as file:  # checks the header against the length
+            header = file.metadata() or {}
+        with path.open("rb") as raw:
+            length = int.from_bytes(raw.read(8), "little")
+            entries = json.loads(raw.read(length))
+    except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
+    entries.pop("__metadata__", None)
+    if strange := {e["dtype"] for e in entries.values()} - DTYPES.keys():
+        raise WeightsError(
+            f"{path.name} stores numbers as {min(strange)}, which cannot be read: "
+            "take the original file, or convert that one."
+        )
+    tensors = {
+        name: Stored(
+            tuple(entry["shape"]), DTYPES[entry["dtype"]], 8 + length + entry["data_offsets"][0]
+        )
+        for name, entry in entries.items()
+    }
+    return WeightFile(path, tensors, header)
 
 
 def _open_pickle(path: Path) -> WeightFile:
     try:
-        content = _load_pickle(path)
+        content, mapped = _load_pickle(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path.name} holds more than weights, which could run code when it is read. It was "
-            "not loaded: ask its maker for a .safetensors file."
+            f"{path.name} holds more than weights{_unsafe(error)}, which could run code when it is "
+            "read. It was not loaded: ask its maker for a .safetensors file."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise _damaged(path, error) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"{path.name} holds no table of weights: choose a model's checkpoint.")
-    state = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    return WeightFile(path, shapes, lambda names: {name: state[name] for name in names})
+    others = {} if state is content else {k: v for k, v in content.items() if k != "state_dict"}
+    others |= {k: v for k, v in state.items() if not isinstance(v, Tensor)}
+    state = {str(k): v.detach() for k, v in state.items() if isinstance(v, Tensor)}
+    offsets = _offsets(path, state) if mapped else {}
+    tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
+    kind = "pickle, mapped" if mapped else "pickle of an old kind, read whole"
+    return WeightFile(path, tensors, {}, {str(k): _what(v) for k, v in others.items()}, kind, state)
 
 
-def _load_pickle(path: Path) -> Any:
-    try:  # mapped: only what is used is read from disk
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+def _unsafe(error: Exception) -> str:
+    """The name of what a pickle would run, from torch's message."""
+    match = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" ({match[1]})" if match else ""
+
+
+def _what(value: Any) -> str:
+    """A few words about an entry: its value if that is short, else its kind and size."""
+    if isinstance(value, (bool, int, float, str)) or value is None:
+        return repr(value)[:60]
+    size = (
+        f" of {len(value)}" if hasattr(value, "__len__") and not isinstance(value, Tensor) else ""
+    )
+    return type(value).__name__ + size
+
+
+def _load_pickle(path: Path) -> tuple[Any, bool]:
+    """The content, and whether its tensors are mapped: only what is used is read from disk."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True), True
     except RuntimeError as error:
         if "mmap can only be used" not in str(error):
             raise
-        return torch.load(path, map_location="cpu", weights_only=True)  # written before torch 1.6
+        # written before torch 1.6
+        return torch.load(path, map_location="cpu", weights_only=True), False
+
+
+def _offsets(path: Path, state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Where mapped tensors lie in their file, so that they can be read past the map.
+
+    torch maps the file in one piece and does not say where. The records of the archive tell: the
+    storages must all fall upon records of their size. Where they do not, nothing is claimed.
+    """
+    storages = {
+        t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in state.values()
+    }
+    records = _records(path)
+    first = min(storages)
+    for record, size in records.items():
+        base = first - record
+        if size == storages[first] and all(records.get(p - base) == n for p, n in storages.items()):
+            return {n: t.data_ptr() - base for n, t in state.items() if t.is_contiguous()}
+    return {}
+
+
+def _records(path: Path) -> dict[int, int]:
+    """Offset -> bytes of the tensor records of a torch archive, which are not compressed."""
+    records = {}
+    with ZipFile(path) as archive, path.open("rb") as file:
+        for info in archive.infolist():
+            if "/data/" in info.filename and info.compress_type == 0:
+                file.seek(info.header_offset + 26)  # the lengths of name and extra field
+                name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+                records[info.header_offset + 30 + name + extra] = info.file_size
+    return records

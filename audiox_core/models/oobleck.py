@@ -180,17 +180,19 @@ def _pieces(total: int, chunk: int, overlap: int) -> Iterator[tuple[slice, slice
         yield slice(start, min(start + chunk, total)), slice(begin - start, end - start)
 
 
-def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fold_weight_norm(state: Mapping[str, Tensor], *, in_place: bool = False) -> dict[str, Tensor]:
     """Replace every `weight_g`, `weight_v` by the one weight that they mean: g v / |v|.
 
     The norm runs over all axes but the first, which counts output channels in a convolution and
-    input channels in a transposed one. Computed and returned in float32.
+    input channels in a transposed one. Computed and returned in float32; `in_place` writes the
+    weight over a float32 `weight_v`, so that no memory is needed beside it.
     """
     folded = dict(state)
     for key, v in state.items():
         g = state.get(key.removesuffix("_v") + "_g") if key.endswith(".weight_v") else None
         if g is not None and g.shape == (len(v), *[1] * (v.ndim - 1)):
-            norm = v.float().flatten(1).norm(dim=1).view(g.shape)
-            folded[key.removesuffix("_v")] = g.float() * v.float() / norm
+            weight = v.float() if in_place else v.float().clone()
+            norm = weight.flatten(1).norm(dim=1).view(g.shape)
+            folded[key.removesuffix("_v")] = weight.mul_(g.float()).div_(norm)
             del folded[key], folded[key.removesuffix("_v") + "_g"]
     return folded

@@ -8,10 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audiox_core import load_checkpoint
+from audiox_core.checkpoint import load
 from audiox_core.checkpoint.detect import config_from_shapes
 from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.config import AudioXConfig
-from audiox_core.errors import WeightsError
+from audiox_core.errors import SettingsError, WeightsError
 
 PROMPT_VAE = "conditioner.conditioners.audio_prompt.pretransform.model."
 VAE = "pretransform.model."
@@ -193,3 +195,96 @@ def test_other_sizes_are_read_from_shapes_too(released, standin, part):
     config = replace(standin.CONFIG, dit=replace(standin.CONFIG.dit, head_dim=64))
     found = config_from_shapes(released.released_layout(config))
     assert getattr(found, part) == getattr(config, part)
+
+
+@pytest.fixture
+def was_read(monkeypatch):
+    """The names of all tensors whose numbers were read."""
+    names = set()
+    read, copy = WeightFile.read, WeightFile.copy
+    monkeypatch.setattr(WeightFile, "read", lambda f, n: names.update(n) or read(f, n))
+    monkeypatch.setattr(WeightFile, "copy", lambda f, n: names.add(n) or copy(f, n))
+    monkeypatch.setattr(load, "same_tensor", lambda f, n, g, m: names.update((n, m)) or True)
+    return names
+
+
+@pytest.fixture(params=["safetensors", "ckpt"])
+def in_parts(request, state, save, tmp_path):
+    """The arguments of `load_checkpoint` for a file of each kind."""
+    if request.param == "safetensors":
+        return {"path": save(state)}
+    path = tmp_path / "model.ckpt"
+    released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
+    torch.save({"state_dict": released}, path)
+    return {"path": path, "text_encoder": save_text(state, tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("part", "prefixes"),
+    [
+        ("vae", (VAE,)),
+        ("model", ("model.model.",)),
+        ("conditioners", ("conditioner.", "text_encoder.", VAE)),  # compares the VAE's two copies
+    ],
+)
+def test_of_parts_not_asked_for_nothing_is_read(in_parts, was_read, part, prefixes):
+    loaded = load_checkpoint(parts=[part], **in_parts)
+    assert all(getattr(loaded, p) is None for p in {"model", "vae", "conditioners"} - {part})
+    text = ("encoder.block", "encoder.final_layer_norm", "shared.weight")
+    assert not [name for name in was_read if not name.startswith((*prefixes, *text))]
+    assert any(name.startswith(prefixes[0]) for name in was_read)
+
+
+def save_text(state, folder):
+    """The stand-in's text encoder as a file of its own."""
+    text = {n.removeprefix("text_encoder."): t for n, t in state.items() if "text_encoder" in n}
+    save_file(text, folder / "t5.safetensors")
+    tokenizer = json.dumps(json.loads(open_weights(EMBEDDED).header["tokenizer"]))
+    (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+    return folder / "t5.safetensors"
+
+
+@pytest.mark.parametrize("parts", [[], ["engine"], "vae"])
+def test_parts_that_do_not_exist_are_refused(parts):
+    with pytest.raises(SettingsError, match=r"cannot be loaded.*conditioners"):
+        load_checkpoint(parts=parts)
+
+
+def test_a_broken_part_hinders_only_those_who_ask_for_it(state, save):
+    broken = {n: t for n, t in state.items() if not n.startswith("model.model.to_cond_embed")}
+    path = save(broken)
+    assert load_checkpoint(path, parts=["vae"]).vae is not None
+    with pytest.raises(WeightsError, match="2 missing"):
+        load_checkpoint(path, parts=["model"])
+
+
+def test_a_tensor_of_no_part_is_unexpected_in_the_whole(state, save):
+    path = save(state | {"surprise": torch.zeros(1)})
+    with pytest.raises(WeightsError, match=r"1 unexpected \(surprise\)"):
+        load_checkpoint(path)
+
+
+def test_nothing_is_read_before_all_names_are_checked(state, save, was_read):
+    path = save({n: t for n, t in state.items() if "to_cond_embed" not in n})
+    with pytest.raises(WeightsError, match="2 missing"):
+        load_checkpoint(path)
+    assert was_read == set()
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_files_in_fewer_bits_load_in_the_asked_dtype(state, save, stored):
+    narrow = {n: t.to(stored) if t.ndim > 1 else t for n, t in state.items()}
+    loaded = load_checkpoint(save(narrow), dtype=torch.bfloat16)
+    assert loaded.dtype == torch.bfloat16
+    assert {p.dtype for p in loaded.vae.parameters()} == {torch.float32}
+    name = "transformer.layers.0.self_attn.to_qkv.weight"
+    expected = state[f"model.model.{name}"].to(stored).to(torch.bfloat16)
+    assert torch.equal(loaded.model.state_dict()[name], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", ["conditioners,model,vae", "model", "conditioners", "vae"])
+def test_loading_takes_at_most_a_fifth_more_memory_than_its_parts(parts, full_size, measure):
+    run = measure.measure(measure.LOAD, full_size, parts)
+    assert run.code == 0
+    assert run.peak <= 1.2 * int(run.output.split()[-1])

@@ -1,0 +1,141 @@
+"""Which tensors a released file must hold, by name and shape, and how a file differs from that.
+
+The list is made from the modules themselves, built without memory.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..conditioners.audio import AudioConditioner
+from ..conditioners.encoders import clip_vision, t5_encoder
+from ..conditioners.video import VideoConditioner
+from ..config import AudioXConfig, OobleckConfig, TextConfig
+from ..models.dit import DiT
+from ..models.oobleck import Oobleck
+from .weight_file import Shape
+
+DIT, VAE, TEXT = "model.model.", "pretransform.model.", "text_encoder."
+VIDEO = "conditioner.conditioners.video_prompt."
+AUDIO = "conditioner.conditioners.audio_prompt."
+AUDIO_VAE = f"{AUDIO}pretransform.model."
+
+INV_FREQ = f"{DIT}transformer.rotary_pos_emb.inv_freq"
+
+# in a file, but computed here; or of a part that is never run; or a second name of a tensor
+UNUSED = (
+    "inv_freq",
+    "position_ids",
+    "decoder.block.",
+    "decoder.final_layer_norm.",
+    "decoder.embed_tokens.",
+    "encoder.embed_tokens.",
+    "lm_head.",
+)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What a file lacks, has too much, or has in another shape: names as they stand in it."""
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    misshapen: tuple[tuple[str, Shape, Shape], ...] = ()  # name, found, expected
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.misshapen)
+
+    def __str__(self) -> str:
+        shapes = [f"{name} {found} for {expected}" for name, found, expected in self.misshapen]
+        kinds = {
+            "missing": self.missing,
+            "unexpected": self.unexpected,
+            "of another shape": shapes,
+        }
+        return "; ".join(f"{len(n)} {what} ({_first(n)})" for what, n in kinds.items() if n)
+
+
+def _first(names: Collection[str]) -> str:
+    shown = ", ".join([*names][:2])
+    return f"{shown}, …" if len(names) > 2 else shown
+
+
+def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Differences:
+    """How names and shapes differ; those that are not used do not count."""
+    return Differences(
+        missing=tuple(used(sorted(expected.keys() - found.keys()))),
+        unexpected=tuple(used(sorted(found.keys() - expected.keys()))),
+        misshapen=tuple(
+            (name, found[name], expected[name])
+            for name in used(sorted(expected.keys() & found.keys()))
+            if found[name] != expected[name]
+        ),
+    )
+
+
+def used(names: Iterable[str]) -> list[str]:
+    """The names without those of tensors that are never used."""
+    return [name for name in names if not any(part in name for part in UNUSED)]
+
+
+def released_layout(config: AudioXConfig, *, prompt_vae: bool = True) -> dict[str, Shape]:
+    """Name -> shape of all tensors of a file; `prompt_vae`: with the second copy of the VAE."""
+    vae = oobleck_layout(config.vae)
+    layout = _dit(config) | _video(config) | _audio(config) | _below(VAE, vae)
+    return layout | _below(AUDIO_VAE, vae) if prompt_vae else layout
+
+
+def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
+    """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
+    with torch.device("meta"):
+        shapes = _shapes(Oobleck(config))
+    layout = {}
+    for name, shape in shapes.items():
+        if name.endswith(".weight"):
+            layout[f"{name}_g"] = (shape[0], *[1] * (len(shape) - 1))
+            layout[f"{name}_v"] = shape
+        else:
+            layout[name] = shape
+    return layout
+
+
+def text_layout(config: TextConfig, prefix: str = "") -> dict[str, Shape]:
+    """A T5 encoder's tensors."""
+    with torch.device("meta"):
+        shapes = _below(prefix, _shapes(t5_encoder(config)))
+    return {name: shapes[name] for name in used(shapes)}
+
+
+def _dit(config: AudioXConfig) -> dict[str, Shape]:
+    """The transformer, its norms under their released names."""
+    theirs = {"weight": "gamma", "bias": "beta"}
+    with torch.device("meta"):
+        shapes = _shapes(DiT(config.dit))
+    layout = {INV_FREQ: (config.dit.rotary_dim // 2,)}
+    for name, shape in shapes.items():
+        path, _, last = name.rpartition(".")
+        layout[f"{DIT}{path}.{theirs[last]}" if path.endswith("norm") else DIT + name] = shape
+    return layout
+
+
+def _video(config: AudioXConfig) -> dict[str, Shape]:
+    video = config.video
+    with torch.device("meta"):
+        module = VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
+    return _below(VIDEO, _shapes(module))
+
+
+def _audio(config: AudioXConfig) -> dict[str, Shape]:
+    with torch.device("meta"):
+        sizes = config.latent.channels, config.audio_tokens, config.dit.cond_dim
+        return _below(AUDIO, _shapes(AudioConditioner(*sizes)))
+
+
+def _shapes(module: nn.Module) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def _below(prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    return {prefix + name: shape for name, shape in shapes.items()}

@@ -1,0 +1,144 @@
+"""`python -m tests.measure FOLDER`: time and peak memory of the tools around weights at full size.
+
+Makes a file of v1's 1357 tensors and a T5-base, both random, in FOLDER where they are not there
+yet (6.5 GB), and runs each tool in a process of its own. The peak is that of RssAnon + RssFile
+above their value after the imports, so the pages of a mapped file count.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import save_file
+
+from audiox_core.checkpoint.layout import INV_FREQ, released_layout, text_layout
+from audiox_core.config import AudioXConfig, TextConfig
+
+from .standin import make_tokenizer
+
+ROOT = Path(__file__).parents[1]
+VAE, PROMPT_VAE = "pretransform.model.", "conditioner.conditioners.audio_prompt.pretransform.model."
+IMPORTS = """
+import sys, torch
+from pathlib import Path
+from audiox_core import cli, load_checkpoint
+from audiox_core.conditioners.encoders import _transformers
+_transformers()
+
+def touch(checkpoint):
+    parts = checkpoint.model, checkpoint.conditioners, checkpoint.vae
+    tensors = {t.data_ptr(): t for p in parts if p is not None for t in p.state_dict().values()}
+    for tensor in tensors.values():
+        tensor.view(-1)[:: 1024 // tensor.element_size()].sum()  # every page, without a copy
+    print(sum(tensor.nbytes for tensor in tensors.values()))
+
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Run(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    peak: int  # bytes above the value after the imports
+    output: str
+    code: int
+
+
+def measure(code: str, *arguments: object, poll: float = 0.002) -> Run:
+    """Run Python code after `IMPORTS`; watch its memory from outside."""
+    command = [sys.executable, "-c", IMPORTS + code, *map(str, arguments)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == "ready\n"
+    base = peak = resident(process.pid)
+    began = time.perf_counter()
+    process.stdin.write("\n")
+    process.stdin.flush()
+    while process.poll() is None:
+        peak = max(peak, resident(process.pid))
+        time.sleep(poll)
+    seconds = time.perf_counter() - began
+    return Run(seconds, peak - base, process.stdout.read(), process.returncode)
+
+
+def resident(pid: int) -> int:
+    """RssAnon + RssFile of a process, bytes; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(ln.split()[1]) * 1024 for ln in lines if ln.startswith(("RssAnon", "RssFile")))
+
+
+def make(folder: Path) -> Path:
+    """The released layout at full size with random weights, and a T5-base in its place."""
+    model = folder / "models" / "audiox" / "audiox" / "model.ckpt"
+    text = folder / "models" / "text_encoders" / "t5-base"
+    if not model.is_file():
+        model.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"state_dict": random_state()}, model)
+    if not (text / "model.safetensors").is_file():
+        text.mkdir(parents=True, exist_ok=True)
+        layout = text_layout(TextConfig())
+        save_file({n: torch.randn(s) * 0.02 for n, s in layout.items()}, text / "model.safetensors")
+        make_tokenizer().save(str(text / "tokenizer.json"))
+    return model
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """v1's tensors; two equal copies of the VAE, each with numbers of its own in the file."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, shape in released_layout(AudioXConfig()).items():
+        if name == INV_FREQ:
+            state[name] = 10_000 ** (-torch.arange(0, 32, 2) / 32)
+        elif name.endswith(("norm.beta",)):
+            state[name] = torch.zeros(shape)
+        else:
+            state[name] = torch.randn(shape, generator=generator) * 0.02
+    for name in [name for name in state if name.startswith(PROMPT_VAE)]:
+        state[name] = state[VAE + name.removeprefix(PROMPT_VAE)].clone()
+    return state
+
+
+LOAD = "touch(load_checkpoint(sys.argv[1], parts=sys.argv[2].split(',')))"
+LOAD_HALF = "touch(load_checkpoint(sys.argv[1], dtype=torch.float16))"
+COMMAND = "sys.exit(cli.main(sys.argv[1:]))"
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.measure", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    model = make(folder)
+    half, whole = (model.with_name(f"{name}.safetensors") for name in ("half", "whole"))
+    runs = {
+        "load, all parts": (LOAD, model, "conditioners,model,vae"),
+        "load, model": (LOAD, model, "model"),
+        "load, conditioners": (LOAD, model, "conditioners"),
+        "load, VAE": (LOAD, model, "vae"),
+        "load, all parts, float16": (LOAD_HALF, model),
+        "inspect": (COMMAND, "inspect", model),
+        "inspect --deep": (COMMAND, "inspect", model, "--deep"),
+        "convert": (COMMAND, "convert", model, "--output", whole),
+        "convert --dtype float16": (COMMAND, "convert", model, "--dtype", "float16", "-o", half),
+        "load, all parts, converted": (LOAD, whole, "conditioners,model,vae"),
+        "load, all parts, from float16": (LOAD, half, "conditioners,model,vae"),
+    }
+    for name, (code, *arguments) in runs.items():
+        run = measure(code, *arguments)
+        parts = int(run.output.split()[-1]) if code in (LOAD, LOAD_HALF) else None
+        share = f"{run.peak / parts:6.3f} x {parts / 1e9:.3f} GB" if parts else ""
+        print(f"{name:32} {run.seconds:7.1f} s {run.peak / 1e9:7.3f} GB  {share}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
