@@ -3,13 +3,17 @@
 The road: media files -> features -> conditioning -> latents -> audio -> soundtrack.
 """
 
-from .checkpoint import Checkpoint, load_checkpoint
-from .conditioners.assemble import Conditioning, assemble
-from .conditioners.audio import encode_audio
-from .conditioners.text import encode_text
-from .conditioners.video import encode_image, encode_video
-from .errors import AudioXError
-from .pipeline import Pipeline, Request, Soundtrack, decode, generate, sample
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint, load_checkpoint
+    from .conditioners.assemble import Conditioning, assemble
+    from .conditioners.audio import encode_audio
+    from .conditioners.text import encode_text
+    from .conditioners.video import encode_image, encode_video
+    from .errors import AudioXError
+    from .pipeline import Pipeline, Request, Soundtrack, decode, generate, sample
 
 __all__ = [
     "AudioXError",
@@ -28,3 +32,21 @@ __all__ = [
     "load_checkpoint",
     "sample",
 ]
+
+_HOMES = {
+    "checkpoint": ("Checkpoint", "load_checkpoint"),
+    "conditioners.assemble": ("Conditioning", "assemble"),
+    "conditioners.audio": ("encode_audio",),
+    "conditioners.text": ("encode_text",),
+    "conditioners.video": ("encode_image", "encode_video"),
+    "errors": ("AudioXError",),
+    "pipeline": ("Pipeline", "Request", "Soundtrack", "decode", "generate", "sample"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use: a host that starts with this package starts fast."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,7 +36,8 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong; the whole help is a `--help` away."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        line = " ".join(f"{self.prog}: error: {message} (see {self.prog} --help)".split())
+        self.exit(2, f"{line}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,11 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         return options.run(options)
     except AudioXError as error:
-        return _fail(str(error), 2)
+        message, code = str(error), 2
     except torch.OutOfMemoryError:
-        return _fail("The GPU has too little free memory: try --dtype float16 or --device cpu.", 2)
+        message, code = "The GPU has too little memory: try --dtype float16 or --device cpu.", 2
+    except OSError as error:
+        message, code = f"The system refused: {error}.", 2
     except KeyboardInterrupt:
-        return _fail("Stopped; nothing was written.", 130)
+        message, code = "Stopped; nothing was written.", 130
+    print(f"error: {message}", file=sys.stderr)
+    return code
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
@@ -209,6 +214,11 @@ def _check_output(output: Path, request: Request) -> None:
     if suffix in VIDEO_SUFFIXES and request.video is None:
         raise SettingsError(f"{output.name} is a video: give its picture with --video.")
     check_output(output)
+    inputs = (request.video, request.image, request.audio, request.init_audio)
+    if output.exists() and any(path and path.exists() and path.samefile(output) for path in inputs):
+        raise SettingsError(
+            f"{output} is one of the inputs: it would be lost. Choose another name."
+        )
     if suffix in VIDEO_SUFFIXES:
         check_mux(request.video, output)
 
@@ -220,7 +230,9 @@ def _device(name: str | None) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        if device.type == "meta":
+            raise RuntimeError("it computes nothing")
+    except Exception as error:  # backends that are not there fail in their own ways
         raise SettingsError(
             f"The device {name!r} cannot be used here ({str(error)[:80]}): try --device cpu."
         ) from error
@@ -269,8 +281,3 @@ def _log_to_stderr() -> None:
     logger = logging.getLogger(__package__)
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return code

@@ -7,7 +7,7 @@ by this project carries its `AudioXConfig` as JSON in the file's header.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from math import ceil, prod
+from math import isfinite, prod
 from typing import Any, get_args, get_origin, get_type_hints
 
 
@@ -29,10 +29,6 @@ class LatentConfig:
     def samples(self, seconds: float) -> int:
         """Audio samples in `seconds`."""
         return round(seconds * self.sample_rate)
-
-    def covering_frames(self, seconds: float) -> int:
-        """Frames to generate so that `seconds` are covered: at least one window."""
-        return max(self.window, ceil(seconds * self.sample_rate / self.hop_length))
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,45 @@ class AudioXConfig:
     @classmethod
     def from_json(cls, text: str) -> "AudioXConfig":
         """Read `to_json` back. Raises ValueError where the text is no such config."""
-        return _build(cls, json.loads(text))
+        try:
+            return _build(cls, json.loads(text)).checked()
+        except (TypeError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+
+    def checked(self) -> "AudioXConfig":
+        """The config itself. Raises ValueError for sizes of which no model can be built."""
+        _check_sizes(self)
+        parts = {
+            "the transformer's width": (self.dit.width, self.dit.head_dim),
+            "the condition's width": (self.dit.cond_dim, self.dit.head_dim),
+            "CLIP's width": (self.video.clip.width, self.video.clip.heads),
+            "CLIP's picture": (self.video.clip.image, self.video.clip.patch),
+            "the transformer's heads": (self.dit.width, self.dit.cond_dim),
+        }
+        for what, (whole, part) in parts.items():
+            if whole % part:
+                raise ValueError(f"{what} {whole} is no multiple of {part}")
+        if self.dit.rotary_dim > self.dit.head_dim or self.dit.head_dim % 2:
+            raise ValueError(f"heads of {self.dit.head_dim} dims cannot turn with the position")
+        if self.sampling.sigma_min >= self.sampling.sigma_max:
+            raise ValueError("sigma_min is not below sigma_max")
+        return self
+
+
+MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale"}
+LARGEST = 10_000_000
+
+
+def _check_sizes(config: Any) -> None:
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            _check_sizes(value)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, (int, float)) and not isinstance(number, bool):
+                zero_is_fine = number == 0 and item.name in MAY_BE_ZERO
+                if not isfinite(number) or number > LARGEST or (number <= 0 and not zero_is_fine):
+                    raise ValueError(f"{item.name} is {number}")
 
 
 def _build(kind: Any, data: Any) -> Any:

@@ -54,11 +54,14 @@ def load_tokenizer(weights: Path) -> Tokenizer:
         WeightsError: there is none, or it cannot be read.
     """
     path = weights.parent / "tokenizer.json"
-    if not path.is_file():
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise WeightsError(
-            f"There is no tokenizer.json beside {weights}: put the one of google-t5/t5-base there."
-        )
-    return read_tokenizer(path.read_text(encoding="utf-8"), path)
+            f"There is no readable tokenizer.json beside {weights} ({error}): put the one of "
+            "google-t5/t5-base there."
+        ) from error
+    return read_tokenizer(text, path)
 
 
 def read_tokenizer(text: str, source: Path) -> Tokenizer:

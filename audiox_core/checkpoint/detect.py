@@ -40,10 +40,14 @@ def detect(file: WeightFile, config_json: Path | None = None) -> tuple[AudioXCon
     Raises:
         WeightsError: the file holds no AudioX model; the message says what it looks like.
     """
+    if hollow := next((name for name, shape in file.shapes.items() if 0 in shape), None):
+        raise WeightsError(
+            f"{file.path.name} holds '{hollow}' without numbers: get the file again."
+        )
     if (header := file.header.get("audiox")) is not None:
         try:
             config, source = AudioXConfig.from_json(header), "the file's header"
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise WeightsError(
                 f"{file.path.name} has a header of another version of this pack ({error}): "
                 "update the pack or convert the file again."
@@ -51,6 +55,13 @@ def detect(file: WeightFile, config_json: Path | None = None) -> tuple[AudioXCon
     else:
         _check_family(file)
         config, source = config_from_shapes(file.shapes), "the tensors' shapes and the v1 preset"
+        try:
+            config.checked()
+        except ValueError as error:
+            raise WeightsError(
+                f"{file.path.name} has sizes of which no AudioX model is made ({error}): "
+                "choose the file as it was released."
+            ) from error
     if config_json is None:
         return config, source
     return _override(config, config_json), f"{source}, overridden by {config_json.name}"
@@ -102,12 +113,13 @@ class _Shapes:
 
 
 def _count(keys: Iterable[str], before: str) -> int:
-    numbers = (key.removeprefix(before).partition(".")[0] for key in keys)
-    return 1 + max((int(n) for n in numbers if n.isdecimal()), default=-1)
+    numbers = {key.removeprefix(before).partition(".")[0] for key in keys}
+    return sum(number.isdecimal() for number in numbers)
 
 
 def _dit(shapes: _Shapes, preset: DiTConfig) -> DiTConfig:
-    width = shapes.size("transformer.project_in.weight", 0, preset.width)
+    width = shapes.size("to_timestep_embed.0.bias", 0, preset.width)
+    width = shapes.size("transformer.project_in.weight", 0, width)
     inner = shapes.size("transformer.layers.0.ff.ff.2.weight", 1, preset.ff_mult * width)
     return replace(
         preset,
@@ -208,8 +220,15 @@ def _override(config: AudioXConfig, path: Path) -> AudioXConfig:
                 head_dim=config.dit.width
                 // int(dit.get("num_heads", config.dit.width // config.dit.head_dim)),
             ),
-        )
-    except (OSError, ValueError, AttributeError, TypeError, ZeroDivisionError) as error:
+        ).checked()
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise WeightsError(
             f"{path} is no config.json of an AudioX release ({error}): "
             "take the one that lies beside model.ckpt, or leave it out."

@@ -226,6 +226,11 @@ def _plan_text(file: WeightFile, config: AudioXConfig, argument: Path | None) ->
             f"{config.dit.cond_dim}: give the text encoder that the model was trained with "
             "(T5-base, 768, for AudioX v1)."
         )
+    if (known := tokenizer.get_vocab_size()) > sizes.vocab_size:
+        raise WeightsError(
+            f"The tokenizer knows {known} pieces, the text encoder in {file.path.name} "
+            f"{sizes.vocab_size}: they do not belong together."
+        )
     found = {name: file.shapes[name] for name in file.below(prefix)}
     _raise_differences(file, found, text_layout(sizes, prefix), "T5 text encoder")
     return _Text(file, prefix, sizes, tokenizer)
@@ -296,6 +301,19 @@ def same_below(file: WeightFile, prefix: str, other: WeightFile, other_prefix: s
     return all(same_tensor(file, prefix + name, other, other_prefix + name) for name in names)
 
 
+def _numbers(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
+    """The tensor itself. Raises WeightsError where it holds no finite real numbers."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        found = f"{tensor.dtype}".removeprefix("torch.")
+        raise WeightsError(f"{file.path.name} stores '{name}' as {found}, not as real numbers.")
+    low, high = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()  # no second copy
+    if not (low.isfinite() and high.isfinite()):
+        raise WeightsError(
+            f"{file.path.name} holds values in '{name}' that are no numbers: get the file again."
+        )
+    return tensor
+
+
 def _load_part(
     file: WeightFile, prefix: str, build: Callable[[], M], *,
     canonical: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
@@ -320,7 +338,8 @@ def _load_part(
     as_stored = [n for n in names if file.tensors[n].dtype == wanted[n] and not own]
     mapped = file.read(as_stored)
     state = {
-        ours: mapped[n] if n in mapped else file.copy(n).to(wanted[n]) for n, ours in names.items()
+        ours: _numbers(file, n, mapped[n] if n in mapped else file.copy(n)).to(wanted[n])
+        for n, ours in names.items()
     }
     with torch.device("meta"):
         module = build()

@@ -6,11 +6,14 @@ Nothing here runs code from a file: pickles are read with `weights_only=True` al
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 from zipfile import ZipFile
 
@@ -125,10 +128,19 @@ def open_weights(path: str | Path) -> WeightFile:
         WeightsError: no such file, not a weights file, damaged, or a pickle with code in it.
     """
     path = Path(path)
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder: name the weights file in it.")
-    if not path.is_file():
-        raise WeightsError(f"There is no weights file {path}: check the name and the folder.")
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb") if S_ISREG(mode) else nullcontext():
+            pass  # it can be opened
+    except FileNotFoundError:
+        raise WeightsError(
+            f"There is no weights file {path}: check the name and the folder."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{str(path)[:200]} cannot be read: {error}.") from error
+    if not S_ISREG(mode):
+        what = "a folder" if S_ISDIR(mode) else "no regular file"
+        raise WeightsError(f"{path} is {what}: name a weights file.")
     suffix = path.suffix.lower()
     if suffix in SAFETENSORS:
         return _open_safetensors(path)
@@ -170,14 +182,19 @@ def _open_safetensors(path: Path) -> WeightFile:
 
 
 def _open_pickle(path: Path) -> WeightFile:
+    with path.open("rb") as file:
+        if not file.read(2).startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
+            raise _damaged(path, "it does not begin as a checkpoint does")
     try:
-        content, mapped = _load_pickle(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle's make
+            content, mapped = _load_pickle(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path.name} holds more than weights{_unsafe(error)}, which could run code when it is "
             "read. It was not loaded: ask its maker for a .safetensors file."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
         raise _damaged(path, error) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):

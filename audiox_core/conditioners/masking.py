@@ -71,9 +71,10 @@ def hide_frames(frames: Tensor, fps: float, spans: tuple[Span, ...]) -> Tensor:
 
 def hide_samples(waveform: Tensor, sample_rate: int, spans: tuple[Span, ...]) -> Tensor:
     """Silence the samples of `c n` that lie in a span."""
-    waveform = waveform.clone()
+    waveform, length = waveform.clone(), waveform.shape[-1] / sample_rate
     for begin, end in spans:
-        waveform[..., round(begin * sample_rate) : round(end * sample_rate)] = 0
+        first, last = (round(min(t, length) * sample_rate) for t in (begin, end))
+        waveform[..., first:last] = 0
     return waveform
 
 
@@ -102,7 +103,10 @@ def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
 
 
 def _parts(text: str) -> list[str]:
-    return [part for part in text.replace(" ", "").split(",") if part]
+    parts = [part for part in text.replace(" ", "").split(",") if part]
+    if not parts:
+        raise SettingsError(f"{text!r} names no span of time: write seconds from-to, such as 0-2.")
+    return parts
 
 
 def _span(text: str) -> Span:

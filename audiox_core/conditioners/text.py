@@ -51,7 +51,12 @@ class TextConditioner(nn.Module):
                 f"The prompt has {len(prompt):,} characters; the model reads {self.tokens} "
                 "tokens, about 100 words. Describe the sound in a few sentences."
             )
-        encoding = self.tokenizer.encode(prompt)
+        try:
+            encoding = self.tokenizer.encode(prompt)
+        except Exception as error:  # the library raises plain Exception, TypeError, …
+            raise SettingsError(
+                f"The tokenizer cannot read the prompt ({str(error)[:60]}): use plain words."
+            ) from error
         self._check_known(prompt, encoding)
         ids = encoding.ids
         if len(ids) <= self.tokens:

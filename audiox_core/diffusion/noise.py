@@ -14,7 +14,12 @@ NoiseSampler = Callable[..., Tensor]  # (sigma, next sigma) -> unit noise `b c t
 
 def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
     """Where a run begins: the numbers that ComfyUI draws for the same seed and shape."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return unit_noise(shape, torch.Generator().manual_seed(seed))
+
+
+def unit_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard normal float32 on the CPU, whatever default a host has set."""
+    return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:
@@ -31,7 +36,7 @@ def step_noise(x: Tensor, seed: int, purpose: str = "step") -> NoiseSampler:
     streams = [stream(seed, f"{purpose} noise of item {item}") for item in range(x.shape[0])]
 
     def draw(*_sigmas: float) -> Tensor:
-        noise = torch.stack([torch.randn(x.shape[1:], generator=s) for s in streams])
+        noise = torch.stack([unit_noise(x.shape[1:], s) for s in streams])
         return noise.to(x.device)
 
     return draw

@@ -4,6 +4,7 @@ Time is seconds at every boundary. Axes: `b` batch, `c` channels, `t` latent fra
 samples, `s` tokens, `d` width.
 """
 
+import logging
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..conditioners.video import encode_image, encode_video
 from ..config import SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.inpaint import begin_inpainting, keep_known, paste_back, soft_mask
-from ..diffusion.noise import NoiseSampler, initial_noise, step_noise, stream
+from ..diffusion.noise import NoiseSampler, initial_noise, step_noise, stream, unit_noise
 from ..diffusion.objectives import OnStep, Predict, v_denoiser
 from ..diffusion.samplers import solve
 from ..errors import SettingsError
@@ -30,6 +31,8 @@ from ..models.dit import DiT
 from ..models.oobleck import Oobleck
 from .request import Request, check_known, check_sampling, start_sigmas
 from .soundtrack import Soundtrack, audible
+
+logger = logging.getLogger(__name__)
 
 MIN_SECONDS = 0.1
 JOIN_SECONDS = 0.02  # of the crossfade between known and new samples
@@ -95,6 +98,9 @@ class Pipeline:
                     f"{source} is {available:.2f} s long and one run makes at most "
                     f"{longest:.2f} s: choose a part with --start and --seconds."
                 )
+        elif request.video is not None and seconds > available - request.start:
+            logger.warning("%s ends at %.2f s: the sound ends there, too.", source, available)
+            seconds = available - request.start
         if not MIN_SECONDS <= seconds <= longest:
             raise SettingsError(
                 f"{seconds:g} seconds were asked for: one run makes {MIN_SECONDS} to "
@@ -167,7 +173,7 @@ class Pipeline:
             return None
         seconds, rate = self.grid.described_seconds, self.grid.sample_rate
         shape = (1, self.grid.channels, self.checkpoint.config.audio_tokens)
-        noise = torch.randn(shape, generator=stream(request.seed, "audio prompt"))
+        noise = unit_noise(shape, stream(request.seed, "audio prompt"))
         return encode_audio(
             self.checkpoint.conditioners.audio,
             self.checkpoint.vae,

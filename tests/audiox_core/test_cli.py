@@ -1,6 +1,7 @@
 """The command line from outside: exit codes, one line of error, nothing half-written."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -273,6 +274,9 @@ def test_a_bad_file_is_one_line_and_leaves_nothing(generate, tmp_path, bad):
         ("--prompt", "rain", "--sampler", "magic"),
         ("--prompt", "rain", "--device", "abacus"),
         ("--prompt", "rain", "--device", "cuda:99"),
+        ("--prompt", "rain", "--device", "meta"),
+        ("--prompt", "rain \udcff"),
+        ("--prompt", "rain", "--two\nlines"),
         ("--prompt", "rain", "--text-strength", "7"),
         ("--prompt", "rain", "--denoise", "0.5"),
         ("--prompt", "rain", "--inpaint", "1-2"),
@@ -303,6 +307,41 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(generate, t
     assert code == 2
     assert len(err) == 1  # no checkpoint was loaded yet
     assert [path.name for path in tmp_path.iterdir()] == ["clip.wav"]
+
+
+@pytest.mark.parametrize("option", ["--audio", "--init-audio"])
+def test_no_input_is_overwritten(generate, tmp_path, option):
+    generate("--prompt", "rain", "--output", "a.wav")
+    before = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "link.wav").symlink_to("a.wav")
+    for output in ("a.wav", "link.wav"):
+        code, _, err = generate("--prompt", "rain", option, "a.wav", "--output", output)
+        assert code == 2, err
+    assert (tmp_path / "a.wav").read_bytes() == before
+
+
+def test_a_length_beyond_the_video_is_cut_and_said(generate, tmp_path):
+    write_clip(tmp_path / "clip.mp4", 3)
+    code, out, err = generate(
+        "--video", "clip.mp4", "--start", "1", "--seconds", "8", "--output", "o.wav", "--json"
+    )
+    assert code == 0, err
+    assert json.loads(out)["seconds"] == pytest.approx(2.0)
+    assert any("ends at 3.00 s" in line for line in err)
+
+
+@pytest.mark.parametrize("number", ["INT", "TERM"])
+def test_a_run_that_is_stopped_leaves_nothing(tmp_path, number):
+    command = [sys.executable, "-m", "audiox_core", "generate", "--prompt", "rain"]
+    command += ["--steps", "9999", "--output", str(tmp_path / "a.wav")]
+    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while "step" not in run.stderr.read(40):  # until it samples
+        pass
+    run.send_signal(getattr(signal, f"SIG{number}"))
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_video_itself_is_not_overwritten(generate, tmp_path):

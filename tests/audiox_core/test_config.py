@@ -31,6 +31,35 @@ def test_a_window_lasts_10_96_seconds():
     assert OobleckConfig().hop_length == LatentConfig().hop_length
 
 
-@pytest.mark.parametrize(("seconds", "frames"), [(0.1, 236), (10, 236), (10.95, 236), (11, 237)])
-def test_at_least_a_window_covers_any_length(seconds, frames):
-    assert LatentConfig().covering_frames(seconds) == frames
+def with_values(**changes):
+    data = json.loads(AudioXConfig().to_json())
+    for path, value in changes.items():
+        *parts, name = path.split("__")
+        place = data
+        for part in parts:
+            place = place[part]
+        place[name] = value
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dit__width": -5},
+        {"dit__width": 10**12},
+        {"dit__head_dim": 0},
+        {"dit__head_dim": 100},
+        {"dit__head_dim": 16},
+        {"video__clip__heads": 7},
+        {"video__clip__patch": 0},
+        {"text_tokens": 0},
+        {"latent__sample_rate": 0},
+        {"sampling__sigma_min": -1.0},
+        {"sampling__sigma_max": 0.1},
+        {"vae__strides": [2, 0]},
+        {"video__fps": float("nan")},
+    ],
+)
+def test_sizes_of_which_no_model_can_be_built_are_refused(changes):
+    with pytest.raises(ValueError, match=r"."):
+        AudioXConfig.from_json(with_values(**changes))

@@ -1,7 +1,7 @@
 """The golden format: one case is a JSON of facts beside a safetensors of numbers.
 
 The JSON says the sizes, the seed, the tolerance; weights follow a rule of name and shape, so that
-none need shipping. `family` chooses the rule.
+none need shipping. The rule here is that of the family `v1`.
 """
 
 import importlib.util

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from audiox_core.conditioners.assemble import Conditioning, join
@@ -91,7 +92,7 @@ def make_dit(case: Case, sizes: DiTConfig, prefix: str = "") -> DiT:
     return filled(dit, rename_norms(case.weights(layout, prefix)))
 
 
-@adapter("v1_snake")
+@adapter("v1_snake*")
 def snake(case: Case) -> Outputs:
     return {"y": snake_beta(case["x"], case["alpha"], case["beta"])}
 
@@ -118,7 +119,7 @@ def vae(case: Case) -> Outputs:
     return outputs
 
 
-@adapter("v1_timestep")
+@adapter("v1_timestep*")
 def timestep(case: Case) -> Outputs:
     weight = case["weight"]
     features = filled(empty(lambda: FourierFeatures(len(weight))), {"weight": weight})
@@ -190,7 +191,7 @@ def _number(text: str) -> float:
     return float(text.replace("p", "."))
 
 
-@adapter("v1_sa_transformer")
+@adapter("v1_sa_transformer*")
 def sa_transformer(case: Case) -> Outputs:
     facts = case.facts
     sizes = TemporalConfig(
@@ -264,13 +265,13 @@ def _named(text: str, name: str) -> int:
     return int("".join(number))
 
 
-@adapter("v1_image_input")
+@adapter("v1_image_input*")
 def image_input(case: Case) -> Outputs:
     image = case["image_hwc"].permute(2, 0, 1)
     frame = stretch(image, ClipConfig().image)
     pixels = clip_pixels(frame[None])[0]
-    case.not_made["clip_pixels_literal"] = "the reference's double scaling is fixed (11.11)"
     return {
+        "clip_pixels_literal": clip_pixels(frame[None] / 255)[0, :, ::16, ::16],  # scaled twice
         "frame0": frame[:, ::4, ::4] / 255,
         "clip_pixels_corrected": pixels[:, ::16, ::16],
     }
@@ -282,12 +283,12 @@ def audio_cond(case: Case) -> Outputs:
     channels = facts["vae_config"]["latent_dim"]
     vae = make_vae(case, facts["vae_config"], "pretransform.model.")
     rule = facts["audio_rule"]
-    (gain, key, shape), *_ = re.findall(r"([\d.]+)\*Z\('(.+?)',\(([\d,]+)\)\)", rule)
-    noise_key, noise_shape = re.search(r"eps=Z\('(.+?)',\(([\d,]+)\)\)", rule).groups()
+    (gain, key, shape), *_ = re.findall(r"([\d.]+)\*Z\('(.+?)',\(([\d, ]+)\)\)", rule)
+    noise_key, noise_shape = re.search(r"eps=Z\('(.+?)',\(([\d, ]+)\)\)", rule).groups()
     audio = float(gain) * case.z(key, [int(n) for n in shape.split(",")])
     noise = case.z(noise_key, [int(n) for n in noise_shape.split(",")])
-    if zeroed := re.search(r"item (\d+) zeroed", rule):
-        audio[int(zeroed[1])] = 0
+    for zeroed in re.findall(r"item (\d+) zeroed", rule):
+        audio[int(zeroed)] = 0
     width = facts["output_dim"]
     model = empty(lambda: AudioConditioner(channels, noise.shape[-1], width))
     filled(model, case.weights(shapes_of(model)))
@@ -300,7 +301,7 @@ def audio_cond(case: Case) -> Outputs:
     return outputs
 
 
-@adapter("v1_cond_assembly")
+@adapter("v1_cond_assembly*")
 def cond_assembly(case: Case) -> Outputs:
     order = [name.removesuffix("_prompt") for name in case.facts["order"]]
     assert order == ["video", "text", "audio"]
@@ -309,7 +310,7 @@ def cond_assembly(case: Case) -> Outputs:
     return {"cross_attn_cond": join(**{name: case[name] for name in order})}
 
 
-@adapter("v1_schedules")
+@adapter("v1_schedules*")
 def schedules(case: Case) -> Outputs:
     specs = case.facts["polyexp_specs[n,sigma_min,sigma_max,rho]"]
     outputs = {}
@@ -335,7 +336,7 @@ def _only_fact(case: Case, prefix: str) -> str:
     return value
 
 
-@adapter("v1_samplers")
+@adapter("v1_samplers*")
 def samplers(case: Case) -> Outputs:
     mu, start, sigmas, noises = (case[k] for k in ("mu", "x0_unit", "sigmas", "step_noise"))
     swing, pitch = re.search(r"([\d.]+)\*sin\(([\d.]+)\*x", case.facts["denoiser"]).groups()
@@ -389,7 +390,7 @@ def _sampler_options(run: str) -> tuple[str, dict]:
     return name, options
 
 
-@adapter("v1_t5")
+@adapter("v1_t5*")
 def t5(case: Case) -> Outputs:
     facts = case.facts["t5_config"]
     sizes = TextConfig(
@@ -410,9 +411,10 @@ def t5(case: Case) -> Outputs:
     conditioner = TextConditioner.__new__(TextConditioner)  # ids are given: no tokenizer
     nn.Module.__init__(conditioner)
     conditioner.encoder = encoder
-    case.not_made["mask_out"] = DISCARDED
+    out = conditioner(ids, mask)
     return {
-        "out": conditioner(ids, mask),
+        "out": out,
+        "mask_out": out.any(dim=-1).to(torch.uint8),  # what is not padding is not zero
         "last_hidden_state": encoder(ids, mask.bool()).last_hidden_state,
     }
 
@@ -458,7 +460,8 @@ def e2e(case: Case) -> Outputs:
             f"{run}.audio": vae.decode(latent),
         }
         if f"{run}.int16" in case.tensors:
-            outputs[f"{run}.int16"] = to_int16(peak_normalize(case.tensors[f"{run}.audio"]))[0]
+            audio = rearrange(case.tensors[f"{run}.audio"], "b c n -> c (b n)")
+            outputs[f"{run}.int16"] = to_int16(peak_normalize(audio))
     return outputs
 
 
@@ -523,7 +526,7 @@ def _inpaint_runs(case: Case, mask: Tensor) -> Outputs:
     }
 
 
-@adapter("v1_video_io")
+@adapter("v1_video_io*")
 def video_io(case: Case) -> Outputs:
     for row in case.facts["rows"]:
         count = row["out_shape"][0]
@@ -534,7 +537,7 @@ def video_io(case: Case) -> Outputs:
         shown = [index % 251 for index in pad_indices(ids, count)]
         assert shown == row["final_frame_values_mod251"], row
     key, size = re.search(
-        r"crc32\('(.+?)'\).*?size=\(([\d,]+)\)", case.facts["big_input_rule"]
+        r"crc32\('(.+?)'\).*?size=\(([\d, ]+)\)", case.facts["big_input_rule"]
     ).groups()
     shape = [int(n) for n in size.split(",")]
     big = torch.from_numpy(case.random(key).randint(0, 256, size=shape)).to(torch.uint8)

@@ -162,7 +162,7 @@ def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, st
 
 def test_a_text_encoder_without_its_tokenizer_says_so(state, save, text_folder):
     (text_folder / "tokenizer.json").unlink()
-    with pytest.raises(WeightsError, match=r"no tokenizer\.json"):
+    with pytest.raises(WeightsError, match=r"no readable tokenizer\.json"):
         load_checkpoint(save(state), text_encoder=text_folder)
 
 
