@@ -58,6 +58,12 @@ def full_size(measure, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def hub_module() -> ModuleType:
+    """A hub to download from, on this machine."""
+    return import_ours("hub")
+
+
+@pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
     return load_checkpoint()
 

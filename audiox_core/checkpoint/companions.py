@@ -5,13 +5,16 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ..errors import WeightsError
+from ..hub import MODELS
 
+TEXT_ENCODER = MODELS["t5-base"]
 TEXT_ENCODER_NAMES = (
     "t5-base/model.safetensors",
     "t5-base.safetensors",
     "t5_base.safetensors",
     "t5-base-encoder.safetensors",
 )
+DEPTH = 3  # folders above a checkpoint that may be the `models` folder, whatever its name
 
 
 def find_config(checkpoint: Path) -> Path | None:
@@ -28,23 +31,36 @@ def find_text_encoder(argument: Path | None, checkpoint: Path) -> Path:
     """
     if argument is not None:
         return argument / "model.safetensors" if argument.is_dir() else argument
-    folders = text_encoder_folders(checkpoint)
-    for folder in folders:
-        for name in TEXT_ENCODER_NAMES:
-            if (folder / name).is_file():
-                return folder / name
+    if (found := search_text_encoder(checkpoint)) is not None:
+        return found
+    models = models_folder(checkpoint)
+    chosen = "" if models == Path("models") else f" --dir {models}"
     raise WeightsError(
-        f"{checkpoint.name} needs the T5-base text encoder, which its file does not hold. Put "
-        f"model.safetensors and tokenizer.json of Hugging Face's google-t5/t5-base into "
-        f"{folders[-1] / 't5-base'} (hf download google-t5/t5-base model.safetensors "
-        f"tokenizer.json --local-dir {folders[-1] / 't5-base'}), or name it with --text-encoder."
+        f"{checkpoint.name} needs the T5-base text encoder, which its file does not hold. Get it "
+        f"with `python -m audiox_core fetch t5-base{chosen}`, or put model.safetensors and "
+        f"tokenizer.json of {TEXT_ENCODER.page} into {models / TEXT_ENCODER.folder}, or name it "
+        "with --text-encoder."
     )
+
+
+def search_text_encoder(checkpoint: Path) -> Path | None:
+    """The weights of a text encoder beside a checkpoint or in `models/`; None: there are none."""
+    places = (folder / n for folder in text_encoder_folders(checkpoint) for n in TEXT_ENCODER_NAMES)
+    return next((path for path in places if path.is_file()), None)
+
+
+def models_folder(checkpoint: Path) -> Path:
+    """The `models` folder that a checkpoint lies in; else the one of this name here."""
+    above = checkpoint.absolute().parents
+    named = next((folder for folder in above if folder.name == "models"), None)
+    fetched = next((f for f in above[:DEPTH] if (f / "text_encoders").is_dir()), None)
+    return named or fetched or Path("models")
 
 
 def text_encoder_folders(checkpoint: Path) -> list[Path]:
     """Where a text encoder may lie, in the order of search."""
-    models = next((p for p in checkpoint.absolute().parents if p.name == "models"), Path("models"))
-    return [checkpoint.parent, models / "audiox", models / "text_encoders"]
+    roots = dict.fromkeys((models_folder(checkpoint), Path("models")))
+    return [checkpoint.parent, *(r / name for r in roots for name in ("audiox", "text_encoders"))]
 
 
 def load_tokenizer(weights: Path) -> Tokenizer:
@@ -59,7 +75,7 @@ def load_tokenizer(weights: Path) -> Tokenizer:
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"There is no readable tokenizer.json beside {weights} ({error}): put the one of "
-            "google-t5/t5-base there."
+            f"{TEXT_ENCODER.page} there, or get both with `python -m audiox_core fetch t5-base`."
         ) from error
     return read_tokenizer(text, path)
 

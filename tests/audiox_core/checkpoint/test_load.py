@@ -14,6 +14,7 @@ from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError, WeightsError
+from audiox_core.hub import MODELS
 
 PROMPT_VAE = "conditioner.conditioners.audio_prompt.pretransform.model."
 VAE = "pretransform.model."
@@ -127,7 +128,7 @@ def test_other_models_are_recognised(save, keys, looks):
 def test_a_released_file_asks_for_its_text_encoder(state, save, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
-    with pytest.raises(WeightsError, match=r"T5-base.*tokenizer\.json.*--text-encoder"):
+    with pytest.raises(WeightsError, match=r"audiox_core fetch t5-base`.*tokenizer.*--text-"):
         load_checkpoint(save(released))
 
 
@@ -152,6 +153,19 @@ def test_the_text_encoder_is_found(state, save, text_folder, how):
     loaded = load_checkpoint(save(released), text_encoder=argument[how])
     embedding = loaded.conditioners.text.encoder.shared.weight
     assert torch.equal(embedding, state["text_encoder.shared.weight"])
+
+
+@pytest.mark.parametrize("models", ["models", "weights of mine"])
+def test_what_fetch_brings_is_found(state, save, text_folder, models, monkeypatch):
+    tmp_path = text_folder.parents[2]
+    (tmp_path / "models").rename(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")  # far from any `models`
+    (tmp_path / "here").rename(tmp_path / models)
+    folder = tmp_path / models / MODELS["audiox"].folder
+    folder.mkdir(parents=True)
+    released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
+    save(released).rename(folder / "model.safetensors")
+    assert load_checkpoint(folder / "model.safetensors").conditioners.text is not None
 
 
 def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, standin):

@@ -1,80 +1,32 @@
-"""The command line: the same road, words and errors as the Python interface.
-
-Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted.
-"""
+"""`generate`: a sound, or a video with its sound, from any inputs."""
 
 import argparse
 import json
-import logging
 import random
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from .checkpoint import Checkpoint, load_checkpoint
-from .conditioners.masking import parse_hidden, parse_spans
-from .config import SamplingConfig
-from .diffusion.samplers import SOLVERS
-from .errors import AudioXError, SettingsError
-from .media.audio import AUDIO_SUFFIXES
-from .media.files import check_output
-from .media.mux import VIDEO_SUFFIXES, check_mux
-from .pipeline import Pipeline, Request, Soundtrack
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..conditioners.masking import parse_hidden, parse_spans
+from ..config import SamplingConfig
+from ..diffusion.samplers import SOLVERS
+from ..errors import SettingsError
+from ..media.audio import AUDIO_SUFFIXES
+from ..media.files import check_output
+from ..media.mux import VIDEO_SUFFIXES, check_mux
+from ..pipeline import Pipeline, Request, Soundtrack
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Bad usage is one line and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong; the whole help is a `--help` away."""
-        line = " ".join(f"{self.prog}: error: {message} (see {self.prog} --help)".split())
-        self.exit(2, f"{line}\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    parser, commands = build_parser()
-    if not arguments:
-        parser.print_help()
-        return 0
-    if len(arguments) == 1 and arguments[0] in commands:
-        commands[arguments[0]].print_help()
-        return 0
-    _log_to_stderr()
-    try:
-        options = parser.parse_args(arguments)
-        return options.run(options)
-    except AudioXError as error:
-        message, code = str(error), 2
-    except torch.OutOfMemoryError:
-        message, code = "The GPU has too little memory: try --dtype float16 or --device cpu.", 2
-    except OSError as error:
-        message, code = f"The system refused: {error}.", 2
-    except KeyboardInterrupt:
-        message, code = "Stopped; nothing was written.", 130
-    print(f"error: {message}", file=sys.stderr)
-    return code
-
-
-def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser, and the parser of each command."""
-    parser = OneLineParser(
-        prog="python -m audiox_core",
-        description="AudioX: sound effects and music from text, video, pictures and audio.",
-    )
-    commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", parser_class=OneLineParser
-    )
+def add_generate(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
     generate = commands.add_parser(
         "generate",
         help="make a sound, or a video with its sound",
@@ -87,7 +39,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_variation(generate)
     _add_sampling(generate)
     _add_files(generate)
-    return parser, {"generate": generate}
+    return generate
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -266,18 +218,3 @@ def _sentence(summary: dict[str, Any]) -> str:
         "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, cfg {cfg:g}, seed {seed}, "
         "made in {elapsed_seconds:.1f} s"
     ).format(**summary)
-
-
-class _AboveTheBar(logging.Handler):
-    """Log lines that do not run into the progress bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
-
-
-def _log_to_stderr() -> None:
-    handler = _AboveTheBar()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logger = logging.getLogger(__package__)
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)

@@ -1,0 +1,83 @@
+"""The command line: the same road, words and errors as the Python interface. One file a command.
+
+Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import torch
+from tqdm import tqdm
+
+from ..errors import AudioXError
+from .generate import add_generate
+from .weights import add_fetch
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Bad usage is one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong; the whole help is a `--help` away."""
+        line = " ".join(f"{self.prog}: error: {message} (see {self.prog} --help)".split())
+        self.exit(2, f"{line}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser, commands = build_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    if len(arguments) == 1 and arguments[0] in commands:
+        commands[arguments[0]].print_help()
+        return 0
+    _log_to_stderr()
+    try:
+        options = parser.parse_args(arguments)
+        return options.run(options)
+    except AudioXError as error:
+        message, code = str(error), 2
+    except torch.OutOfMemoryError:
+        message, code = "The GPU has too little memory: try --dtype float16 or --device cpu.", 2
+    except OSError as error:
+        message, code = f"The system refused: {error}.", 2
+    except KeyboardInterrupt:
+        message, code = "Stopped; nothing was written.", 130
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and the parser of each command."""
+    parser = OneLineParser(
+        prog="python -m audiox_core",
+        description="AudioX: sound effects and music from text, video, pictures and audio.",
+    )
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=OneLineParser
+    )
+    adders = {
+        "generate": add_generate,
+        "fetch": add_fetch,
+    }
+    return parser, {name: add(commands) for name, add in adders.items()}
+
+
+class _AboveTheBar(logging.Handler):
+    """Log lines that do not run into the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _log_to_stderr() -> None:
+    handler = _AboveTheBar()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger = logging.getLogger(__package__.rpartition(".")[0])  # the whole core's
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)

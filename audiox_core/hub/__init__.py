@@ -1,0 +1,6 @@
+"""Released models: what they are on the hub, and how they get here."""
+
+from .download import Job, fetch, plan
+from .models import LICENCE, MODELS, HubError, model_of
+
+__all__ = ["LICENCE", "MODELS", "HubError", "Job", "fetch", "model_of", "plan"]

@@ -1,0 +1,335 @@
+"""Downloads by explicit request, resumed between runs and checked by their hashes.
+
+huggingface_hub resolves names, tokens, mirrors (HF_ENDPOINT), offline mode (HF_HUB_OFFLINE) and its
+cache (HF_HOME), repeats a cut connection and compares lengths. From version 2 on it starts a file
+over in every new process, and it never compares contents: the part that is kept between runs, the
+check against the hub's hash and the refusal of a disk that is too small are here.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .models import LICENCE, HubError, HubFile, HubModel, model_of
+
+logger = logging.getLogger(__name__)
+
+SPARE = 64 << 20  # bytes of a disk that a download leaves free
+_CHUNK = 1 << 22  # bytes
+_SHA256, _GIT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to get: what the hub says of it, and what of it is here."""
+
+    model: HubModel
+    file: HubFile
+    target: Path
+    url: str
+    size: int | None = None  # bytes; None: the hub does not say, or was not asked
+    etag: str = ""  # the content's sha256, or git's hash of it
+    commit: str = ""
+    have: int = 0  # bytes of a download that was broken off
+    done: bool = False  # the target is there with this size
+
+    @property
+    def part(self) -> Path:
+        """What was downloaded so far; its name holds the version, so versions never mix."""
+        return self.target.with_name(f".{self.target.name}.{self.etag[:16]}.part")
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come."""
+        return 0 if self.done else (self.size or 0) - self.have
+
+
+def plan(
+    names: Sequence[str], folder: Path, *, endpoint: str | None = None, ask: bool = True
+) -> list[Job]:
+    """What there is to do for some models; asks the hub for versions and sizes.
+
+    Args:
+        names: of `MODELS`.
+        folder: the `models` folder.
+        endpoint: of the hub; None is HF_ENDPOINT or huggingface.co.
+        ask: False leaves the hub alone: sizes stay unknown.
+
+    Raises:
+        HubError: no such model; offline, no such file, no permission.
+    """
+    pairs = [(model, file) for model in map(model_of, names) for file in model.files]
+    jobs = (_job(model, file, Path(folder), endpoint, ask) for model, file in pairs)
+    return [job for job in jobs if job is not None]
+
+
+def fetch(
+    names: Sequence[str], folder: Path, *, endpoint: str | None = None,
+    on_job: Callable[[Job], None] | None = None,
+) -> list[Path]:  # fmt: skip
+    """Download models into `folder`; what is there and whole is not downloaded again.
+
+    A run that is broken off, however, is taken up by the next one where it ended. Nothing lies
+    under a file's final name until all of it is there and its hash was compared.
+
+    Args:
+        names, folder, endpoint: as in `plan`.
+        on_job: called with each file before its download.
+
+    Returns:
+        The files' paths.
+
+    Raises:
+        HubError: offline, no such file, no permission, no room, or not what the hub promised.
+    """
+    jobs = plan(names, folder, endpoint=endpoint)
+    if any(job.model.non_commercial for job in jobs):
+        logger.warning("%s", LICENCE)
+    jobs = [_verified(job) for job in jobs]
+    _check_room(jobs)
+    for job in jobs:
+        if on_job is not None:
+            on_job(job)
+        if not job.done:
+            _get(job)
+    return [job.target for job in jobs]
+
+
+def _job(
+    model: HubModel, file: HubFile, folder: Path, endpoint: str | None, ask: bool
+) -> Job | None:
+    import huggingface_hub as hub  # takes a while, and most commands never download
+
+    url = hub.hf_hub_url(model.repo, file.path, endpoint=endpoint)
+    job = Job(model, file, folder / model.folder / file.name, url)
+    if not ask:
+        return job
+    try:
+        facts = hub.get_hf_file_metadata(url)
+    except Exception as error:  # requests', httpx' or the system's, by the library's version
+        return _unanswered(job, error)
+    if not facts.etag or not facts.commit_hash:
+        raise HubError(
+            f"{url} was not answered by a Hugging Face hub (no ETag or commit): "
+            f"check HF_ENDPOINT, or {_by_hand(job)}"
+        )
+    commit = facts.commit_hash  # the download is of the version whose hash is known
+    url = hub.hf_hub_url(model.repo, file.path, revision=commit, endpoint=endpoint)
+    return _with_local(
+        replace(job, url=url, size=facts.size, etag=facts.etag, commit=facts.commit_hash)
+    )
+
+
+def _unanswered(job: Job, error: Exception) -> Job | None:
+    """What is left to do where the hub has no facts on a file."""
+    from huggingface_hub.errors import EntryNotFoundError
+
+    if job.file.optional and isinstance(error, EntryNotFoundError):
+        logger.info("%s has no %s: not needed.", job.model.repo, job.file.path)
+        return None
+    if job.target.is_file() and not _is_answer(error):
+        logger.warning("%s is there; whether it is whole, the hub could not say.", job.target)
+        return replace(job, size=job.target.stat().st_size, done=True)
+    raise _explain(error, job) from error
+
+
+def _with_local(job: Job) -> Job:
+    """The job, knowing what of its file is already here."""
+    if job.target.is_file() and job.size in (None, job.target.stat().st_size):
+        return replace(job, done=True)
+    have = job.part.stat().st_size if job.part.is_file() else 0
+    return replace(job, have=have if job.size is None or have <= job.size else 0)
+
+
+def _verified(job: Job) -> Job:
+    """The job, a file that is there but of other contents counting as not there."""
+    if not job.done or _hash(job.target, job.etag) in (None, job.etag):
+        return job
+    logger.warning("%s is not what the hub has: it is fetched again.", job.target)
+    return replace(job, done=False)
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether the hub was reached and said no."""
+    return getattr(error, "response", None) is not None
+
+
+def _get(job: Job) -> None:
+    """Download one file, check it, put it in its place."""
+    try:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(job):
+            _forget_other_versions(job)
+            if _from_cache(job) or job.have:
+                _complete(job)
+                if (problem := _problem(job)) is not None:
+                    logger.warning("%s: what was kept %s; once more.", job.target.name, problem)
+                    job.part.unlink()
+            _complete(job)
+            _settle(job)
+    except OSError as error:
+        raise _explain(error, job) from error
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """Two runs must not write one part; the lock of a killed run is free again."""
+    lock = FileLock(job.target.with_name(f".{job.target.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise HubError(
+            f"Another run is downloading {job.target} right now: wait for it, or end it."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+
+
+def _forget_other_versions(job: Job) -> None:
+    for stale in job.target.parent.glob(f".{job.target.name}.*.part"):
+        if stale != job.part or (job.size is not None and stale.stat().st_size > job.size):
+            stale.unlink()
+
+
+def _from_cache(job: Job) -> bool:
+    """Take the file from huggingface_hub's own cache (HF_HOME), if it lies there."""
+    import huggingface_hub as hub
+
+    found = hub.try_to_load_from_cache(job.model.repo, job.file.path, revision=job.commit)
+    if not isinstance(found, str):
+        return False
+    logger.info("%s: copied from huggingface_hub's cache", job.target.name)
+    shutil.copyfile(found, job.part)
+    return True
+
+
+def _complete(job: Job) -> None:
+    """Append to the part what it lacks."""
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    try:
+        with job.part.open("ab") as file:
+            have = file.tell()
+            if have and have != job.size:
+                logger.info("%s: going on after %s bytes", job.target.name, f"{have:,}")
+            http_get(
+                job.url,
+                file,
+                resume_size=have,
+                headers=build_hf_headers(),
+                expected_size=job.size,
+                displayed_filename=job.target.name,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+    except Exception as error:  # requests', httpx' or the system's, by the library's version
+        raise _explain(error, job) from error
+
+
+def _settle(job: Job) -> None:
+    """Give a whole part its final name; throw away one that is not what the hub promised."""
+    problem = _problem(job)
+    if problem is None:
+        job.part.replace(job.target)
+        return
+    job.part.unlink()
+    raise HubError(
+        f"{job.target.name} was not transferred truly: it {problem}. It was thrown away: fetch "
+        f"again, or {_by_hand(job)}"
+    )
+
+
+def _problem(job: Job) -> str | None:
+    """How length and contents differ from what the hub said, if they do."""
+    size = job.part.stat().st_size
+    if job.size is not None and size != job.size:
+        return f"has {size:,} bytes, the hub says {job.size:,}"
+    found = _hash(job.part, job.etag)
+    if found not in (None, job.etag):
+        return f"has the hash {found[:12]}…, the hub says {job.etag[:12]}…"
+    return None
+
+
+def _hash(path: Path, etag: str) -> str | None:
+    """The hash of the kind of `etag`: sha256 of large files, git's of small; None: another kind."""
+    if _SHA256.fullmatch(etag):
+        digest: Any = hashlib.sha256()
+    elif _GIT.fullmatch(etag):
+        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    else:
+        return None
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_room(jobs: list[Job]) -> None:
+    """Raise before the first byte where the disk cannot hold the last."""
+    missing = sum(job.missing for job in jobs)
+    if not missing:
+        return
+    folder = next(p for p in jobs[0].target.parents if p.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < missing + min(SPARE, missing):
+        raise HubError(
+            f"{jobs[0].model.name} needs {missing / 1e9:.2f} GB more and {folder.absolute()} has "
+            f"{free / 1e9:.2f} GB free: make room, or choose another folder with --dir."
+        )
+
+
+def _by_hand(job: Job) -> str:
+    """How to do it without us."""
+    return (
+        f"download {job.file.path} of {job.model.page} in a browser and put it into "
+        f"{job.target.parent} as {job.target.name}."
+    )
+
+
+def _explain(error: Exception, job: Job) -> HubError:
+    """An error that says what happened to a file and what to do."""
+    from huggingface_hub import errors
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    name, page = job.file.path, job.model.page
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        text = f"HF_HUB_OFFLINE is set, so {name} cannot be fetched: unset it, or {_by_hand(job)}"
+    elif isinstance(error, errors.GatedRepoError) or status in (401, 403):
+        text = (
+            f"{page} does not let you have {name} (it is gated, or there is no such repository): "
+            f"log in and accept its terms there, run `hf auth login`, and fetch again; or "
+            f"{_by_hand(job)}"
+        )
+    elif status == 404:
+        text = f"There is no {name} at {page}: it may have been renamed; look there, or update us."
+    elif getattr(error, "errno", None) == errno.ENOSPC:
+        text = (
+            f"The disk is full: {job.target.parent.absolute()} cannot hold {name}. Make room and "
+            "fetch again: what was downloaded is kept and gone on with."
+        )
+    elif isinstance(error, OSError) and error.errno and not status:
+        text = (
+            f"{job.target} cannot be written ({error.strerror}): choose another folder with --dir."
+        )
+    else:
+        reason = f"the hub answered {status}" if status else f"{type(error).__name__}: {error}"
+        text = (
+            f"{name} of {page} could not be fetched ({reason[:160]}). Check the connection and "
+            f"fetch again: what was downloaded is kept and gone on with; or {_by_hand(job)}"
+        )
+    return HubError(text)

@@ -1,0 +1,297 @@
+"""Downloading, from a hub of our own that cuts, lies, refuses and is not there."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from audiox_core.hub import HubError, fetch, plan
+from audiox_core.hub import download as module
+
+ROOT = Path(__file__).parents[2]
+REPO = "HKUSTAudio/AudioX"
+MODEL = bytes(range(256)) * 4096  # 1 MiB
+CONFIG = b'{"sample_rate": 44100}'
+
+
+@pytest.fixture
+def hub(hub_module):
+    hub = hub_module.Hub()
+    hub.files[f"{REPO}/model.ckpt"] = hub_module.Served(MODEL)
+    hub.files[f"{REPO}/config.json"] = hub_module.Served(CONFIG, git=True)
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def served(hub):
+    """The large file, to misbehave with."""
+    return hub.files[f"{REPO}/model.ckpt"]
+
+
+@pytest.fixture
+def get(hub, tmp_path, monkeypatch):
+    """Fetch `audiox` from our hub; returns the folder of the model."""
+    constants = huggingface_hub.constants
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+
+    def run(names=("audiox",), folder=tmp_path / "models"):
+        fetch(names, folder, endpoint=hub.url)
+        return folder / "audiox" / "audiox"
+
+    return run
+
+
+def left(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_files_lie_in_the_models_folder_and_nothing_else_does(get):
+    folder = get()
+    assert (folder / "model.ckpt").read_bytes() == MODEL
+    assert (folder / "config.json").read_bytes() == CONFIG
+    assert left(folder) == ["config.json", "model.ckpt"]
+
+
+def test_what_is_there_is_not_fetched_again(hub, get):
+    get()
+    hub.requests.clear()
+    get()
+    assert hub.gets("model.ckpt") == []
+
+
+def test_a_cut_connection_is_taken_up_where_it_broke(hub, served, get):
+    served.cuts = [300_000, 300_000]
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+    starts = [start for start, _ in hub.gets("model.ckpt")]
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))
+    assert len(starts) == 3
+
+
+def test_a_later_run_goes_on_where_an_earlier_one_gave_up(hub, served, get, tmp_path):
+    served.cuts = [300_000, *[0] * 20]
+    with pytest.raises(HubError, match=r"could not be fetched.*kept and gone on with"):
+        get()
+    (part,) = (tmp_path / "models/audiox/audiox").glob(".model.ckpt.*.part")
+    have = part.stat().st_size
+    assert have >= 1 << 18
+    served.cuts.clear()
+    hub.requests.clear()
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+    assert hub.gets("model.ckpt") == [[have, len(MODEL) - have]]
+
+
+def test_a_server_that_cannot_resume_sends_all_of_it(hub, served, get):
+    served.cuts, served.ranges = [300_000], False
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+    assert [start for start, _ in hub.gets("model.ckpt")] == [0, 0]
+
+
+def test_a_part_of_another_version_is_thrown_away(hub, served, get, hub_module):
+    served.cuts = [300_000, *[0] * 20]
+    with pytest.raises(HubError):
+        get()
+    hub.files[f"{REPO}/model.ckpt"] = hub_module.Served(MODEL[::-1])
+    folder = get()
+    assert (folder / "model.ckpt").read_bytes() == MODEL[::-1]
+    assert left(folder) == ["config.json", "model.ckpt"]
+
+
+def test_a_part_that_was_spoilt_is_fetched_anew(served, get, tmp_path):
+    folder = tmp_path / "models" / "audiox" / "audiox"
+    folder.mkdir(parents=True)
+    (folder / f".model.ckpt.{served.etag[:16]}.part").write_bytes(b"x" * 1000)
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+
+
+def test_a_wrong_hash_leaves_nothing(served, get, tmp_path):
+    served.sha = "0" * 64
+    with pytest.raises(HubError, match=r"has the hash .*the hub says 0000.*in a browser"):
+        get()
+    assert left(tmp_path / "models" / "audiox" / "audiox") == []
+
+
+@pytest.mark.parametrize("size", [len(MODEL) + 10, len(MODEL) - 10])
+def test_a_wrong_size_is_said_and_nothing_takes_the_final_name(served, get, tmp_path, size):
+    served.size = size
+    with pytest.raises(HubError, match=r"model\.ckpt"):
+        get()
+    assert not (tmp_path / "models" / "audiox" / "audiox" / "model.ckpt").exists()
+    served.size = None
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+
+
+def test_a_file_that_is_there_and_wrong_is_replaced_only_by_a_whole_one(served, get):
+    folder = get()
+    wrong = MODEL[:-1] + b"?"
+    (folder / "model.ckpt").write_bytes(wrong)
+    served.cuts = [0] * 20
+    with pytest.raises(HubError):
+        get()
+    assert (folder / "model.ckpt").read_bytes() == wrong
+    served.cuts.clear()
+    get()
+    assert (folder / "model.ckpt").read_bytes() == MODEL
+
+
+def test_an_optional_file_may_be_missing(hub, get):
+    del hub.files[f"{REPO}/config.json"]
+    assert left(get()) == ["model.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, r"There is no model\.ckpt at https://huggingface\.co/HKUSTAudio/AudioX"),
+        (401, r"hf auth login.*download model\.ckpt of .*into .*audiox as model\.ckpt"),
+        (403, r"accept its terms.*hf auth login"),
+        (500, r"the hub answered 500.*in a browser"),
+    ],
+)
+def test_a_refusal_is_one_line_with_the_way_by_hand(served, get, status, message):
+    served.status = status
+    with pytest.raises(HubError, match=message) as caught:
+        get()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_hub_that_is_not_there_says_so(hub, get):
+    hub.close()
+    with pytest.raises(HubError, match=r"Check the connection.*in a browser"):
+        get()
+
+
+def test_files_that_are_there_serve_without_the_hub(hub, get):
+    folder = get()
+    hub.close()
+    assert get() == folder
+
+
+def test_the_cache_of_huggingface_hub_is_used(hub, served, get, tmp_path):
+    blobs = tmp_path / "cache" / f"models--{REPO.replace('/', '--')}"
+    snapshot = blobs / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.ckpt").write_bytes(MODEL)
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+    assert hub.gets("model.ckpt") == []
+
+
+def test_a_disk_that_is_too_small_is_said_before_the_first_byte(hub, get, monkeypatch):
+    class Usage:
+        free = 1000
+
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: Usage)
+    with pytest.raises(HubError, match=r"needs 0\.00 GB more.*choose another folder with --dir"):
+        get()
+    assert hub.gets("model.ckpt") == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here (no rights)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_keeps_what_it_has(get, tiny_disk, monkeypatch):
+    monkeypatch.setattr(module, "_check_room", lambda jobs: None)
+    with pytest.raises(HubError, match=r"The disk is full.*kept and gone on with"):
+        get(folder=tiny_disk)
+    folder = tiny_disk / "audiox" / "audiox"
+    assert not (folder / "model.ckpt").exists()
+    assert [path.suffix for path in folder.iterdir()] == [".part"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(get, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(HubError, match=r"cannot be written.*--dir"):
+        get(folder=tmp_path / "file")
+
+
+def test_two_runs_do_not_write_one_file(hub, served, get, tmp_path):
+    folder = tmp_path / "models" / "audiox" / "audiox"
+    folder.mkdir(parents=True)
+    with module.FileLock(folder / ".model.ckpt.lock"), pytest.raises(HubError, match="Another run"):
+        get()
+
+
+def test_a_plan_tells_sizes_and_takes_nothing(hub, tmp_path):
+    jobs = plan(["audiox"], tmp_path, endpoint=hub.url)
+    assert [(job.file.name, job.size) for job in jobs] == [
+        ("model.ckpt", len(MODEL)),
+        ("config.json", len(CONFIG)),
+    ]
+    assert not list(tmp_path.iterdir())
+    assert [job.size for job in plan(["audiox"], tmp_path, ask=False)] == [None, None]
+
+
+def test_models_that_are_unknown_are_refused(tmp_path):
+    with pytest.raises(HubError, match=r"no model 'audio-x'.*audiox-maf-mmdit"):
+        plan(["audio-x"], tmp_path)
+
+
+def command(hub, *arguments, **environment):
+    """`fetch` as a program of its own."""
+    variables = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_PROGRESS_BARS": "1", **environment}
+    return subprocess.Popen(
+        [sys.executable, "-m", "audiox_core", "fetch", "audiox", *map(str, arguments)],
+        cwd=ROOT, env=os.environ | variables, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_killed_run_leaves_no_file_and_the_next_one_goes_on(hub, hub_module, tmp_path):
+    data = MODEL * 32  # the library hands over 10 MiB at a time
+    served = hub_module.Served(data, delay=0.002)
+    hub.files[f"{REPO}/model.ckpt"] = served
+    folder = tmp_path / "audiox" / "audiox"
+
+    def parts():
+        return [p for p in folder.glob(".model.ckpt.*.part") if p.stat().st_size >= 10 << 20]
+
+    run = command(hub, "--dir", tmp_path, HF_HOME=str(tmp_path / "home"))
+    wait_for(parts)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    assert not (folder / "model.ckpt").exists()
+    (part,) = parts()
+    have = part.stat().st_size
+    served.delay = 0
+    hub.requests.clear()
+    run = command(hub, "--dir", tmp_path, HF_HOME=str(tmp_path / "home"))
+    _, err = run.communicate()
+    assert run.returncode == 0, err
+    assert (folder / "model.ckpt").read_bytes() == data
+    assert hub.gets("model.ckpt") == [[have, len(data) - have]]
+    assert "CC-BY-NC-4.0" in err
+    assert left(folder) == ["config.json", "model.ckpt"]
+
+
+def test_offline_mode_is_honoured_with_the_way_by_hand(hub, tmp_path):
+    run = command(hub, "--dir", tmp_path, HF_HUB_OFFLINE="1")
+    _, err = run.communicate()
+    assert run.returncode == 2
+    (line,) = [line for line in err.splitlines() if line.startswith("error")]
+    assert "HF_HUB_OFFLINE is set" in line
+    assert "https://huggingface.co/HKUSTAudio/AudioX" in line
+    assert hub.requests == []
+    assert not list(tmp_path.iterdir())
