@@ -20,6 +20,7 @@ from .decode import Block, stereo_blocks
 from .files import exact_piece, open_media, open_output, replacing
 from .resample import resample
 from .timeline import PictureReader, is_cover
+from .whole import refuse_cut_matroska
 
 __all__ = ["AUDIO_SUFFIXES", "peak_normalize", "read_audio", "resample", "to_int16", "write_audio"]
 
@@ -260,6 +261,8 @@ def _length(stream: av.AudioStream, clock: _Clock, begin: int) -> int | None:
 def _refuse_cut_off(stream: av.AudioStream, path: Path, seconds: Fraction) -> None:
     """Raise where the file ends before what its header promises."""
     container = stream.container.format.name
+    if container.startswith("matroska"):
+        refuse_cut_matroska(path)
     if container == "wav" and _missing_in_wav(path):
         promised = "more"
     elif container.startswith(_PROMISING_FORMATS) and stream.duration:

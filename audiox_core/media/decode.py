@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MediaError
+from .files import DAMAGE
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def stereo_blocks(
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError as error:
+        except DAMAGE as error:
             damaged, reason = damaged + 1, error
             continue
         for frame in frames:

@@ -4,21 +4,29 @@ A reader's errors become one line that says what is wrong with the file. A write
 a temporary file beside the output until it is complete.
 """
 
+import errno
+import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
+from io import FileIO
 from math import isfinite
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 import av
 
 from ..errors import MediaError, SettingsError
 
+# What a decoder says of a packet that it cannot decode; some hand on a library's error
+DAMAGE = (av.error.InvalidDataError, av.error.ExternalError)
+
 # FFmpeg's flag to invent missing presentation times; PyAV sets it, and with reordered frames in
 # AVI what it invents is wrong.
 _GENPTS = 0x1
 _WRITE_BUFFER = 1 << 20  # bytes that PyAV hands over at a time
+_DECODING = ("avcodec_send_packet()", "avcodec_receive_frame()")  # PyAV's names for its steps
 
 
 def exact(value: float, name: str) -> Fraction:
@@ -50,8 +58,8 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
     """Open a media file to read; it is closed when the block ends, however it ends.
 
     Raises:
-        MediaError: missing, a folder, empty, not media, or damaged; also when the block meets
-            damage while it reads.
+        MediaError: missing, no regular file, empty, not media, or damaged; also when the block
+            meets damage while it reads.
     """
     path = Path(path)
     _check_readable(path)
@@ -66,9 +74,11 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
     try:
         with container:
             container.flags &= ~_GENPTS
+            contexts = [stream.codec_context for stream in container.streams]
+            opening = tuple(f'avcodec_open2("{codec.name}"' for codec in contexts if codec)
             yield container
     except av.FFmpegError as error:
-        decoding = isinstance(error, av.error.InvalidDataError)  # names FFmpeg's function, no file
+        decoding = error.filename in _DECODING or str(error.filename).startswith(opening)
         if error.filename not in (None, name) and not decoding:
             raise  # another file's trouble: a writer within the block
         raise MediaError(
@@ -99,6 +109,8 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     with _temporary(path) as temporary:
         yield temporary
+        with temporary.open("r+b") as file:
+            os.fsync(file)  # some disks tell only now that they are full
         temporary.replace(path)
 
 
@@ -106,42 +118,129 @@ def replacing(path: Path) -> Iterator[Path]:
 def open_output(
     path: Path, container_format: str, options: dict[str, str] | None = None
 ) -> Iterator[av.container.OutputContainer]:
-    """Open a container to write; it is finished if the block succeeds, dropped if it fails."""
+    """Open a container to write; it is finished if the block succeeds, dropped if it fails.
+
+    Raises:
+        OSError: not every byte could be written.
+    """
     # A file of our own: PyAV would leave its descriptor open when it cannot write a header.
-    with Path(path).open("w+b", buffering=0) as file:
+    with closing(_Output(Path(path))) as file:
         container = av.open(
             file, "w", format=container_format, options=options, buffer_size=_WRITE_BUFFER
         )
         try:
             yield container
+            container.close()
+            file.check()
         except BaseException:
-            file.close()  # nothing more is written
+            failure = file.error
             with suppress(Exception):  # the first error is the one to tell
+                file.close()  # nothing more is written
+            with suppress(Exception):
                 container.close()
+            if failure is not None:  # FFmpeg tells it in words of its own, if at all
+                raise failure from None
             raise
-        container.close()
+
+
+def is_same_file(video: Path, output: Path) -> bool:
+    """Whether both names lead to one file.
+
+    Raises:
+        MediaError: the system does not let one of them be looked at.
+    """
+    old, new = _status(video, "read"), _status(output, "written")
+    return old is not None and new is not None and os.path.samestat(old, new)
+
+
+class _Output:
+    """The file that PyAV writes into: all that it is given, or an error that is kept.
+
+    FFmpeg takes what a file object did not write for written, and some of its writers pass over
+    errors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path.absolute())  # FFmpeg reads it again, to bring the index to the front
+        self.error: BaseException | None = None
+        self._raw = _create(path)
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        try:
+            while rest and self.error is None:
+                written = self._raw.write(rest)
+                if not written:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                rest = rest[written:]
+        except BaseException as error:  # an interrupt too: PyAV lets none through
+            self.error = error
+        return len(data) if self.error is None else -errno.EIO  # as FFmpeg's own files say it
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    @property
+    def closed(self) -> bool:
+        return self._raw.closed
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def _create(path: Path) -> FileIO:
+    return path.open("w+b", buffering=0)
+
+
+def _status(path: Path, done: str) -> os.stat_result | None:
+    """What lies at `path`, links followed; None where nothing does.
+
+    `Path.exists` and its like raise what the system says instead, up to Python 3.13.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise MediaError(
+            f"{path} cannot be {done}: {_why(error)}. Check its name and the folder's permissions."
+        ) from error
 
 
 def _check_readable(path: Path) -> None:
     """Name the plain troubles before FFmpeg gives them its own words."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise MediaError(f"There is no file {path}. Check the name and the folder.") from None
-    except OSError as error:
-        raise MediaError(f"{path} cannot be read: {_why(error)}.") from error
-    if path.is_dir():
+    status = _status(path, "read")
+    if status is None:
+        raise MediaError(f"There is no file {path}. Check the name and the folder.")
+    if S_ISDIR(status.st_mode):
         raise MediaError(f"{path} is a folder. Choose a file in it.")
-    if path.is_file() and size == 0:
+    if not S_ISREG(status.st_mode):  # it may never end, or never begin
+        raise MediaError(
+            f"{path} is a pipe, a device or a socket. Save what it gives as a file and choose that."
+        )
+    if status.st_size == 0:
         raise MediaError(f"{path.name} is empty (0 bytes). Export or download it again.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {_why(error)}. Check its permissions.") from error
 
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     """A free name beside `path`, of the same suffix; whatever lies there is gone afterwards."""
-    if path.is_dir():
+    status = _status(path, "written")
+    if status is not None and S_ISDIR(status.st_mode):
         raise MediaError(f"{path} is a folder. Give the name of a file to write.")
-    if not path.parent.is_dir():
+    folder = _status(path.parent, "written")
+    if folder is None or not S_ISDIR(folder.st_mode):
         raise MediaError(
             f"The folder {path.parent} does not exist, so {path.name} cannot be written. "
             "Make the folder or choose another one."
@@ -159,7 +258,7 @@ def _temporary(path: Path) -> Iterator[Path]:
             f"{path.name} cannot hold what is to be written ({_why(error)}). Choose another suffix."
         ) from error
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # a disk that may not be written says so here again
             temporary.unlink()
 
 

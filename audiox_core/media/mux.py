@@ -20,12 +20,13 @@ from torch.nn.functional import pad
 
 from ..errors import MediaError, SettingsError
 from .audio import check_waveform
-from .files import exact_piece, open_media, open_output, replacing
+from .files import exact_piece, is_same_file, open_media, open_output, replacing
 from .resample import resample
 from .streams import (
     FORMATS,
     add_other,
     add_picture,
+    check_picture,
     clear_default,
     copy_chapters,
     is_mp4_like,
@@ -33,6 +34,7 @@ from .streams import (
     muxer_options,
 )
 from .timeline import PictureReader, is_cover, packet_time, picture_stream
+from .whole import set_matroska_duration
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +59,12 @@ def check_mux(video: Path, output: Path) -> None:
     """
     video, output = Path(video), Path(output)
     suffix = _suffix(output)
-    if output.exists() and output.samefile(video):
+    if is_same_file(video, output):
         raise SettingsError(
             f"{output.name} is the video itself: it would be lost. Choose another output."
         )
-    with open_media(video) as source, av.open(f"x{suffix}", "w") as unwritten:
-        add_picture(unwritten, picture_stream(source, video.name), video, suffix)
+    with open_media(video) as source:
+        check_picture(picture_stream(source, video.name), video, suffix)
 
 
 def mux_soundtrack(
@@ -120,6 +122,8 @@ def mux_soundtrack(
             copy = _Copy(source, target, video, suffix)
             copy.declare(sound, keep_audio)
             copy.write(sound, _Span(origin + cut, origin + stop, begin == 0))
+        if not is_mp4_like(suffix):
+            set_matroska_duration(temporary, copy.end)
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,7 @@ class _Copy:
         self.source, self.target, self.video, self.suffix = source, target, video, suffix
         self.picture = picture_stream(source, video.name)
         self.copies: dict[int, av.stream.Stream] = {}  # by the source stream's index
+        self.end = Fraction(0)  # of the last packet written
 
     def declare(self, sound: _Sound, keep_audio: bool) -> None:
         """Add the copy's streams: the picture, our sound, what else goes along."""
@@ -207,18 +212,29 @@ class _Copy:
         tick = self.picture.time_base
         shift = round(span.start / tick) * tick  # one shift for all, or streams would part
         copy_chapters(self.source, self.target, shift, span.end)
-        self.target.start_encoding()  # what the container refuses, it refuses here
+        try:
+            self.target.start_encoding()  # what the container refuses, it refuses here
+        except (ValueError, av.FFmpegError) as error:
+            raise MediaError(
+                f"{self.suffix} files cannot hold all of {self.video.name} ({error}). "
+                "Choose another suffix."
+            ) from error
         ours = sound.packets(self.sound)
         waiting = next(ours, None)
         packets = _with_decoding_times(self._kept(span), self.picture.index)
         for packet in self._told_of_early_frames(packets, span):
             self._move(packet, shift)
             while waiting is not None and packet_time(waiting) <= packet.dts * packet.time_base:
-                self.target.mux(waiting)
+                self._mux(waiting)
                 waiting = next(ours, None)
-            self.target.mux(packet)
+            self._mux(packet)
         for packet in chain([waiting] if waiting is not None else [], ours):
-            self.target.mux(packet)
+            self._mux(packet)
+
+    def _mux(self, packet: av.Packet) -> None:
+        length = packet.duration or 0
+        self.end = max(self.end, (packet.pts + length) * packet.time_base)
+        self.target.mux(packet)
 
     def _told_of_early_frames(
         self, packets: Iterator[av.Packet], span: _Span

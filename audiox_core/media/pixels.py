@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 
 from ..errors import MediaError, SettingsError
 from .files import open_media
+from .whole import refuse_cut_picture
 
 Matrix = tuple[int, int, int, int]  # a b c d of the display matrix: x' = a x + c y, y' = b x + d y
 
@@ -114,7 +115,7 @@ def read_image(path: Path) -> Tensor:
         `3 h w`, uint8 RGB.
 
     Raises:
-        MediaError: no readable file, or no picture in it.
+        MediaError: no readable file, cut off, or no picture in it.
     """
     path = Path(path)
     with open_media(path) as container:
@@ -123,6 +124,7 @@ def read_image(path: Path) -> Tensor:
         frame = next(container.decode(container.streams.video[0]), None)
         if frame is None:
             raise MediaError(f"{path.name} is cut off: no picture can be decoded from it.")
+        refuse_cut_picture(path)
         return rgb(frame)
 
 

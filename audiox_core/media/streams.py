@@ -4,6 +4,7 @@ A container that cannot hold a stream loses it with a warning that names it; the
 hold.
 """
 
+import io
 import logging
 from contextlib import suppress
 from fractions import Fraction
@@ -62,8 +63,18 @@ def add_picture(
     Raises:
         MediaError: the container cannot hold the codec; names ones that can.
     """
+    check_picture(stream, video, suffix)
+    return copy_stream(target, stream)
+
+
+def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
+    """Refuse a picture that the container cannot hold; nothing is written.
+
+    Raises:
+        MediaError: names containers that can.
+    """
     try:
-        return copy_stream(target, stream)
+        _write_header(suffix, stream)
     except (ValueError, av.FFmpegError) as error:
         codec = codec_name(stream)
         better = [other for other in _SUGGESTIONS if other != suffix and _holds(other, stream)]
@@ -83,6 +94,7 @@ def add_other(
         if is_cover(stream) and not is_mp4_like(suffix):
             _attach_cover(target, stream, video, suffix)
             return None
+        _write_header(suffix, stream)
         return copy_stream(target, stream)
     except (ValueError, TypeError, AttributeError, av.FFmpegError):
         log.warning(
@@ -151,9 +163,20 @@ def _attach_cover(
 
 def _holds(suffix: str, stream: av.stream.Stream) -> bool:
     with suppress(ValueError, av.FFmpegError):
-        av.open(f"x{suffix}", "w").add_stream_from_template(stream, opaque=True)  # opens no file
+        _write_header(suffix, stream)
         return True
     return False
+
+
+def _write_header(suffix: str, stream: av.stream.Stream) -> None:
+    """Begin a file of this stream in memory: some containers refuse a codec only then."""
+    target = av.open(io.BytesIO(), "w", format=FORMATS[suffix])
+    try:
+        copy_stream(target, stream)
+        target.start_encoding()
+    finally:
+        with suppress(ValueError, av.FFmpegError):
+            target.close()
 
 
 def clear_default(stream: av.stream.Stream) -> None:

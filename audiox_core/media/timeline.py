@@ -17,7 +17,8 @@ from types import TracebackType
 import av
 
 from ..errors import MediaError
-from .files import open_media
+from .files import DAMAGE, open_media
+from .whole import refuse_cut_matroska, refuse_cut_picture
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +148,12 @@ class PictureReader:
         """When the last frame ends: from the last packets, since headers lack it or tell tales.
 
         Raises:
-            MediaError: the file stops before what its header lists.
+            MediaError: the file stops before what its header lists or promises.
         """
+        if self.container.format.name.startswith("matroska"):
+            refuse_cut_matroska(self.path, self.rate)
+        elif self.container.format.name == "gif":
+            refuse_cut_picture(self.path)
         tail = self._tail() if self.has_times else []
         listed = self.container.format.name.startswith(_LISTING_FORMATS) and self.has_times
         if listed and (not tail or any(packet.is_corrupt for packet in tail)):
@@ -210,7 +215,7 @@ class PictureReader:
                 self._first_dts = packet_time(packet)
             try:
                 frames = packet.decode()
-            except av.error.InvalidDataError as error:
+            except DAMAGE as error:
                 damaged, reason = damaged + 1, error
                 continue
             for frame in frames:

@@ -5,7 +5,6 @@ those very times, whatever the rate of the file; `"reference"` repeats the habit
 every `ceil(rate / fps)`-th frame, which drifts unless the rates divide.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +22,6 @@ from .timeline import SEEK_GAP, PictureReader, TimedFrame
 
 __all__ = [
     "VideoInfo",
-    "nearest_frames",
     "pad_indices",
     "probe_video",
     "read_frames",
@@ -145,22 +143,6 @@ def choose_frames(
         while following is not None and _is_nearer(following.time, held.time, time, end):
             held, following = following, next(frames, None)
         yield held
-
-
-def nearest_frames(times: Sequence[Fraction], wanted: Sequence[Fraction]) -> list[int]:
-    """Say which frame is nearest to each wanted time; of two equally near ones the earlier.
-
-    Args:
-        times: when the frames appear, rising, at least one.
-        wanted: any times.
-    """
-    indices = []
-    for time in wanted:
-        after = bisect_left(times, time)
-        if after == len(times) or (after and time - times[after - 1] <= times[after] - time):
-            after -= 1
-        indices.append(after)
-    return indices
 
 
 def reference_frame_indices(

@@ -346,18 +346,50 @@ def test_hevc_gets_the_tag_that_plays_everywhere(clip, noise, tmp_path):
     [
         ("a.webm", "b.mp4", r"vp8 .* \.webm or \.mkv"),
         ("a.mp4", "b.webm", r"h264 .* \.mp4 or \.mkv"),
+        ("vp9.webm", "b.mov", r"vp9 .* \.mp4 or \.webm"),
     ],
 )
 def test_a_codec_that_the_container_cannot_hold_is_told_before_the_work(  # noqa: PLR0917
     clip, noise, tmp_path, monkeypatch, source, output, says
 ):
-    video = clip(source, frames=12)
+    video = clip(source, frames=12, codec="libvpx-vp9" if "vp9" in source else None)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
     monkeypatch.setattr(mux, "_sound", None)  # nothing is prepared, let alone encoded
     with pytest.raises(MediaError, match=says):
         mux_soundtrack(video, noise(1), RATE, tmp_path / output)
     with pytest.raises(MediaError, match=says):
         check_mux(video, tmp_path / output)
-    assert [path.name for path in tmp_path.iterdir()] == [source]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source, "cwd"])
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_check_that_succeeds_leaves_no_file(clip, tmp_path, monkeypatch):
+    video = clip(frames=12)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    for suffix in (".mp4", ".mov", ".mkv"):
+        check_mux(video, tmp_path / f"b{suffix}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "cwd"]
+    assert not list(Path.cwd().iterdir())
+
+
+def test_an_error_of_the_copy_is_not_blamed_on_the_video(clip, noise, tmp_path, monkeypatch):
+    def refuse(self, packet):
+        raise av.error.InvalidDataError(1, "refused", self.target.name)
+
+    monkeypatch.setattr(mux._Copy, "_mux", refuse)
+    with pytest.raises(MediaError, match=r"b\.mp4 cannot hold"):
+        mux_soundtrack(clip(frames=12), noise(1), RATE, tmp_path / "b.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(("source", "output"), [("a.mp4", "b.mkv"), ("a.webm", "b.webm")])
+@pytest.mark.parametrize("fps", [24, 60])
+def test_a_copy_says_how_long_it_is(clip, noise, tmp_path, source, output, fps):  # noqa: PLR0917
+    mux_soundtrack(clip(source, frames=3 * fps, fps=fps), noise(4), RATE, tmp_path / output)
+    with av.open(str(tmp_path / output)) as container:
+        assert container.duration / av.time_base == pytest.approx(3, abs=1.5e-3)
 
 
 def test_the_video_itself_is_no_output(clip, noise, tmp_path):
