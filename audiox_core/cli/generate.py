@@ -139,7 +139,7 @@ class _Progress:
         self.bar: tqdm | None = None
 
     def __call__(self, *_step: Any) -> None:
-        self.bar = self.bar or tqdm(total=self.total, unit="step", desc="sampling")
+        self.bar = self.bar or tqdm(total=self.total, unit="step", desc="sampling", mininterval=0.5)
         self.bar.update()
 
     def __enter__(self) -> "_Progress":
