@@ -6,7 +6,7 @@ samples, `s` tokens, `d` width.
 
 import logging
 from dataclasses import replace
-from math import isfinite
+from math import ceil, isfinite
 from pathlib import Path
 
 import torch
@@ -28,7 +28,7 @@ from ..errors import SettingsError
 from ..media.audio import read_audio
 from ..media.video import probe_video, read_frames, read_image
 from ..models.dit import DiT
-from ..models.oobleck import Oobleck
+from ..models.oobleck import OVERLAP, Oobleck
 from .request import Request, check_known, check_sampling, start_sigmas
 from .soundtrack import Soundtrack, audible
 
@@ -61,7 +61,10 @@ class Pipeline:
         seconds = self.seconds(request, known)
         conditioning = self.conditioning(request)
         latent = self.latent(request, sampling, conditioning, known, on_step)
-        waveform = decode(self.checkpoint.vae, latent)[0, :, : self.grid.samples(seconds)].cpu()
+        samples = self.grid.samples(seconds)
+        # frames behind the end, as far as the decoder sees; the rest need not be decoded
+        frames = ceil(samples / self.grid.hop_length) + OVERLAP // 2
+        waveform = decode(self.checkpoint.vae, latent[..., :frames])[0, :, :samples].cpu()
         if request.inpaint and known is not None:
             waveform = self.with_known_samples(request, waveform, known)
         return Soundtrack(

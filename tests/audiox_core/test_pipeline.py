@@ -58,6 +58,14 @@ def test_a_length_is_met_to_the_sample(pipeline, seconds):
     assert sound.waveform.shape[-1] == round(seconds * 44_100)
 
 
+def test_a_short_sound_is_the_beginning_of_a_long_one(pipeline):
+    short, long = (
+        pipeline.generate(Request(prompt="rain", seconds=seconds, **QUICK)).waveform
+        for seconds in (1.0, 10.0)
+    )
+    torch.testing.assert_close(short, long[:, :44_100], atol=1e-5, rtol=0)
+
+
 def test_a_video_gets_a_sound_of_its_own_length(pipeline, bunny):
     sound = pipeline.generate(Request(video=bunny, **QUICK))
     assert sound.seconds == pytest.approx(probe_video(bunny).seconds, abs=1 / 44_100)
