@@ -63,7 +63,7 @@ def test_a_short_sound_is_the_beginning_of_a_long_one(pipeline):
         pipeline.generate(Request(prompt="rain", seconds=seconds, **QUICK)).waveform
         for seconds in (1.0, 10.0)
     )
-    torch.testing.assert_close(short, long[:, :44_100], atol=1e-5, rtol=0)
+    torch.testing.assert_close(short, long[:, :44_100], atol=5e-5, rtol=0)
 
 
 def test_a_video_gets_a_sound_of_its_own_length(pipeline, bunny):
