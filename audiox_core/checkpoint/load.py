@@ -156,12 +156,13 @@ def check_layout(
         if name.startswith(prefixes) or (whole and not name.startswith(TEXT))
     }
     expected = {name: shape for name, shape in layout.items() if name.startswith(prefixes)}
-    _raise_differences(file, found, expected, "AudioX model")
+    raise_differences(file, found, expected, "AudioX model")
 
 
-def _raise_differences(
+def raise_differences(
     file: WeightFile, found: Mapping[str, Shape], expected: Mapping[str, Shape], what: str
 ) -> None:
+    """Raise WeightsError where tensors are missing, unexpected or misshapen."""
     if differences := compare(found, expected):
         raise WeightsError(
             f"{file.path.name} is not a whole {what}; of its tensors are {differences}. Choose "
@@ -232,7 +233,7 @@ def _plan_text(file: WeightFile, config: AudioXConfig, argument: Path | None) ->
             f"{sizes.vocab_size}: they do not belong together."
         )
     found = {name: file.shapes[name] for name in file.below(prefix)}
-    _raise_differences(file, found, text_layout(sizes, prefix), "T5 text encoder")
+    raise_differences(file, found, text_layout(sizes, prefix), "T5 text encoder")
     return _Text(file, prefix, sizes, tokenizer)
 
 
@@ -278,7 +279,7 @@ def _other_vae(path: Path, config: AudioXConfig) -> _Vae:
             f"of {config.latent.hop_length}: give a VAE of the AudioX family."
         )
     found = {name.removeprefix(prefix): file.shapes[name] for name in file.below(prefix)}
-    _raise_differences(file, found, oobleck_layout(sizes), "VAE")
+    raise_differences(file, found, oobleck_layout(sizes), "VAE")
     return _Vae(file, prefix, sizes)
 
 

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from ..errors import AudioXError
 from .generate import add_generate
-from .weights import add_fetch
+from .inspect import add_inspect
+from .weights import add_convert, add_fetch
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -64,6 +65,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     adders = {
         "generate": add_generate,
         "fetch": add_fetch,
+        "inspect": add_inspect,
+        "convert": add_convert,
     }
     return parser, {name: add(commands) for name, add in adders.items()}
 

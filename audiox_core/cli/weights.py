@@ -1,10 +1,15 @@
 """`fetch`, `inspect`, `convert`: getting weights, looking into them, keeping them in one file."""
 
 import argparse
+import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
+from ..checkpoint.convert import DTYPES, convert
 from ..hub import LICENCE, MODELS, Job, fetch, plan
 from ..hub.models import HubError
 
@@ -48,6 +53,55 @@ def run_fetch(options: argparse.Namespace) -> int:
         model = MODELS[name]
         if not all((options.dir / model.folder / file.name).is_file() for file in model.files):
             print(f"Still needed: python -m audiox_core fetch {name}{_dir(options.dir)}")
+    return 0
+
+
+def add_convert(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
+    parser = commands.add_parser(
+        "convert",
+        help="put a released model into one safetensors file",
+        description="Write a model, and its VAE where that is a file of its own, into one "
+        "safetensors file with the model's sizes in its header and no VAE twice.",
+        epilog="Norms, biases, gains and embeddings stay float32 in every dtype; float8_e4m3fn "
+        "holds for the transformer's layers and float16 for the rest.",
+    )
+    parser.set_defaults(run=run_convert)
+    parser.add_argument("input", nargs="+", type=Path, metavar="FILE", help="model.ckpt [VAE.ckpt]")
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="FILE", help="ends in .safetensors"
+    )
+    parser.add_argument("--dtype", choices=DTYPES, help="the default is that of the input")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the release's config.json")
+    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+    return parser
+
+
+def run_convert(options: argparse.Namespace) -> int:
+    """Convert, with a bar."""
+    began = time.perf_counter()
+    with tqdm(unit="B", unit_scale=True, desc="converting", disable=None) as bar:
+        made = convert(
+            options.input,
+            options.output,
+            dtype=options.dtype and DTYPES[options.dtype],
+            config=options.config,
+            on_tensor=lambda stored: bar.update(stored.nbytes),
+        )
+    summary = {
+        "output": str(made.path),
+        "variant": made.config.variant,
+        "tensors": made.tensors,
+        "bytes": made.nbytes,
+        "vae_copies": made.vae_copies,
+        "note": made.config.note,
+        "elapsed_seconds": round(time.perf_counter() - began, 2),
+    }
+    sentence = (
+        "{output}: {variant}, {tensors} tensors, {bytes:,} bytes, VAE copies: {vae_copies}, "
+        "made in {elapsed_seconds:.1f} s; {note}"
+    )
+    print(json.dumps(summary) if options.json else sentence.format(**summary))
     return 0
 
 

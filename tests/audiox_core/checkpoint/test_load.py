@@ -21,18 +21,6 @@ VAE = "pretransform.model."
 
 
 @pytest.fixture(scope="session")
-def state(standin):
-    """The stand-in's weights with both copies of the VAE, as in a released file."""
-    state = {name: tensor.float() for name, tensor in load_file(EMBEDDED).items()}
-    vae = {name: tensor for name, tensor in state.items() if name.startswith(VAE)}
-    state |= {PROMPT_VAE + name.removeprefix(VAE): tensor for name, tensor in vae.items()}
-    state["model.model.transformer.rotary_pos_emb.inv_freq"] = torch.rand(
-        16, generator=torch.Generator().manual_seed(0)
-    )
-    return state
-
-
-@pytest.fixture(scope="session")
 def header(standin):
     tokenizer = standin.make_tokenizer().to_str()
     return {"audiox": standin.CONFIG.to_json(), "tokenizer": tokenizer}
@@ -157,11 +145,11 @@ def test_the_text_encoder_is_found(state, save, text_folder, how):
 
 @pytest.mark.parametrize("models", ["models", "weights of mine"])
 def test_what_fetch_brings_is_found(state, save, text_folder, models, monkeypatch):
-    tmp_path = text_folder.parents[2]
-    (tmp_path / "models").rename(tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")  # far from any `models`
-    (tmp_path / "here").rename(tmp_path / models)
-    folder = tmp_path / models / MODELS["audiox"].folder
+    home = text_folder.parents[2]
+    (home / "elsewhere").mkdir()
+    monkeypatch.chdir(home / "elsewhere")  # no `models` here
+    (home / "models").rename(home / models)
+    folder = home / models / MODELS["audiox"].folder
     folder.mkdir(parents=True)
     released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
     save(released).rename(folder / "model.safetensors")

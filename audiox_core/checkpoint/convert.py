@@ -1,0 +1,174 @@
+"""Released files -> one safetensors with the config in its header and no VAE twice."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..config import AudioXConfig
+from ..errors import SettingsError, WeightsError
+from .companions import find_config
+from .detect import detect, oobleck_from_shapes
+from .layout import AUDIO_VAE, DIT, VAE, oobleck_layout
+from .load import check_layout, raise_differences, same_below, vae_prefix
+from .weight_file import Stored, WeightFile, open_weights
+from .write import check_target, write_safetensors
+
+logger = logging.getLogger(__name__)
+
+FLOAT8 = torch.float8_e4m3fn
+DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float8_e4m3fn": FLOAT8,
+}
+# few numbers on which much depends: frequencies, positions, learned absence
+KEPT_FLOAT32 = (
+    "timestep_features.weight",
+    "empty_visual_feat",
+    "empty_audio_feat",
+    "Temp_pos_embedding",
+    "position_embedding.weight",
+)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion made."""
+
+    path: Path
+    config: AudioXConfig
+    tensors: int
+    nbytes: int
+    vae_copies: str  # what became of the VAE's copies, in words
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a tensor of the new file comes from."""
+
+    file: WeightFile
+    name: str
+
+    @property
+    def stored(self) -> Stored:
+        return self.file.tensors[self.name]
+
+
+def convert(
+    inputs: Sequence[str | Path], output: str | Path, *,
+    dtype: torch.dtype | None = None, config: str | Path | None = None,
+    on_tensor: Callable[[Stored], None] | None = None,
+) -> Converted:  # fmt: skip
+    """Write a model into one safetensors file; a few tensors are in memory at a time.
+
+    Args:
+        inputs: the model, then a VAE for decoding, if that is a file of its own.
+        output: ends in `.safetensors`; replaced if it exists, but for the inputs.
+        dtype: of the matrices: None keeps what is stored. Norms, biases, gains and embeddings
+            stay float32. `float8_e4m3fn` holds for the transformer's layers; the rest, whose
+            results everything depends on, becomes float16.
+        config: the release's config.json; None takes the one beside the model, if any.
+        on_tensor: called with each tensor that was written.
+
+    Raises:
+        WeightsError: an input is no whole model or VAE, a number does not fit the dtype, or the
+            output cannot be written.
+        SettingsError: the output is one of the inputs, or there are too many.
+    """
+    output = Path(output)
+    model, vae = _open(inputs)
+    check_target(output)
+    if output.exists() and any(output.samefile(file.path) for file in (model, vae) if file):
+        raise SettingsError(f"{output} is an input too: give the new file another name.")
+    settings, source = detect(model, Path(config) if config else find_config(model.path))
+    logger.info("%s: %s, sizes from %s", model.path.name, settings.variant, source)
+    if vae is not None and not model.below(VAE):
+        settings = replace(settings, vae=oobleck_from_shapes(vae.shapes, vae_prefix(vae)))
+    check_layout(model, settings, own_vae=vae is None)
+    sources, copies = _sources(model, vae, settings)
+    tensors = {name: _target(name, source.stored, dtype) for name, source in sources.items()}
+
+    def read(name: str) -> Tensor:
+        source = sources[name]
+        return _cast(source.file.copy(source.name), tensors[name].dtype, name)
+
+    metadata = {**model.header, "format": "pt", "audiox": settings.to_json()}
+    write_safetensors(output, tensors, read, metadata, on_tensor)
+    nbytes = sum(stored.nbytes for stored in tensors.values())
+    return Converted(output, settings, len(tensors), nbytes, copies)
+
+
+def _open(inputs: Sequence[str | Path]) -> tuple[WeightFile, WeightFile | None]:
+    """The model and the separate VAE, in whichever order they were given."""
+    if not 1 <= len(inputs) <= 2:
+        raise SettingsError(f"{len(inputs)} files were given: give a model, and a VAE or none.")
+    files = [open_weights(path) for path in inputs]
+    models = [file for file in files if file.below(DIT)] or files[:1]
+    others = [file for file in files if file is not models[0]]
+    if len(models) > 1:
+        raise SettingsError("Two whole models were given: convert them one by one.")
+    return models[0], others[0] if others else None
+
+
+def _sources(
+    model: WeightFile, vae: WeightFile | None, config: AudioXConfig
+) -> tuple[dict[str, _Source], str]:
+    """Each tensor of the new file, and what became of the VAE's copies."""
+    sources = {name: _Source(model, name) for name in model.tensors}
+    if vae is not None:
+        _use_vae(sources, model, vae, config)
+    else:
+        vae = model
+    prefix = vae_prefix(vae)
+    if not any(name.startswith(AUDIO_VAE) for name in sources):
+        return sources, "one"
+    prompts = model.below(AUDIO_VAE)
+    if not same_below(vae, prefix, *((model, AUDIO_VAE) if prompts else (model, VAE))):
+        return sources, "two that differ, both kept"
+    return {n: s for n, s in sources.items() if not n.startswith(AUDIO_VAE)}, "two equal, one kept"
+
+
+def _use_vae(
+    sources: dict[str, _Source], model: WeightFile, vae: WeightFile, config: AudioXConfig
+) -> None:
+    """Let another VAE decode; audio prompts keep the model's own."""
+    prefix = vae_prefix(vae)
+    found = {name.removeprefix(prefix): vae.shapes[name] for name in vae.below(prefix)}
+    raise_differences(vae, found, oobleck_layout(config.vae), "VAE of this model")
+    if not model.below(AUDIO_VAE):
+        for name in model.below(VAE):
+            sources[AUDIO_VAE + name.removeprefix(VAE)] = sources[name]
+    for name in vae.below(prefix):
+        sources[VAE + name.removeprefix(prefix)] = _Source(vae, name)
+
+
+def _target(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
+    """A tensor as it will be stored."""
+    if dtype is None or not stored.dtype.is_floating_point:
+        return replace(stored, offset=None)
+    matrix = sum(size > 1 for size in stored.shape) > 1
+    if not matrix or name.endswith(KEPT_FLOAT32):
+        dtype = torch.float32
+    elif dtype == FLOAT8 and not name.startswith(f"{DIT}transformer.layers."):
+        dtype = torch.float16
+    return Stored(stored.shape, dtype)
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """A tensor in another dtype. Raises WeightsError where a number does not fit into it."""
+    if tensor.dtype == dtype or not dtype.is_floating_point:
+        return tensor
+    limit = torch.finfo(dtype).max
+    if torch.finfo(tensor.dtype).max > limit and tensor.numel():
+        low, high = (end.item() for end in tensor.float().aminmax())
+        if max(-low, high) > limit:
+            raise WeightsError(
+                f"{name} goes up to {max(-low, high):.3g} and {str(dtype)[6:]} ends at "
+                f"{limit:.3g}: convert to bfloat16 or float32."
+            )
+    return tensor.to(dtype)

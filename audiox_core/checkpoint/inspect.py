@@ -1,0 +1,263 @@
+"""What a weights file is: a report in place of an exception.
+
+Everything that the specification could not check without the released files is asked here, so
+that one paste of the report settles it.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import AudioXConfig
+from ..errors import WeightsError
+from ..hub import LICENCE
+from .companions import find_config, search_text_encoder
+from .detect import STRANGERS, detect
+from .layout import AUDIO, AUDIO_VAE, DIT, INV_FREQ, TEXT, VAE, VIDEO, compare, released_layout
+from .load import same_below
+from .weight_file import WeightFile, open_weights, same_tensor
+
+PARTS = {  # the longer prefix before the shorter
+    "transformer": DIT,
+    "video conditioner": VIDEO,
+    "audio conditioner's VAE": AUDIO_VAE,
+    "audio conditioner": AUDIO,
+    "VAE": VAE,
+    "text encoder": TEXT,
+    "MAF block": "maf_block.",
+}
+FAMILY = (DIT, VIDEO, AUDIO, "maf_block.")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some tensors of a file."""
+
+    name: str
+    prefix: str
+    tensors: int
+    elements: int
+    nbytes: int
+    dtypes: dict[str, int]  # name -> tensors
+
+
+@dataclass
+class Report:
+    """What `inspect` found. Fields that do not apply to a kind of file are None or empty."""
+
+    file: str
+    bytes: int
+    stored_as: str
+    what: str  # in words
+    variant: str | None = None
+    decided_by: str | None = None
+    tensors: int = 0
+    elements: int = 0
+    parts: list[Part] = field(default_factory=list)
+    config: dict[str, Any] | None = None
+    expected: int | None = None  # tensors of the variant
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    vae_copies: str | None = None
+    norm_betas: str | None = None
+    inv_freq: str | None = None
+    other_entries: dict[str, str] = field(default_factory=dict)
+    header: dict[str, int] = field(default_factory=dict)  # entry -> characters
+    companions: dict[str, str] = field(default_factory=dict)  # what -> where it is, or what to do
+    not_finite: dict[str, str] | None = None  # None: not asked for
+    note: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a model that can be loaded, companions aside."""
+        differences = self.missing or self.unexpected or self.misshapen
+        return self.expected is not None and not differences
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "whole": self.whole}
+
+
+def inspect(
+    path: str | Path, *, deep: bool = False, on_tensor: Callable[[int], None] | None = None
+) -> Report:
+    """Look into a weights file of any kind.
+
+    Args:
+        path: `.safetensors`, `.ckpt`, `.pt`, `.pth` or `.bin`.
+        deep: read every number and count those that are not finite.
+        on_tensor: called with the bytes of each tensor that was read so.
+
+    Raises:
+        WeightsError: the file cannot be read at all.
+    """
+    file = open_weights(path)
+    stored = file.tensors.values()
+    report = Report(
+        file=str(file.path),
+        bytes=file.path.stat().st_size,
+        stored_as=file.kind,
+        what=_kind(file),
+        tensors=len(stored),
+        elements=sum(tensor.elements for tensor in stored),
+        parts=_parts(file),
+        other_entries=dict(file.others),
+        header={name: len(text) for name, text in sorted(file.header.items())},
+    )
+    if any(file.below(prefix) for prefix in FAMILY):
+        _look_at_model(report, file)
+    if deep:
+        report.not_finite = _not_finite(file, on_tensor)
+    return report
+
+
+def _look_at_model(report: Report, file: WeightFile) -> None:
+    report.vae_copies = _vae_copies(file)
+    report.norm_betas = _norm_betas(file)
+    report.inv_freq = _inv_freq(file)
+    report.companions = _companions(file)
+    try:
+        config, report.decided_by = detect(file, find_config(file.path))
+    except WeightsError as error:
+        report.variant, report.decided_by = _other_variant(file), "the tensors' names"
+        report.note = f"{LICENCE} {error}" if report.variant else str(error)
+        return
+    report.variant, report.note = config.variant, config.note
+    report.config = asdict(config)
+    _compare_layout(report, file, config)
+
+
+def _compare_layout(report: Report, file: WeightFile, config: AudioXConfig) -> None:
+    layout = released_layout(config, prompt_vae=bool(file.below(AUDIO_VAE)))
+    found = {name: shape for name, shape in file.shapes.items() if not name.startswith(TEXT)}
+    differences = compare(found, layout)
+    report.expected = len(layout)
+    report.missing, report.unexpected = differences.missing, differences.unexpected
+    report.misshapen = differences.misshapen
+
+
+def _kind(file: WeightFile) -> str:
+    """What a file is, in words."""
+    names = file.shapes
+    if file.below("maf_block."):
+        return "a model of the AudioX-MAF line"
+    if file.below(DIT) or file.below(VIDEO):
+        return "an AudioX model"
+    if "decoder.layers.0.weight_v" in names or file.below(VAE):
+        return "an audio VAE (give it with --vae)"
+    if "shared.weight" in names and any(name.startswith("encoder.block.") for name in names):
+        return "a T5 text encoder (give it with --text-encoder)"
+    if any(name.startswith(("afeat_extractor.", "vfeat_extractor.")) for name in names):
+        return "a Synchformer (the video synchronisation features of the MAF line)"
+    found = next((what for part, what in STRANGERS if any(part in name for name in names)), None)
+    return found or f"something else: its first tensor is '{next(iter(names))}'"
+
+
+def _other_variant(file: WeightFile) -> str | None:
+    """The variants that `detect` does not know, by the names of their tensors."""
+    if not file.below("maf_block."):
+        return None
+    if f"{DIT}transformer.layers.0.attn.qkv.weight" in file.shapes:
+        return "audiox-maf-mmdit, audiox-base or audiox-turbo (their tensors have the same names)"
+    return "audiox-maf"
+
+
+def _parts(file: WeightFile) -> list[Part]:
+    left = dict(file.tensors)
+    parts = []
+    for name, prefix in [*PARTS.items(), ("other", "")]:
+        taken = {key: left.pop(key) for key in [*left] if key.startswith(prefix)}
+        if taken:
+            stored = taken.values()
+            dtypes = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in stored)
+            sums = (sum(t.elements for t in stored), sum(t.nbytes for t in stored))
+            parts.append(Part(name, prefix, len(taken), *sums, dict(dtypes)))
+    return parts
+
+
+def _vae_copies(file: WeightFile) -> str:
+    main, prompts = file.below(VAE), file.below(AUDIO_VAE)
+    if not prompts:
+        return "one" if main else "none"
+    if not main:
+        return "one, of the audio conditioner"
+    if same_below(file, VAE, file, AUDIO_VAE):
+        return "two, equal bit for bit"
+    pairs = [(name, AUDIO_VAE + name.removeprefix(VAE)) for name in main]
+    different = [a for a, b in pairs if b not in file.tensors or not same_tensor(file, a, file, b)]
+    return f"two that differ: {len(different)} of {len(main)} tensors, first {different[:1]}"
+
+
+def _norm_betas(file: WeightFile) -> str | None:
+    names = [n for n in file.below(f"{DIT}transformer.layers.") if n.endswith("norm.beta")]
+    if not names:
+        return None
+    peaks = {name: _peak(file, name) for name in names}
+    largest = max(peaks, key=peaks.__getitem__)
+    if peaks[largest] == 0:
+        return f"all {len(names)} are zero"
+    count = sum(peak != 0 for peak in peaks.values())
+    return f"{count} of {len(names)} are not zero, up to {peaks[largest]:.3g} in {largest}"
+
+
+def _peak(file: WeightFile, name: str) -> float:
+    tensor = file.copy(name).float()
+    return tensor.abs().max().item() if tensor.numel() else 0.0
+
+
+def _inv_freq(file: WeightFile) -> str | None:
+    if INV_FREQ not in file.tensors:
+        return None
+    found = file.copy(INV_FREQ).float()
+    dim = 2 * found.numel()
+    expected = 10_000 ** (-torch.arange(0, dim, 2, dtype=torch.float32) / dim)
+    error = (found / expected - 1).abs().max().item()
+    if torch.equal(found, expected):
+        return "exactly as computed"
+    return ("as computed" if error < 1e-5 else "NOT as computed") + f", off by up to {error:.1e}"
+
+
+def _companions(file: WeightFile) -> dict[str, str]:
+    """The files that are needed beside this one: where they are, or how to get them."""
+    if file.below(TEXT):
+        found: dict[str, str] = {"T5-base text encoder": "in this file"}
+    else:
+        text = search_text_encoder(file.path)
+        found = {"T5-base text encoder": _where(text, "python -m audiox_core fetch t5-base")}
+        if text is not None:
+            tokenizer = text.parent / "tokenizer.json"
+            get = "python -m audiox_core fetch t5-base"
+            found["T5-base tokenizer"] = _where(tokenizer if tokenizer.is_file() else None, get)
+    if any("proj_sync" in name for name in file.shapes):
+        sync = file.path.parent / "synchformer_state_dict.pth"
+        found["Synchformer"] = _where(sync if sync.is_file() else None, "it lies beside the model")
+    if "audiox" not in file.header:
+        config = find_config(file.path)
+        found["config.json"] = str(config) if config else "not here; not needed for the known sizes"
+    if not file.below(VAE):
+        found["VAE"] = "not in this file: give one with --vae"
+    return found
+
+
+def _where(path: Path | None, get: str) -> str:
+    return str(path) if path else f"MISSING: {get}"
+
+
+def _not_finite(file: WeightFile, on_tensor: Callable[[int], None] | None) -> dict[str, str]:
+    """Name -> how many numbers are NaN or infinite, where any are."""
+    bad = {}
+    for name, stored in file.tensors.items():
+        if stored.dtype.is_floating_point:
+            tensor = file.copy(name)
+            tensor = tensor.float() if stored.dtype.itemsize == 1 else tensor
+            nan, inf = int(tensor.isnan().sum()), int(tensor.isinf().sum())
+            if nan or inf:
+                bad[name] = f"{nan} NaN, {inf} infinite of {stored.elements}"
+        if on_tensor is not None:
+            on_tensor(stored.nbytes)
+    return bad

@@ -1,0 +1,148 @@
+"""Writing a safetensors file tensor by tensor, whole or not at all.
+
+The format: eight bytes with the header's length, the header as JSON, then the tensors without
+gaps in the header's order (huggingface.co/docs/safetensors). safetensors' own writer wants all
+tensors in memory at once.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from ..errors import WeightsError
+from .weight_file import DTYPES, Stored
+
+ALIGNMENT = 64  # bytes: where the first tensor begins
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def write_safetensors(
+    path: Path,
+    tensors: Mapping[str, Stored],
+    read: Callable[[str], Tensor],
+    metadata: Mapping[str, str],
+    on_tensor: Callable[[Stored], None] | None = None,
+) -> None:
+    """Write a file of which one tensor at a time is in memory.
+
+    Nothing lies under `path` until everything is on the disk; what a killed run left is used up
+    by the next one.
+
+    Args:
+        path: of the file; its folder must exist.
+        tensors: names, shapes and dtypes, in any order.
+        read: a tensor by name, of that shape and dtype.
+        metadata: of the header.
+        on_tensor: called with each tensor that was written.
+
+    Raises:
+        WeightsError: no room, no permission, or another run writes the same file.
+    """
+    # the widest numbers first, so that all begin where their width divides the offset
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header = _header({name: tensors[name] for name in order}, metadata)
+    with _replacing(path, len(header) + sum(t.nbytes for t in tensors.values())) as file:
+        file.write(header)
+        for name in order:
+            _write(file, name, read(name), tensors[name])
+            if on_tensor is not None:
+                on_tensor(tensors[name])
+
+
+def _write(file: BinaryIO, name: str, tensor: Tensor, expected: Stored) -> None:
+    assert (tuple(tensor.shape), tensor.dtype) == (expected.shape, expected.dtype), name
+    file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+
+
+def _header(tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> bytes:
+    entries: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
+    offset = 0
+    for name, stored in tensors.items():
+        end = offset + stored.nbytes
+        entries[name] = {
+            "dtype": NAMES[stored.dtype],
+            "shape": list(stored.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+@contextmanager
+def _replacing(path: Path, size: int) -> Iterator[BinaryIO]:
+    """A file beside `path` to write into, which takes its place when the block succeeds."""
+    check_target(path)
+    temporary, lock = (path.with_name(f".{path.name}.{end}") for end in ("part", "lock"))
+    try:
+        with _alone(lock, path):
+            try:
+                temporary.unlink(missing_ok=True)  # of a killed run
+                _check_room(path, size)
+                with temporary.open("xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+                _sync_folder(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be written ({error.strerror or error}): make room, check the "
+            "permissions, or choose another folder."
+        ) from error
+
+
+@contextmanager
+def _alone(lock_path: Path, path: Path) -> Iterator[None]:
+    """Two runs must not write one file; the lock of a killed run is free again."""
+    lock = FileLock(lock_path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise WeightsError(f"Another run writes {path} right now: wait for it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):
+            lock_path.unlink()
+
+
+def check_target(path: Path) -> None:
+    """Raise WeightsError where no safetensors file can be made at `path`."""
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path} has no ending that can be written: call it .safetensors.")
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder: give the name of a file to write.")
+    if not path.parent.is_dir():
+        raise WeightsError(f"The folder {path.parent} does not exist: make it, or choose another.")
+
+
+def _check_room(path: Path, size: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise WeightsError(
+            f"{path.name} takes {size / 1e9:.2f} GB and {path.parent.absolute()} has "
+            f"{free / 1e9:.2f} GB free: make room, or choose another folder."
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last through a power cut, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,111 @@
+"""`inspect`: what a weights file is, as a table or as JSON."""
+
+import argparse
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..checkpoint.inspect import Part, Report, inspect
+
+
+def add_inspect(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
+    parser = commands.add_parser(
+        "inspect",
+        help="say what a weights file is and whether it is whole",
+        description="Say what a weights file is, which parts it holds, what it lacks, and which "
+        "files it still needs. Please add this to a report of a file that does not load.",
+    )
+    parser.set_defaults(run=run_inspect)
+    parser.add_argument("file", type=Path, metavar="FILE", help=".safetensors, .ckpt, .pt, .pth")
+    parser.add_argument("--deep", action="store_true", help="read all numbers; count NaN and Inf")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    return parser
+
+
+def run_inspect(options: argparse.Namespace) -> int:
+    """Report; whatever is found, the exit code is 0 where the file can be read."""
+    with tqdm(unit="B", unit_scale=True, disable=None if options.deep else True) as bar:
+        report = inspect(options.file, deep=options.deep, on_tensor=bar.update)
+    print(json.dumps(report.to_dict(), indent=2) if options.json else as_text(report))
+    return 0
+
+
+def as_text(report: Report) -> str:
+    """The report as a table for people."""
+    rows = [("file", f"{report.file} ({_size(report.bytes)}, {report.stored_as})")]
+    rows += [("what it is", report.what)]
+    rows += [("variant", f"{report.variant or 'none known'}, from {report.decided_by}")] * bool(
+        report.decided_by
+    )
+    rows += [("tensors", f"{report.tensors:,}, {report.elements:,} numbers")]
+    rows += [(f"  {part.name}", _part(part)) for part in report.parts]
+    if report.expected is not None:
+        rows += [("layout", _layout(report)), *_listed(report)]
+    checks = {
+        "VAE copies": report.vae_copies,
+        "LayerNorm betas": report.norm_betas,
+        "rotary inv_freq": report.inv_freq,
+    }
+    rows += [(name, text) for name, text in checks.items() if text is not None]
+    rows += _entries("beside the weights", report.other_entries)
+    rows += _entries("header", {k: f"{v:,} characters" for k, v in report.header.items()})
+    rows += [(name, where) for name, where in report.companions.items()]
+    if report.not_finite is not None:
+        rows += _entries("not finite", report.not_finite) or [("not finite", "none")]
+    if report.config is not None:
+        rows += [("sizes", ""), *((f"  {k}", v) for k, v in _flat(report.config))]
+    rows += [("note", report.note)] * bool(report.note)
+    return "\n".join(f"{name:26}{text}".rstrip() for name, text in rows)
+
+
+def _part(part: Part) -> str:
+    kinds = ", ".join(f"{count} {dtype}" for dtype, count in part.dtypes.items())
+    return f"{part.tensors:5} tensors {part.elements:14,} numbers {_size(part.nbytes):>9}  {kinds}"
+
+
+def _layout(report: Report) -> str:
+    if report.whole:
+        return f"whole: all {report.expected:,} tensors by name and shape"
+    return (
+        f"NOT whole: of {report.expected:,} tensors {len(report.missing)} missing, "
+        f"{len(report.unexpected)} unexpected, {len(report.misshapen)} of another shape"
+    )
+
+
+def _listed(report: Report, limit: int = 20) -> list[tuple[str, str]]:
+    shapes = [f"{name} {found} for {expected}" for name, found, expected in report.misshapen]
+    kinds = (
+        ("missing", report.missing),
+        ("unexpected", report.unexpected),
+        ("other shape", shapes),
+    )
+    rows = []
+    for what, names in kinds:
+        rows += [(f"  {what}", name) for name in names[:limit]]
+        if len(names) > limit:
+            rows.append((f"  {what}", f"… and {len(names) - limit} more (--json lists all)"))
+    return rows
+
+
+def _entries(title: str, entries: Mapping[str, str], limit: int = 12) -> list[tuple[str, str]]:
+    rows = [(title if i == 0 else "", f"{k}: {v}") for i, (k, v) in enumerate(entries.items())]
+    return rows[:limit] + [("", f"… and {len(rows) - limit} more")] * (len(rows) > limit)
+
+
+def _flat(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """One line a group of sizes."""
+    plain = {k: v for k, v in config.items() if not isinstance(v, dict) and k != "note"}
+    groups = {"model": plain, **{k: v for k, v in config.items() if isinstance(v, dict)}}
+    for name, group in groups.items():
+        yield name, ", ".join(f"{key} {value}" for key, value in group.items())
+
+
+def _size(nbytes: int) -> str:
+    units = ("B", "kB", "MB", "GB")
+    power = min(int(math.log(nbytes, 1000)), 3) if nbytes else 0
+    return f"{nbytes / 1000**power:.{2 if power else 0}f} {units[power]}"

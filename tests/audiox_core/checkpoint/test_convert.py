@@ -1,0 +1,210 @@
+"""Released files to one safetensors: the same numbers, one VAE, whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from audiox_core import load_checkpoint
+from audiox_core.checkpoint import write
+from audiox_core.checkpoint.convert import DTYPES, convert
+from audiox_core.checkpoint.detect import config_from_shapes
+from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE
+from audiox_core.checkpoint.weight_file import open_weights
+from audiox_core.config import AudioXConfig
+from audiox_core.errors import SettingsError, WeightsError
+
+ROOT = Path(__file__).parents[3]
+
+
+def vae_file(state, path, change=0.0):
+    """The bare VAE as a release names it."""
+    vae = {n.removeprefix(VAE): t + change for n, t in state.items() if n.startswith(VAE)}
+    torch.save({"state_dict": vae}, path)
+    return path
+
+
+def test_float32_is_the_same_bit_for_bit_and_has_one_vae(released_file, state, tmp_path):
+    made = convert([released_file()], tmp_path / "out.safetensors")
+    found = load_file(tmp_path / "out.safetensors")
+    assert made.vae_copies == "two equal, one kept"
+    assert not any(name.startswith(AUDIO_VAE) for name in found)
+    assert found.keys() == {n for n in state if not n.startswith((AUDIO_VAE, "text_encoder."))}
+    assert all(torch.equal(found[name], state[name]) for name in found)
+
+
+def test_the_header_tells_variant_and_sizes(released_file, tmp_path):
+    path = released_file()
+    convert([path], tmp_path / "out.safetensors")
+    with safe_open(tmp_path / "out.safetensors", "pt") as file:
+        config = AudioXConfig.from_json(file.metadata()["audiox"])
+    assert config == config_from_shapes(open_weights(path).shapes)
+
+
+def test_tensors_begin_where_their_width_divides(released_file, tmp_path):
+    convert([released_file()], tmp_path / "out.safetensors", dtype=torch.float16)
+    tensors = open_weights(tmp_path / "out.safetensors").tensors.values()
+    assert all(stored.offset % stored.dtype.itemsize == 0 for stored in tensors)
+    assert min(stored.offset for stored in tensors) % write.ALIGNMENT == 0
+
+
+@pytest.mark.parametrize("parts", [["model"], ["vae"]])
+def test_the_result_loads_to_the_same_numbers(released_file, tmp_path, parts):
+    path = released_file()
+    convert([path], tmp_path / "out.safetensors")
+    loaded, original = (
+        getattr(load_checkpoint(p, parts=parts), parts[0]).state_dict()
+        for p in (tmp_path / "out.safetensors", path)
+    )
+    assert all(torch.equal(loaded[name], original[name]) for name in original)
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_matrices_are_cast_and_small_tensors_stay_float32(released_file, state, tmp_path, name):
+    out = tmp_path / "out.safetensors"
+    convert([released_file()], out, dtype=DTYPES[name])
+    found = load_file(out)
+    matrix = f"{DIT}transformer.layers.0.ff.ff.2.weight"
+    assert torch.equal(found[matrix].float(), state[matrix].to(DTYPES[name]).float())
+    for small in ("pre_norm.gamma", "timestep_features.weight", "weight_g", "empty_audio_feat"):
+        dtypes = {tensor.dtype for n, tensor in found.items() if n.endswith(small)}
+        assert dtypes == {torch.float32}
+    conv = found[f"{VAE}decoder.layers.0.weight_v"].dtype
+    assert conv == (torch.float16 if "float8" in name else DTYPES[name])
+    assert load_checkpoint(out, parts=["model", "vae"]).dtype == torch.float32
+
+
+def test_a_number_that_does_not_fit_is_refused(released_file, tmp_path):
+    name = f"{DIT}to_cond_embed.0.weight"
+    path = released_file(**{name: torch.full((64, 64), 1e5)})
+    with pytest.raises(WeightsError, match=r"to_cond_embed.* 1e\+05 and float16 ends at 6.55e\+04"):
+        convert([path], tmp_path / "out.safetensors", dtype=torch.float16)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+def test_an_equal_vae_of_its_own_is_not_kept_twice(released_file, state, tmp_path):
+    vae = vae_file(state, tmp_path / "VAE.ckpt")
+    made = convert([released_file(), vae], tmp_path / "out.safetensors")
+    assert made.vae_copies == "two equal, one kept"
+    assert not open_weights(made.path).below(AUDIO_VAE)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_vae_decodes_and_prompts_keep_the_models(released_file, state, tmp_path, order):
+    vae = vae_file(state, tmp_path / "VAE.ckpt", change=1.0)
+    made = convert([released_file(), vae][::order], tmp_path / "out.safetensors")
+    found, name = load_file(made.path), "decoder.layers.0.bias"
+    assert made.vae_copies == "two that differ, both kept"
+    assert torch.equal(found[VAE + name], state[VAE + name] + 1)
+    assert torch.equal(found[AUDIO_VAE + name], state[VAE + name])
+
+
+def test_copies_in_one_file_that_differ_are_both_kept(released_file, tmp_path):
+    path = released_file(**{f"{AUDIO_VAE}decoder.layers.0.bias": torch.ones(128)})
+    made = convert([path], tmp_path / "out.safetensors")
+    assert made.vae_copies == "two that differ, both kept"
+    assert open_weights(made.path).below(AUDIO_VAE)
+
+
+def test_a_model_without_a_vae_takes_the_one_beside_it(released_file, state, tmp_path):
+    none = dict.fromkeys([n for n in state if n.startswith((VAE, AUDIO_VAE))])
+    vae = vae_file(state, tmp_path / "VAE.ckpt")
+    made = convert([released_file(**none), vae], tmp_path / "out.safetensors")
+    assert made.vae_copies == "one"
+    assert load_checkpoint(made.path, parts=["vae"]).vae is not None
+
+
+def test_a_converted_file_converts_again_to_itself(released_file, tmp_path):
+    first = convert([released_file()], tmp_path / "one.safetensors").path
+    again = convert([first], tmp_path / "two.safetensors").path
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_the_embedded_text_encoder_and_tokenizer_are_carried_along(tmp_path, checkpoint):
+    made = convert([checkpoint.path], tmp_path / "out.safetensors", dtype=torch.bfloat16)
+    assert load_checkpoint(made.path).config == checkpoint.config
+
+
+def test_the_input_is_not_overwritten(released_file, tmp_path):
+    path = convert([released_file()], tmp_path / "out.safetensors").path
+    before = path.read_bytes()
+    with pytest.raises(SettingsError, match="is an input too"):
+        convert([path], tmp_path / "." / "out.safetensors", dtype=torch.float16)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "message"),
+    [
+        (["model.ckpt"], "out.ckpt", r"call it \.safetensors"),
+        (["model.ckpt"], "nowhere/out.safetensors", "does not exist"),
+        (["model.ckpt", "model.ckpt"], "out.safetensors", "Two whole models"),
+        (["model.ckpt"] * 3, "out.safetensors", "3 files were given"),
+        (["other.safetensors"], "out.safetensors", "holds no AudioX v1 model"),
+        (["model.ckpt", "other.safetensors"], "out.safetensors", "holds no AudioX VAE"),
+        (["missing.ckpt"], "out.safetensors", "There is no weights file"),
+    ],
+)
+def test_what_cannot_be_converted_leaves_nothing(released_file, tmp_path, inputs, output, message):
+    released_file()
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises((WeightsError, SettingsError), match=message):
+        convert([tmp_path / name for name in inputs], tmp_path / output)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
+    released_file, tmp_path, monkeypatch
+):
+    path = released_file()
+
+    class Usage:
+        free = 1000
+
+    monkeypatch.setattr(write.shutil, "disk_usage", lambda folder: Usage)
+    with pytest.raises(WeightsError, match=r"takes 0\.01 GB .* 0\.00 GB free"):
+        convert([path], tmp_path / "out.safetensors")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+def test_a_disk_that_fills_up_leaves_nothing(released_file, tmp_path, monkeypatch):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here (no rights)")
+    monkeypatch.setattr(write, "_check_room", lambda path, size: None)
+    try:
+        with pytest.raises(WeightsError, match=r"cannot be written \(No space left"):
+            convert([released_file()], folder / "out.safetensors")
+        assert not list(folder.iterdir())
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_killed_run_leaves_no_file_and_the_next_one_cleans_up(released_file, tmp_path):
+    path, out = released_file(), tmp_path / "out.safetensors"
+    slow = (
+        "import sys, time\nfrom audiox_core.checkpoint.convert import convert\n"
+        "convert([sys.argv[1]], sys.argv[2], on_tensor=lambda stored: time.sleep(0.05))"
+    )
+    run = subprocess.Popen([sys.executable, "-c", slow, str(path), str(out)], cwd=ROOT)
+    part = tmp_path / ".out.safetensors.part"
+    while not (part.exists() and part.stat().st_size > 1 << 20):
+        assert run.poll() is None
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not out.exists()
+    assert part.exists()
+    convert([path], out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.ckpt", "out.safetensors"]
+    assert load_checkpoint(out, parts=["vae"]).vae is not None

@@ -1,0 +1,97 @@
+"""`fetch`, `inspect` and `convert` as commands: exit codes, one line of error, JSON."""
+
+import json
+
+import pytest
+
+from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.cli import main
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    """Run a command in an empty folder: exit code, stdout, stderr's lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err.splitlines()
+
+    return call
+
+
+def test_inspect_prints_a_table(run):
+    code, out, err = run("inspect", EMBEDDED, "--deep")
+    assert (code, err) == (0, [])
+    for line in ("variant", "layout                    whole", "LayerNorm betas", "sizes"):
+        assert line in out
+    assert max(len(line.partition("  ")[0]) for line in out.splitlines()) < 26
+
+
+def test_inspect_prints_json(run):
+    code, out, _ = run("inspect", EMBEDDED, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["whole"] is True
+    assert report["variant"] == "audiox-standin"
+
+
+def test_convert_says_what_it_made(run, tmp_path):
+    code, out, _ = run("convert", EMBEDDED, "-o", "a.safetensors", "--dtype", "float16", "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert summary["output"] == "a.safetensors"
+    assert (tmp_path / "a.safetensors").stat().st_size > summary["bytes"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "nowhere.ckpt"),
+        ("convert", "nowhere.ckpt", "-o", "a.safetensors"),
+        ("convert", EMBEDDED, "-o", "a.ckpt"),
+        ("fetch", "audio-x"),
+    ],
+)
+def test_an_error_is_one_line_and_leaves_nothing(run, tmp_path, arguments):
+    code, out, err = run(*arguments)
+    assert (code, out, len(err)) == (2, "", 1)
+    assert err[0].startswith("error: ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def hub(hub_module, monkeypatch):
+    hub = hub_module.Hub()
+    for name in ("model.safetensors", "tokenizer.json"):
+        hub.files[f"google-t5/t5-base/{name}"] = hub_module.Served(b"x" * 2000)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+        hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+    )
+    yield hub
+    hub.close()
+
+
+def test_a_dry_run_says_sizes_and_fetches_nothing(run, hub, tmp_path):
+    code, out, _ = run("fetch", "t5-base", "--dry-run")
+    assert code == 0
+    assert "models/text_encoders/t5-base/model.safetensors (2 kB, to fetch)" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_works_without_the_hub(run, hub):
+    hub.close()
+    code, out, _ = run("fetch", "audiox", "t5-base", "--dry-run")
+    assert code == 0
+    assert "HKUSTAudio/AudioX model.ckpt -> models/audiox/audiox/model.ckpt (size unknown" in out
+    assert out.count("CC-BY-NC-4.0") == 1
+
+
+def test_fetch_says_what_is_whole(run, hub, tmp_path):
+    code, out, err = run("fetch", "t5-base", "--dir", "w")
+    assert code == 0, err
+    assert "whole: w/text_encoders/t5-base/tokenizer.json" in out
+    assert (tmp_path / "w/text_encoders/t5-base/tokenizer.json").read_bytes() == b"x" * 2000
