@@ -206,7 +206,8 @@ def _norm_betas(file: WeightFile) -> str | None:
 
 
 def _peak(file: WeightFile, name: str) -> float:
-    tensor = file.copy(name).float()
+    tensor = file.copy(name)
+    tensor = tensor if tensor.is_complex() else tensor.float()
     return tensor.abs().max().item() if tensor.numel() else 0.0
 
 

@@ -202,6 +202,8 @@ def _open_pickle(path: Path) -> WeightFile:
     others = {} if state is content else {k: v for k, v in content.items() if k != "state_dict"}
     others |= {k: v for k, v in state.items() if not isinstance(v, Tensor)}
     state = {str(k): v.detach() for k, v in state.items() if isinstance(v, Tensor)}
+    if odd := next((n for n, t in state.items() if t.layout != torch.strided), None):
+        raise WeightsError(f"{path.name} stores '{odd}' sparsely, as no model of this family does.")
     offsets = _offsets(path, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, mapped" if mapped else "pickle of an old kind, read whole"

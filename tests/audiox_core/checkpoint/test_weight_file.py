@@ -93,3 +93,10 @@ def test_a_table_without_tensors_is_refused(tmp_path):
     torch.save({"state_dict": {"a": 1}}, path)
     with pytest.raises(WeightsError, match="no table of weights"):
         open_weights(path)
+
+
+def test_sparse_tensors_are_refused(tmp_path):
+    path = tmp_path / "model.ckpt"
+    torch.save({"state_dict": {"a": torch.eye(3).to_sparse()}}, path)
+    with pytest.raises(WeightsError, match="stores 'a' sparsely"):
+        open_weights(path)
