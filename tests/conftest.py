@@ -33,12 +33,6 @@ def parity() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def released() -> ModuleType:
-    """The layout of released files."""
-    return import_ours("released")
-
-
-@pytest.fixture(scope="session")
 def standin() -> ModuleType:
     """The maker of the embedded checkpoint."""
     return import_ours("standin")

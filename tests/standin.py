@@ -21,6 +21,7 @@ from tokenizers import (
 )
 from torch import Tensor
 
+from audiox_core.checkpoint.layout import released_layout, shapes_of
 from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.conditioners.encoders import t5_encoder
 from audiox_core.config import (
@@ -33,8 +34,6 @@ from audiox_core.config import (
     TextConfig,
     VideoConfig,
 )
-
-from .released import released_layout, shapes_of
 
 WORDS = """
 a an the of in on at and with from to for over under into near far while then music sound noise

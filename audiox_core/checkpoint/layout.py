@@ -12,7 +12,7 @@ from torch import nn
 from ..conditioners.audio import AudioConditioner
 from ..conditioners.encoders import clip_vision, t5_encoder
 from ..conditioners.video import VideoConditioner
-from ..config import AudioXConfig, OobleckConfig, TextConfig
+from ..config import AudioXConfig, DiTConfig, OobleckConfig, TextConfig
 from ..models.dit import DiT
 from ..models.oobleck import Oobleck
 from .weight_file import Shape
@@ -83,14 +83,15 @@ def used(names: Iterable[str]) -> list[str]:
 def released_layout(config: AudioXConfig, *, prompt_vae: bool = True) -> dict[str, Shape]:
     """Name -> shape of all tensors of a file; `prompt_vae`: with the second copy of the VAE."""
     vae = oobleck_layout(config.vae)
-    layout = _dit(config) | _video(config) | _audio(config) | _below(VAE, vae)
+    dit = _below(DIT, dit_layout(config.dit))
+    layout = dit | _video(config) | _audio(config) | _below(VAE, vae)
     return layout | _below(AUDIO_VAE, vae) if prompt_vae else layout
 
 
 def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
     """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
     with torch.device("meta"):
-        shapes = _shapes(Oobleck(config))
+        shapes = shapes_of(Oobleck(config))
     layout = {}
     for name, shape in shapes.items():
         if name.endswith(".weight"):
@@ -101,39 +102,40 @@ def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
     return layout
 
 
+def dit_layout(config: DiTConfig) -> dict[str, Shape]:
+    """The transformer's tensors, its norms under their released names."""
+    theirs = {"weight": "gamma", "bias": "beta"}
+    with torch.device("meta"):
+        shapes = shapes_of(DiT(config))
+    layout = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
+    for name, shape in shapes.items():
+        path, _, last = name.rpartition(".")
+        layout[f"{path}.{theirs[last]}" if path.endswith("norm") else name] = shape
+    return layout
+
+
 def text_layout(config: TextConfig, prefix: str = "") -> dict[str, Shape]:
     """A T5 encoder's tensors."""
     with torch.device("meta"):
-        shapes = _below(prefix, _shapes(t5_encoder(config)))
+        shapes = _below(prefix, shapes_of(t5_encoder(config)))
     return {name: shapes[name] for name in used(shapes)}
-
-
-def _dit(config: AudioXConfig) -> dict[str, Shape]:
-    """The transformer, its norms under their released names."""
-    theirs = {"weight": "gamma", "bias": "beta"}
-    with torch.device("meta"):
-        shapes = _shapes(DiT(config.dit))
-    layout = {INV_FREQ: (config.dit.rotary_dim // 2,)}
-    for name, shape in shapes.items():
-        path, _, last = name.rpartition(".")
-        layout[f"{DIT}{path}.{theirs[last]}" if path.endswith("norm") else DIT + name] = shape
-    return layout
 
 
 def _video(config: AudioXConfig) -> dict[str, Shape]:
     video = config.video
     with torch.device("meta"):
         module = VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
-    return _below(VIDEO, _shapes(module))
+    return _below(VIDEO, shapes_of(module))
 
 
 def _audio(config: AudioXConfig) -> dict[str, Shape]:
     with torch.device("meta"):
         sizes = config.latent.channels, config.audio_tokens, config.dit.cond_dim
-        return _below(AUDIO, _shapes(AudioConditioner(*sizes)))
+        return _below(AUDIO, shapes_of(AudioConditioner(*sizes)))
 
 
-def _shapes(module: nn.Module) -> dict[str, Shape]:
+def shapes_of(module: nn.Module) -> dict[str, Shape]:
+    """A module's own names and shapes."""
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 

@@ -16,7 +16,7 @@ from ..config import SamplingConfig
 from ..diffusion.samplers import SOLVERS
 from ..errors import SettingsError
 from ..media.audio import AUDIO_SUFFIXES
-from ..media.files import check_output
+from ..media.files import check_output, is_same_file
 from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline import Pipeline, Request, Soundtrack
 
@@ -167,7 +167,7 @@ def _check_output(output: Path, request: Request) -> None:
         raise SettingsError(f"{output.name} is a video: give its picture with --video.")
     check_output(output)
     inputs = (request.video, request.image, request.audio, request.init_audio)
-    if output.exists() and any(path and path.exists() and path.samefile(output) for path in inputs):
+    if any(path and is_same_file(path, output) for path in inputs):
         raise SettingsError(
             f"{output} is one of the inputs: it would be lost. Choose another name."
         )

@@ -9,6 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from audiox_core.checkpoint.layout import dit_layout, oobleck_layout, shapes_of
 from audiox_core.conditioners.assemble import Conditioning, join
 from audiox_core.conditioners.audio import AudioConditioner
 from audiox_core.conditioners.encoders import clip_vision, t5_encoder, tie_embedding
@@ -53,7 +54,6 @@ from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm
 from audiox_core.models.temporal import TemporalTransformer
 from audiox_core.pipeline.road import predictor
 
-from ..released import dit_layout, oobleck_layout, shapes_of
 from .fixtures import Case, Outputs, adapter
 
 DISCARDED = "the reference discards its attention masks (specification 6.2); we make none"
@@ -83,12 +83,12 @@ def make_vae(case: Case, config: dict, prefix: str = "") -> Oobleck:
         latent_channels=config["latent_dim"],
     )
     vae = empty(lambda: Oobleck(sizes))
-    return filled(vae, fold_weight_norm(case.weights(oobleck_layout(vae), prefix)))
+    return filled(vae, fold_weight_norm(case.weights(oobleck_layout(sizes), prefix)))
 
 
 def make_dit(case: Case, sizes: DiTConfig, prefix: str = "") -> DiT:
     dit = empty(lambda: DiT(sizes))
-    layout = {k: v for k, v in dit_layout(dit).items() if not k.endswith("inv_freq")}
+    layout = {k: v for k, v in dit_layout(sizes).items() if not k.endswith("inv_freq")}
     return filled(dit, rename_norms(case.weights(layout, prefix)))
 
 

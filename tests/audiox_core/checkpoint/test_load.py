@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from audiox_core import load_checkpoint
 from audiox_core.checkpoint import load
 from audiox_core.checkpoint.detect import config_from_shapes
+from audiox_core.checkpoint.layout import released_layout
 from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.config import AudioXConfig
@@ -187,15 +188,15 @@ def test_a_header_of_another_version_says_so(state, save):
         load_checkpoint(save(state, header={"audiox": '{"unheard_of": 1}'}))
 
 
-def test_v1s_sizes_are_read_from_shapes_alone(released):
-    assert config_from_shapes(released.released_layout(AudioXConfig())) == AudioXConfig()
+def test_v1s_sizes_are_read_from_shapes_alone():
+    assert config_from_shapes(released_layout(AudioXConfig())) == AudioXConfig()
 
 
 @pytest.mark.parametrize("part", ["vae", "dit"])
-def test_other_sizes_are_read_from_shapes_too(released, standin, part):
+def test_other_sizes_are_read_from_shapes_too(standin, part):
     # head width is not in the shapes: v1's is taken
     config = replace(standin.CONFIG, dit=replace(standin.CONFIG.dit, head_dim=64))
-    found = config_from_shapes(released.released_layout(config))
+    found = config_from_shapes(released_layout(config))
     assert getattr(found, part) == getattr(config, part)
 
 
