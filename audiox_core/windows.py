@@ -1,0 +1,110 @@
+"""Any length out of one window: where the windows lie, and how their predictions join.
+
+The model knows one window (236 latent frames, 10.96 s) of which its video and audio tokens describe
+the first ten seconds. A longer sound is denoised whole, and at every step each window is predicted
+with its own tokens; where two windows meet, one prediction fades into the other inside of what both
+describe. So a sampler sees one model of any length.
+
+Axes: `b` batch, `w` windows, `c` channels, `t` latent frames.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from .config import LatentConfig
+from .errors import SettingsError
+
+ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
+
+# windows `b w c t` and their numbers -> predictions `b w c t`
+PredictWindows = Callable[[Tensor, Sequence[int]], Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The only source of lengths and windows of a run."""
+
+    frames: int  # of the whole latent
+    window: int  # frames of a window: the model's, or all there are
+    starts: tuple[int, ...]  # first frame of each window
+    fade: tuple[int, int]  # frames of a window between which it fades into the next one
+    frame_seconds: float
+
+    @property
+    def windows(self) -> int:
+        """How many there are."""
+        return len(self.starts)
+
+    @property
+    def start_seconds(self) -> tuple[float, ...]:
+        """When each window begins, for whoever reads what it shall follow."""
+        return tuple(start * self.frame_seconds for start in self.starts)
+
+    def weights(self) -> Tensor:
+        """How much each window's prediction counts, `w t`; over a frame they add up to 1."""
+        begin, end = self.fade
+        falling = torch.ones(self.window)
+        falling[begin:end] = torch.arange(end - begin, 0, -1) / (end - begin + 1)
+        falling[end:] = 0
+        weights = torch.ones(self.windows, self.window)
+        for index in range(self.windows - 1):
+            shift = self.starts[index + 1] - self.starts[index]
+            weights[index] *= falling
+            weights[index + 1, : self.window - shift] = 1 - falling[shift:]
+        return weights
+
+
+def plan(grid: LatentConfig, seconds: float) -> Plan:
+    """Windows that cover `seconds`, at least one."""
+    return plan_frames(grid, max(grid.window, ceil(grid.samples(seconds) / grid.hop_length)))
+
+
+def plan_frames(grid: LatentConfig, frames: int) -> Plan:
+    """Windows over a latent of `frames`; one that is shorter than a window is a short window."""
+    described = int(grid.described_seconds * grid.sample_rate / grid.hop_length)
+    fade = max(1, round(0.1 * described))  # 22 of 215 frames: one second
+    hop = described - fade
+    count = 1 + max(0, ceil((frames - grid.window) / hop))
+    return Plan(
+        frames=frames,
+        window=min(frames, grid.window),
+        starts=tuple(min(hop * i, max(0, frames - grid.window)) for i in range(count)),
+        fade=(hop, described),
+        frame_seconds=grid.hop_length / grid.sample_rate,
+    )
+
+
+def check_windows(given: int, plan: Plan) -> None:
+    """Raise SettingsError where a conditioning's windows are not those of the latent."""
+    if given not in (1, plan.windows):
+        raise SettingsError(
+            f"The conditioning describes {given} windows and the latent of "
+            f"{plan.frames * plan.frame_seconds:.2f} s has {plan.windows}: connect the same "
+            "seconds to both."
+        )
+
+
+def over_windows(x: Tensor, plan: Plan, predict: PredictWindows) -> Tensor:
+    """Predict every window and join them.
+
+    Args:
+        x: what is predicted from, `b c t`.
+        plan: of the same length.
+        predict: called with as many windows as may be computed at once.
+    """
+    if plan.windows == 1:
+        return predict(x[:, None], (0,))[:, 0]
+    weights = plan.weights().to(x.device, x.dtype)
+    joined = torch.zeros_like(x)
+    at_once = max(1, ITEMS_AT_ONCE // len(x))
+    for first in range(0, plan.windows, at_once):
+        group = range(first, min(first + at_once, plan.windows))
+        spans = [slice(plan.starts[i], plan.starts[i] + plan.window) for i in group]
+        predicted = predict(torch.stack([x[..., span] for span in spans], dim=1), group)
+        for index, span, part in zip(group, spans, predicted.unbind(dim=1), strict=True):
+            joined[..., span] += weights[index] * part
+    return joined
