@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-standin.safetensors"
 
 PARTS = ("conditioners", "model", "vae")
+# what the conditioners consist of: a host that has a text encoder of its own leaves "text" out
+CONDITIONERS = ("text", "video", "audio")
 
 # in half precision the frequencies of the diffusion time would be off by up to 0.05 %
 KEPT_FLOAT32 = ("timestep_features.weight",)
@@ -94,7 +96,8 @@ def load_checkpoint(
 
     Args:
         path: `.safetensors` or `.ckpt`; None is the embedded model.
-        parts: of "conditioners", "model", "vae"; only what they need is checked and read.
+        parts: of "conditioners" (or of these "text", "video", "audio"), "model", "vae"; only what
+            they need is checked and read.
         text_encoder: T5-base weights or their folder; None looks beside the checkpoint and in
             `models/`. The embedded model brings its own.
         vae: another VAE for decoding; audio prompts keep the checkpoint's.
@@ -107,8 +110,9 @@ def load_checkpoint(
         WeightsError: a file is missing, damaged, or not what it should be.
         SettingsError: `parts` names none, or one that does not exist.
     """
-    if not parts or isinstance(parts, str) or set(parts) - set(PARTS):
+    if not parts or isinstance(parts, str) or set(parts) - {*PARTS, *CONDITIONERS}:
         raise SettingsError(f"The parts {parts!r} cannot be loaded: name some of {PARTS}.")
+    parts = set(parts) | (set(CONDITIONERS) if "conditioners" in parts else set())
     file = open_weights(EMBEDDED if path is None else path)
     given = Path(config) if config is not None else find_config(file.path)
     settings, source = detect(file, given)
@@ -116,12 +120,12 @@ def load_checkpoint(
     if settings.note:
         logger.warning("%s: %s", file.path.name, settings.note)
     text = None if text_encoder is None else Path(text_encoder)
-    texts = _plan_text(file, settings, text) if "conditioners" in parts else None
+    texts = _plan_text(file, settings, text) if "text" in parts else None
     check_layout(file, settings, parts, own_vae=vae is None)
     vaes = _plan_vaes(file, settings, None if vae is None else Path(vae), parts)
     decoder, prompt_vae = (vae and vae.load(ops) for vae in vaes)
     checkpoint = Checkpoint(
-        conditioners=texts and _load_conditioners(file, settings, texts, prompt_vae),
+        conditioners=_load_conditioners(file, settings, parts, texts, prompt_vae),
         model=_load_model(file, settings, dtype, ops, attention) if "model" in parts else None,
         vae=decoder,
         config=settings,
@@ -145,11 +149,12 @@ def check_layout(
     """
     prompt_vae = bool(file.below(AUDIO_VAE))
     layout = released_layout(config, prompt_vae=prompt_vae)
-    known = {"model": (DIT,), "conditioners": (VIDEO, AUDIO), "vae": (VAE,)}
-    prefixes = tuple(prefix for part in parts for prefix in known[part])
+    known = {"model": (DIT,), "video": (VIDEO,), "audio": (AUDIO,), "vae": (VAE,)}
+    known["conditioners"] = (VIDEO, AUDIO)
+    prefixes = tuple(prefix for part in parts for prefix in known.get(part, ()))
     if not own_vae and not file.below(VAE):
         layout = {name: shape for name, shape in layout.items() if not name.startswith(VAE)}
-    whole = set(parts) == set(PARTS)
+    whole = set(PARTS) <= set(parts)
     found = {
         name: shape
         for name, shape in file.shapes.items()
@@ -178,19 +183,32 @@ def _load_model(
 
 
 def _load_conditioners(
-    file: WeightFile, config: AudioXConfig, text: "_Text", prompt_vae: Oobleck | None
-) -> Conditioners:
+    file: WeightFile, config: AudioXConfig, parts: Collection[str], text: "_Text | None",
+    prompt_vae: Oobleck | None,
+) -> Conditioners | None:  # fmt: skip
+    if not set(CONDITIONERS) & set(parts):
+        return None
+    return Conditioners(
+        text and text.load(config),
+        _load_video(file, config) if "video" in parts else None,
+        _load_audio(file, config, prompt_vae) if "audio" in parts else None,
+    )
+
+
+def _load_video(file: WeightFile, config: AudioXConfig) -> VideoConditioner:
     video = config.video
+    return _load_part(
+        file, VIDEO, lambda: VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
+    )
+
+
+def _load_audio(
+    file: WeightFile, config: AudioXConfig, prompt_vae: Oobleck | None
+) -> AudioConditioner:
     sizes = config.latent.channels, config.audio_tokens, config.dit.cond_dim
     audio = _load_part(file, AUDIO, lambda: AudioConditioner(*sizes), without=AUDIO_VAE)
     audio.vae = prompt_vae
-    return Conditioners(
-        text.load(config),
-        _load_part(
-            file, VIDEO, lambda: VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
-        ),
-        audio,
-    )
+    return audio
 
 
 @dataclass(frozen=True)
@@ -258,7 +276,7 @@ def _plan_vaes(
     main, copy = _Vae(file, VAE, config.vae), _Vae(file, AUDIO_VAE, config.vae)
     other = None if path is None else _other_vae(path, config)
     decoder = (other or main) if "vae" in parts else None
-    if "conditioners" not in parts:
+    if "audio" not in parts:
         return decoder, None
     if not file.below(AUDIO_VAE):
         return decoder, main if other and file.below(VAE) else None

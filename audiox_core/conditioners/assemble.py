@@ -9,6 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..errors import SettingsError
 from .audio import AudioConditioner
 from .masking import apply_strength
 from .text import TextConditioner
@@ -16,10 +17,13 @@ from .video import VideoConditioner
 
 
 class Conditioners(nn.Module):
-    """One conditioner a modality."""
+    """One conditioner a modality; None where it was not loaded."""
 
     def __init__(
-        self, text: TextConditioner, video: VideoConditioner, audio: AudioConditioner
+        self,
+        text: TextConditioner | None,
+        video: VideoConditioner | None,
+        audio: AudioConditioner | None,
     ) -> None:
         super().__init__()
         self.text, self.video, self.audio = text, video, audio
@@ -43,7 +47,7 @@ def join(video: Tensor, text: Tensor, audio: Tensor) -> Tensor:
 def assemble(
     conditioners: Conditioners, *,
     text: Tensor | None = None, video: Tensor | None = None, audio: Tensor | None = None,
-    negative: Tensor | None = None,
+    negative: Tensor | None = None, empty_text: Tensor | None = None,
     text_strength: float = 1.0, video_strength: float = 1.0, audio_strength: float = 1.0,
 ) -> Conditioning:  # fmt: skip
     """Join what is there with what the model learned for what is not.
@@ -54,15 +58,21 @@ def assemble(
         video, audio: features, `w s d`.
         negative: tokens of a negative prompt, `1 s d`; without it the negative branch is zero in
             all tokens, which is the model's trained unconditional input.
+        empty_text: tokens of the empty prompt, `1 s d`; None encodes it where it is needed.
         text_strength, video_strength, audio_strength: 0 is absent, 1 is present.
     """
+    if empty_text is None:
+        empty_text = text if text is not None and text_strength == 1 else _empty(conditioners.text)
     parts = {
         "video": (conditioners.video.empty_visual_feat, video, video_strength),
-        "text": (conditioners.text.encode([""]), text, text_strength),
+        "text": (empty_text, text, text_strength),
         "audio": (conditioners.audio.empty_audio_feat, audio, audio_strength),
     }
+    device = empty_text.device
     tokens = {
-        name: apply_strength(absent, absent if present is None else present, strength)
+        name: apply_strength(
+            absent.to(device), (absent if present is None else present).to(device), strength
+        )
         for name, (absent, present, strength) in parts.items()
     }
     positive = join(**tokens)
@@ -70,6 +80,15 @@ def assemble(
         opposed = torch.zeros_like(positive)
     else:
         nothing = {name: torch.zeros_like(part) for name, part in tokens.items()}
-        opposed = join(**{**nothing, "text": negative})
+        opposed = join(**{**nothing, "text": negative.to(device)})
     flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, opposed)]
     return Conditioning(*flat, windows=len(positive))
+
+
+def _empty(conditioner: TextConditioner | None) -> Tensor:
+    if conditioner is None:
+        raise SettingsError(
+            "The tokens of an empty prompt are needed and no text encoder was loaded: give a text "
+            "at full strength, or load the model with its text encoder."
+        )
+    return conditioner.encode([""])
