@@ -90,7 +90,7 @@ def load_checkpoint(
     text_encoder: str | Path | None = None, vae: str | Path | None = None,
     config: str | Path | None = None,
     dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
-    ops: Any = nn, attention: AttentionFn = torch_attention,
+    ops: Any = nn, attention: AttentionFn = torch_attention, transformer: type[DiT] = DiT,
 ) -> Checkpoint:  # fmt: skip
     """Load an AudioX v1 checkpoint, or some of its parts.
 
@@ -105,6 +105,7 @@ def load_checkpoint(
         dtype: of the transformer. Encoders and VAE run once a clip and stay float32.
         device: of all parts.
         ops, attention: layers and kernel of the transformer and the VAE, for hosts.
+        transformer: the class to build, for hosts that call it in their own way.
 
     Raises:
         WeightsError: a file is missing, damaged, or not what it should be.
@@ -117,7 +118,7 @@ def load_checkpoint(
     given = Path(config) if config is not None else find_config(file.path)
     settings, source = detect(file, given)
     logger.info("%s: %s, sizes from %s", file.path.name, settings.variant, source)
-    if settings.note:
+    if settings.note and "model" in parts:  # once, however many parts are loaded one by one
         logger.warning("%s: %s", file.path.name, settings.note)
     text = None if text_encoder is None else Path(text_encoder)
     texts = _plan_text(file, settings, text) if "text" in parts else None
@@ -126,7 +127,15 @@ def load_checkpoint(
     decoder, prompt_vae = (vae and vae.load(ops) for vae in vaes)
     checkpoint = Checkpoint(
         conditioners=_load_conditioners(file, settings, parts, texts, prompt_vae),
-        model=_load_model(file, settings, dtype, ops, attention) if "model" in parts else None,
+        model=_load_part(
+            file,
+            DIT,
+            partial(transformer, settings.dit, ops=ops, attention=attention),
+            canonical=rename_norms,
+            dtype=dtype,
+        )
+        if "model" in parts
+        else None,
         vae=decoder,
         config=settings,
         path=file.path,
@@ -173,13 +182,6 @@ def raise_differences(
             f"{file.path.name} is not a whole {what}; of its tensors are {differences}. Choose "
             "the file as it was released or converted."
         )
-
-
-def _load_model(
-    file: WeightFile, config: AudioXConfig, dtype: torch.dtype, ops: Any, attention: AttentionFn
-) -> DiT:
-    build = partial(DiT, config.dit, ops=ops, attention=attention)
-    return _load_part(file, DIT, build, canonical=rename_norms, dtype=dtype)
 
 
 def _load_conditioners(
@@ -333,6 +335,12 @@ def _numbers(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
+def _dtype(shape: Shape, name: str, dtype: torch.dtype) -> torch.dtype:
+    """In eight bits only matrices are kept: a norm or a bias would lose too much."""
+    kept = name in KEPT_FLOAT32 or (dtype.itemsize == 1 and len(shape) < 2)
+    return torch.float32 if kept else dtype
+
+
 def _load_part(
     file: WeightFile, prefix: str, build: Callable[[], M], *,
     canonical: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
@@ -353,7 +361,7 @@ def _load_part(
         for name in used(file.below(prefix))
         if not (without and name.startswith(without))
     }
-    wanted = {n: torch.float32 if ours in KEPT_FLOAT32 else dtype for n, ours in names.items()}
+    wanted = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
     as_stored = [n for n in names if file.tensors[n].dtype == wanted[n] and not own]
     mapped = file.read(as_stored)
     state = {

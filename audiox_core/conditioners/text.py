@@ -15,6 +15,11 @@ from ..errors import SettingsError
 logger = logging.getLogger(__name__)
 
 MAX_CHARACTERS = 4_096  # beyond this it is a pasted file, not a prompt
+# what stood for a caption in training where a clip came without one (specification, tasks)
+TASK_PROMPTS = {
+    "sound effects": "Generate general audio for the video",
+    "music": "Generate music for the video",
+}
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 

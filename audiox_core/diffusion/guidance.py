@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .objectives import Predict
+from .objectives import Predict, v_scalings
 
 
 def guide(cond: Tensor, uncond: Tensor, cfg: float, rescale: float = 0.0) -> Tensor:
@@ -37,3 +37,19 @@ def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
         return guide(*out.chunk(2), cfg, rescale)
 
     return predict
+
+
+def guide_clean(
+    cond: Tensor, uncond: Tensor, x: Tensor, sigma: Tensor, *, cfg: float, rescale: float
+) -> Tensor:
+    """`guide` for clean estimates of a v-predicting model, as hosts hold them.
+
+    Args:
+        cond, uncond: clean estimates, `b c t`.
+        x: what they were estimated from, `b c t`.
+        sigma: its noise level, `b`.
+        cfg, rescale: as in `guide`, where the rescale looks at v.
+    """
+    c_skip, c_out, _ = (c.view(-1, 1, 1).to(x.device) for c in v_scalings(sigma))
+    v_cond, v_uncond = ((clean - c_skip * x) / c_out for clean in (cond, uncond))
+    return c_skip * x + c_out * guide(v_cond, v_uncond, cfg, rescale)

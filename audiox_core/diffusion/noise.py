@@ -3,7 +3,7 @@
 Noise is drawn on the CPU in float32 and moved: the same seed sounds the same on every device.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import torch
@@ -28,12 +28,20 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
-def step_noise(x: Tensor, seed: int, purpose: str = "step") -> NoiseSampler:
+def step_noise(
+    x: Tensor, seed: int, purpose: str = "step", items: Sequence[int] | None = None
+) -> NoiseSampler:
     """Fresh noise at every step of an SDE solver; item k of a batch has a stream of its own.
 
     A Brownian tree (k-diffusion) has the same law for a fixed list of sigmas.
+
+    Args:
+        x: what is denoised, `b c t`; its shape and device count.
+        seed, purpose: of the streams.
+        items: which items of a larger batch these are; None: the first ones.
     """
-    streams = [stream(seed, f"{purpose} noise of item {item}") for item in range(x.shape[0])]
+    numbers = range(len(x)) if items is None else items
+    streams = [stream(seed, f"{purpose} noise of item {number}") for number in numbers]
 
     def draw(*_sigmas: float) -> Tensor:
         noise = torch.stack([unit_noise(x.shape[1:], s) for s in streams])

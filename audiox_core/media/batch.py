@@ -1,0 +1,78 @@
+"""Frames that are in memory already, picked as `read_frames` picks them from a file.
+
+Images are `f h w c` float in 0..1, the form in which image models hand them on; only the frames
+that are wanted are converted.
+"""
+
+from fractions import Fraction
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from ..errors import SettingsError
+from .files import exact
+from .pixels import resize_frames
+
+
+def pick_frames(
+    images: Tensor, fps: float | Fraction, *,
+    start: float = 0.0, count: int = 50, rate: float = 5.0, size: int = 224,
+    end: float | None = None,
+) -> Tensor:  # fmt: skip
+    """Pick `count` frames from `start` on, `rate` of them a second, as squares.
+
+    Args:
+        images: `f h w c`, 0..1; of more than three channels the first three count.
+        fps: frames a second of the images.
+        start: seconds after the first frame.
+        count, rate, size: as count, fps and size of `read_frames`.
+        end: seconds; frames that begin there or later do not count. Times past the last frame
+            repeat it.
+
+    Returns:
+        `count 3 size size`, uint8 RGB on the CPU; the same as `read_frames` gives for the file.
+
+    Raises:
+        SettingsError: no images, or no rate of them.
+    """
+    check_images(images)
+    own = _rate(fps)
+    last = len(images) - 1
+    if end is not None:
+        last = min(last, max(0, -int(-exact(end, "end") * own // 1) - 1))
+    first, wanted = exact(start, "start"), Fraction(rate).limit_denominator(1000)
+    squares = torch.empty(count, 3, size, size, dtype=torch.uint8)
+    shown, small = -1, None
+    for k, square in enumerate(squares):
+        index = min(_nearest((first + k / wanted) * own), last)
+        if index != shown:
+            small, shown = resize_frames(to_pixels(images[index])[None], size)[0], index
+        square.copy_(small)
+    return squares
+
+
+def to_pixels(image: Tensor) -> Tensor:
+    """An image `h w c` in 0..1 -> `3 h w` uint8 in 0..255."""
+    scaled = (image[..., :3].float() * 255).round().clamp(0, 255)
+    return scaled.to("cpu", torch.uint8).movedim(-1, 0)
+
+
+def check_images(images: Tensor) -> None:
+    """Raise SettingsError unless `images` is a batch of pictures."""
+    if images.ndim != 4 or not len(images) or images.shape[-1] < 3:
+        raise SettingsError(
+            f"The images are {tuple(images.shape)}: expected (frames, height, width, 3) and at "
+            "least one frame."
+        )
+
+
+def _nearest(position: Fraction) -> int:
+    """The nearest frame; of two equally near ones the earlier."""
+    return max(0, -int(-(position - Fraction(1, 2)) // 1))
+
+
+def _rate(fps: float | Fraction) -> Fraction:
+    if not isfinite(fps) or fps <= 0:
+        raise SettingsError(f"The images have {fps} frames a second: give their fps, above 0.")
+    return fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(100_000)

@@ -1,0 +1,79 @@
+"""How loud a sound is to the ear (EBU R 128, ITU-R BS.1770), and bringing it to a level.
+
+Measured by FFmpeg's `ebur128` filter. `c` is channels (1 or 2), `n` samples.
+"""
+
+from fractions import Fraction
+from math import inf, log10
+from typing import NamedTuple
+
+import av
+import numpy as np
+from torch import Tensor
+
+from .audio import check_waveform
+
+SILENCE = -70.0  # LUFS; what lies below is gated out by the standard
+_BLOCK = 1 << 14  # samples
+
+
+class Loudness(NamedTuple):
+    """What `measure_loudness` found."""
+
+    lufs: float  # integrated; -inf for silence and for less than 0.4 s
+    peak_db: float  # true peak, in dB of full scale
+
+
+def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
+    """Integrated loudness and true peak of `c n`."""
+    check_waveform(waveform, (1, 2))
+    graph = av.filter.Graph()
+    layout = "mono" if len(waveform) == 1 else "stereo"
+    source = graph.add_abuffer(
+        sample_rate=sample_rate, format="fltp", layout=layout, time_base=Fraction(1, sample_rate)
+    )
+    meter = graph.add("ebur128", "metadata=1:peak=true:framelog=quiet")
+    source.link_to(meter)
+    meter.link_to(graph.add("abuffersink"))
+    graph.configure()
+    samples, found = waveform.detach().cpu().float().numpy(), {}
+    for begin in [*range(0, samples.shape[-1], _BLOCK), None]:
+        graph.push(None if begin is None else _frame(samples, begin, sample_rate, layout))
+        while (frame := _pull(graph)) is not None:
+            found = frame.metadata
+    lufs = float(found.get("lavfi.r128.I", -inf))
+    peak = waveform.abs().max().item()
+    peak = max(peak, float(found.get("lavfi.r128.true_peak", 0)))
+    return Loudness(lufs if lufs > SILENCE else -inf, 20 * log10(peak) if peak else -inf)
+
+
+def normalize_loudness(
+    waveform: Tensor, sample_rate: int, lufs: float = -16.0, peak_db: float = -1.0
+) -> Tensor:
+    """Bring a sound to a loudness, or as near as its true peak allows; silence stays silence.
+
+    Args:
+        waveform: `c n`.
+        sample_rate: Hz.
+        lufs: the aim. -14 to -16 is what the web plays, -23 what European broadcast sends.
+        peak_db: no true peak is above it: the gain is lowered rather than the sound squeezed.
+    """
+    measured = measure_loudness(waveform, sample_rate)
+    if measured.lufs == -inf:
+        return waveform
+    gain = min(lufs - measured.lufs, peak_db - measured.peak_db)
+    return waveform * 10 ** (gain / 20)
+
+
+def _frame(samples: np.ndarray, begin: int, sample_rate: int, layout: str) -> av.AudioFrame:
+    block = np.ascontiguousarray(samples[:, begin : begin + _BLOCK])
+    frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+    frame.sample_rate, frame.pts, frame.time_base = sample_rate, begin, Fraction(1, sample_rate)
+    return frame
+
+
+def _pull(graph: av.filter.Graph) -> av.AudioFrame | None:
+    try:
+        return graph.pull()
+    except (av.BlockingIOError, av.EOFError):
+        return None

@@ -1,0 +1,106 @@
+"""CONDITIONING, both ways: tokens assembled by us, and what reaches the model through other nodes.
+
+An assembled CONDITIONING is `[[tokens 1 (w s) d, {"audiox": facts, "pooled_output": tally}]]`.
+Every number is in the tensor, so that native nodes that combine, average or zero it do the right thing.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ...audiox_core.conditioners.assemble import Conditioning
+from ...audiox_core.config import AudioXConfig
+from ...audiox_core.errors import SettingsError
+from ...audiox_core.windows import Plan, check_windows
+
+logger = logging.getLogger(__name__)
+
+KEY = "audiox"
+EMPTY = "audiox_empty"  # tokens of the empty prompt, beside those of a prompt
+CONNECT = "connect AudioX Masked Conditioning to the sampler"
+
+
+def from_core(conditioning: Conditioning, audiox: AudioXConfig) -> tuple[list, list]:
+    """Both branches -> positive and negative CONDITIONING."""
+    tokens = conditioning.positive.shape[1] // conditioning.windows
+    facts = {"variant": audiox.variant, "windows": conditioning.windows, "tokens": tokens}
+    # Averaging mixes this row like the tokens: a mean of unequal window counts shows in it.
+    tally = torch.tensor([[1.0, conditioning.windows]])
+    branches = (conditioning.positive.cpu().float(), conditioning.negative.cpu().float())
+    positive, negative = (
+        [[branch, {KEY: dict(facts), "pooled_output": tally.clone()}]] for branch in branches
+    )
+    return positive, negative
+
+
+def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) -> Tensor:
+    """What a sampler hands over for one conditioning -> condition tokens `w s d`.
+
+    Raises:
+        SettingsError: it was not made for this model, or not for this length.
+    """
+    facts, flat = given.get(KEY), given.get("cross_attn")
+    if facts is None or flat is None:
+        raise SettingsError(f"The conditioning is none of AudioX: {CONNECT}.")
+    if facts["variant"] != audiox.variant:
+        raise SettingsError(
+            f"The conditioning was made for {facts['variant']}, the model is {audiox.variant}: "
+            "load both from one checkpoint."
+        )
+    windows, tokens = facts["windows"], facts["tokens"]
+    shape = (1, windows * tokens, audiox.dit.cond_dim)
+    if tuple(flat.shape) != shape:
+        raise SettingsError(
+            f"The conditioning is {tuple(flat.shape)} and should be {shape}: a node joined it with "
+            f"another one (ConditioningConcat?). Use ConditioningCombine, or {CONNECT}."
+        )
+    _check_tally(given.get("pooled_output"), windows)
+    check_windows(windows, plan)
+    return rearrange(flat, "1 (w s) d -> w s d", w=windows)
+
+
+def _check_tally(tally: Tensor | None, windows: int) -> None:
+    if tally is None or not tally.any():  # zeroed out
+        return
+    share, count = tally.flatten().tolist()[:2]
+    if abs(count - windows * share) > 1e-3 * windows:
+        raise SettingsError(
+            "Two conditionings of different length were averaged: connect the same seconds to "
+            "both, or use ConditioningCombine."
+        )
+
+
+def text_tokens(
+    conditioning: list | None, audiox: AudioXConfig, what: str
+) -> tuple[Tensor | None, Tensor | None]:
+    """A text CONDITIONING, ours or of CLIPTextEncode -> `1 s d` and that of the empty prompt.
+
+    Longer ones are cut, as the model was trained; shorter ones are filled with zeros.
+    """
+    if conditioning is None:
+        return None, None
+    if len(conditioning) != 1:
+        raise SettingsError(
+            f"The {what} combines {len(conditioning)} conditionings: combine them behind AudioX "
+            "Masked Conditioning, one of it for each."
+        )
+    tokens, facts = conditioning[0]
+    length, width = audiox.text_tokens, audiox.dit.cond_dim
+    if KEY in facts:
+        raise SettingsError(f"The {what} is assembled already: connect a text to it.")
+    if tokens.ndim != 3 or tokens.shape[-1] != width or len(tokens) != 1:
+        raise SettingsError(
+            f"The {what} is {tuple(tokens.shape)}, the model reads (1, {length}, {width}): use "
+            "AudioX Encode Text, or CLIPTextEncode with T5-base from CLIPLoader (type "
+            "stable_audio)."
+        )
+    if tokens.shape[1] > length:
+        logger.warning("The %s has %d tokens, the model reads %d: the rest is ignored.", what,
+                       tokens.shape[1], length)  # fmt: skip
+    tokens = tokens[:, :length].float()
+    return pad(tokens, (0, 0, 0, length - tokens.shape[1])), facts.get(EMPTY)

@@ -1,0 +1,142 @@
+"""ComfyUI's own sampling with our defaults: its guider, its solvers, its memory manager.
+
+Two things are ours: the noise of every step is drawn for each item of a batch from (seed, index),
+so that take k of a batch can be made again alone; and cfg is rescaled as AudioX was sampled.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview
+import torch
+from torch import Tensor
+
+from ...audiox_core.config import AudioXConfig, SamplingConfig
+from ...audiox_core.diffusion.guidance import guide_clean
+from ...audiox_core.diffusion.noise import initial_noise, step_noise
+from ...audiox_core.diffusion.schedules import last_part, polyexponential
+from ...audiox_core.errors import SettingsError
+
+OURS = "audiox"  # the scheduler of the checkpoint's own sigmas
+CUSTOM = "custom"
+PRESETS = [*SamplingConfig().presets(), CUSTOM]
+SAMPLERS = comfy.samplers.KSampler.SAMPLERS
+SCHEDULERS = [OURS, *comfy.samplers.KSampler.SCHEDULERS]
+ONE_BY_ONE = {"dpm_adaptive"}  # whose steps depend on the whole batch
+
+
+def config_of(model: Any) -> AudioXConfig:
+    """The settings of a MODEL. Raises SettingsError where it is none of AudioX."""
+    config = getattr(model.model, "audiox", None)
+    if config is None:
+        raise SettingsError(
+            "The model is none of AudioX: connect AudioX Load Checkpoint or AudioX Load Model."
+        )
+    return config
+
+
+def settings(model: Any, preset: str, **custom: Any) -> SamplingConfig:
+    """The settings of a preset; the numbers of the widgets count with `custom` alone."""
+    own = config_of(model).sampling
+    return replace(own, **custom) if preset == CUSTOM else own.presets()[preset]
+
+
+def our_sigmas(sampling: SamplingConfig, denoise: float) -> Tensor:
+    """The checkpoint's own schedule, or its last part for `denoise` below 1."""
+    low, high = sampling.sigma_min, sampling.sigma_max
+    if not 0 < low < high:
+        raise SettingsError(f"Sigmas from {high} down to {low}: the range must fall, above 0.")
+    if denoise >= 1:
+        return polyexponential(sampling.steps, low, high)
+    return last_part(sampling.steps, denoise, low, high)
+
+
+def sigmas_of(model: Any, sampling: SamplingConfig, scheduler: str, denoise: float) -> Tensor:
+    """Sigmas of a run, by our schedule or one of ComfyUI's."""
+    if scheduler == OURS:
+        return our_sigmas(sampling, denoise)
+    return comfy.samplers.KSampler(
+        model, steps=sampling.steps, device="cpu", sampler=sampling.sampler, scheduler=scheduler,
+        denoise=denoise, model_options=model.model_options,
+    ).sigmas  # fmt: skip
+
+
+def sample(
+    model: Any, positive: list, negative: list, latent: Mapping[str, Any], *,
+    seed: int, sampling: SamplingConfig, sigmas: Tensor, own_noise: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """Noise, or a known latent -> a clean latent.
+
+    Args:
+        model, positive, negative, latent: ComfyUI's objects.
+        seed: of the noise.
+        sampling: of which sampler, cfg and cfg_rescale count.
+        sigmas: falling, the last is 0.
+        own_noise: False leaves the noise of the steps to ComfyUI.
+    """
+    config_of(model)
+    start = _filled(model, latent)
+    items = list(latent.get("batch_index") or range(len(start)))
+    if sampling.cfg_rescale:
+        model = model.clone()
+        model.set_model_sampler_cfg_function(_rescaled_cfg(sampling.cfg_rescale))
+    groups = [[i] for i in range(len(start))] if sampling.sampler in ONE_BY_ONE else [...]
+    callback = latent_preview.prepare_callback(model, len(sigmas) - 1)
+    done = []
+    for group in groups:
+        part = start if group is ... else start[group]
+        numbers = items if group is ... else [items[i] for i in group]
+        noise = initial_noise((max(numbers) + 1, *part.shape[1:]), seed)[numbers]
+        done.append(
+            comfy.sample.sample_custom(
+                model, noise, sampling.cfg, _sampler(sampling.sampler, part, seed, numbers)
+                if own_noise else comfy.samplers.sampler_object(sampling.sampler),
+                sigmas, positive, negative, part, noise_mask=_mask(latent, group),
+                callback=callback, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
+            )
+        )  # fmt: skip
+    kept = {key: value for key, value in latent.items() if not key.startswith("downscale_ratio")}
+    return {**kept, "samples": torch.cat(done)}
+
+
+def _filled(model: Any, latent: Mapping[str, Any]) -> Tensor:
+    """The latent as ComfyUI's samplers take it: an empty one of another model fits itself."""
+    fix = comfy.sample.fix_empty_latent_channels
+    names = [name for name in inspect.signature(fix).parameters if name in latent]
+    return fix(model, latent["samples"], **{name: latent[name] for name in names})
+
+
+def _mask(latent: Mapping[str, Any], group: Any) -> Tensor | None:
+    mask = latent.get("noise_mask")
+    return mask if mask is None or group is ... or len(mask) == 1 else mask[group]
+
+
+def _sampler(name: str, start: Tensor, seed: int, items: Sequence[int]) -> Any:
+    """ComfyUI's sampler, with the noise of its steps drawn for each item."""
+    sampler = comfy.samplers.sampler_object(name)
+    if "noise_sampler" not in inspect.signature(sampler.sampler_function).parameters:
+        return sampler
+    draw, moved = step_noise(start.float(), seed, items=items), {}
+
+    def noise_sampler(*sigmas: Any) -> Tensor:
+        return draw(*sigmas).to(moved.setdefault("device", sigmas[0].device))
+
+    sampler.extra_options = {**sampler.extra_options, "noise_sampler": noise_sampler}
+    return sampler
+
+
+def _rescaled_cfg(rescale: float) -> Any:
+    def combine(args: Mapping[str, Any]) -> Tensor:
+        x = args["input"]
+        guided = guide_clean(
+            args["cond_denoised"], args["uncond_denoised"], x, args["sigma"],
+            cfg=args["cond_scale"], rescale=rescale,
+        )  # fmt: skip
+        return x - guided  # ComfyUI takes it as a difference
+
+    return combine

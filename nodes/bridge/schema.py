@@ -1,0 +1,27 @@
+"""V3 schemas that old and new ComfyUI both take, and text that a node shows."""
+
+import dataclasses
+from typing import Any
+
+from comfy_api.latest import io
+from server import PromptServer
+
+Conditioners = io.Custom("AUDIOX_CONDITIONERS")
+Features = io.Custom("AUDIOX_FEATURES")
+
+_KNOWN = {field.name for field in dataclasses.fields(io.Schema)}
+
+
+def schema(**settings: Any) -> io.Schema:
+    """A Schema without the fields that this ComfyUI does not know: one would drop the pack."""
+    return io.Schema(
+        **{name: value for name, value in settings.items() if name in _KNOWN},
+        hidden=[io.Hidden.unique_id],
+    )
+
+
+def tell(node: Any, text: str) -> None:
+    """Show a line on the node that is running."""
+    server = getattr(PromptServer, "instance", None)
+    if server is not None and node.hidden is not None and node.hidden.unique_id is not None:
+        server.send_progress_text(text, node.hidden.unique_id)

@@ -1,0 +1,118 @@
+"""The Oobleck VAE as a native VAE.
+
+Axes: `b` batch, `c` channels, `n` audio samples, `t` latent frames.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import comfy.sd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from ...audiox_core.checkpoint.load import load_checkpoint
+from ...audiox_core.config import LatentConfig
+from ...audiox_core.models.oobleck import (
+    CHUNK,
+    Oobleck,
+    Posterior,
+    decode_chunked,
+    encode_chunked,
+)
+
+DTYPES = [torch.float32]  # its snakes lose too much in half precision
+
+
+class InterruptibleOobleck(nn.Module):
+    """The VAE in pieces: flat memory, and Stop works between two of them."""
+
+    def __init__(self, oobleck: Oobleck) -> None:
+        super().__init__()
+        self.oobleck = oobleck
+
+    def posterior(self, audio: Tensor) -> Posterior:
+        """Audio `b c n`, of any channels -> posterior of `b c t`; the tail is filled up."""
+        hop = self.oobleck.config.hop_length
+        stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
+        stereo = pad(stereo, (0, -stereo.shape[-1] % hop))
+        parts = [encode_chunked(_stoppable(self.oobleck.encode), i[None], hop) for i in stereo]
+        return Posterior(*(torch.cat(kind) for kind in zip(*parts, strict=True)))
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """Audio `b c n` -> the latents' mean `b c t`."""
+        return self.posterior(audio).mean
+
+    def decode(self, latent: Tensor, **_options: Any) -> Tensor:
+        """Latents `b c t` -> audio `b 2 n`."""
+        decode = _stoppable(self.oobleck.decode)
+        return torch.cat([decode_chunked(decode, item[None]) for item in latent])
+
+
+def _stoppable(code: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    def run(piece: Tensor) -> Any:
+        mm.throw_exception_if_processing_interrupted()
+        return code(piece)
+
+    return run
+
+
+class NativeVae(comfy.sd.VAE):
+    """ComfyUI's VAE around ours; what its methods read of `self` is set here, not by its parent."""
+
+    def __init__(self, oobleck: Oobleck, grid: LatentConfig) -> None:
+        nothing = {"extra_1d_channel": None, "crop_input": False, "not_video": False}
+        self.__dict__.update(nothing, size=None, handles_tiling=False, format_encoded=None)
+        self.first_stage_model = InterruptibleOobleck(oobleck).eval()
+        self.grid = grid
+        self.device, self.output_device = mm.vae_device(), mm.intermediate_device()
+        self.working_dtypes = DTYPES
+        self.vae_dtype = torch.float32
+        self.disable_offload = False
+        self.latent_dim, self.latent_channels, self.output_channels = 1, grid.channels, 2
+        self.downscale_ratio = self.upscale_ratio = grid.hop_length
+        self.downscale_index_formula = self.upscale_index_formula = None
+        self.process_input = self.process_output = _identity
+        self.audio_sample_rate = grid.sample_rate
+        self.pad_channel_value = "replicate"  # mono -> stereo
+        # measured at full size: about 7 values a sample and channel of the widest layer
+        per_frame = 7 * oobleck.config.channels * grid.hop_length
+
+        def memory(frames: float, dtype: torch.dtype) -> float:
+            return per_frame * min(frames, CHUNK) * mm.dtype_size(dtype)
+
+        self.memory_used_decode = lambda shape, dtype: memory(shape[-1], dtype)
+        self.memory_used_encode = lambda shape, dtype: memory(shape[-1] / grid.hop_length, dtype)
+        kind = comfy.model_patcher.ModelPatcher
+        kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
+        archive = getattr(mm, "archive_model_dtypes", None)
+        if archive is not None:
+            archive(self.first_stage_model)
+        self.patcher = kind(
+            self.first_stage_model, load_device=self.device, offload_device=mm.vae_offload_device()
+        )
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+def load_vae(path: Path, vae: Path | None = None) -> NativeVae:
+    """The VAE of a checkpoint, or another one that fits it."""
+    loaded = load_checkpoint(path, parts=("vae",), vae=vae, ops=comfy.ops.disable_weight_init)
+    native = NativeVae(loaded.vae, loaded.config.latent)
+    native.patcher.cached_patcher_init = (_load_patcher, (path, vae))
+    return native
+
+
+def _load_patcher(path: Path, vae: Path | None, disable_dynamic: bool = False) -> Any:
+    loaded = load_vae(path, vae)
+    if disable_dynamic:
+        loaded.patcher = comfy.model_patcher.ModelPatcher(
+            loaded.first_stage_model, loaded.device, mm.vae_offload_device()
+        )
+    return loaded.patcher

@@ -1,0 +1,114 @@
+"""Menu folder `AudioX/loaders`: files -> model, conditioners, VAE."""
+
+from comfy_api.latest import io
+
+from .bridge.conditioners import load_conditioners
+from .bridge.files import model_names, model_path
+from .bridge.model import WEIGHT_DTYPES, load_model
+from .bridge.schema import Conditioners, schema
+from .bridge.vae import load_vae
+
+LICENCE = "The released weights are for non-commercial use (CC-BY-NC-4.0)."
+FILE = (
+    "An AudioX file in models/audiox (or one with audiox in its name in checkpoints, "
+    "diffusion_models or vae). 'embedded' is the small model that this pack carries: it needs no "
+    f"download. {LICENCE}"
+)
+DTYPE = (
+    "How the transformer's weights are kept: default lets ComfyUI choose for your GPU; float16 and "
+    "bfloat16 halve the memory, float8 halves it again and costs precision."
+)
+
+
+class AudioXLoadCheckpoint(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXLoadCheckpoint",
+            display_name="AudioX Load Checkpoint",
+            category="AudioX/loaders",
+            description="Load the model, its conditioners and its VAE from one AudioX file. T5-base"
+            " is taken from models/text_encoders where it is there; else connect ComfyUI's own"
+            f" CLIPLoader to AudioX Encode Text. {LICENCE}",
+            search_aliases=["audiox", "sound", "foley", "text to audio", "video to audio"],
+            inputs=[
+                io.Combo.Input("file", options=model_names(), tooltip=FILE),
+                io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
+            ],
+            outputs=[
+                io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders."),
+                Conditioners.Output(
+                    "conditioners", tooltip="To the encode nodes and AudioX Masked Conditioning."
+                ),
+                io.Vae.Output("vae", tooltip="To AudioX Decode, or VAE Decode Audio."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, file: str, weight_dtype: str) -> io.NodeOutput:
+        path = model_path(file)
+        model = load_model(str(path), weight_dtype)
+        return io.NodeOutput(model, load_conditioners(path), load_vae(path))
+
+
+class AudioXLoadModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXLoadModel",
+            display_name="AudioX Load Model",
+            category="AudioX/loaders",
+            description="Load the diffusion transformer alone from an AudioX file; nothing else of"
+            " the file is read.",
+            inputs=[
+                io.Combo.Input("file", options=model_names(), tooltip=FILE),
+                io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
+            ],
+            outputs=[
+                io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, file: str, weight_dtype: str) -> io.NodeOutput:
+        return io.NodeOutput(load_model(str(model_path(file)), weight_dtype))
+
+
+class AudioXLoadConditioners(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXLoadConditioners",
+            display_name="AudioX Load Conditioners",
+            category="AudioX/loaders",
+            description="Load what turns text, video, pictures and sound into condition tokens from"
+            " an AudioX file, and T5-base from models/text_encoders where it is there.",
+            inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE)],
+            outputs=[
+                Conditioners.Output(
+                    "conditioners", tooltip="To the encode nodes and AudioX Masked Conditioning."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, file: str) -> io.NodeOutput:
+        return io.NodeOutput(load_conditioners(model_path(file)))
+
+
+class AudioXLoadVAE(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXLoadVAE",
+            display_name="AudioX Load VAE",
+            category="AudioX/loaders",
+            description="Load the audio VAE alone: of an AudioX checkpoint, or a VAE.ckpt of the"
+            " family.",
+            inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE)],
+            outputs=[io.Vae.Output("vae", tooltip="To AudioX Decode, or VAE Decode Audio.")],
+        )
+
+    @classmethod
+    def execute(cls, file: str) -> io.NodeOutput:
+        return io.NodeOutput(load_vae(model_path(file)))

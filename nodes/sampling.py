@@ -1,0 +1,129 @@
+"""Menu folder `AudioX/sampling`: ComfyUI's own samplers with the model's own settings."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from .bridge.sampling import (
+    CUSTOM,
+    OURS,
+    PRESETS,
+    SAMPLERS,
+    SCHEDULERS,
+    our_sigmas,
+    sample,
+    settings,
+    sigmas_of,
+)
+from .bridge.schema import schema, tell
+
+MODEL = "From AudioX Load Checkpoint or AudioX Load Model, with LoRAs or patches if you like."
+PRESET = (
+    "'model default' is how the checkpoint was made to be sampled, 'quality' takes twice its "
+    f"steps, 'fast' a fifth. The numbers below count with '{CUSTOM}' only."
+)
+DENOISE = "Counts with every preset. 1 makes a new sound; less varies the sound in the latent."
+
+
+class AudioXScheduler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXScheduler",
+            display_name="AudioX Scheduler",
+            category="AudioX/sampling",
+            description="The checkpoint's own noise levels, for SamplerCustomAdvanced.",
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL),
+                io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
+                io.Int.Input(
+                    "steps", default=100, min=1, max=10_000, tooltip="More is finer and slower."
+                ),
+                io.Float.Input(
+                    "sigma_min", default=0.3, min=0.0001, max=100.0, step=0.0001, round=False,
+                    tooltip="The last noise level before 0.",
+                ),
+                io.Float.Input(
+                    "sigma_max", default=500.0, min=0.01, max=10_000.0, step=0.01, round=False,
+                    tooltip="The first noise level.",
+                ),
+                io.Float.Input(
+                    "denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE
+                ),
+            ],
+            outputs=[io.Sigmas.Output("sigmas", tooltip="To sigmas of SamplerCustomAdvanced.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, preset: str, steps: int, sigma_min: float, sigma_max: float, denoise: float
+    ) -> io.NodeOutput:
+        used = settings(model, preset, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
+        tell(cls, f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}")
+        return io.NodeOutput(our_sigmas(used, denoise))
+
+
+class AudioXSampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXSampler",
+            display_name="AudioX Sampler",
+            category="AudioX/sampling",
+            description="Make the sound. It is ComfyUI's own sampling with the model's settings"
+            " filled in; KSampler and SamplerCustomAdvanced do as well.",
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL),
+                io.Conditioning.Input("positive", tooltip="From AudioX Masked Conditioning."),
+                io.Conditioning.Input("negative", tooltip="From AudioX Masked Conditioning."),
+                io.Latent.Input(
+                    "latent_image",
+                    tooltip="From AudioX Empty Latent, AudioX Inpaint Latent or VAE Encode Audio.",
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                    tooltip="The same seed makes the same sound again.",
+                ),
+                io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
+                io.Int.Input(
+                    "steps", default=100, min=1, max=10_000, tooltip="More is finer and slower."
+                ),
+                io.Float.Input(
+                    "cfg", default=7.0, min=0.0, max=100.0, step=0.1,
+                    tooltip="How closely text, video and audio are followed; 1 is off and twice as"
+                    " fast.",
+                ),
+                io.Float.Input(
+                    "cfg_rescale", default=0.0, min=0.0, max=1.0, step=0.01,
+                    tooltip="Tames what a high cfg makes harsh; 0.7 is a usual value.",
+                ),
+                io.Combo.Input(
+                    "sampler_name", options=SAMPLERS, default="dpmpp_3m_sde",
+                    tooltip="The solver; AudioX was made with dpmpp_3m_sde.",
+                ),
+                io.Combo.Input(
+                    "scheduler", options=SCHEDULERS, default=OURS,
+                    tooltip=f"How the noise falls; '{OURS}' is the checkpoint's own.",
+                ),
+                io.Float.Input(
+                    "denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE
+                ),
+            ],
+            outputs=[io.Latent.Output("latent", tooltip="To AudioX Decode or VAE Decode Audio.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, positive: Any, negative: Any, latent_image: Any, seed: int, preset: str,
+        steps: int, cfg: float, cfg_rescale: float, sampler_name: str, scheduler: str,
+        denoise: float,
+    ) -> io.NodeOutput:  # fmt: skip
+        used = settings(
+            model, preset, steps=steps, cfg=cfg, cfg_rescale=cfg_rescale, sampler=sampler_name
+        )
+        name = scheduler if preset == CUSTOM else OURS
+        sigmas = sigmas_of(model, used, name, denoise)
+        tell(cls, f"{used.sampler}, {name}, {len(sigmas) - 1} steps, cfg {used.cfg:g}")
+        return io.NodeOutput(
+            sample(model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas)
+        )
