@@ -46,6 +46,8 @@ class Plan:
 
     def weights(self) -> Tensor:
         """How much each window's prediction counts, `w t`; over a frame they add up to 1."""
+        if self.windows == 1:
+            return torch.ones(1, self.window)
         begin, end = self.fade
         falling = torch.ones(self.window)
         falling[begin:end] = torch.arange(end - begin, 0, -1) / (end - begin + 1)
@@ -86,6 +88,14 @@ def check_windows(given: int, plan: Plan) -> None:
             f"{plan.frames * plan.frame_seconds:.2f} s has {plan.windows}: connect the same "
             "seconds to both."
         )
+
+
+def spans_in_window(
+    spans: Sequence[tuple[float, float]], start: float
+) -> tuple[tuple[float, float], ...]:
+    """Spans of seconds in the time of a window that begins at `start`; earlier ones fall out."""
+    moved = ((begin - start, end - start) for begin, end in spans)
+    return tuple((max(0.0, begin), end) for begin, end in moved if end > 0)
 
 
 def over_windows(x: Tensor, plan: Plan, predict: PredictWindows) -> Tensor:

@@ -18,23 +18,25 @@ from ..conditioners.assemble import Conditioning, assemble
 from ..conditioners.audio import encode_audio
 from ..conditioners.text import encode_text
 from ..conditioners.video import encode_image, encode_video
-from ..config import SamplingConfig
-from ..diffusion.guidance import guided
+from ..config import LatentConfig, SamplingConfig
 from ..diffusion.inpaint import begin_inpainting, keep_known, paste_back, soft_mask
 from ..diffusion.noise import NoiseSampler, initial_noise, step_noise, stream, unit_noise
-from ..diffusion.objectives import OnStep, Predict, v_denoiser
+from ..diffusion.objectives import OnStep, v_denoiser
 from ..diffusion.samplers import solve
 from ..errors import SettingsError
 from ..media.audio import read_audio
 from ..media.video import probe_video, read_frames, read_image
 from ..models.dit import DiT
-from ..models.oobleck import OVERLAP, Oobleck
+from ..models.oobleck import OVERLAP, Oobleck, decode_chunked, encode_chunked
+from ..windows import Plan, plan, plan_frames, spans_in_window
+from .predictor import predictor
 from .request import Request, check_known, check_sampling, start_sigmas
 from .soundtrack import Soundtrack, audible
 
 logger = logging.getLogger(__name__)
 
-MIN_SECONDS = 0.1
+MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
+GRID = LatentConfig()  # of v1
 JOIN_SECONDS = 0.02  # of the crossfade between known and new samples
 
 
@@ -59,8 +61,9 @@ class Pipeline:
         sampling = self.sampling(request)
         known = self.known_samples(request)
         seconds = self.seconds(request, known)
-        conditioning = self.conditioning(request)
-        latent = self.latent(request, sampling, conditioning, known, on_step)
+        windows = plan(self.grid, seconds)
+        conditioning = self.conditioning(request, windows)
+        latent = self.latent(request, sampling, windows, conditioning, known=known, on_step=on_step)
         samples = self.grid.samples(seconds)
         # frames behind the end, as far as the decoder sees; the rest need not be decoded
         frames = ceil(samples / self.grid.hop_length) + OVERLAP // 2
@@ -85,29 +88,24 @@ class Pipeline:
         return sampling
 
     def seconds(self, request: Request, known: Tensor | None = None) -> float:
-        """Length of the soundtrack, checked against its source and the model's window."""
+        """Length of the soundtrack, checked against its source."""
         source, available = self._source(request, known)
         if available is not None and request.start >= available:
             raise SettingsError(
                 f"{source} is {available:.2f} s long and the start is {request.start:g} s: "
                 "choose an earlier --start."
             )
-        longest, seconds = self.grid.window_seconds, request.seconds
+        seconds = request.seconds
         if seconds is None:
             seconds = self.grid.described_seconds
             seconds = seconds if available is None else available - request.start
-            if seconds > longest:
-                raise SettingsError(
-                    f"{source} is {available:.2f} s long and one run makes at most "
-                    f"{longest:.2f} s: choose a part with --start and --seconds."
-                )
         elif request.video is not None and seconds > available - request.start:
             logger.warning("%s ends at %.2f s: the sound ends there, too.", source, available)
             seconds = available - request.start
-        if not MIN_SECONDS <= seconds <= longest:
+        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
             raise SettingsError(
                 f"{seconds:g} seconds were asked for: one run makes {MIN_SECONDS} to "
-                f"{longest:.2f} s. For a part of a longer video use --start and --seconds."
+                f"{MAX_SECONDS:g} s. For a part of a longer video use --start and --seconds."
             )
         if late := [begin for begin, _ in request.inpaint if begin >= seconds]:
             raise SettingsError(
@@ -128,7 +126,7 @@ class Pipeline:
             return Path(request.init_audio).name, known.shape[-1] / self.grid.sample_rate
         return "", None
 
-    def conditioning(self, request: Request) -> Conditioning:
+    def conditioning(self, request: Request, windows: Plan) -> Conditioning:
         """Files -> features -> both branches of guidance."""
         shown = {"video": request.video or request.image, "audio": request.audio}
         if not any((request.prompt, request.init_audio, *shown.values())):
@@ -142,15 +140,15 @@ class Pipeline:
             self.checkpoint.conditioners,
             text=encode_text(text, request.prompt) if request.prompt else None,
             negative=encode_text(text, request.negative) if request.negative else None,
-            video=self.picture_features(request),
+            video=self.picture_features(request, windows),
             audio=self.audio_features(request),
             text_strength=request.text_strength,
             video_strength=request.video_strength,
             audio_strength=request.audio_strength,
         )
 
-    def picture_features(self, request: Request) -> Tensor | None:
-        """Video or image -> `1 s d`."""
+    def picture_features(self, request: Request, windows: Plan) -> Tensor | None:
+        """Video -> `w s d`, image -> `1 s d`."""
         if request.video is not None and request.image is not None:
             raise SettingsError("A video and an image were given: the model reads one of them.")
         conditioner, config = self.checkpoint.conditioners.video, self.checkpoint.config.video
@@ -159,16 +157,20 @@ class Pipeline:
             return encode_image(conditioner, read_image(Path(request.image)), hide)
         if request.video is None:
             return None
-        frames = read_frames(
-            Path(request.video),
-            start=request.start,
-            count=config.frames,
-            fps=config.fps,
-            size=config.clip.image,
-            timing=request.timing,
-            end=None if request.seconds is None else request.start + request.seconds,
-        )
-        return encode_video(conditioner, frames, hide)
+        end = None if request.seconds is None else request.start + request.seconds
+        features = []
+        for begin in windows.start_seconds:
+            frames = read_frames(
+                Path(request.video),
+                start=request.start + begin,
+                count=config.frames,
+                fps=config.fps,
+                size=config.clip.image,
+                timing=request.timing,
+                end=end,
+            )
+            features.append(encode_video(conditioner, frames, spans_in_window(hide, begin)))
+        return torch.cat(features)
 
     def audio_features(self, request: Request) -> Tensor | None:
         """A sound prompt -> `1 s d`; its latent is drawn with the seed, as in training."""
@@ -188,28 +190,28 @@ class Pipeline:
         )
 
     def known_samples(self, request: Request) -> Tensor | None:
-        """The sound to begin from, `2 n`; a little more than a window where it is longer."""
+        """The sound to begin from, `2 n`; a little more than can be made where it is longer."""
         if request.init_audio is None:
             return None
-        seconds = self.grid.window_seconds + MIN_SECONDS
+        seconds = (request.seconds or MAX_SECONDS) + MIN_SECONDS
         return read_audio(
             Path(request.init_audio), sample_rate=self.grid.sample_rate, seconds=seconds
         )
 
     def latent(
-        self, request: Request, sampling: SamplingConfig, conditioning: Conditioning,
-        known: Tensor | None, on_step: OnStep,
+        self, request: Request, sampling: SamplingConfig, windows: Plan,
+        conditioning: Conditioning, *, known: Tensor | None, on_step: OnStep,
     ) -> Tensor:  # fmt: skip
-        """Noise, or a known sound `2 n` under noise -> `1 c t`, one window."""
-        shape = (1, self.grid.channels, self.grid.window)
+        """Noise, or a known sound `2 n` under noise -> `1 c t`."""
+        shape = (1, self.grid.channels, windows.frames)
         noise = initial_noise(shape, request.seed).to(self.checkpoint.device)
         sigmas = start_sigmas(request, sampling)
         start = noise * sigmas[0].item()
         if known is not None:
-            clean = self.known_latent(known)
+            clean = self.known_latent(known, windows)
             start = start + clean
             if request.inpaint:
-                mask = self.regenerated_frames(request).to(noise.device)
+                mask = self.regenerated_frames(request, windows).to(noise.device)
                 start = begin_inpainting(clean, noise, mask, sigmas)
                 redraw = step_noise(noise, request.seed, "inpainting")
                 on_step = _both(keep_known(clean, mask, sigmas, redraw), on_step)
@@ -219,20 +221,24 @@ class Pipeline:
             start,
             sigmas,
             sampling=sampling,
+            grid=self.grid,
             fresh_noise=step_noise(noise, request.seed),
             on_step=on_step,
         )
 
-    def known_latent(self, known: Tensor) -> Tensor:
-        """A sound `2 n` in one window -> `1 c t`: the mean of what the encoder knows of it."""
-        samples = self.grid.window * self.grid.hop_length
-        window = pad(known[:, :samples], (0, max(0, samples - known.shape[-1])))
-        return self.checkpoint.vae.encode(window[None].to(self.checkpoint.device)).mean
+    def known_latent(self, known: Tensor, windows: Plan) -> Tensor:
+        """A sound `2 n` in its windows -> `1 c t`: the mean of what the encoder knows of it."""
+        samples = windows.frames * self.grid.hop_length
+        whole = pad(known[:, :samples], (0, max(0, samples - known.shape[-1])))
+        audio, vae = whole[None].to(self.checkpoint.device), self.checkpoint.vae
+        if windows.windows == 1:
+            return vae.encode(audio).mean
+        return encode_chunked(vae.encode, audio, self.grid.hop_length).mean
 
-    def regenerated_frames(self, request: Request) -> Tensor:
+    def regenerated_frames(self, request: Request, windows: Plan) -> Tensor:
         """Which latent frames `inpaint` makes anew, `t`."""
         rate = self.grid.sample_rate / self.grid.hop_length
-        masks = [soft_mask(self.grid.window, a * rate, b * rate) for a, b in request.inpaint]
+        masks = [soft_mask(windows.frames, a * rate, b * rate) for a, b in request.inpaint]
         return torch.stack(masks).amax(dim=0)
 
     def with_known_samples(self, request: Request, waveform: Tensor, known: Tensor) -> Tensor:
@@ -245,54 +251,39 @@ class Pipeline:
 
 def sample(
     model: DiT, conditioning: Conditioning, start: Tensor, sigmas: Tensor, *,
-    sampling: SamplingConfig, fresh_noise: NoiseSampler, on_step: OnStep = lambda *_: None,
+    sampling: SamplingConfig, fresh_noise: NoiseSampler, grid: LatentConfig = GRID,
+    on_step: OnStep = lambda *_: None,
 ) -> Tensor:  # fmt: skip
-    """Noisy latents -> clean latents.
+    """Noisy latents -> clean latents, of any length.
 
     Args:
         model: predicts v; computes in its own dtype, the solver in float32.
-        conditioning: both branches.
+        conditioning: both branches; of one window, which serves all, or of as many as there are.
         start: unit noise times `sigmas[0]`, plus what is known, `b c t`.
         sigmas: falling, the last is 0.
         sampling: of which guidance and solver count.
         fresh_noise: of the SDE solvers.
+        grid: of the model's latents.
         on_step: as in `Pipeline.generate`.
     """
-    denoise = v_denoiser(predictor(model, conditioning, len(start), sampling))
+    windows = plan_frames(grid, start.shape[-1])
+    predict = predictor(model, conditioning, len(start), sampling, windows=windows)
+    denoise = v_denoiser(predict)
     return solve(sampling.sampler, denoise, start, sigmas, noise=fresh_noise, on_step=on_step)
 
 
-def predictor(
-    model: DiT, conditioning: Conditioning, batch: int, sampling: SamplingConfig
-) -> Predict:
-    """The guided network of one run; what does not change from step to step is computed here.
+def decode(vae: Oobleck, latent: Tensor, window: int = GRID.window) -> Tensor:
+    """Latents `b c t` -> audio `b 2 n`, one by one, and longer ones than a window in pieces.
 
-    Args:
-        model, conditioning: as in `sample`.
-        batch: items that are denoised together.
-        sampling: of which cfg and its rescale count.
+    At full rate the last layers take gigabytes.
     """
-    dtype = next(model.to_cond_embed.parameters()).dtype
-    positive, negative = (
-        tokens.to(dtype) for tokens in (conditioning.positive, conditioning.negative)
+    pieces = latent.shape[-1] > window
+    return torch.cat(
+        [
+            decode_chunked(vae.decode, i) if pieces else vae.decode(i)
+            for i in latent[:, None].float()
+        ]
     )
-    if sampling.cfg == 1:
-        context = model.prepare(positive)
-    elif negative.any():
-        halves = [tokens.expand(batch, -1, -1) for tokens in (positive, negative)]
-        context = model.prepare(torch.cat(halves))
-    else:
-        context = model.prepare(positive, conditioned=batch)
-
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        return model(x.to(dtype), t, context).float()
-
-    return predict if sampling.cfg == 1 else guided(predict, sampling.cfg, sampling.cfg_rescale)
-
-
-def decode(vae: Oobleck, latent: Tensor) -> Tensor:
-    """Latents `b c t` -> audio `b 2 n`, one by one: at full rate the last layers take gigabytes."""
-    return torch.cat([vae.decode(item[None].float()) for item in latent])
 
 
 def generate(

@@ -20,7 +20,6 @@ from ...audiox_core.checkpoint.load import load_checkpoint
 from ...audiox_core.checkpoint.weight_file import open_weights
 from ...audiox_core.conditioners.assemble import Conditioners, Conditioning, assemble
 from ...audiox_core.conditioners.audio import encode_audio
-from ...audiox_core.conditioners.masking import Span
 from ...audiox_core.conditioners.text import encode_text
 from ...audiox_core.conditioners.video import encode_image, encode_video
 from ...audiox_core.config import AudioXConfig
@@ -129,12 +128,6 @@ def _encoding_memory(vae: Any, windows: Sequence[Tensor]) -> float:
 def _home(tokens: Tensor) -> Tensor:
     """Where ComfyUI keeps what nodes hand on."""
     return tokens.detach().float().to(mm.intermediate_device())
-
-
-def spans_within(spans: Sequence[Span], start: float) -> tuple[Span, ...]:
-    """Hidden spans in the time of a window that begins at `start`."""
-    moved = ((begin - start, end - start) for begin, end in spans)
-    return tuple((max(0.0, begin), end) for begin, end in moved if end > 0)
 
 
 def load_conditioners(path: Path) -> NativeConditioners:

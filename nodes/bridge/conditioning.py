@@ -1,7 +1,7 @@
 """CONDITIONING, both ways: tokens assembled by us, and what reaches the model through other nodes.
 
 An assembled CONDITIONING is `[[tokens 1 (w s) d, {"audiox": facts, "pooled_output": tally}]]`.
-Every number is in the tensor, so that native nodes that combine, average or zero it do the right thing.
+Every number is in the tensor, so native nodes that combine, average or zero it do what is right.
 """
 
 import logging

@@ -9,8 +9,8 @@ from torch import Tensor
 from ...audiox_core.conditioners.masking import Span, parse_spans
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.windows import plan
-from .conditioners import Features, NativeConditioners, spans_within
+from ...audiox_core.windows import plan, spans_in_window
+from .conditioners import Features, NativeConditioners
 from .conditioning import EMPTY, from_core, text_tokens
 from .media import Clip, clip_of_images, clip_of_video, first_image, waveform_of
 
@@ -52,7 +52,7 @@ def video_features(
                 config.video.clip.image, start + seconds,
             )
         )  # fmt: skip
-        hide.append(spans_within(spans, begin))
+        hide.append(spans_in_window(spans, begin))
     return conditioners.video(windows, hide), seconds
 
 
@@ -91,7 +91,7 @@ def audio_features(
     described = grid.samples(grid.described_seconds)
     windows = [piece[:, grid.samples(at) :][:, :described] for at in starts]
     spans = _spans(time_mask)
-    return conditioners.audio(vae, windows, [spans_within(spans, at) for at in starts])
+    return conditioners.audio(vae, windows, [spans_in_window(spans, at) for at in starts])
 
 
 def masked_conditioning(

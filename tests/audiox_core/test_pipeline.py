@@ -17,6 +17,7 @@ from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import AudioXError, SettingsError
 from audiox_core.media.audio import write_audio
 from audiox_core.media.video import probe_video
+from audiox_core.windows import plan
 
 QUICK = {"steps": 2, "seed": 3}
 
@@ -207,8 +208,11 @@ def test_what_is_computed_once_equals_what_is_computed_at_every_step(checkpoint,
     request = Request(prompt="rain", negative=negative, cfg=cfg, cfg_rescale=0.4, steps=3)
     sampling = pipeline.sampling(request)
     with torch.no_grad():
-        conditioning = pipeline.conditioning(request)
-        fast = pipeline.latent(request, sampling, conditioning, None, lambda *_: None)
+        conditioning = pipeline.conditioning(request, plan(pipeline.grid, 10))
+        fast = pipeline.latent(
+            request, sampling, plan(pipeline.grid, 10), conditioning, known=None,
+            on_step=lambda *_: None,
+        )  # fmt: skip
         plain = sample_plainly(checkpoint.model, conditioning, sampling, request.seed)
     assert (fast - plain).abs().max() < 1e-4 * plain.std()
 
@@ -261,9 +265,10 @@ def test_a_variation_is_the_nearer_the_less_is_denoised(pipeline, known):
             out = pipeline.latent(
                 request,
                 sampling,
-                pipeline.conditioning(request),
-                pipeline.known_samples(request),
-                lambda *_: None,
+                plan(pipeline.grid, 10),
+                pipeline.conditioning(request, plan(pipeline.grid, 10)),
+                known=pipeline.known_samples(request),
+                on_step=lambda *_: None,
             )
         return (out - latent).std().item()
 

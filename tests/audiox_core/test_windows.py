@@ -1,0 +1,186 @@
+"""Any length: windows as planned, joined without a seam, each with its own tokens."""
+
+from dataclasses import replace
+from math import ceil
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiox_core import Conditioning, Request, sample
+from audiox_core.config import LatentConfig
+from audiox_core.diffusion.noise import initial_noise, step_noise
+from audiox_core.diffusion.schedules import polyexponential
+from audiox_core.errors import SettingsError
+from audiox_core.pipeline.predictor import predictor
+from audiox_core.windows import ITEMS_AT_ONCE, over_windows, plan, plan_frames
+
+GRID = LatentConfig()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 10, 10.96, 11, 20, 45, 600])
+def test_lengths_and_windows_follow_the_design(seconds):
+    made = plan(GRID, seconds)
+    frames = max(236, ceil(round(seconds * 44_100) / 2048))
+    count = 1 if frames == 236 else 1 + ceil((frames - 236) / 193)
+    assert made.frames == frames
+    assert made.starts == tuple(min(193 * i, frames - 236) for i in range(count))
+
+
+@given(frames=st.integers(1, 3_000))
+def test_the_weights_add_up_to_one_at_every_frame(frames):
+    made = plan_frames(GRID, frames)
+    total = torch.zeros(frames)
+    for start, weights in zip(made.starts, made.weights(), strict=True):
+        total[start : start + made.window] += weights
+    torch.testing.assert_close(total, torch.ones(frames))
+
+
+@given(frames=st.integers(237, 3_000))
+def test_what_the_tokens_do_not_describe_counts_in_the_last_window_alone(frames):
+    weights = plan_frames(GRID, frames).weights()
+    assert not weights[:-1, 215:].any()
+    assert weights[-1, 215:].all()
+
+
+def test_joining_what_the_windows_saw_gives_the_whole(seeded):
+    x = torch.randn(3, 64, 969, generator=seeded)
+    torch.testing.assert_close(over_windows(x, plan_frames(GRID, 969), lambda w, _: w), x)
+
+
+def test_never_more_windows_at_once_than_allowed(seeded):
+    seen = []
+
+    def predict(windows, group):
+        seen.append(windows.shape[0] * windows.shape[1])
+        return windows
+
+    over_windows(torch.randn(2, 64, 3_000, generator=seeded), plan_frames(GRID, 3_000), predict)
+    assert max(seen) <= ITEMS_AT_ONCE
+    assert sum(seen) == 2 * plan_frames(GRID, 3_000).windows
+
+
+def tokens(windows: int, generator: torch.Generator) -> Conditioning:
+    positive = torch.randn(1, windows * 471, 64, generator=generator)
+    return Conditioning(positive, torch.zeros_like(positive), windows)
+
+
+@pytest.mark.parametrize("cfg", [1.0, 7.0])
+def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
+    made, given = plan(GRID, 45), tokens(5, seeded)
+    other = given.positive.clone()
+    other[:, 2 * 471 : 3 * 471] += 1
+    x, t = torch.randn(1, 64, made.frames, generator=seeded), torch.full((1,), 0.5)
+    sampling = replace(checkpoint.config.sampling, cfg=cfg)
+    with torch.no_grad():
+        first, second = (
+            predictor(checkpoint.model, c, 1, sampling, windows=made)(x, t)
+            for c in (given, Conditioning(other, given.negative, 5))
+        )
+    changed = (first != second).any(dim=1)[0].nonzero().flatten()
+    begin, end = made.starts[2], made.starts[2] + 215
+    assert begin <= changed.min() <= begin + 1  # the ramp begins there
+    assert end - 2 <= changed.max() < end
+
+
+def test_tokens_of_one_window_serve_all(checkpoint, seeded):
+    made, one = plan(GRID, 45), tokens(1, seeded)
+    same = Conditioning(one.positive.repeat(1, 5, 1), one.negative.repeat(1, 5, 1), 5)
+    x, t = torch.randn(2, 64, made.frames, generator=seeded), torch.full((2,), 0.5)
+    sampling = checkpoint.config.sampling
+    with torch.no_grad():
+        shared, own = (
+            predictor(checkpoint.model, c, 2, sampling, windows=made)(x, t) for c in (one, same)
+        )
+    torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-4)
+
+
+def test_another_number_of_windows_is_refused(checkpoint, seeded):
+    with pytest.raises(SettingsError, match="connect the same seconds"):
+        predictor(
+            checkpoint.model, tokens(3, seeded), 1, checkpoint.config.sampling,
+            windows=plan(GRID, 45),
+        )  # fmt: skip
+
+
+def test_45_seconds_are_45_seconds(pipeline):
+    sound = pipeline.generate(Request(prompt="rain", seconds=45, steps=2, cfg=1))
+    assert sound.waveform.shape == (2, 45 * 44_100)
+    assert sound.waveform[:, -44_100:].abs().max() > 0.01
+
+
+def test_a_long_video_is_read_window_by_window(pipeline, long_video):
+    seen = pipeline.picture_features(Request(video=long_video), plan(GRID, 24))
+    late = pipeline.picture_features(Request(video=long_video, start=193 * 2048 / 44_100), PLAN_10)
+    assert seen.shape[0] == 3
+    torch.testing.assert_close(seen[1:2], late, rtol=1e-4, atol=1e-4)
+
+
+PLAN_10 = plan(GRID, 10)
+
+
+@pytest.fixture(scope="module")
+def long_video(clips, tmp_path_factory):
+    """Ten seconds of bicycles, two and a half times."""
+    import av
+
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    with av.open(str(clips / "bikes.mp4")) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream("mpeg4", rate=25)
+        frames = [f.reformat(160, 90, "yuv420p") for f in source.decode(video=0)]
+        stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
+        for i in range(25 * 24):
+            frame = frames[i % len(frames)]
+            frame.pts, frame.time_base = i, stream.time_base
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    return path
+
+
+def ranks_of_borders(latents: torch.Tensor, made) -> list[float]:
+    """Where the energy steps at window borders rank among all steps of a file, in 0..1."""
+    energy = latents.square().mean(dim=1).sqrt()[0]
+    steps = (energy[1:] - energy[:-1]).abs()
+    first, last = made.fade
+    borders = [start + at for start in made.starts[:-1] for at in (first, last)]
+    return [(steps < steps[b - 1]).float().mean().item() for b in borders]
+
+
+def kolmogorov_smirnov(values: list[float]) -> float:
+    """Chance to see at least this distance from the uniform distribution."""
+    ordered, n = torch.tensor(sorted(values), dtype=torch.float64), len(values)
+    grid = torch.arange(n, dtype=torch.float64)
+    distance = max(((grid + 1) / n - ordered).max(), (ordered - grid / n).max()).item()
+    scaled = (n**0.5 + 0.12 + 0.11 / n**0.5) * distance
+    terms = [
+        (-1) ** (k - 1) * torch.exp(torch.tensor(-2 * (k * scaled) ** 2)) for k in range(1, 50)
+    ]
+    return min(1.0, 2 * float(sum(terms)))
+
+
+def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
+    made, ranks = plan(GRID, 45), []
+    generator = torch.Generator().manual_seed(0)
+    for name in ("dpmpp_3m_sde", "dpmpp_2m_sde", "heun"):
+        for seed in range(3):
+            given = tokens(5, generator)
+            noise = initial_noise((1, 64, made.frames), seed)
+            sampling = replace(checkpoint.config.sampling, steps=6, sampler=name)
+            sigmas = polyexponential(6, 0.3, 500)
+            with torch.no_grad():
+                latent = sample(
+                    checkpoint.model, given, noise * sigmas[0], sigmas, sampling=sampling,
+                    fresh_noise=step_noise(noise, seed),
+                )  # fmt: skip
+            ranks += ranks_of_borders(latent, made)
+    assert kolmogorov_smirnov(ranks) > 0.01
+
+
+def test_the_measure_finds_a_seam():
+    made = plan(GRID, 45)
+    latent = torch.randn(1, 64, made.frames, generator=torch.Generator().manual_seed(0))
+    for start in made.starts[:-1]:
+        latent[..., start + made.fade[0] :] *= 1.3
+    ranks = ranks_of_borders(latent, made)[::2]
+    assert min(ranks) > 0.9
