@@ -256,7 +256,7 @@ def known(tmp_path):
 
 def test_a_variation_is_the_nearer_the_less_is_denoised(pipeline, known):
     base = Request(prompt="rain", init_audio=known, steps=4, seed=0)
-    latent = pipeline.known_latent(pipeline.known_samples(base))
+    latent = pipeline.known_latent(pipeline.known_samples(base), plan(pipeline.grid, 10))
 
     def distance(**change):
         request = replace(base, **change)

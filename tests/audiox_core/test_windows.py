@@ -1,8 +1,10 @@
 """Any length: windows as planned, joined without a seam, each with its own tokens."""
 
 from dataclasses import replace
+from fractions import Fraction
 from math import ceil
 
+import av
 import pytest
 import torch
 from hypothesis import given
@@ -123,8 +125,6 @@ PLAN_10 = plan(GRID, 10)
 @pytest.fixture(scope="module")
 def long_video(clips, tmp_path_factory):
     """Ten seconds of bicycles, two and a half times."""
-    import av
-
     path = tmp_path_factory.mktemp("long") / "long.mp4"
     with av.open(str(clips / "bikes.mp4")) as source, av.open(str(path), "w") as target:
         stream = target.add_stream("mpeg4", rate=25)
@@ -132,7 +132,7 @@ def long_video(clips, tmp_path_factory):
         stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
         for i in range(25 * 24):
             frame = frames[i % len(frames)]
-            frame.pts, frame.time_base = i, stream.time_base
+            frame.pts, frame.time_base = i, Fraction(1, 25)
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     return path
@@ -153,17 +153,16 @@ def kolmogorov_smirnov(values: list[float]) -> float:
     grid = torch.arange(n, dtype=torch.float64)
     distance = max(((grid + 1) / n - ordered).max(), (ordered - grid / n).max()).item()
     scaled = (n**0.5 + 0.12 + 0.11 / n**0.5) * distance
-    terms = [
-        (-1) ** (k - 1) * torch.exp(torch.tensor(-2 * (k * scaled) ** 2)) for k in range(1, 50)
-    ]
-    return min(1.0, 2 * float(sum(terms)))
+    k = torch.arange(1, 50, dtype=torch.float64)
+    terms = (-1) ** (k - 1) * torch.exp(-2 * (k * scaled) ** 2)
+    return min(1.0, 2 * terms.sum().item())
 
 
 def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
     made, ranks = plan(GRID, 45), []
     generator = torch.Generator().manual_seed(0)
     for name in ("dpmpp_3m_sde", "dpmpp_2m_sde", "heun"):
-        for seed in range(3):
+        for seed in range(2):
             given = tokens(5, generator)
             noise = initial_noise((1, 64, made.frames), seed)
             sampling = replace(checkpoint.config.sampling, steps=6, sampler=name)

@@ -23,6 +23,7 @@ from audiox_core.conditioners.video import (
 from audiox_core.config import (
     ClipConfig,
     DiTConfig,
+    LatentConfig,
     OobleckConfig,
     SamplingConfig,
     TemporalConfig,
@@ -52,7 +53,8 @@ from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm, snake_beta
 from audiox_core.models.temporal import TemporalTransformer
-from audiox_core.pipeline.road import predictor
+from audiox_core.pipeline.predictor import predictor
+from audiox_core.windows import plan_frames
 
 from .fixtures import Case, Outputs, adapter
 
@@ -444,7 +446,8 @@ def e2e(case: Case) -> Outputs:
         settings = SamplingConfig(cfg=facts["cfg"], cfg_rescale=float(phi.rstrip(".")))
         nothing = torch.zeros_like(positive)
         conditioning = Conditioning(positive, nothing, windows=1)
-        predict = predictor(model, conditioning, len(start), settings)
+        windows = plan_frames(LatentConfig(window=start.shape[-1]), start.shape[-1])
+        predict = predictor(model, conditioning, len(start), settings, windows=windows)
         drawn, xs, cleans = iter(noises), [], []
         latent = SOLVERS[sampler.replace("-", "_")].run(
             v_denoiser(predict),
