@@ -37,8 +37,6 @@ NODES = [
 class AudioXExtension(ComfyExtension):
     """What ComfyUI asks a pack for."""
 
-    async def on_load(self) -> None:
-        register_folder()
-
     async def get_node_list(self) -> list:
+        register_folder()  # before the first schema, which lists its files
         return NODES

@@ -58,6 +58,12 @@ def hub_module() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def host() -> ModuleType:
+    """ComfyUI, where there is one."""
+    return import_ours("host")
+
+
+@pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
     return load_checkpoint()
 

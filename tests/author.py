@@ -1,0 +1,234 @@
+"""`python -m tests.author`: make `workflows/*.json` and their pictures in a real front end.
+
+A graph is written down here as columns of nodes; ComfyUI's own front end creates, connects and
+serialises them, so that the files always have the schema of today. Needs a ComfyUI and Chromium.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from .host import ROOT, Server, browser
+
+WORKFLOWS = ROOT / "workflows"
+INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
+
+LOAD = ("load", "AudioXLoadCheckpoint", {})
+SAMPLE = [
+    ("sampler", "AudioXSampler", {
+        "model": "load.0", "positive": "mask.0", "negative": "mask.1", "latent_image": "latent.0",
+        "seed": 7,
+    }),
+]  # fmt: skip
+DECODE = ("decode", "AudioXDecode", {"vae": "load.2", "latent": "sampler.0"})
+
+
+def _text(prompt: str, task: str = "none") -> tuple:
+    return ("text", "AudioXEncodeText", {"conditioners": "load.1", "text": prompt, "task": task})
+
+
+def _mask(**features: str) -> tuple:
+    return (
+        "mask", "AudioXMaskedConditioning", {"conditioners": "load.1", "text": "text.0", **features}
+    )  # fmt: skip
+
+
+def _latent(seconds: float | str) -> tuple:
+    return ("latent", "AudioXEmptyLatent", {"seconds": seconds})
+
+
+def _save(audio: str, name: str) -> tuple:
+    return ("save", "SaveAudio", {"audio": audio, "filename_prefix": f"audio/{name}"})
+
+
+def _note(text: str) -> tuple:
+    return ("note", "Note", {"text": text})
+
+
+# each graph: (title of a column, its nodes), from left to right
+GRAPHS = {
+    "text_to_audio": [
+        ("1 Model", [LOAD, _note(
+            "Choose a checkpoint. 'embedded' is the small model that comes with the pack; the "
+            "released AudioX goes into models/audiox.\n\nThen write what to hear, and queue."
+        )]),
+        ("2 What to hear", [_text("waves on a beach, seagulls in the distance"), _mask()]),
+        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("4 File", [DECODE, _save("decode.0", "AudioX")]),
+    ],
+    "video_soundtrack": [
+        ("1 Model and video", [
+            LOAD,
+            ("video", "LoadVideo", {"file": INPUTS["video"]}),
+            _note("The sound is as long as the video: seconds goes from AudioX Encode Video to "
+                  "AudioX Empty Latent. The picture is copied bit for bit."),
+        ]),
+        ("2 What it follows", [
+            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
+            _text("", "sound effects"),
+            _mask(video="see.0"),
+        ]),
+        ("3 Sound", [_latent("see.1"), *SAMPLE]),
+        ("4 Soundtrack", [
+            DECODE,
+            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
+            ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
+        ]),
+    ],
+    "images_soundtrack": [
+        ("1 Model and frames", [
+            LOAD,
+            ("video", "LoadVideo", {"file": INPUTS["video"]}),
+            ("parts", "GetVideoComponents", {"video": "video.0"}),
+            _note("In place of Load Video and Get Video Components connect the IMAGE batch of your "
+                  "video model, and set fps to its rate (16 for Wan, 24 or 25 for most others)."),
+        ]),
+        ("2 What it follows", [
+            ("see", "AudioXEncodeVideo", {
+                "conditioners": "load.1", "images": "parts.0", "fps": "parts.2",
+            }),
+            _text("city traffic, bicycles passing by"),
+            _mask(video="see.0"),
+        ]),
+        ("3 Sound", [_latent("see.1"), *SAMPLE]),
+        ("4 Video", [
+            DECODE,
+            ("create", "CreateVideo", {"images": "parts.0", "audio": "decode.0", "fps": "parts.2"}),
+            ("save", "SaveVideo", {"video": "create.0", "filename_prefix": "video/AudioX"}),
+        ]),
+    ],
+    "image_to_audio": [
+        ("1 Model and picture", [LOAD, ("image", "LoadImage", {"image": INPUTS["image"]})]),
+        ("2 What it follows", [
+            ("see", "AudioXEncodeImage", {"conditioners": "load.1", "image": "image.0"}),
+            _text("", "sound effects"),
+            _mask(video="see.0"),
+        ]),
+        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("4 File", [DECODE, _save("decode.0", "AudioX")]),
+    ],
+    "music_continuation": [
+        ("1 Model and music", [
+            LOAD,
+            ("music", "LoadAudio", {"audio": INPUTS["audio"]}),
+            _note("The model was trained to go on from the ten seconds before: start -10 takes the "
+                  "last ten of the music. What is made is put behind it."),
+        ]),
+        ("2 What it follows", [
+            ("hear", "AudioXEncodeAudio", {
+                "conditioners": "load.1", "vae": "load.2", "audio": "music.0", "start": -10.0,
+            }),
+            _text("the music goes on, same key, same tempo"),
+            _mask(audio="hear.0"),
+        ]),
+        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("4 File", [
+            DECODE,
+            ("join", "AudioConcat", {
+                "audio1": "music.0", "audio2": "decode.0", "direction": "after",
+            }),
+            _save("join.0", "AudioX"),
+        ]),
+    ],
+    "native_ksampler": [
+        ("1 Model", [LOAD, _note(
+            "All that is AudioX here are the model and what it follows: KSampler, VAE Decode Audio "
+            "and the rest are ComfyUI's own. The model makes a whole window of 10.96 s; Trim Audio "
+            "Duration cuts it."
+        )]),
+        ("2 What to hear", [_text("rain on a tin roof"), _mask()]),
+        ("3 Sound", [
+            ("latent", "EmptyLatentAudio", {"seconds": 10.0}),
+            ("sampler", "KSampler", {
+                "model": "load.0", "positive": "mask.0", "negative": "mask.1",
+                "latent_image": "latent.0", "seed": 7, "steps": 50, "cfg": 7.0,
+                "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential",
+            }),
+        ]),
+        ("4 File", [
+            ("decode", "VAEDecodeAudio", {"samples": "sampler.0", "vae": "load.2"}),
+            ("trim", "TrimAudioDuration", {
+                "audio": "decode.0", "start_index": 0.0, "duration": 10.0,
+            }),
+            _save("trim.0", "AudioX"),
+        ]),
+    ],
+}  # fmt: skip
+
+BUILD = """async (columns) => {
+  app.graph.clear();
+  const made = {}, sizes = {Note: [300, 150]};
+  let x = 40;
+  for (const [title, nodes] of columns) {
+    let y = 120, width = 0;
+    const first = x;
+    for (const [name, type, values] of nodes) {
+      const node = LiteGraph.createNode(type);
+      app.graph.add(node);
+      made[name] = node;
+      for (const [key, value] of Object.entries(values)) {
+        const widget = (node.widgets ?? []).find(w => w.name === key);
+        if (widget && !(typeof value === "string" && /^[a-z]+\\.\\d$/.test(value)))
+          widget.value = value;
+      }
+      if (type === "Note") node.widgets[0].value = values.text;
+      const least = node.computeSize();
+      node.setSize(sizes[type] ?? [Math.max(least[0], 300), least[1]]);
+      width = Math.max(width, node.size[0]);
+      node.pos = [x, y];
+      y += node.size[1] + 60;
+    }
+    for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);
+    const group = new LiteGraph.LGraphGroup(title);
+    group.pos = [first - 20, 30];
+    group.size = [width + 40, y - 30];
+    app.graph.add(group);
+    x += width + 90;
+  }
+  for (const [, nodes] of columns) for (const [name, , values] of nodes)
+    for (const [key, value] of Object.entries(values)) {
+      if (typeof value !== "string" || !/^[a-z]+\\.\\d$/.test(value)) continue;
+      const [from, slot] = value.split(".");
+      const at = made[name].inputs.findIndex(i => i.name === key);
+      if (at < 0) throw new Error(`${name} has no input ${key}`);
+      made[from].connect(Number(slot), made[name], at);
+    }
+  const bottom = Math.max(...app.graph._groups.map(g => g.pos[1] + g.size[1]));
+  for (const g of app.graph._groups) g.size = [g.size[0], bottom - g.pos[1]];
+  await new Promise(r => setTimeout(r, 300));
+  return app.graph.serialize();
+}"""
+
+
+def _tidy(value: Any) -> Any:
+    """Without the fields that the front end leaves empty."""
+    if isinstance(value, dict):
+        return {k: _tidy(v) for k, v in value.items() if v is not None or k in {"link", "links"}}
+    return [_tidy(item) for item in value] if isinstance(value, list) else value
+
+
+def main() -> None:
+    """Write every workflow and its picture."""
+    WORKFLOWS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        server = Server(Path(scratch), folder="ComfyUI-AudioX")
+        for name in INPUTS.values():  # the front end lists what is there
+            (Path(scratch) / "input" / name).touch()
+        try:
+            server.wait()
+            for name, columns in GRAPHS.items():
+                # a page for each: the front end remembers widgets by the number of their node
+                with browser(server.url) as front_end:
+                    made = _tidy(front_end.page.evaluate(BUILD, columns))
+                    made["id"] = str(uuid5(NAMESPACE_URL, f"audiox/{name}"))
+                    path = WORKFLOWS / f"{name}.json"
+                    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+                    front_end.screenshot(path.with_suffix(".jpg"))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Every shared workflow: opened in a real ComfyUI front end, queued, its files looked into."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from audiox_core.media.audio import write_audio
+
+WORKFLOWS = sorted((Path(__file__).parents[1] / "workflows").glob("*.json"))
+SECONDS = {"native_ksampler": 10.0, "music_continuation": 22.0}  # else ten
+
+
+@pytest.fixture(scope="module")
+def front_end(host, clips, tmp_path_factory):
+    if reason := host.why_not():
+        pytest.skip(reason)
+    if host.chromium() is None:
+        pytest.skip("no Chromium found: apt-get install chromium")
+    pytest.importorskip("playwright", reason="no playwright: pip install playwright")
+    scratch = tmp_path_factory.mktemp("comfyui")
+    fill_inputs(scratch / "input", clips)
+    server = host.Server(scratch)
+    try:
+        server.wait()
+        with host.browser(server.url) as page:
+            page.server = server
+            yield page
+    finally:
+        server.stop()
+
+
+def fill_inputs(folder: Path, clips: Path) -> None:
+    """The files that the workflows name."""
+    folder.mkdir(parents=True)
+    (folder / "clip.mp4").write_bytes((clips / "bikes.mp4").read_bytes())
+    with av.open(str(clips / "bikes.mp4")) as source:
+        next(source.decode(video=0)).to_image().save(folder / "picture.png")
+    time = torch.arange(12 * 44_100) / 44_100
+    write_audio(folder / "music.flac", 0.3 * torch.sin(2 * np.pi * 440 * time)[None], 44_100)
+
+
+def test_the_pack_starts_without_a_complaint(front_end):
+    log = front_end.server.log.read_text()
+    assert "IMPORT FAILED" not in log.replace("torchaudio", "")
+    assert "Error while calling comfy_entrypoint" not in log
+    assert sum("audiox" in line.lower() for line in log.splitlines()) <= 2  # time, and one line
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_opens_runs_and_leaves_its_file(front_end, path):
+    workflow = json.loads(path.read_text())
+    report = front_end.open(workflow)
+    assert not report["missing"]
+    assert not report["red"]
+    assert not report["stale"]
+    assert not front_end.noise
+    assert (report["nodes"], report["links"]) == (len(workflow["nodes"]), len(workflow["links"]))
+    prompt = report["prompt"]
+    for node in prompt.values():
+        if node["class_type"] in {"AudioXSampler", "KSampler"}:
+            # the length of the run is not what is tested
+            node["inputs"].update({"preset": "custom", "steps": 4})
+            node["inputs"].pop("preset" if node["class_type"] == "KSampler" else "", None)
+    entry = front_end.server.queue(prompt)
+    assert entry["status"]["status_str"] == "success", entry
+    files = [f for out in entry["outputs"].values() for kind in out.values() for f in kind
+             if isinstance(f, dict) and f.get("type") == "output"]  # fmt: skip
+    assert len(files) == 1
+    made = front_end.server.scratch / "output" / files[0]["subfolder"] / files[0]["filename"]
+    look_into(made, SECONDS.get(path.stem, 10.0))
+
+
+def look_into(path: Path, seconds: float) -> None:
+    """The file holds stereo sound at 44.1 kHz of this length, and a picture where it is a video."""
+    with av.open(str(path)) as container:
+        sound = container.streams.audio[0]
+        assert (sound.rate, sound.channels) == (44_100, 2)
+        samples = [frame.to_ndarray() for frame in container.decode(sound)]
+        heard = sum(block.shape[-1] for block in samples)
+        heard //= 1 if sound.codec_context.format.is_planar else 2
+        assert heard / 44_100 == pytest.approx(seconds, abs=0.06)
+        assert max(np.abs(block.astype(np.float64)).max() for block in samples) > 0
+    if path.suffix == ".mp4":
+        with av.open(str(path)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 250
+
+
+def test_the_picture_of_a_loaded_video_is_copied(front_end, clips):
+    made = sorted((front_end.server.scratch / "output" / "video").glob("*.mp4"))
+    assert made, "run with the workflow tests"
+    assert any(packets(path) == packets(clips / "bikes.mp4") for path in made)
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(p) for p in container.demux(video=0) if p.size]
+
+
+def test_a_broken_workflow_is_noticed(front_end):
+    workflow = json.loads(WORKFLOWS[0].read_text())
+    workflow["nodes"][0]["type"] = "AudioXOfYesterday"
+    assert front_end.open(workflow)["missing"] == ["AudioXOfYesterday"]
