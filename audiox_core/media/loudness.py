@@ -40,7 +40,7 @@ def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
     for begin in [*range(0, samples.shape[-1], _BLOCK), None]:
         graph.push(None if begin is None else _frame(samples, begin, sample_rate, layout))
         while (frame := _pull(graph)) is not None:
-            found = frame.metadata
+            found = frame.metadata or found  # a short last frame has none
     lufs = float(found.get("lavfi.r128.I", -inf))
     peak = waveform.abs().max().item()
     peak = max(peak, float(found.get("lavfi.r128.true_peak", 0)))

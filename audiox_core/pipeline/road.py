@@ -68,10 +68,11 @@ class Pipeline:
         # frames behind the end, as far as the decoder sees; the rest need not be decoded
         frames = ceil(samples / self.grid.hop_length) + OVERLAP // 2
         waveform = decode(self.checkpoint.vae, latent[..., :frames])[0, :, :samples].cpu()
+        waveform = audible(waveform)  # before the known samples join: they stay as they are
         if request.inpaint and known is not None:
             waveform = self.with_known_samples(request, waveform, known)
         return Soundtrack(
-            audible(waveform),
+            waveform,
             self.grid.sample_rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,

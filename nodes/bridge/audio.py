@@ -45,12 +45,12 @@ def decoded(
 def _finished(
     waveform: Tensor, grid: LatentConfig, known: Known | None, level: str, lufs: float
 ) -> Tensor:
+    waveform = audible(waveform)  # before the known samples join: they stay as they are
     if known is not None and known.waveform.shape[-1] <= waveform.shape[-1]:
         spans = [(grid.samples(a), grid.samples(b)) for a, b in known.spans]
         length = known.waveform.shape[-1]
         pasted = with_known(waveform[:, :length], known.waveform, spans, grid.samples(JOIN_SECONDS))
         waveform = torch.cat([pasted, waveform[:, length:]], dim=-1)
-    waveform = audible(waveform)
     if level == "peak":
         return peak_normalize(waveform)
     return normalize_loudness(waveform, grid.sample_rate, lufs) if level == "loudness" else waveform

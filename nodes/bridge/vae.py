@@ -36,16 +36,17 @@ class InterruptibleOobleck(nn.Module):
         self.oobleck = oobleck
 
     def posterior(self, audio: Tensor) -> Posterior:
-        """Audio `b c n`, of any channels -> posterior of `b c t`; the tail is filled up."""
+        """Audio `b c n`, of any channels -> posterior of `b c t`, t = n // hop_length."""
         hop = self.oobleck.config.hop_length
         stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
-        stereo = pad(stereo, (0, -stereo.shape[-1] % hop))
         parts = [encode_chunked(_stoppable(self.oobleck.encode), i[None], hop) for i in stereo]
         return Posterior(*(torch.cat(kind) for kind in zip(*parts, strict=True)))
 
     def encode(self, audio: Tensor) -> Tensor:
-        """Audio `b c n` -> the latents' mean `b c t`."""
-        return self.posterior(audio).mean
+        """Audio `b c n` -> the latents' mean `b c t`; a last frame is filled with silence."""
+        return self.posterior(
+            pad(audio, (0, -audio.shape[-1] % self.oobleck.config.hop_length))
+        ).mean
 
     def decode(self, latent: Tensor, **_options: Any) -> Tensor:
         """Latents `b c t` -> audio `b 2 n`."""

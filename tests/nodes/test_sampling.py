@@ -1,0 +1,284 @@
+"""ComfyUI samples our MODEL: with its own nodes and with ours, alike and as the core does."""
+
+import importlib
+
+import pytest
+import torch
+
+from audiox_core import load_checkpoint
+from audiox_core.conditioners.assemble import Conditioning
+from audiox_core.config import LatentConfig, SamplingConfig
+from audiox_core.diffusion.noise import initial_noise, step_noise
+from audiox_core.diffusion.samplers import SOLVERS
+from audiox_core.diffusion.schedules import polyexponential
+from audiox_core.pipeline import sample
+from audiox_core.windows import plan
+
+STEPS = 3
+WINDOWS = {1: 10.0, 3: 28.0}
+DETERMINISTIC = ("euler", "heun", "dpmpp_2m", "lms", "ipndm", "uni_pc", "res_multistep")
+
+
+@pytest.fixture(scope="session")
+def bridge(pack):
+    return importlib.import_module(f"{pack.__name__}.nodes.bridge.sampling")
+
+
+@pytest.fixture
+def run(node, loaded):
+    """Sample with our node and custom numbers."""
+
+    def make(positive, negative, latent, **settings):
+        settings = {"steps": STEPS, "sampler_name": "dpmpp_2m", **settings}
+        return node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
+                    latent_image=latent, preset="custom", **settings)  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def native(node, loaded):
+    """Sample with ComfyUI's KSampler."""
+
+    def make(positive, negative, latent, **settings):
+        settings = {"seed": 0, "steps": STEPS, "cfg": 7.0, "sampler_name": "dpmpp_2m", **settings}
+        settings = {"scheduler": "exponential", "denoise": 1.0, **settings}
+        return node("KSampler", model=loaded.model, positive=positive, negative=negative,
+                    latent_image=latent, **settings)  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def windows(pack, loaded):
+    """CONDITIONING of random tokens for so many windows."""
+    conditioning = importlib.import_module(f"{pack.__name__}.nodes.bridge.conditioning")
+
+    def make(count, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        positive = torch.randn(1, count * 471, 64, generator=generator)
+        core = Conditioning(positive, torch.zeros_like(positive), count)
+        return conditioning.from_core(core, loaded.conditioners.config)
+
+    return make
+
+
+def empty(node, seconds=10.0, batch=1):
+    return node("AudioXEmptyLatent", seconds=seconds, batch_size=batch)
+
+
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
+def test_our_sampler_is_ksampler(node, branches, run, native, sampler):
+    positive, negative = branches()
+    latent = empty(node, batch=3)
+    settings = {"sampler_name": sampler, "scheduler": "karras", "seed": 5}
+    ours = run(positive, negative, latent, **settings)["samples"]
+    assert torch.equal(ours, native(positive, negative, latent, **settings)["samples"])
+
+
+def test_the_exponential_schedule_is_the_checkpoints_own(node, branches, run):
+    positive, negative = branches()
+    first, second = (
+        run(positive, negative, empty(node), scheduler=name)["samples"]
+        for name in ("audiox", "exponential")
+    )
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "sampler", ["dpmpp_3m_sde", "dpmpp_2s_ancestral", "lcm", "euler_ancestral"]
+)
+def test_with_comfyuis_noise_the_steps_are_ksamplers(
+    node, loaded, branches, bridge, native, sampler
+):
+    positive, negative = branches()
+    latent = empty(node, batch=2)
+    sampling = SamplingConfig(steps=STEPS, sampler=sampler)
+    with torch.inference_mode():
+        sigmas = bridge.sigmas_of(loaded.model, sampling, "exponential", 1.0)
+        ours = bridge.sample(loaded.model, positive, negative, latent, seed=0, sampling=sampling,
+                             sigmas=sigmas, own_noise=False)  # fmt: skip
+    theirs = native(positive, negative, latent, sampler_name=sampler)
+    assert torch.equal(ours["samples"], theirs["samples"])
+
+
+def test_a_take_of_a_batch_can_be_made_again_alone(node, branches, run, bridge):
+    positive, negative = branches()
+    latent = empty(node, batch=3)
+    wrong = []
+    for sampler in bridge.SAMPLERS:
+        settings = {"sampler_name": sampler, "seed": 3, "cfg": 1.0, "steps": 4}
+        batch = run(positive, negative, latent, **settings)["samples"]
+        one = node("LatentFromBatch", samples=latent, batch_index=1, length=1)
+        alone = run(positive, negative, one, **settings)["samples"]
+        if (batch[1:2] - alone).abs().max() > 1e-4 * alone.std().clamp(min=1):
+            wrong.append(sampler)
+    assert not wrong
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
+def test_a_take_can_be_made_again_in_ksampler(node, branches, native, sampler):
+    positive, negative = branches()
+    latent = empty(node, batch=3)
+    batch = native(positive, negative, latent, sampler_name=sampler)["samples"]
+    one = node("LatentFromBatch", samples=latent, batch_index=2, length=1)
+    alone = native(positive, negative, one, sampler_name=sampler)["samples"]
+    torch.testing.assert_close(batch[2:], alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rescale", [0.0, 0.7])
+@pytest.mark.parametrize("sampler", [n for n in SOLVERS if n not in ("dpm_adaptive", "dpm_fast")])
+def test_the_core_makes_the_same(node, windows, run, sampler, rescale):
+    positive, negative = windows(3)
+    latent = empty(node, WINDOWS[3])
+    settings = {"sampler_name": sampler, "cfg": 4.0, "cfg_rescale": rescale, "seed": 9}
+    ours = run(positive, negative, latent, **settings)["samples"]
+    checkpoint = load_checkpoint(parts=["model"])
+    noise = initial_noise(tuple(latent["samples"].shape), 9)
+    sigmas = polyexponential(STEPS, 0.3, 500)
+    sampling = SamplingConfig(steps=STEPS, cfg=4.0, cfg_rescale=rescale, sampler=sampler)
+    with torch.no_grad():
+        core = sample(
+            checkpoint.model, Conditioning(positive[0][0], negative[0][0], 3),
+            noise * (1 + sigmas[0] ** 2).sqrt(), sigmas, sampling=sampling,
+            fresh_noise=step_noise(noise, 9),
+        )  # fmt: skip
+    assert (ours - core).abs().max() < 1e-4 * core.std()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("cfg", [1.0, 7.0])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_native_conditioning_nodes_do_what_they_say(node, windows, native, batch, cfg, count):
+    (first, negative), (second, _) = windows(count, 0), windows(count, 1)
+    latent = empty(node, WINDOWS[count], batch)
+
+    def made(positive, opposed=negative):
+        return native(positive, opposed, latent, cfg=cfg, steps=2)["samples"]
+
+    zero = node("ConditioningZeroOut", conditioning=first)
+    average = node("ConditioningAverage", conditioning_to=first, conditioning_from=second,
+                   conditioning_to_strength=0.5)  # fmt: skip
+    half = [[(first[0][0] + second[0][0]) / 2, first[0][1]]]
+    assert torch.equal(made(zero), made(negative))
+    assert torch.equal(made(first, zero), made(first))
+    assert torch.equal(made(average), made(half))
+    assert not torch.equal(made(average), made(first))
+    both = node("ConditioningCombine", conditioning_1=first, conditioning_2=second)
+    torch.testing.assert_close(made(first + first), made(first), rtol=1e-3, atol=1e-3)
+    assert not torch.equal(made(both), made(first))
+    early = node("ConditioningSetTimestepRange", conditioning=first, start=0.0, end=0.0)
+    assert torch.equal(made(first), made(node("ConditioningSetTimestepRange", conditioning=first,
+                                              start=0.0, end=1.0)))  # fmt: skip
+    assert not torch.equal(made(early + second), made(both))
+
+
+def test_guidance_is_one_forward(node, loaded, windows, native, monkeypatch):
+    positive, negative = windows(1)
+    seen, dit = [], loaded.model.model.diffusion_model
+    hook = dit.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    try:
+        native(positive, negative, empty(node, batch=2), steps=2, sampler_name="euler")
+    finally:
+        hook.remove()
+    assert seen == [4, 4]
+
+
+def test_what_does_not_fit_is_named(node, loaded, windows, native):
+    positive, negative = windows(3)
+    other, _ = windows(1)
+    long, short = empty(node, WINDOWS[3]), empty(node)
+    raw = [[torch.randn(1, 77, 768), {}]]
+    concat = node("ConditioningConcat", conditioning_to=positive, conditioning_from=positive)
+    uneven = node("ConditioningAverage", conditioning_to=positive, conditioning_from=other,
+                  conditioning_to_strength=0.5)  # fmt: skip
+    cut = node("ConditioningAverage", conditioning_to=other, conditioning_from=positive,
+               conditioning_to_strength=0.5)  # fmt: skip
+    area = [[positive[0][0], {**positive[0][1], "area": (100, 0)}]]
+    cases = [
+        (positive, short, "connect the same seconds"),
+        (raw, short, "connect AudioX Masked Conditioning"),
+        (concat, long, "ConditioningConcat"),
+        (uneven, long, "different length"),
+        (cut, short, "different length"),
+        (area, long, "cut the latent"),
+        (positive, {"samples": torch.zeros(1, 4, 8, 8)}, None),
+    ]
+    for conditioning, latent, message in cases:
+        with pytest.raises(Exception, match=message):
+            native(conditioning, negative if latent is long else conditioning, latent, steps=1)
+
+
+def test_samplercustomadvanced_makes_the_same(node, loaded, branches, run):
+    positive, negative = branches()
+    latent = empty(node, 45.0, 2)
+    guider = node("CFGGuider", model=loaded.model, positive=positive, negative=negative, cfg=3.0)
+    sigmas = node("AudioXScheduler", model=loaded.model, preset="custom", steps=STEPS)
+    made = node(
+        "SamplerCustomAdvanced", noise=node("RandomNoise", noise_seed=4), guider=guider,
+        sampler=node("KSamplerSelect", sampler_name="heun"), sigmas=sigmas, latent_image=latent,
+    )[0]  # fmt: skip
+    ours = run(positive, negative, latent, sampler_name="heun", seed=4, cfg=3.0)
+    assert torch.equal(made["samples"], ours["samples"])
+    assert made["audiox_seconds"] == 45
+
+
+def test_a_native_empty_latent_of_ten_seconds_runs(node, loaded, branches, native):
+    positive, negative = branches()
+    latent = node("EmptyLatentAudio", seconds=10.0, batch_size=1)
+    made = native(positive, negative, latent)
+    audio = node("VAEDecodeAudio", vae=loaded.vae, samples=made)
+    assert audio["waveform"].shape == (1, 2, 216 * 2048)
+    ours = node("AudioXDecode", vae=loaded.vae, latent=made)
+    assert ours["waveform"].shape == (1, 2, 216 * 2048)
+
+
+def test_native_encoding_and_decoding_are_the_cores(node, loaded):
+    checkpoint = load_checkpoint(parts=["vae"])
+    sound = 0.3 * torch.randn(1, 2, 236 * 2048, generator=torch.Generator().manual_seed(0))
+    encoded = node(
+        "VAEEncodeAudio", vae=loaded.vae, audio={"waveform": sound, "sample_rate": 44_100}
+    )
+    with torch.no_grad():
+        mean = checkpoint.vae.encode(sound).mean
+        torch.testing.assert_close(encoded["samples"], mean, rtol=1e-3, atol=1e-3)
+        whole = checkpoint.vae.decode(mean)
+    decoded = loaded.vae.decode(mean).movedim(-1, 1)
+    torch.testing.assert_close(decoded, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_a_variation_stays_near(node, loaded, branches, run):
+    positive, negative = branches()
+    sound = {"waveform": 0.3 * torch.randn(1, 1, 500_000), "sample_rate": 44_100}
+    latent = node("VAEEncodeAudio", vae=loaded.vae, audio=sound)
+
+    def distance(denoise):
+        made = run(positive, negative, latent, denoise=denoise, cfg=1.0, steps=6)["samples"]
+        return (made - latent["samples"]).std()
+
+    assert distance(0.1) < distance(0.5) < distance(1.0)
+
+
+def test_free_lets_every_tensor_go(pack, node):
+    import gc
+
+    import comfy.model_management as mm
+
+    def ours():
+        gc.collect()
+        kinds = ("DiT", "Oobleck", "Conditioner")
+        return sum(any(k in type(o).__name__ for k in kinds) for o in gc.get_objects()
+                   if isinstance(o, torch.nn.Module))  # fmt: skip
+
+    before = ours()
+    model, conditioners, vae = node("AudioXLoadCheckpoint")
+    mm.load_models_gpu([model, vae.patcher, *conditioners.get_models()])
+    assert ours() > before
+    del model, conditioners, vae
+    mm.unload_all_models()
+    mm.cleanup_models_gc()
+    assert ours() == before
+
+
+def test_windows_are_the_designs():
+    assert plan(LatentConfig(), WINDOWS[3]).windows == 3
