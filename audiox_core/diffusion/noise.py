@@ -28,6 +28,32 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
+def brownian_noise(x: Tensor, sigmas: Tensor, seed: int) -> NoiseSampler:
+    """The step noise of k-diffusion and ComfyUI: increments of one Brownian motion over sigma.
+
+    Needs torchsde, which ComfyUI brings; its numbers may change between versions of it.
+
+    Args:
+        x: what is denoised, `b c t`; its shape and device count.
+        sigmas: of the run.
+        seed: of the motion.
+    """
+    from torchsde import BrownianTree
+
+    levels = sigmas[sigmas > 0]
+    low, high = levels.min().item(), levels.max().item()
+    tree = BrownianTree(low, torch.zeros(x.shape), high, entropy=seed)
+
+    def draw(sigma: float, next_sigma: float) -> Tensor:
+        begin, end = sorted((sigma, next_sigma))
+        increment = tree(begin, end)
+        # the motion runs upwards in sigma, the sampler downwards
+        sign = -1 if sigma > next_sigma else 1
+        return (sign * increment / (end - begin) ** 0.5).to(x.device)
+
+    return draw
+
+
 def step_noise(
     x: Tensor, seed: int, purpose: str = "step", items: Sequence[int] | None = None
 ) -> NoiseSampler:

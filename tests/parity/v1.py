@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -38,6 +39,7 @@ from audiox_core.diffusion.inpaint import (
     keep_known,
     soft_mask,
 )
+from audiox_core.diffusion.noise import brownian_noise
 from audiox_core.diffusion.objectives import (
     alpha_sigma,
     sigma_to_t,
@@ -119,6 +121,14 @@ def vae(case: Case) -> Outputs:
         )
         outputs["unchunked_dec_audio"] = model.decode(latent)
     return outputs
+
+
+@adapter("v1_brownian")
+def brownian(case: Case) -> Outputs:
+    sigmas = case["sigmas"]
+    draw = brownian_noise(torch.zeros(1, 4, 6), sigmas, case.facts["seed_used"])
+    steps = [pair for pair in pairwise(sigmas.tolist()) if pair[1]]
+    return {"noise": torch.stack([draw(*pair) for pair in steps])}
 
 
 @adapter("v1_timestep*")

@@ -183,7 +183,7 @@ def test_a_disk_that_takes_little_at_a_time_gets_all(tmp_path, write_to, disk, n
 
 @pytest.mark.parametrize("name", OUTPUTS)
 @pytest.mark.parametrize("room", [0, 1, 100, 10_000, 30_000])
-def test_a_disk_that_fills_up_keeps_the_older_file(  # noqa: PLR0917
+def test_a_disk_that_fills_up_keeps_the_older_file(
     tmp_path, write_to, disk, open_files, name, room
 ):
     (tmp_path / "out").mkdir()

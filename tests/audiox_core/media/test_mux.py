@@ -101,7 +101,7 @@ def rich(tmp_path, clip, noise):
     ],
 )
 @pytest.mark.parametrize("reordered", ["0", "3"])
-def test_the_picture_is_copied_bit_for_bit_and_the_sound_lies_on_it(  # noqa: PLR0917
+def test_the_picture_is_copied_bit_for_bit_and_the_sound_lies_on_it(
     clip, noise, delay, tmp_path, source, output, reordered
 ):
     options = {"bf": reordered, "preset": "medium", "b_strategy": "0"}
@@ -134,7 +134,7 @@ def test_a_longer_waveform_is_cut_to_the_picture(clip, noise, tmp_path):
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 48_000, 96_000, 44_056])
 @pytest.mark.parametrize("output", ["b.mp4", "b.webm"])
-def test_any_sample_rate_is_taken(clip, noise, delay, tmp_path, rate, output):  # noqa: PLR0917
+def test_any_sample_rate_is_taken(clip, noise, delay, tmp_path, rate, output):
     video = clip(f"a{Path(output).suffix}", frames=50)
     wave = noise(2, 8_000).repeat_interleave(6, dim=1)  # low sounds, at 48 kHz
     sent = wave[:, torch.arange(2 * rate) * 48_000 // rate]
@@ -154,7 +154,7 @@ def test_a_picture_that_begins_late_keeps_its_sound(clip, noise, delay, tmp_path
 
 @pytest.mark.parametrize("source", ["a.mp4", "a.mkv", "a.mov"])
 @pytest.mark.parametrize(("start", "seconds"), [(1.0, 1.5), (1.3, 0.7), (2.21, None), (0.0, 1.0)])
-def test_a_piece_in_mp4_begins_on_time_with_its_sound(  # noqa: PLR0917
+def test_a_piece_in_mp4_begins_on_time_with_its_sound(
     clip, noise, delay, numbers, tmp_path, source, start, seconds
 ):
     video = clip(source, frames=100, options={"g": "40", "bf": "2", "preset": "medium"})
@@ -174,7 +174,7 @@ def test_a_piece_in_mp4_begins_on_time_with_its_sound(  # noqa: PLR0917
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mkv", "h264"), ("a.webm", "vp8")])
-def test_a_piece_in_matroska_begins_at_the_keyframe_and_stays_in_sync(  # noqa: PLR0917
+def test_a_piece_in_matroska_begins_at_the_keyframe_and_stays_in_sync(
     clip, noise, delay, numbers, tmp_path, caplog, name, codec
 ):
     video = clip(name, frames=100, options={"g": "25", "sc_threshold": "0"})
@@ -317,7 +317,7 @@ def test_a_cover_goes_along(clip, noise, tmp_path, output):
 
 @pytest.mark.parametrize("turned", [90, 180, 270])
 @pytest.mark.parametrize("output", ["b.mp4", "b.mov", "b.mkv"])
-def test_a_turned_clip_stays_turned(clip, noise, numbers, tmp_path, turned, output):  # noqa: PLR0917
+def test_a_turned_clip_stays_turned(clip, noise, numbers, tmp_path, turned, output):
     video = clip(frames=12, turned=turned)
     mux_soundtrack(video, noise(1), RATE, tmp_path / output)
     assert numbers(read_frames(tmp_path / output, count=2, size=96)) == [0, 5]
@@ -349,7 +349,7 @@ def test_hevc_gets_the_tag_that_plays_everywhere(clip, noise, tmp_path):
         ("vp9.webm", "b.mov", r"vp9 .* \.mp4 or \.webm"),
     ],
 )
-def test_a_codec_that_the_container_cannot_hold_is_told_before_the_work(  # noqa: PLR0917
+def test_a_codec_that_the_container_cannot_hold_is_told_before_the_work(
     clip, noise, tmp_path, monkeypatch, source, output, says
 ):
     video = clip(source, frames=12, codec="libvpx-vp9" if "vp9" in source else None)
@@ -386,7 +386,7 @@ def test_an_error_of_the_copy_is_not_blamed_on_the_video(clip, noise, tmp_path, 
 
 @pytest.mark.parametrize(("source", "output"), [("a.mp4", "b.mkv"), ("a.webm", "b.webm")])
 @pytest.mark.parametrize("fps", [24, 60])
-def test_a_copy_says_how_long_it_is(clip, noise, tmp_path, source, output, fps):  # noqa: PLR0917
+def test_a_copy_says_how_long_it_is(clip, noise, tmp_path, source, output, fps):
     mux_soundtrack(clip(source, frames=3 * fps, fps=fps), noise(4), RATE, tmp_path / output)
     with av.open(str(tmp_path / output)) as container:
         assert container.duration / av.time_base == pytest.approx(3, abs=1.5e-3)
@@ -426,7 +426,7 @@ def test_a_piece_outside_of_the_video_is_refused(clip, noise, tmp_path, wrong):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_an_interrupted_copy_leaves_nothing_behind(  # noqa: PLR0917
+def test_an_interrupted_copy_leaves_nothing_behind(
     clip, noise, tmp_path, monkeypatch, open_files, error
 ):
     video, output = clip(frames=50), tmp_path / "b.mp4"
