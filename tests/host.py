@@ -104,15 +104,19 @@ class Server:
 
     def queue(self, prompt: dict) -> dict:
         """Run an API prompt to its end; its entry in the history."""
-        body = json.dumps({"prompt": prompt}).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + "/prompt", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                number = json.load(answer)["prompt_id"]
+            number = self.post("/prompt", {"prompt": prompt})["prompt_id"]
         except urllib.error.HTTPError as error:
             return {"status": {"status_str": "refused"}, "answer": json.load(error)}
         return self.finished(number)
+
+    def post(self, path: str, data: dict) -> dict:
+        """Send JSON to an address; its answer, if it has one."""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, json.dumps(data).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text = answer.read()
+        return json.loads(text) if text else {}
 
     def finished(self, number: str, seconds: float = 300) -> dict:
         """The entry of a queued prompt in the history, once it is there."""

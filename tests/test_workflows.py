@@ -1,6 +1,7 @@
 """Every shared workflow: opened in a real ComfyUI front end, queued, its files looked into."""
 
 import json
+import time
 from pathlib import Path
 
 import av
@@ -104,3 +105,71 @@ def test_a_broken_workflow_is_noticed(front_end):
     workflow = json.loads(WORKFLOWS[0].read_text())
     workflow["nodes"][0]["type"] = "AudioXOfYesterday"
     assert front_end.open(workflow)["missing"] == ["AudioXOfYesterday"]
+
+
+def prompt_of(front_end, name: str, steps: int = 3) -> dict:
+    """A workflow as the front end sends it, with a short run."""
+    path = next(path for path in WORKFLOWS if path.stem == name)
+    prompt = front_end.open(json.loads(path.read_text()))["prompt"]
+    node_of(prompt, "AudioXSampler").update(preset="custom", steps=steps)
+    return prompt
+
+
+def node_of(prompt: dict, kind: str) -> dict:
+    return next(node["inputs"] for node in prompt.values() if node["class_type"] == kind)
+
+
+def ran(prompt: dict, entry: dict) -> set[str]:
+    """The kinds of nodes that were not taken from the cache."""
+    assert entry["status"]["status_str"] == "success", entry
+    told = dict(entry["status"]["messages"])["execution_cached"]["nodes"]
+    return {node["class_type"] for number, node in prompt.items() if number not in told}
+
+
+def test_another_seed_encodes_and_loads_nothing_anew(front_end):
+    prompt = prompt_of(front_end, "video_soundtrack")
+    front_end.server.queue(prompt)
+    node_of(prompt, "AudioXSampler")["seed"] = 123
+    again = ran(prompt, front_end.server.queue(prompt))
+    assert again == {"AudioXSampler", "AudioXDecode", "AudioXSoundtrack", "SaveVideo"}
+    node_of(prompt, "AudioXEncodeText")["text"] = "bells"
+    again = ran(prompt, front_end.server.queue(prompt))
+    assert not {"AudioXLoadCheckpoint", "AudioXEncodeVideo", "LoadVideo"} & again
+    assert "AudioXEncodeText" in again
+
+
+def test_stop_is_heard_and_the_next_run_is_right(front_end):
+    prompt = prompt_of(front_end, "text_to_audio", steps=5_000)
+    number = front_end.server.post("/prompt", {"prompt": prompt})["prompt_id"]
+    time.sleep(4)
+    began = time.monotonic()
+    front_end.server.post("/interrupt", {})
+    entry = front_end.server.finished(number)
+    assert time.monotonic() - began < 3
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
+    node_of(prompt, "AudioXSampler")["steps"] = 2
+    assert "AudioXSampler" in ran(prompt, front_end.server.queue(prompt))
+
+
+def test_a_mistake_is_shown_on_its_node_and_the_queue_goes_on(front_end):
+    prompt = prompt_of(front_end, "images_soundtrack")
+    node_of(prompt, "AudioXEncodeVideo")["fps"] = 0.0
+    entry = front_end.server.queue(prompt)
+    error = dict(entry["status"]["messages"])["execution_error"]
+    assert error["node_type"] == "AudioXEncodeVideo"
+    assert "set fps" in error["exception_message"]
+    prompt = prompt_of(front_end, "text_to_audio")
+    assert front_end.server.queue(prompt)["status"]["status_str"] == "success"
+
+
+def test_free_is_answered_and_the_next_run_is_right(front_end):
+    front_end.server.post("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(2)  # the worker looks for it between two runs
+    prompt = prompt_of(front_end, "text_to_audio", steps=2)
+    assert "AudioXLoadCheckpoint" in ran(prompt, front_end.server.queue(prompt))
+
+
+def test_the_templates_are_served(front_end):
+    listed = front_end.server.get("/api/workflow_templates")
+    ours = next(names for names in listed.values() if "video_soundtrack" in names)
+    assert set(ours) == {path.stem for path in WORKFLOWS}
