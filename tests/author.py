@@ -1,4 +1,4 @@
-"""`python -m tests.author`: make `workflows/*.json` and their pictures in a real front end.
+"""`python -m tests.author`: make workflows, their pictures and the nodes' help in a real host.
 
 A graph is written down here as columns of nodes; ComfyUI's own front end creates, connects and
 serialises them, so that the files always have the schema of today. Needs a ComfyUI and Chromium.
@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from .host import ROOT, Server, browser
 
-WORKFLOWS = ROOT / "workflows"
+WORKFLOWS, HELP = ROOT / "workflows", ROOT / "web" / "docs"
 INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
 
 LOAD = ("load", "AudioXLoadCheckpoint", {})
@@ -209,8 +209,25 @@ def _tidy(value: Any) -> Any:
     return [_tidy(item) for item in value] if isinstance(value, list) else value
 
 
+def _help(name: str, node: dict[str, Any]) -> str:
+    """The page behind a node's question mark, from what its schema says."""
+    lines = [f"# {node['display_name']}", "", node["description"], "", "## Inputs", ""]
+    lines += ["| socket | what it is for |", "|---|---|"]
+    for kind in ("required", "optional"):
+        for socket in node["input_order"].get(kind, []):
+            facts = node["input"][kind][socket][1]
+            lines.append(f"| `{socket}` | {facts['tooltip']} |")
+    lines += ["", "## Outputs", "", "| socket | where it goes |", "|---|---|"]
+    told = zip(node["output_name"], node["output_tooltips"], strict=True)
+    lines += [f"| `{socket}` | {tooltip} |" for socket, tooltip in told]
+    shown = [n for n, graph in GRAPHS.items() if any(name == k for _, c in graph for _, k, _ in c)]
+    if shown:
+        lines += ["", "Seen at work in " + ", ".join(f"`{n}.json`" for n in shown) + "."]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Write every workflow and its picture."""
+    """Write every workflow and its picture, and every page of help."""
     WORKFLOWS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch), folder="ComfyUI-AudioX")
@@ -218,6 +235,10 @@ def main() -> None:
             (Path(scratch) / "input" / name).touch()
         try:
             server.wait()
+            HELP.mkdir(parents=True, exist_ok=True)
+            for name, node in server.get("/object_info").items():
+                if name.startswith("AudioX"):
+                    (HELP / f"{name}.md").write_text(_help(name, node), encoding="utf-8")
             for name, columns in GRAPHS.items():
                 # a page for each: the front end remembers widgets by the number of their node
                 with browser(server.url) as front_end:
