@@ -216,3 +216,17 @@ def test_bad_input_is_named(node, loaded, case):
     with pytest.raises(Exception, match=message) as caught:
         node(name, **inputs)
     assert "\n" not in str(caught.value)
+
+
+def test_files_of_our_folder_are_listed_and_found(node, comfy, tmp_path):
+    from audiox_core.checkpoint.load import EMBEDDED
+
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "mine.safetensors").write_bytes(EMBEDDED.read_bytes())
+    (tmp_path / "notes.txt").touch()
+    comfy.folder_paths.add_model_folder_path("audiox", str(tmp_path))  # as extra_model_paths does
+    socket = node.classes["AudioXLoadModel"].define_schema().inputs[0]
+    assert socket.options[0] == "embedded"
+    assert "sub/mine.safetensors" in socket.options
+    assert not any("notes" in name for name in socket.options)
+    assert node("AudioXLoadModel", file="sub/mine.safetensors").model.audiox.variant

@@ -46,8 +46,9 @@ def native(node, loaded):
     def make(positive, negative, latent, **settings):
         settings = {"seed": 0, "steps": STEPS, "cfg": 7.0, "sampler_name": "dpmpp_2m", **settings}
         settings = {"scheduler": "exponential", "denoise": 1.0, **settings}
-        return node("KSampler", model=loaded.model, positive=positive, negative=negative,
-                    latent_image=latent, **settings)  # fmt: skip
+        settings = {"model": loaded.model, **settings}
+        return node("KSampler", positive=positive, negative=negative, latent_image=latent,
+                    **settings)  # fmt: skip
 
     return make
 
@@ -285,3 +286,46 @@ def test_free_lets_every_tensor_go(pack, node):
 
 def test_windows_are_the_designs():
     assert plan(LatentConfig(), WINDOWS[3]).windows == 3
+
+
+def test_context_windows_are_refused_in_words(node, loaded, windows, native):
+    model = node("ContextWindowsManual", model=loaded.model, context_length=96, context_overlap=24,
+                 dim=2)  # fmt: skip
+    positive, negative = windows(1)
+    with pytest.raises(Exception, match="makes sounds of any length"):
+        native(positive, negative, empty(node), model=model, steps=1)
+
+
+def test_a_long_sound_is_repaired_in_ksampler(node, loaded, branches, native):
+    sound = 0.2 * torch.randn(1, 2, 30 * 44_100, generator=torch.Generator().manual_seed(0))
+    latent, seconds = node("AudioXInpaintLatent", vae=loaded.vae, regenerate="20-22",
+                           audio={"waveform": sound, "sample_rate": 44_100},
+                           extend_before=15.0)  # fmt: skip
+    assert seconds == 45
+    positive, negative = branches()
+    made = native(positive, negative, latent, steps=2)
+    rate = 44_100 / 2048
+    changed = (made["samples"] != latent["samples"]).any(dim=1)[0].nonzero().flatten() / rate
+    inside = (changed < 15.1) | ((changed > 34.9) & (changed < 37.1)) | (changed > 44.9)
+    assert inside.all()
+    out = node("AudioXDecode", vae=loaded.vae, latent=made)["waveform"]
+    assert torch.equal(out[0, :, 15 * 44_100 : 35 * 44_100], sound[0, :, : 20 * 44_100])
+
+
+def test_stop_is_heard_between_pieces_and_the_next_run_is_right(node, loaded):
+    import comfy.model_management as mm
+
+    latent = {"samples": torch.randn(1, 64, 300, generator=torch.Generator().manual_seed(0))}
+    sound = {"waveform": torch.rand(1, 2, 44_100), "sample_rate": 44_100}
+    frames = {"images": torch.rand(8, 32, 32, 3), "fps": 8.0}
+    encode = {"conditioners": loaded.conditioners}
+    runs = [
+        ("AudioXDecode", {"vae": loaded.vae, "latent": latent}),
+        ("AudioXEncodeAudio", {**encode, "vae": loaded.vae, "audio": sound}),
+        ("AudioXEncodeVideo", {**encode, **frames}),
+    ]
+    for name, inputs in runs:
+        mm.interrupt_current_processing(True)
+        with pytest.raises(mm.InterruptProcessingException):
+            node(name, **inputs)
+        node(name, **inputs)
