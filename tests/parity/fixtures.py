@@ -1,11 +1,13 @@
 """The golden format: one case is a JSON of facts beside a safetensors of numbers.
 
 The JSON says the sizes, the seed, the tolerance; weights follow a rule of name and shape, so that
-none need shipping. The rule here is that of the family `v1`.
+none need shipping. The families `v1` and `v2` name their random streams and fill their weights
+differently: a rule each, everything else is read from the JSON.
 """
 
 import importlib.util
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,14 @@ from torch import Tensor
 
 Outputs = Mapping[str, Tensor]
 ZERO_FIVE = ("Temp_pos_embedding", "empty_visual_feat", "empty_audio_feat")
+ZERO_ONE = (
+    "Temp_pos_embedding",
+    "empty_visual_feat",
+    "unified_experts",
+    "cls_token",
+    "pos_embed",
+    "temp_embed",
+)
 EMBEDDINGS = ("shared.weight", "relative_attention_bias.weight", "position_embedding.weight")
 
 
@@ -37,8 +47,16 @@ class Case:
         return self.data["case"]
 
     @property
+    def family(self) -> str:
+        return self.data.get("family", "v1")
+
+    @property
     def facts(self) -> dict:
-        return self.data["facts"]
+        return self.data["facts" if self.family == "v1" else "config"]
+
+    @property
+    def seed(self) -> int:
+        return self.data["seed"] if "seed" in self.data else self.facts["seed"]
 
     @property
     def slow(self) -> bool:
@@ -51,35 +69,64 @@ class Case:
         return [name for name in needs if importlib.util.find_spec(name) is None]
 
     def __getitem__(self, name: str) -> Tensor:
-        """A recorded tensor that is an input."""
-        self.inputs.add(name)
-        return self.tensors[name]
+        """An input: recorded, or (family v2) made from its own random stream."""
+        if name in self.tensors:
+            self.inputs.add(name)
+            return self.tensors[name]
+        rule = self.data["inputs"][re.sub(r"_\d+$", "_<k>", name)]
+        z = self.z(f"input:{self.data['rng_case']}:{name}", rule["shape"])
+        return z * float(np.float32(rule["scale"]))
 
     def recorded(self, prefix: str = "") -> list[str]:
         return [name for name in self.tensors if name.startswith(prefix)]
 
     def random(self, key: str) -> np.random.RandomState:
-        seed = (zlib.crc32(key.encode()) + self.facts["seed"]) % 2**32
+        seed = (zlib.crc32(key.encode()) + self.seed) % 2**32
         return np.random.RandomState(seed)
 
     def z(self, key: str, shape: Iterable[int]) -> Tensor:
-        return torch.from_numpy(self.random(key).standard_normal(tuple(shape)).astype(np.float32))
+        # a tensor even where the shape is empty and numpy gives a number
+        z = np.asarray(self.random(key).standard_normal(tuple(shape)), dtype=np.float32)
+        return torch.from_numpy(z)
 
     def weights(self, shapes: Mapping[str, Iterable[int]], prefix: str = "") -> dict[str, Tensor]:
-        """Weights by the rule of the README, for released names; `prefix` counts in the key."""
-        return {name: self._weight(prefix + name, tuple(shape)) for name, shape in shapes.items()}
+        """Weights by the family's rule, for released names; `prefix` counts in the key."""
+        rule = RULES[self.family]
+        return {
+            name: rule(self.z(prefix + name, shape), prefix + name)
+            for name, shape in shapes.items()
+        }
 
-    def _weight(self, key: str, shape: tuple[int, ...]) -> Tensor:
-        z, last = self.z(key, shape), key.rpartition(".")[2]
-        if last in ZERO_FIVE or key.endswith(EMBEDDINGS):
-            return 0.5 * z
-        if last == "weight_g":
-            return 0.6 + 0.1 * z
-        if len(shape) >= 2:
-            return z * float(np.float32(1 / np.sqrt(np.prod(shape[1:]))))
-        if last == "gamma" or (last == "weight" and "norm" in key):
-            return 1 + 0.1 * z
+
+def _weight_v1(z: Tensor, key: str) -> Tensor:
+    last = key.rpartition(".")[2]
+    if last in ZERO_FIVE or key.endswith(EMBEDDINGS):
+        return 0.5 * z
+    if last == "weight_g":
+        return 0.6 + 0.1 * z
+    if z.ndim >= 2:
+        return z * _fan_in(z)
+    if last == "gamma" or (last == "weight" and "norm" in key):
+        return 1 + 0.1 * z
+    return 0.1 * z
+
+
+def _weight_v2(z: Tensor, key: str) -> Tensor:
+    last = key.rpartition(".")[2]
+    if z.ndim == 0:
+        return 0.5 + 0.1 * z
+    if last in ZERO_ONE:
         return 0.1 * z
+    if z.ndim >= 2:
+        return z * _fan_in(z)
+    return 1 + 0.1 * z if last in {"weight", "gamma"} else 0.1 * z
+
+
+def _fan_in(z: Tensor) -> float:
+    return float(np.float32(1 / np.sqrt(np.prod(z.shape[1:]))))
+
+
+RULES = {"v1": _weight_v1, "v2": _weight_v2}
 
 
 @dataclass(frozen=True)
