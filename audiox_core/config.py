@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from math import isfinite, prod
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 
@@ -67,6 +68,34 @@ class DiTConfig:
 
 
 @dataclass(frozen=True)
+class MMDiTConfig:
+    """The diffusion transformer that the condition modulates, position by position."""
+
+    io_channels: int = 64
+    width: int = 1_536
+    depth: int = 24
+    head_dim: int = 24  # the release's `num_heads` is this number; it has 64 heads
+    cond_dim: int = 768  # width of a condition token
+    global_dim: int = 768  # 0: no global condition; the release has its weights, never feeds them
+    ff_width: int = 4_096
+    kernel: int = 3  # of its convolutions over time
+    positions: int = 237  # the time token and the frames of a window: no other length works
+    tokens: int = 384  # condition tokens of a window
+    time_frequencies: int = 128
+
+
+@dataclass(frozen=True)
+class MAFConfig:
+    """The multi-modal adaptive fusion block between conditioners and transformer."""
+
+    width: int = 768
+    experts: int = 64  # of each modality
+    heads: int = 24
+    depth: int = 8
+    ff_width: int = 3_072
+
+
+@dataclass(frozen=True)
 class TextConfig:
     """A T5 encoder. The defaults are T5-base."""
 
@@ -110,6 +139,40 @@ class TemporalConfig:
 
 
 @dataclass(frozen=True)
+class SynchformerConfig:
+    """Synchformer's visual encoder: what moves when, in short segments. The default is ViT-B/16."""
+
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    ff_width: int = 3_072
+    patch: int = 16  # pixels
+    patch_frames: int = 2
+    image: int = 224  # pixels a side
+    segment: int = 16  # frames that are looked at together
+    step: int = 8  # frames between two segments
+
+
+@dataclass(frozen=True)
+class SyncConfig:
+    """The second look at a video: fewer pixels' meaning, more of its timing."""
+
+    fps: float = 25.0
+    frames: int = 250
+    encoder: SynchformerConfig = field(default_factory=SynchformerConfig)
+
+    @property
+    def segments(self) -> int:
+        """Segments that fit into the frames: 30."""
+        return (self.frames - self.encoder.segment) // self.encoder.step + 1
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a window: 240."""
+        return self.segments * (self.encoder.segment // self.encoder.patch_frames)
+
+
+@dataclass(frozen=True)
 class VideoConfig:
     """Video prompt: frames at a fixed rate become a fixed number of tokens."""
 
@@ -118,6 +181,17 @@ class VideoConfig:
     tokens: int = 128
     clip: ClipConfig = field(default_factory=ClipConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
+    sync: SyncConfig | None = None  # None: the model never learned to look twice
+
+
+@dataclass(frozen=True)
+class MelConfig:
+    """A log-mel spectrogram as the audio prompt of AudioX-MAF."""
+
+    sample_rate: int = 24_000  # what the samples are taken for, whatever their true rate
+    fft: int = 1_024
+    hop: int = 256
+    filters: int = 256
 
 
 @dataclass(frozen=True)
@@ -149,11 +223,15 @@ class AudioXConfig:
     note: str = "these weights are for non-commercial use (CC-BY-NC-4.0)"
     latent: LatentConfig = field(default_factory=LatentConfig)
     vae: OobleckConfig = field(default_factory=OobleckConfig)
-    dit: DiTConfig = field(default_factory=DiTConfig)
+    dit: DiTConfig | MMDiTConfig = field(default_factory=DiTConfig)
+    objective: str = "v"  # or "rectified_flow": diffusion/objectives.py
+    maf: MAFConfig | None = None  # None: the tokens are joined as they are
     video: VideoConfig = field(default_factory=VideoConfig)
     text: TextConfig = field(default_factory=TextConfig)
     text_tokens: int = 128
-    audio_tokens: int = 215  # latents of an audio prompt
+    audio_tokens: int = 215  # of an audio prompt
+    audio_latents: int | None = None  # of which they are projected; None: each is a token
+    mel: MelConfig | None = None  # the prompt is a spectrogram, not a latent
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def to_json(self) -> str:
@@ -171,24 +249,55 @@ class AudioXConfig:
     def checked(self) -> "AudioXConfig":
         """The config itself. Raises ValueError for sizes of which no model can be built."""
         _check_sizes(self)
-        parts = {
-            "the transformer's width": (self.dit.width, self.dit.head_dim),
-            "the condition's width": (self.dit.cond_dim, self.dit.head_dim),
-            "CLIP's width": (self.video.clip.width, self.video.clip.heads),
-            "CLIP's picture": (self.video.clip.image, self.video.clip.patch),
-            "the transformer's heads": (self.dit.width, self.dit.cond_dim),
-        }
-        for what, (whole, part) in parts.items():
+        for what, (whole, part) in self._multiples().items():
             if whole % part:
                 raise ValueError(f"{what} {whole} is no multiple of {part}")
-        if self.dit.rotary_dim > self.dit.head_dim or self.dit.head_dim % 2:
+        for what, (found, expected) in self._equals().items():
+            if found != expected:
+                raise ValueError(f"{what} {found}, not {expected}")
+        rotary = getattr(self.dit, "rotary_dim", self.dit.head_dim)
+        if rotary > self.dit.head_dim or self.dit.head_dim % 2:
             raise ValueError(f"heads of {self.dit.head_dim} dims cannot turn with the position")
-        if self.sampling.sigma_min >= self.sampling.sigma_max:
-            raise ValueError("sigma_min is not below sigma_max")
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"the objective is {self.objective!r}, none of {OBJECTIVES}")
+        if self.objective == "v" and not 0 < self.sampling.sigma_min < self.sampling.sigma_max:
+            raise ValueError("sigma_min is not between 0 and sigma_max")
         return self
 
+    @property
+    def tokens(self) -> int:
+        """Condition tokens of a window."""
+        return self.video.tokens + self.text_tokens + self.audio_tokens
 
-MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale"}
+    def _multiples(self) -> dict[str, tuple[int, int]]:
+        parts = {
+            "the transformer's width": (self.dit.width, self.dit.head_dim),
+            "CLIP's width": (self.video.clip.width, self.video.clip.heads),
+            "CLIP's picture": (self.video.clip.image, self.video.clip.patch),
+        }
+        if isinstance(self.dit, DiTConfig):
+            parts["the condition's width"] = (self.dit.cond_dim, self.dit.head_dim)
+            parts["the transformer's heads"] = (self.dit.width, self.dit.cond_dim)
+        if self.maf is not None:
+            parts["the fusion's width"] = (self.maf.width, self.maf.heads)
+        if self.video.sync is not None:
+            encoder = self.video.sync.encoder
+            parts["Synchformer's width"] = (encoder.width, encoder.heads)
+            parts["Synchformer's picture"] = (encoder.image, encoder.patch)
+        return parts
+
+    def _equals(self) -> dict[str, tuple[int, int]]:
+        parts = {}
+        if isinstance(self.dit, MMDiTConfig):
+            parts["the transformer reads condition tokens:"] = (self.dit.tokens, self.tokens)
+            parts["the transformer's positions are"] = (self.dit.positions, self.latent.window + 1)
+        if self.maf is not None:
+            parts["the fusion's width is"] = (self.maf.width, self.dit.cond_dim)
+        return parts
+
+
+OBJECTIVES = ("v", "rectified_flow")
+MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale", "sigma_min"}
 LARGEST = 10_000_000
 
 
@@ -206,6 +315,10 @@ def _check_sizes(config: Any) -> None:
 
 def _build(kind: Any, data: Any) -> Any:
     """A dataclass (or a tuple, or a plain value) from what JSON made of it."""
+    if isinstance(kind, UnionType):
+        return _build(_fitting(kind, data), data)
+    if kind is NoneType and data is None:
+        return None
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         if not isinstance(data, Mapping) or not data.keys() <= hints.keys():
@@ -217,3 +330,14 @@ def _build(kind: Any, data: Any) -> Any:
     if not isinstance(data, (int, kind) if kind is float else kind):
         raise ValueError(f"expected {kind.__name__}, found {data!r}")
     return kind(data)
+
+
+def _fitting(kinds: UnionType, data: Any) -> Any:
+    """Which of several types `data` is; of dataclasses the one that knows all its names."""
+
+    def fits(kind: Any) -> bool:
+        if is_dataclass(kind):
+            return isinstance(data, Mapping) and data.keys() <= get_type_hints(kind).keys()
+        return (kind is NoneType) == (data is None)
+
+    return next((kind for kind in get_args(kinds) if fits(kind)), get_args(kinds)[0])
