@@ -258,8 +258,8 @@ class AudioXConfig:
         rotary = getattr(self.dit, "rotary_dim", self.dit.head_dim)
         if rotary > self.dit.head_dim or self.dit.head_dim % 2:
             raise ValueError(f"heads of {self.dit.head_dim} dims cannot turn with the position")
-        if self.objective not in OBJECTIVES:
-            raise ValueError(f"the objective is {self.objective!r}, none of {OBJECTIVES}")
+        if self.objective not in OBJECTIVE_NAMES:
+            raise ValueError(f"the objective is {self.objective!r}, none of {OBJECTIVE_NAMES}")
         if self.objective == "v" and not 0 < self.sampling.sigma_min < self.sampling.sigma_max:
             raise ValueError("sigma_min is not between 0 and sigma_max")
         return self
@@ -296,7 +296,7 @@ class AudioXConfig:
         return parts
 
 
-OBJECTIVES = ("v", "rectified_flow")
+OBJECTIVE_NAMES = ("v", "rectified_flow")
 MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale", "sigma_min"}
 LARGEST = 10_000_000
 

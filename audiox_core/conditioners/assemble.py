@@ -1,4 +1,4 @@
-"""The modalities joined in trained order: video, text, audio. Absent ones as the model learned.
+"""The modalities joined in trained order, absent ones as the model learned.
 
 Axes: `w` windows of ten seconds, `s` tokens of a window, `d` width.
 """
@@ -10,23 +10,27 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import SettingsError
-from .audio import AudioConditioner
+from ..models.maf import MAFBlock
+from .audio import AnyAudioConditioner
 from .masking import apply_strength
 from .text import TextConditioner
 from .video import VideoConditioner
 
 
 class Conditioners(nn.Module):
-    """One conditioner a modality; None where it was not loaded."""
+    """One conditioner a modality, and what fuses them; None where it was not loaded or is none."""
 
     def __init__(
         self,
         text: TextConditioner | None,
         video: VideoConditioner | None,
-        audio: AudioConditioner | None,
+        audio: AnyAudioConditioner | None,
+        *,
+        maf: MAFBlock | None = None,
     ) -> None:
         super().__init__()
         self.text, self.video, self.audio = text, video, audio
+        self.maf = maf
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,29 @@ class Conditioning:
 
 
 def join(video: Tensor, text: Tensor, audio: Tensor) -> Tensor:
-    """Concatenate tokens in trained order; each `w s d`, or `1 s d` where it serves all windows."""
-    windows = max(len(tokens) for tokens in (video, text, audio))
-    return torch.cat([t.expand(windows, -1, -1) for t in (video, text, audio)], dim=1)
+    """Concatenate tokens in the order of AudioX v1; each `w s d`, or `1 s d` for all windows."""
+    return torch.cat(_same_windows(video, text, audio), dim=1)
+
+
+def fuse(maf: MAFBlock, *, video: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+    """Adapt the modalities to one another, then concatenate in the order of the MAF line.
+
+    Not that of v1: the block was trained with text in its first slot, video in its second, and
+    its outputs stay in this order. Each `w s d`, or `1 s d` for all windows.
+    """
+    return torch.cat(maf(*_same_windows(text, video, audio)), dim=1)
+
+
+def _same_windows(*parts: Tensor) -> list[Tensor]:
+    windows = max(len(tokens) for tokens in parts)
+    return [tokens.expand(windows, -1, -1) for tokens in parts]
 
 
 def assemble(
     conditioners: Conditioners, *,
     text: Tensor | None = None, video: Tensor | None = None, audio: Tensor | None = None,
-    negative: Tensor | None = None, empty_text: Tensor | None = None,
+    negative: Tensor | None = None,
+    empty_text: Tensor | None = None, absent_audio: Tensor | None = None,
     text_strength: float = 1.0, video_strength: float = 1.0, audio_strength: float = 1.0,
 ) -> Conditioning:  # fmt: skip
     """Join what is there with what the model learned for what is not.
@@ -59,28 +77,38 @@ def assemble(
         negative: tokens of a negative prompt, `1 s d`; without it the negative branch is zero in
             all tokens, which is the model's trained unconditional input.
         empty_text: tokens of the empty prompt, `1 s d`; None encodes it where it is needed.
+        absent_audio: tokens of no audio prompt, `1 s d`; None asks the conditioner, which for
+            some variants needs a VAE of its own.
         text_strength, video_strength, audio_strength: 0 is absent, 1 is present.
     """
     if empty_text is None:
         empty_text = text if text is not None and text_strength == 1 else _empty(conditioners.text)
+    if absent_audio is None:
+        whole = audio is not None and audio_strength == 1 and negative is None
+        absent_audio = audio[:1] if whole else conditioners.audio.absent()
     parts = {
         "video": (conditioners.video.empty_visual_feat, video, video_strength),
         "text": (empty_text, text, text_strength),
-        "audio": (conditioners.audio.empty_audio_feat, audio, audio_strength),
+        "audio": (absent_audio, audio, audio_strength),
     }
-    device = empty_text.device
+    maf, device = conditioners.maf, empty_text.device
+    if maf is not None:
+        device = maf.unified_experts.device
+    absent = {name: nothing.to(device) for name, (nothing, _, _) in parts.items()}
     tokens = {
-        name: apply_strength(
-            absent.to(device), (absent if present is None else present).to(device), strength
-        )
-        for name, (absent, present, strength) in parts.items()
-    }
-    positive = join(**tokens)
-    if negative is None:
-        opposed = torch.zeros_like(positive)
-    else:
-        nothing = {name: torch.zeros_like(part) for name, part in tokens.items()}
-        opposed = join(**{**nothing, "text": negative.to(device)})
+        name: absent[name] if given is None
+        else apply_strength(absent[name], given.to(device), strength)
+        for name, (_, given, strength) in parts.items()
+    }  # fmt: skip
+    positive = join(**tokens) if maf is None else fuse(maf, **tokens)
+    opposed = torch.zeros_like(positive)
+    if negative is not None:
+        negative = negative.to(device)
+        if maf is None:
+            nothing = {name: torch.zeros_like(part) for name, part in tokens.items()}
+            opposed = join(**{**nothing, "text": negative})
+        else:
+            opposed = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
     flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, opposed)]
     return Conditioning(*flat, windows=len(positive))
 

@@ -1,9 +1,12 @@
-"""A sound or music prompt of ten seconds -> 215 tokens: VAE latents, projected.
+"""A sound or music prompt of ten seconds -> tokens: VAE latents or a spectrogram, projected.
 
-Parameter names follow the released checkpoint. Axes: `b` clips, `c` channels, `n` samples,
-`t` latent frames, `d` width.
+Three kinds were trained, one a line of models. All answer to `forward(audio, vae, noise=, hide=)`
+and say what no prompt is (`absent`). Parameter names follow the released checkpoints. Axes: `b`
+clips, `c` channels, `n` samples, `t` latent frames or spectrogram columns, `f` mel filters,
+`d` width.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -11,12 +14,17 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..models.oobleck import Oobleck
+from ..config import AudioXConfig, MelConfig
+from ..models.oobleck import OVERLAP, Oobleck
 from .masking import Span, hide_samples, is_absent, replace_absent
+from .mel import mel_filters
+
+HIDDEN_MEL = 0.0  # of a masked column, in training: not the log of silence, far above it
+SILENT_MEL = 1e-5
 
 
 class AudioConditioner(nn.Module):
-    """Projects the latents of a prompt; a silent prompt counts as absent.
+    """AudioX v1: a token a latent; a silent prompt counts as absent.
 
     `vae` is the prompt's own copy of the VAE, where a checkpoint's two copies differ; else None
     and the main one is handed in.
@@ -28,33 +36,148 @@ class AudioConditioner(nn.Module):
         self.proj_out = nn.Linear(channels, width)
         self.vae = vae
 
-    def forward(self, audio: Tensor, vae: Oobleck, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, audio: Tensor, vae: Oobleck, noise: Tensor | None = None, hide: Sequence[Span] = ()
+    ) -> Tensor:
         """Audio -> `b t d`.
 
         Args:
             audio: `b c n`; mono is doubled, of more than two channels the first two count.
             vae: encodes the prompt where the checkpoint brings no copy for it.
             noise: unit noise `b c t`: the latent is drawn, as in training; None: its mean.
+            hide: shares of the length, from and to, that are silenced.
         """
-        stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
-        coder = self.vae or vae
-        # one by one: ten seconds at full rate take gigabytes in the first layers
-        posteriors = [coder.encode(item[None]) for item in stereo]
-        mean = torch.cat([p.mean for p in posteriors])
-        latent = mean if noise is None else mean + torch.cat([p.std for p in posteriors]) * noise
-        tokens = self.proj_out(rearrange(latent, "b c t -> b t c"))
+        audio = silenced(audio, hide)
+        tokens = self.project(encode_prompt(self.vae or vae, audio, noise))
         return replace_absent(tokens, self.empty_audio_feat, is_absent(audio))
+
+    def project(self, latent: Tensor) -> Tensor:
+        """Latents `b c t` -> `b t d`."""
+        return self.proj_out(rearrange(latent, "b c t -> b t c"))
+
+    def absent(self, _vae: Oobleck | None = None) -> Tensor:
+        """What the model learned for no prompt, `1 t d`."""
+        return self.empty_audio_feat
+
+
+class ProjectedAudioConditioner(nn.Module):
+    """AudioX-MAF-MMDiT, Base and Turbo: the latents of the prompt mixed into fewer tokens.
+
+    Nothing was learned for absence: no prompt is the latents of silence. `vae` as in
+    `AudioConditioner`.
+    """
+
+    def __init__(
+        self, channels: int, latents: int, tokens: int, width: int, *, vae: Oobleck | None = None
+    ) -> None:
+        super().__init__()
+        self.latents = latents
+        self.proj_features_128 = nn.Linear(latents, tokens)
+        self.proj_out = nn.Linear(channels, width)
+        self.vae = vae
+
+    def forward(
+        self, audio: Tensor, vae: Oobleck, noise: Tensor | None = None, hide: Sequence[Span] = ()
+    ) -> Tensor:
+        """As `AudioConditioner.forward`."""
+        return self.project(encode_prompt(self.vae or vae, silenced(audio, hide), noise))
+
+    def project(self, latent: Tensor) -> Tensor:
+        """Latents `b c t` of exactly the trained count -> `b tokens d`."""
+        return self.proj_out(rearrange(self.proj_features_128(latent), "b c t -> b t c"))
+
+    def absent(self, vae: Oobleck | None = None) -> Tensor:
+        """Ten seconds of silence, `1 tokens d`; `vae` encodes them where there is no own one."""
+        coder = self.vae or vae
+        weight = self.proj_out.weight
+        # Far from its ends the latent of silence is the same in every frame, so that a short
+        # silence tells all; ten seconds at full size would take a CPU minutes.
+        edge = OVERLAP + 4
+        frames = min(self.latents, 2 * edge + 1)
+        silence = torch.zeros(1, 2, frames * coder.config.hop_length)
+        latent = coder.encode(silence.to(next(coder.parameters()).device)).mean.to(weight)
+        if frames < self.latents:
+            middle = latent[..., edge : edge + 1].expand(-1, -1, self.latents - 2 * edge)
+            latent = torch.cat([latent[..., :edge], middle, latent[..., -edge:]], dim=-1)
+        return self.project(latent)
+
+
+class MelAudioConditioner(nn.Module):
+    """AudioX-MAF: a log-mel spectrogram, a token a column; absent is masked throughout."""
+
+    def __init__(self, mel: MelConfig, width: int, tokens: int = 1) -> None:
+        super().__init__()
+        self.mel, self.tokens = mel, tokens
+        self.proj_features = nn.Linear(mel.filters, width)
+
+    def forward(
+        self, audio: Tensor, _vae: Oobleck | None = None, _noise: Tensor | None = None,
+        hide: Sequence[Span] = (),
+    ) -> Tensor:  # fmt: skip
+        """Audio `b c n` at the model's rate, taken for 24 kHz as in training -> `b t d`."""
+        log_mel = self.log_mel(audio)
+        columns = log_mel.shape[-1]
+        for begin, end in hide:
+            log_mel[..., round(begin * columns) : round(end * columns)] = HIDDEN_MEL
+        return self.project(log_mel)
+
+    def log_mel(self, audio: Tensor) -> Tensor:
+        """Audio `b c n` -> natural log of its mel magnitudes, `b f t`, computed in float32."""
+        mel, mono = self.mel, audio.float().mean(dim=1)
+        window = torch.hann_window(mel.fft, device=audio.device)
+        spectrum = torch.stft(
+            mono, mel.fft, mel.hop, window=window, center=True, pad_mode="reflect",
+            return_complex=True,
+        ).abs()  # fmt: skip
+        filters = mel_filters(mel).to(audio.device)
+        return torch.einsum("b k t, k f -> b f t", spectrum, filters).clamp(SILENT_MEL).log()
+
+    def project(self, log_mel: Tensor) -> Tensor:
+        """Log-mel `b f t` -> `b t d`."""
+        columns = rearrange(log_mel, "b f t -> b t f").to(self.proj_features.weight)
+        return self.proj_features(columns)
+
+    def absent(self, _vae: Oobleck | None = None) -> Tensor:
+        """All columns masked, `1 t d`: the end of the range of masks that training drew."""
+        return self.project(torch.full((1, self.mel.filters, self.tokens), HIDDEN_MEL))
+
+
+AnyAudioConditioner = AudioConditioner | ProjectedAudioConditioner | MelAudioConditioner
+
+
+def audio_conditioner(config: AudioXConfig) -> AnyAudioConditioner:
+    """The kind that a model was trained with, without weights."""
+    channels, width, tokens = config.latent.channels, config.dit.cond_dim, config.audio_tokens
+    if config.mel is not None:
+        return MelAudioConditioner(config.mel, width, tokens)
+    if config.audio_latents is not None:
+        return ProjectedAudioConditioner(channels, config.audio_latents, tokens, width)
+    return AudioConditioner(channels, tokens, width)
+
+
+def encode_prompt(vae: Oobleck, audio: Tensor, noise: Tensor | None) -> Tensor:
+    """Audio `b c n` -> latents `b c t`: drawn with `noise`, or without it their mean."""
+    stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
+    # one by one: ten seconds at full rate take gigabytes in the first layers
+    posteriors = [vae.encode(item[None]) for item in stereo]
+    mean = torch.cat([p.mean for p in posteriors])
+    return mean if noise is None else mean + torch.cat([p.std for p in posteriors]) * noise
+
+
+def silenced(audio: Tensor, hide: Sequence[Span]) -> Tensor:
+    """Audio `... n` with shares of its length, from and to, set to zero."""
+    return hide_samples(audio, audio.shape[-1], hide) if hide else audio
 
 
 def encode_audio(
-    conditioner: AudioConditioner, vae: Oobleck, waveform: Tensor, *,
+    conditioner: AnyAudioConditioner, vae: Oobleck | None, waveform: Tensor, *,
     samples: int, sample_rate: int, hide: tuple[Span, ...] = (),
     align: Literal["start", "end"] = "start", noise: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """A prompt -> features `1 t d`.
 
     Args:
-        conditioner, vae: of a checkpoint.
+        conditioner, vae: of a checkpoint; AudioX-MAF needs no VAE.
         waveform: `c n` at `sample_rate`; cut or filled with silence to `samples` (ten seconds).
         samples: length that the model was trained with.
         sample_rate: Hz, the model's.
@@ -62,7 +185,11 @@ def encode_audio(
         align: "end" puts the silence before a short prompt, as the reference does.
         noise: as in `AudioConditioner`.
     """
-    waveform = hide_samples(waveform[..., :samples], sample_rate, hide)
+    waveform = waveform[..., :samples]
     missing = samples - waveform.shape[-1]
-    waveform = pad(waveform, (missing, 0) if align == "end" else (0, missing))
-    return conditioner(waveform[None].to(conditioner.proj_out.weight), vae, noise)
+    before = missing if align == "end" else 0
+    waveform = pad(waveform, (before, missing - before))
+    moved = [(before + a * sample_rate, before + b * sample_rate) for a, b in hide]
+    shares = [tuple(min(1.0, edge / samples) for edge in span) for span in moved]
+    device = next(conditioner.parameters()).device
+    return conditioner(waveform[None].to(device, torch.float32), vae, noise, shares)

@@ -16,7 +16,7 @@ from ..config import ClipConfig, TextConfig
 
 def t5_encoder(config: TextConfig) -> nn.Module:
     """A T5 encoder: token ids and mask in, `last_hidden_state` out."""
-    transformers = _transformers()
+    transformers = load_transformers()
     return transformers.T5EncoderModel(
         transformers.T5Config(
             vocab_size=config.vocab_size,
@@ -39,7 +39,7 @@ def tie_embedding(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def clip_vision(config: ClipConfig) -> nn.Module:
     """A CLIP vision tower: pixels in, `last_hidden_state` out."""
-    transformers = _transformers()
+    transformers = load_transformers()
     tower = transformers.CLIPVisionModelWithProjection(
         transformers.CLIPVisionConfig(
             hidden_size=config.width,
@@ -60,7 +60,7 @@ def clip_vision(config: ClipConfig) -> nn.Module:
 
 
 @cache
-def _transformers() -> ModuleType:
+def load_transformers() -> ModuleType:
     """The library with the classes that are used here already imported.
 
     Imported at first use: it takes seconds. It imports torchaudio wherever that is installed, and

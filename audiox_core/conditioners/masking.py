@@ -78,6 +78,22 @@ def hide_samples(waveform: Tensor, sample_rate: int, spans: tuple[Span, ...]) ->
     return waveform
 
 
+def random_spans(
+    items: int, length: int, low: float, high: float, *, generator: torch.Generator
+) -> list[tuple[int, int]]:
+    """One span an item, of a random share low..high of `length`, somewhere in it; from and to.
+
+    The mask that training put on audio prompts, and that the reference also draws at inference.
+    """
+    shares = torch.rand(items, generator=generator) * (high - low) + low
+    spans = []
+    for share in shares.tolist():
+        count = int(length * share)
+        begin = torch.randint(0, length - count + 1, (1,), generator=generator).item()
+        spans.append((begin, begin + count))
+    return spans
+
+
 def parse_spans(text: str) -> tuple[Span, ...]:
     """`0-2, 5.5-8` -> spans in seconds."""
     return tuple(_span(part) for part in _parts(text))

@@ -1,4 +1,8 @@
-"""What the network predicts, and how a solver reads a clean estimate out of it.
+"""What a network predicts, and how a solver reads a clean estimate out of it.
+
+Two objectives were trained. Rectified flow (Liu et al. 2022, arXiv 2209.03003): the noisy latent
+lies on the line (1 - t) clean + t noise, the network predicts noise - clean, and solvers count in
+sigma = t, from 1 to 0.
 
 v-prediction (Salimans & Ho 2022, arXiv 2202.00512) in continuous time: t in [0, 1] runs along a
 quarter circle, alpha = cos(pi t / 2) on the clean signal, sigma = sin(pi t / 2) on the noise.
@@ -6,13 +10,17 @@ Solvers count in k-diffusion's sigma = noise / signal = tan(pi t / 2).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import pi
 
 import torch
 from torch import Tensor
 
+from .schedules import Schedule, linear, polyexponential
+
 Predict = Callable[[Tensor, Tensor], Tensor]  # noisy `b c t`, time `b` -> v `b c t`
 Denoiser = Callable[[Tensor, float], Tensor]  # noisy `b c t`, sigma -> clean estimate `b c t`
+Noised = Callable[[Tensor, Tensor, float], Tensor]  # clean, unit noise, sigma -> noisy `b c t`
 # step, x before the update, clean estimate; what it writes into x is what the update uses
 OnStep = Callable[[int, Tensor, Tensor], None]
 
@@ -47,3 +55,38 @@ def v_denoiser(predict: Predict) -> Denoiser:
         return c_skip * x + c_out * predict(c_in * x, sigma_to_t(level))
 
     return denoise
+
+
+def flow_denoiser(predict: Predict) -> Denoiser:
+    """A rectified flow as a solver's denoiser: from x straight back along its velocity."""
+
+    def denoise(x: Tensor, sigma: float) -> Tensor:
+        level = torch.full((x.shape[0],), sigma, dtype=torch.float32, device=x.device)
+        return x - sigma * predict(x, level)
+
+    return denoise
+
+
+def add_noise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """A clean latent with noise of level sigma, as solvers of v-prediction count."""
+    return clean + noise * sigma
+
+
+def mix_noise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """A clean latent on its way to noise, as rectified flow counts."""
+    return (1 - sigma) * clean + noise * sigma
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Everything of a run that depends on what the network was trained to predict."""
+
+    denoiser: Callable[[Predict], Denoiser]
+    noised: Noised
+    schedule: Schedule
+
+
+OBJECTIVES = {
+    "v": Objective(v_denoiser, add_noise, polyexponential),
+    "rectified_flow": Objective(flow_denoiser, mix_noise, linear),
+}

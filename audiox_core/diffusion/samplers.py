@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .dpm_solver import sample_dpm_adaptive, sample_dpm_fast
 from .noise import NoiseSampler
-from .objectives import Denoiser, OnStep
+from .objectives import Denoiser, Noised, OnStep, add_noise
 
 
 def sample_euler(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
@@ -92,13 +92,17 @@ def _lagrange_integrals(nodes: list[float], begin: float, end: float) -> list[fl
 
 
 def sample_lcm(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler
-) -> Tensor:
-    """Jump to the clean estimate and add noise again (arXiv 2303.01469, algorithm 1)."""
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    noised: Noised = add_noise,
+) -> Tensor:  # fmt: skip
+    """Jump to the clean estimate and add noise again (arXiv 2303.01469, algorithm 1).
+
+    With `noised` of a rectified flow it is how AudioX-Turbo is sampled.
+    """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
         clean = denoise(x, sigma)
         on_step(step, x, clean)
-        x = clean + noise(sigma, next_sigma) * next_sigma if next_sigma else clean
+        x = noised(clean, noise(sigma, next_sigma), next_sigma) if next_sigma else clean
     return x
 
 
@@ -205,31 +209,37 @@ def _spread(eta: float, h: float) -> float:
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver and whether it asks for fresh noise at every step."""
+    """A solver and what it can do."""
 
     run: Callable[..., Tensor]
-    stochastic: bool = False
+    stochastic: bool = False  # asks for fresh noise at every step
+    flows: bool = False  # also right for a rectified flow, whose noise level ends at 1
 
 
 SOLVERS = {
     "dpmpp_3m_sde": Solver(sample_dpmpp_3m_sde, stochastic=True),
     "dpmpp_2m_sde": Solver(sample_dpmpp_2m_sde, stochastic=True),
     "dpmpp_2s_ancestral": Solver(sample_dpmpp_2s_ancestral, stochastic=True),
-    "lcm": Solver(sample_lcm, stochastic=True),
-    "heun": Solver(sample_heun),
-    "dpm_2": Solver(sample_dpm_2),
-    "lms": Solver(sample_lms),
+    "lcm": Solver(sample_lcm, stochastic=True, flows=True),
+    "heun": Solver(sample_heun, flows=True),
+    "dpm_2": Solver(sample_dpm_2, flows=True),
+    "lms": Solver(sample_lms, flows=True),
     "dpm_fast": Solver(sample_dpm_fast),
     "dpm_adaptive": Solver(sample_dpm_adaptive),
-    "euler": Solver(sample_euler),
+    "euler": Solver(sample_euler, flows=True),
 }
 
 
 def solve(
     name: str, denoise: Denoiser, x: Tensor, sigmas: Tensor, *,
-    noise: NoiseSampler, on_step: OnStep = lambda *_: None,
+    noise: NoiseSampler, on_step: OnStep = lambda *_: None, noised: Noised = add_noise,
 ) -> Tensor:  # fmt: skip
-    """Run the solver called `name` (a key of `SOLVERS`); x and sigmas as in `sample_euler`."""
+    """Run the solver called `name` (a key of `SOLVERS`); x and sigmas as in `sample_euler`.
+
+    `noised` is the objective's: how a clean latent gets noise again.
+    """
     solver = SOLVERS[name]
     extra = {"noise": noise} if solver.stochastic else {}
+    if solver.run is sample_lcm:
+        extra["noised"] = noised
     return solver.run(denoise, x, sigmas, on_step=on_step, **extra)

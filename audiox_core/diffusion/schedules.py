@@ -1,9 +1,12 @@
 """Sigma schedules: how the noise level falls from `sigma_max` to 0."""
 
+from collections.abc import Callable
 from math import log
 
 import torch
 from torch import Tensor
+
+Schedule = Callable[..., Tensor]  # (steps, sigma_min, sigma_max) -> `steps + 1` sigmas
 
 
 def polyexponential(
@@ -19,10 +22,20 @@ def polyexponential(
     return torch.cat([sigmas, sigmas.new_zeros(1)]).float()
 
 
-def last_part(steps: int, denoise: float, sigma_min: float, sigma_max: float) -> Tensor:
+def linear(steps: int, sigma_min: float = 0.0, sigma_max: float = 1.0) -> Tensor:
+    """`steps + 1` times of a rectified flow, evenly from `sigma_max` (at most 1) to 0.
+
+    `sigma_min` has no part in it: the last step always goes to 0.
+    """
+    return torch.linspace(min(1.0, sigma_max), 0, steps + 1)
+
+
+def last_part(
+    schedule: Schedule, steps: int, denoise: float, *, sigma_min: float, sigma_max: float
+) -> Tensor:
     """The last `steps` of a schedule, of which they are the share `denoise` (0..1].
 
     As ComfyUI means `denoise`: a run that begins from a known latent and changes it the less,
     the smaller the share is.
     """
-    return polyexponential(int(steps / denoise), sigma_min, sigma_max)[-(steps + 1) :]
+    return schedule(int(steps / denoise), sigma_min, sigma_max)[-(steps + 1) :]

@@ -36,3 +36,15 @@ def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
     first, second = turned.chunk(2, dim=-1)
     turned = turned * angles.cos() + torch.cat([-second, first], dim=-1) * angles.sin()
     return torch.cat([turned.to(x.dtype), passed], dim=-1)
+
+
+def apply_rotary_pairs(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn all dims of `b h l d` by `angles`; neighbouring dims are the pairs ("interleaved").
+
+    Computed in float32, as in `apply_rotary`.
+    """
+    angles = angles[:, : x.shape[-1] // 2]
+    even, odd = rearrange(x.float(), "b h l (d pair) -> pair b h l d", pair=2)
+    cos, sin = angles.cos(), angles.sin()
+    turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
+    return turned.flatten(-2).to(x.dtype)

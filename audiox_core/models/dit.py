@@ -84,14 +84,14 @@ class Block(nn.Module):
         self.ff = FeedForward(dim, config.ff_mult, ops=ops)
 
     def forward(
-        self, x: Tensor, keys_values: KeysValues | None, conditioned: int, angles: Tensor
+        self, x: Tensor, keys_values: KeysValues | None, attending: Tensor | None, angles: Tensor
     ) -> Tensor:
-        """x `b l dim`, of which the first `conditioned` items attend; angles `l rotary`."""
+        """x `b l dim`, of which the items `attending` attend (None: all); angles `l rotary`."""
         x = x + self.self_attn(self.pre_norm(x), angles)
         if keys_values is not None:
-            head = x[:conditioned]
-            head = head + self.cross_attn(self.cross_attend_norm(head), keys_values)
-            x = head if conditioned == len(x) else torch.cat([head, x[conditioned:]])
+            asking = x if attending is None else x[attending]
+            found = self.cross_attn(self.cross_attend_norm(asking), keys_values)
+            x = x + found if attending is None else x.index_add(0, attending, found)
         return x + self.ff(self.ff_norm(x))
 
 
@@ -111,9 +111,8 @@ class Transformer(nn.Module):
         """x `b t c`, time_token `b 1 dim` -> `b t c`."""
         x = torch.cat([time_token, self.project_in(x)], dim=1)
         angles = rotary_angles(x.shape[1], self.rotary_dim, x.device)
-        conditioned = len(x) if context.conditioned is None else context.conditioned
         for layer, keys_values in zip(self.layers, context.layers, strict=True):
-            x = layer(x, keys_values, conditioned, angles)
+            x = layer(x, keys_values, context.attending, angles)
         return self.project_out(x)[:, time_token.shape[1] :]
 
 
@@ -122,7 +121,7 @@ class Context:
     """What the blocks need of the condition tokens; the same at every step of a run."""
 
     layers: Sequence[KeysValues | None]  # of each block; None: no cross attention
-    conditioned: int | None = None  # leading items of the batch that attend; None: all
+    attending: Tensor | None = None  # items of the batch that attend; None: all
 
 
 class DiT(nn.Module):
@@ -144,20 +143,28 @@ class DiT(nn.Module):
         self.transformer = Transformer(config, ops=ops, attention=attention)
         self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
 
-    def prepare(self, context: Tensor | None, conditioned: int | None = None) -> Context:
+    def prepare(self, tokens: Tensor | None, rows: Sequence[int | None] | None = None) -> Context:
         """Keys and values of every block, to be computed once for all steps.
 
         Args:
-            context: condition tokens, `b s cond_dim`, or `1 s cond_dim` for the whole batch; None
-                leaves cross attention out, which is exactly what tokens of zeros do: no layer
-                between them and the values has a bias.
-            conditioned: how many leading items of a batch attend; the others see zeros.
+            tokens: different conditions, `r s cond_dim`; None leaves cross attention out, which
+                is exactly what tokens of zeros do: no layer between them and the blocks has a bias.
+            rows: which of them each batch item has; None in it is the null condition, all zeros.
+                Without it item k has condition k, or all have the only one.
         """
         blocks = self.transformer.layers
-        if context is None:
+        if tokens is None:
             return Context([None] * len(blocks))
-        embedded = self.to_cond_embed(context)
-        return Context([b.cross_attn.keys_values(embedded) for b in blocks], conditioned)
+        embedded = self.to_cond_embed(tokens)
+        layers = [b.cross_attn.keys_values(embedded) for b in blocks]
+        if rows is None:
+            return Context(layers)
+        attending = [item for item, row in enumerate(rows) if row is not None]
+        taken = [rows[item] for item in attending]
+        if len(tokens) > 1 and taken != [*range(len(tokens))]:
+            layers = [(k[taken], v[taken]) for k, v in layers]
+        everyone = len(attending) == len(rows)
+        return Context(layers, None if everyone else torch.tensor(attending, device=tokens.device))
 
     def forward(
         self, x: Tensor, t: Tensor, context: Tensor | Context | None = None,

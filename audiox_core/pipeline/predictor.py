@@ -6,19 +6,24 @@ Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` tokens, `d` w
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor
 
 from ..conditioners.assemble import Conditioning
 from ..config import SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.objectives import Predict
-from ..models.dit import Context, DiT
+from ..models import Backbone, Prepared
 from ..windows import Plan, check_windows, over_windows
 
 
 def predictor(
-    model: DiT, conditioning: Conditioning, batch: int, sampling: SamplingConfig, *, windows: Plan
+    model: Backbone,
+    conditioning: Conditioning,
+    batch: int,
+    sampling: SamplingConfig,
+    *,
+    windows: Plan,
 ) -> Predict:
     """The guided network of one run; what does not change from step to step is computed once.
 
@@ -49,7 +54,9 @@ class _Contexts:
     turns, so that the memory stays that of one.
     """
 
-    def __init__(self, model: DiT, conditioning: Conditioning, batch: int, *, guided: bool) -> None:
+    def __init__(
+        self, model: Backbone, conditioning: Conditioning, batch: int, *, guided: bool
+    ) -> None:
         self.model, self.batch = model, batch
         self.dtype = next(model.to_cond_embed.parameters()).dtype
         count = conditioning.windows
@@ -58,9 +65,9 @@ class _Contexts:
             for tokens in (conditioning.positive, conditioning.negative)
         )
         self.guided, self.opposed = guided, guided and bool(self.negative.any())
-        self.kept: tuple[tuple[int, ...], Context] | None = None
+        self.kept: tuple[tuple[int, ...], Prepared] | None = None
 
-    def of(self, group: Sequence[int]) -> Context:
+    def of(self, group: Sequence[int]) -> Prepared:
         """The context of `b w` rows (twice as many under guidance: the first half conditioned)."""
         key = tuple(group)
         if self.kept is None or self.kept[0] != key:
@@ -68,14 +75,17 @@ class _Contexts:
             self.kept = (key, self._prepare(key))
         return self.kept[1]
 
-    def _prepare(self, group: tuple[int, ...]) -> Context:
-        conditioned = self.batch * len(group) if self.guided and not self.opposed else None
-        if not self.opposed and len(self.positive) == 1:
-            return self.model.prepare(self.positive, conditioned)  # one row serves all
-        branches = [self.positive, self.negative] if self.opposed else [self.positive]
-        rows = [self._rows(tokens, group) for tokens in branches]
-        return self.model.prepare(torch.cat(rows), conditioned)
+    def _prepare(self, group: tuple[int, ...]) -> Prepared:
+        tokens = [self._of(group, self.positive)]
+        own = [*range(len(tokens[0]))] if len(tokens[0]) > 1 else [0] * len(group)
+        rows: list[int | None] = own * self.batch  # the windows of an item lie together
+        if self.opposed:
+            tokens.append(self._of(group, self.negative))
+            rows += [row + len(tokens[0]) for row in rows]
+        elif self.guided:
+            rows += [None] * len(rows)
+        return self.model.prepare(torch.cat(tokens), rows)
 
-    def _rows(self, tokens: Tensor, group: tuple[int, ...]) -> Tensor:
-        tokens = tokens[list(group)] if len(tokens) > 1 else tokens.expand(len(group), -1, -1)
-        return repeat(tokens, "w s d -> (b w) s d", b=self.batch)
+    @staticmethod
+    def _of(group: tuple[int, ...], tokens: Tensor) -> Tensor:
+        return tokens[list(group)] if len(tokens) > 1 else tokens

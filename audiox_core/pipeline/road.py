@@ -26,7 +26,7 @@ from ..diffusion.samplers import solve
 from ..errors import SettingsError
 from ..media.audio import read_audio
 from ..media.video import probe_video, read_frames, read_image
-from ..models.dit import DiT
+from ..models import Backbone
 from ..models.oobleck import OVERLAP, Oobleck, decode_chunked, encode_chunked
 from ..windows import Plan, plan, plan_frames, spans_in_window
 from .predictor import predictor
@@ -251,7 +251,7 @@ class Pipeline:
 
 
 def sample(
-    model: DiT, conditioning: Conditioning, start: Tensor, sigmas: Tensor, *,
+    model: Backbone, conditioning: Conditioning, start: Tensor, sigmas: Tensor, *,
     sampling: SamplingConfig, fresh_noise: NoiseSampler, grid: LatentConfig = GRID,
     on_step: OnStep = lambda *_: None,
 ) -> Tensor:  # fmt: skip

@@ -84,4 +84,4 @@ def test_items_that_do_not_attend_see_zeros(dit, seeded):
     x, tokens = torch.randn(4, 4, 9, generator=seeded), torch.randn(2, 5, 32, generator=seeded)
     t = torch.full((4,), 0.5)
     plain = dit(x, t, torch.cat([tokens, torch.zeros_like(tokens)]))
-    torch.testing.assert_close(dit(x, t, dit.prepare(tokens, conditioned=2)), plain)
+    torch.testing.assert_close(dit(x, t, dit.prepare(tokens, [0, 1, None, None])), plain)

@@ -1,0 +1,232 @@
+"""The backbone of AudioX-MAF-MMDiT, AudioX-Base and AudioX-Turbo.
+
+A stack of equal blocks over a window of latent frames, with the diffusion time as one more token
+in front. The condition enters as modulation of every position, the time through its token and
+through a cross attention to it. Several wirings look like mistakes and are trained so.
+
+Module names follow the released checkpoint below `model.model.`. Axes: `b` batch, `c` latent
+channels, `t` latent frames, `l` positions (time token + frames), `s` condition tokens,
+`r` different conditions, `h` heads, `d` dims of a head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm, silu
+
+from ..config import MMDiTConfig
+from ..errors import SettingsError
+from .attention import AttentionFn, apply_rotary_pairs, rotary_angles, torch_attention
+from .layers import FourierFeatures, embedding_mlp
+
+RMS_EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class Modulations:
+    """What the condition does to every block; the same at every step of a run."""
+
+    layers: Sequence[Tensor]  # of each block, `r l 6 dim`
+    rows: Sequence[int] | None = None  # which of `r` each batch item takes; None: its own
+
+    def of_layer(self, index: int, batch: int) -> tuple[Tensor, ...]:
+        """Shift, scale, gate of the attention, then of the feed-forward; 6 x `b l dim`."""
+        modulation = self.layers[index]
+        if len(modulation) > 1 and self.rows is not None:
+            modulation = modulation[list(self.rows)]
+        return modulation.expand(batch, -1, -1).chunk(6, dim=-1)
+
+
+def conv_tokens(conv: nn.Module, x: Tensor) -> Tensor:
+    """A convolution over the tokens of `b l dim`."""
+    return rearrange(conv(rearrange(x, "b l d -> b d l")), "b d l -> b l d")
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Unit mean square over the last axis, nothing learned; computed in float32."""
+    scale = x.float().square().mean(dim=-1, keepdim=True).add(RMS_EPS).rsqrt()
+    return (x * scale).to(x.dtype)
+
+
+class SelfAttention(nn.Module):
+    """Positions attend to one another; queries and keys of unit length, turned by position."""
+
+    def __init__(self, config: MMDiTConfig, *, ops: Any, attention: AttentionFn) -> None:
+        super().__init__()
+        self.head_dim, self.attention = config.head_dim, attention
+        self.qkv = ops.Linear(config.width, 3 * config.width)
+
+    def queries_keys_values(self, x: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x `b l dim`, angles `l d` -> 3 x `b h l d`; q, k, v alternate in the projection."""
+        q, k, v = rearrange(self.qkv(x), "b l (h d qkv) -> qkv b h l d", qkv=3, d=self.head_dim)
+        return apply_rotary_pairs(rms_norm(q), angles), apply_rotary_pairs(rms_norm(k), angles), v
+
+    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
+        """x `b l dim`, angles `l d` -> `b l dim`."""
+        return self.attention(*self.queries_keys_values(x, angles))
+
+
+class TimeAttention(nn.Module):
+    """Positions attend to the time token. Keys and values have changed places, as trained."""
+
+    def __init__(self, config: MMDiTConfig, *, ops: Any, attention: AttentionFn) -> None:
+        super().__init__()
+        self.head_dim, self.attention = config.head_dim, attention
+        self.to_q = ops.Linear(config.width, config.width, bias=False)
+        self.to_kv = ops.Linear(config.width, 2 * config.width, bias=False)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """x `b l dim`, context `b s dim` -> `b l dim`, or `b 1 dim` where s is 1.
+
+        Attention to a single token is its value, whatever is asked: queries and keys need not be.
+        """
+        kv = rearrange(self.to_kv(context), "b s (h d kv) -> kv b h s d", kv=2, d=self.head_dim)
+        value, key = rms_norm(kv[0]), kv[1]
+        if context.shape[1] == 1:
+            return rearrange(value, "b h s d -> b s (h d)")
+        q = rms_norm(rearrange(self.to_q(x), "b l (h d) -> b h l d", d=self.head_dim))
+        return self.attention(q, key, value)
+
+
+class ConvFeedForward(nn.Module):
+    """Gated feed-forward of convolutions over time, `b l dim` -> `b l dim`."""
+
+    def __init__(self, config: MMDiTConfig, *, ops: Any) -> None:
+        super().__init__()
+        kernel = {"kernel_size": config.kernel, "padding": config.kernel // 2, "bias": False}
+        self.w1 = ops.Conv1d(config.width, config.ff_width, **kernel)
+        self.w2 = ops.Conv1d(config.ff_width, config.width, **kernel)
+        self.w3 = ops.Conv1d(config.width, config.ff_width, **kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x `b l dim` -> `b l dim`."""
+        x = rearrange(x, "b l d -> b d l")
+        return rearrange(self.w2(silu(self.w1(x)) * self.w3(x)), "b d l -> b l d")
+
+
+class Block(nn.Module):
+    """Modulated self attention, time, modulated feed-forward; each added."""
+
+    def __init__(self, config: MMDiTConfig, *, ops: Any, attention: AttentionFn) -> None:
+        super().__init__()
+        width, kernel = config.width, {"ops": ops, "attention": attention}
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), ops.Linear(width, 6 * width))
+        self.attn = SelfAttention(config, **kernel)
+        self.linear1 = ops.Conv1d(width, width, config.kernel, padding=config.kernel // 2)
+        self.cross_attn = TimeAttention(config, **kernel)
+        self.ffn = ConvFeedForward(config, ops=ops)
+
+    def forward(
+        self, x: Tensor, modulation: Sequence[Tensor], context: Tensor | None, angles: Tensor
+    ) -> Tensor:
+        """x `b l dim`, 6 x `b l dim` (or `1 l dim`), context `b s dim`, angles `l d`."""
+        shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = modulation
+        attended = self.attn(_modulated(x, shift_1, scale_1), angles)
+        x = x + gate_1 * conv_tokens(self.linear1, attended)
+        if context is not None:
+            x = x + self.cross_attn(x, context)
+        return x + gate_2 * self.ffn(_modulated(x, shift_2, scale_2))
+
+
+def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return layer_norm(x, x.shape[-1:], eps=1e-5) * (1 + scale) + shift
+
+
+class Transformer(nn.Module):
+    """The stack of blocks between two projections."""
+
+    def __init__(self, config: MMDiTConfig, *, ops: Any, attention: AttentionFn) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        self.project_in = ops.Linear(config.io_channels, config.width, bias=False)
+        self.proj_mm_tokens = ops.Linear(config.cond_dim, config.width)
+        self.proj_mm_seq_len = ops.Linear(config.tokens, config.positions)
+        self.layers = nn.ModuleList(
+            Block(config, ops=ops, attention=attention) for _ in range(config.depth)
+        )
+        self.project_out = ops.Linear(config.width, config.io_channels, bias=False)
+
+    def spread(self, tokens: Tensor) -> Tensor:
+        """Condition tokens `r s cond_dim` -> one row a position, `r l dim`."""
+        rows = rearrange(self.proj_mm_tokens(tokens), "r s d -> r d s")
+        return rearrange(self.proj_mm_seq_len(rows), "r d l -> r l d")
+
+    def forward(self, x: Tensor, time_token: Tensor, modulations: Modulations) -> Tensor:
+        """x `b t c`, time_token `b 1 dim` -> `b t c`."""
+        x = torch.cat([time_token, self.project_in(x)], dim=1)
+        angles = rotary_angles(x.shape[1], self.head_dim, x.device)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, modulations.of_layer(index, len(x)), time_token, angles)
+        return self.project_out(x)[:, 1:]
+
+
+class MMDiT(nn.Module):
+    """Predicts v from the noisy latents of one window, the diffusion time and the condition."""
+
+    def __init__(
+        self, config: MMDiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
+    ) -> None:
+        super().__init__()
+        io, width = config.io_channels, config.width
+        self.config = config
+        self.timestep_features = FourierFeatures(config.time_frequencies)
+        self.to_timestep_embed = embedding_mlp(
+            2 * config.time_frequencies, width, bias=True, ops=ops
+        )
+        # in the file and never run
+        self.to_cond_embed = embedding_mlp(config.cond_dim, config.cond_dim, bias=False, ops=ops)
+        if config.global_dim:
+            self.to_global_embed = embedding_mlp(config.global_dim, width, bias=False, ops=ops)
+        self.preprocess_conv = ops.Conv1d(io, io, 1, bias=False)
+        self.transformer = Transformer(config, ops=ops, attention=attention)
+        self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
+
+    def prepare(
+        self, tokens: Tensor | None, rows: Sequence[int | None] | None = None
+    ) -> Modulations:
+        """Modulations of every block, to be computed once for all steps.
+
+        Args:
+            tokens: different conditions, `r s cond_dim`; None is the null condition alone.
+            rows: which of them each batch item has; None in it is the null condition, all zeros.
+                Without it item k has condition k, or all have the only one.
+        """
+        sizes = self.config
+        weight = self.transformer.proj_mm_tokens.weight
+        null = torch.zeros(1, sizes.tokens, sizes.cond_dim, dtype=torch.float32)
+        if tokens is None:
+            tokens = null.to(weight)
+        elif rows is not None and None in rows:
+            tokens = torch.cat([tokens, null.to(tokens)])
+            rows = [len(tokens) - 1 if row is None else row for row in rows]
+        spread = self.transformer.spread(tokens)
+        return Modulations([b.adaLN_modulation(spread) for b in self.transformer.layers], rows)
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor | Modulations | None = None) -> Tensor:
+        """Predict v.
+
+        Args:
+            x: noisy latents of one whole window, `b c t`.
+            t: diffusion time in [0, 1], `b` float32.
+            context: condition tokens, `b s cond_dim`, or what `prepare` made of them.
+
+        Raises:
+            SettingsError: x is shorter or longer than a window; nothing else was trained.
+        """
+        if x.shape[-1] != self.config.positions - 1:
+            raise SettingsError(
+                f"The latent has {x.shape[-1]} frames and this model knows "
+                f"{self.config.positions - 1}, a whole window: take AudioX Empty Latent, and cut "
+                "the sound when it is decoded."
+            )
+        if not isinstance(context, Modulations):
+            context = self.prepare(context)
+        time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
+        x = x + self.preprocess_conv(x)
+        y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], context)
+        y = rearrange(y, "b t c -> b c t")
+        return y + self.postprocess_conv(y)
