@@ -14,13 +14,75 @@ TEXT_ENCODER_NAMES = (
     "t5_base.safetensors",
     "t5-base-encoder.safetensors",
 )
+VAE_NAMES = ("vae.safetensors", "VAE.safetensors", "vae.ckpt", "VAE.ckpt")
+SYNCHFORMER_NAMES = ("synchformer_state_dict.pth", "synchformer_state_dict.safetensors",
+                     "synchformer.safetensors")  # fmt: skip
+# sub-folders of the repositories on the hub, for whoever copied one as it is
+HUB_FOLDERS = ("audiox_turbo", "pretrained_ckpt", "pretransform", "synchformer")
 DEPTH = 3  # folders above a checkpoint that may be the `models` folder, whatever its name
 
 
 def find_config(checkpoint: Path) -> Path | None:
-    """The release's config.json beside a checkpoint, if it is there."""
-    path = checkpoint.parent / "config.json"
-    return path if path.is_file() else None
+    """The release's config.json beside a checkpoint, or above it as on the hub; None: not there."""
+    folders = (checkpoint.parent, checkpoint.absolute().parents[1])
+    paths = [folder / "config.json" for folder in folders[: 1 + _on_hub(checkpoint)]]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def find_vae(checkpoint: Path, variant: str) -> Path:
+    """The VAE of a checkpoint that holds none.
+
+    Raises:
+        WeightsError: it is nowhere; the message says what to get and where to put it.
+    """
+    if (found := _search(checkpoint, VAE_NAMES)) is not None:
+        return found
+    raise WeightsError(
+        f"{checkpoint.name} holds no VAE and there is none beside it: put vae.ckpt (or VAE.ckpt) "
+        f"of {MODELS[variant].page} into {checkpoint.absolute().parent}, get it with "
+        f"`python -m audiox_core fetch {variant}{_dir(checkpoint)}`, or name it with --vae."
+    )
+
+
+def search_synchformer(checkpoint: Path) -> Path | None:
+    """Synchformer's weights beside a checkpoint or in `models/audiox`; None: there are none."""
+    beside = _search(checkpoint, SYNCHFORMER_NAMES)
+    shared = models_folder(checkpoint) / "audiox"  # all variants use the same file
+    places = [
+        folder / name
+        for folder in (shared, *sorted(shared.glob("*/")))
+        for name in SYNCHFORMER_NAMES
+    ]
+    return beside or next((path for path in places if path.is_file()), None)
+
+
+def without_synchformer(checkpoint: Path) -> str:
+    """What to do where a video is given and Synchformer is not there."""
+    folder = models_folder(checkpoint) / "audiox"
+    return (
+        f"{checkpoint.name} follows a video with Synchformer, and synchformer_state_dict.pth is "
+        f"not there: get it with `python -m audiox_core fetch synchformer{_dir(checkpoint)}`, or "
+        f"put the one of {MODELS['synchformer'].page} into {folder}. Text and audio prompts need "
+        "no Synchformer."
+    )
+
+
+def _search(checkpoint: Path, names: tuple[str, ...]) -> Path | None:
+    """A file beside a checkpoint, in a sub-folder of the hub there, or in one beside that."""
+    folders = (checkpoint.parent, *(checkpoint.absolute().parents[1],) * _on_hub(checkpoint))
+    places = (
+        folder / sub / name for folder in folders for sub in ("", *HUB_FOLDERS) for name in names
+    )
+    return next((path for path in places if path.is_file()), None)
+
+
+def _on_hub(checkpoint: Path) -> bool:
+    return checkpoint.parent.name in HUB_FOLDERS
+
+
+def _dir(checkpoint: Path) -> str:
+    models = models_folder(checkpoint)
+    return "" if models == Path("models") else f" --dir {models}"
 
 
 def find_text_encoder(argument: Path | None, checkpoint: Path) -> Path:
@@ -34,11 +96,10 @@ def find_text_encoder(argument: Path | None, checkpoint: Path) -> Path:
     if (found := search_text_encoder(checkpoint)) is not None:
         return found
     models = models_folder(checkpoint)
-    chosen = "" if models == Path("models") else f" --dir {models}"
     raise WeightsError(
         f"{checkpoint.name} needs the T5-base text encoder, which its file does not hold. Get it "
-        f"with `python -m audiox_core fetch t5-base{chosen}`, or put model.safetensors and "
-        f"tokenizer.json of {TEXT_ENCODER.page} into {models / TEXT_ENCODER.folder}, or name it "
+        f"with `python -m audiox_core fetch t5-base{_dir(checkpoint)}`, or put model.safetensors "
+        f"and tokenizer.json of {TEXT_ENCODER.page} into {models / TEXT_ENCODER.folder}, or name it "
         "with --text-encoder."
     )
 

@@ -1,60 +1,87 @@
-"""Which model a file holds, and its sizes, from names and shapes alone."""
+"""Which model a file holds, and its sizes: from its header, its tensors, and what lies around it.
+
+A file that this project wrote says all in its header. Of a released one the tensors tell the sizes
+and mostly the variant; three variants look alike, and are told apart by the release's config.json,
+the file's name, what the model does with pure noise, or the user.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..config import (
     AudioXConfig,
     ClipConfig,
     DiTConfig,
     LatentConfig,
+    MAFConfig,
+    MelConfig,
+    MMDiTConfig,
     OobleckConfig,
     TemporalConfig,
     TextConfig,
     VideoConfig,
 )
 from ..errors import WeightsError
-from .layout import AUDIO, DIT, VAE, VIDEO
+from ..variants import ALIKE, VARIANTS
+from .layout import AUDIO, DIT, MAF, VAE, VIDEO
 from .weight_file import Shape, WeightFile
 
 STRANGERS = (  # part of a key -> what such a file is; the specific before the broad
-    ("lora_", "a LoRA"),
-    ("maf_block.", "a model of the AudioX-MAF line, which this version cannot run yet"),
+    ("lora_", "a LoRA (load it with ComfyUI's LoRA loader, behind the model)"),
     ("diffusion_ema.", "a raw AudioX training state, not the exported model"),
     ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
+    ("vfeat_extractor.", "Synchformer (it lies beside the model, nobody loads it alone)"),
     ("encoder.block.", "a T5 text encoder (give it as the text encoder)"),
     ("decoder.layers.", "an audio VAE alone (give it as the VAE)"),
     ("vision_model.", "a CLIP vision model"),
 )
+WITHIN = ("an audio VAE", "a CLIP vision model", "Synchformer")  # parts of a whole model too
+
+# parts of a file's or folder's name -> the variant; the specific before the broad
+NAMES = (
+    ("pretrained_ckpt", "audiox-base"),
+    ("audiox-base", "audiox-base"),
+    ("audiox_base", "audiox-base"),
+    ("teacher", "audiox-base"),
+    ("turbo", "audiox-turbo"),
+    ("mmdit", "audiox-maf-mmdit"),
+)
+
+Probe = Callable[[AudioXConfig], str]  # a config with its sizes -> the objective
 
 
-def detect(file: WeightFile, config_json: Path | None = None) -> tuple[AudioXConfig, str]:
+def detect(
+    file: WeightFile, config_json: Path | None = None, *,
+    variant: str | None = None, probe: Probe | None = None,
+) -> tuple[AudioXConfig, str]:  # fmt: skip
     """The config of the model in a file, and where it was found.
 
     Args:
         file: whatever the user named.
         config_json: of the original release; overrides what shapes cannot tell.
+        variant: what the user says it is; must not contradict what is known.
+        probe: asks the model itself for its objective, where nothing else tells; it is slow.
 
     Raises:
-        WeightsError: the file holds no AudioX model; the message says what it looks like.
+        WeightsError: the file holds no AudioX model, or it stays open which one; the message says
+            what it looks like and what to do.
     """
     if hollow := next((name for name, shape in file.shapes.items() if 0 in shape), None):
         raise WeightsError(
             f"{file.path.name} holds '{hollow}' without numbers: get the file again."
         )
+    if variant is not None and variant not in VARIANTS and "audiox" not in file.header:
+        raise WeightsError(
+            f"There is no variant {variant!r}: choose one of {', '.join(VARIANTS)}, or none."
+        )
     if (header := file.header.get("audiox")) is not None:
-        try:
-            config, source = AudioXConfig.from_json(header), "the file's header"
-        except ValueError as error:
-            raise WeightsError(
-                f"{file.path.name} has a header of another version of this pack ({error}): "
-                "update the pack or convert the file again."
-            ) from error
+        config, source = _of_header(file, header, variant), "the file's header"
     else:
         _check_family(file)
-        config, source = config_from_shapes(file.shapes), "the tensors' shapes and the v1 preset"
+        config, source = _of_tensors(file, config_json, variant, probe)
         try:
             config.checked()
         except ValueError as error:
@@ -67,34 +94,127 @@ def detect(file: WeightFile, config_json: Path | None = None) -> tuple[AudioXCon
     return _override(config, config_json), f"{source}, overridden by {config_json.name}"
 
 
+def _of_header(file: WeightFile, header: str, variant: str | None) -> AudioXConfig:
+    try:
+        config = AudioXConfig.from_json(header)
+    except ValueError as error:
+        raise WeightsError(
+            f"{file.path.name} has a header of another version of this pack ({error}): "
+            "update the pack or convert the file again."
+        ) from error
+    if variant not in (None, config.variant):
+        raise _contradiction(file, variant, f"its header says {config.variant}")
+    return config
+
+
+def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
+    return WeightsError(
+        f"{file.path} was declared as {variant}, but {why}: leave the variant out, or get the "
+        f"right file with `python -m audiox_core fetch {variant}`."
+    )
+
+
 def _check_family(file: WeightFile) -> None:
     names = file.shapes
     stranger = next((what for part, what in STRANGERS if any(part in n for n in names)), None)
     ours = any(n.startswith((DIT, VIDEO, AUDIO)) for n in names)
-    if ours and stranger in {None, "an audio VAE alone (give it as the VAE)", STRANGERS[-1][1]}:
+    if ours and (stranger is None or stranger.startswith(WITHIN)):
         return
     first = next(iter(names), "nothing")
     looks = f"it looks like {stranger}" if stranger else f"its first tensor is '{first}'"
     raise WeightsError(
-        f"{file.path.name} holds no AudioX v1 model: {looks}. Choose AudioX's model.ckpt or "
+        f"{file.path.name} holds no AudioX model: {looks}. Choose AudioX's model.ckpt or "
         "model.safetensors, or leave --checkpoint out for the embedded one."
     )
 
 
-def config_from_shapes(shapes: Mapping[str, Shape]) -> AudioXConfig:
-    """Every size that shapes tell; v1's for the rest (also for tensors that are missing)."""
-    preset = AudioXConfig()
-    dit = _dit(_Shapes(shapes, DIT), preset.dit)
+def _of_tensors(
+    file: WeightFile, config_json: Path | None, variant: str | None, probe: Probe | None
+) -> tuple[AudioXConfig, str]:
+    """A released file's config: the sizes from its tensors, the rest from its variant's preset."""
+    fitting = _fitting(file)
+    hints = [
+        ("config.json", _by_config(config_json)),
+        ("the file's name", _by_name(file.path)),
+    ]
+    left, used = set(fitting), ["the tensors' shapes"]
+    for what, said in hints:
+        if len(left) > 1 and left & said != left and left & said:
+            left, used = left & said, [*used, what]
+    if variant is not None:
+        if variant not in fitting:
+            raise _contradiction(file, variant, f"its tensors are those of {' or '.join(fitting)}")
+        if len(left) == 1 and variant not in left:
+            raise _contradiction(file, variant, f"{used[-1]} says {min(left)}")
+        left, used = {variant}, [*used, "what was asked for"]
+    if len({VARIANTS[name].objective for name in left}) > 1 and probe is not None:
+        objective = probe(config_from_shapes(file.shapes, fitting[0]))
+        left = {name for name in left if VARIANTS[name].objective == objective}
+        used.append("what it does with pure noise")
+    if len(left) > 1:
+        raise WeightsError(
+            f"{file.path} may be {' or '.join(sorted(left))}: their tensors look alike. Say which "
+            "with --variant (variant in the loader node), put the release's config.json beside "
+            "it, or keep its folder's name as `python -m audiox_core fetch` makes it."
+        )
+    (name,) = left
+    used.append(f"the preset of {name}")
+    return config_from_shapes(file.shapes, name), ", ".join(used)
+
+
+def _fitting(file: WeightFile) -> tuple[str, ...]:
+    """The variants that a file's tensors fit."""
+    if not file.below(MAF):
+        return ("audiox",)
+    mmdit = f"{DIT}transformer.layers.0.attn.qkv.weight" in file.shapes
+    return ALIKE if mmdit else ("audiox-maf",)
+
+
+def _by_config(config_json: Path | None) -> set[str]:
+    """The variants that a release's config.json fits."""
+    if config_json is None:
+        return set()
+    try:
+        diffusion = _read_config(config_json).get("model", {}).get("diffusion", {})
+        objective = diffusion.get("diffusion_objective", diffusion.get("objective"))
+    except AttributeError as error:
+        raise _no_config(config_json, error) from error
+    return {name for name in ALIKE if VARIANTS[name].objective == objective}
+
+
+def _by_name(path: Path) -> set[str]:
+    """The variant that a file's own name tells, else its folder's."""
+    for name in (path.name, path.absolute().parent.name):
+        if found := next((variant for part, variant in NAMES if part in name.lower()), None):
+            return {found}
+    return set()
+
+
+def config_from_shapes(shapes: Mapping[str, Shape], variant: str = "audiox") -> AudioXConfig:
+    """Every size that shapes tell; the variant's for the rest, and for what is missing."""
+    preset = VARIANTS[variant]
     vae = oobleck_from_shapes(shapes, VAE)
-    audio_tokens = _Shapes(shapes, AUDIO).size("empty_audio_feat", 1, preset.audio_tokens)
-    return replace(
+    latent = replace(preset.latent, channels=vae.latent_channels, hop_length=vae.hop_length)
+    config = replace(
         preset,
-        latent=replace(preset.latent, channels=vae.latent_channels, hop_length=vae.hop_length),
+        latent=latent,
         vae=vae,
-        dit=dit,
+        dit=_backbone(_Shapes(shapes, DIT), preset.dit),
+        maf=preset.maf and _maf(_Shapes(shapes, MAF), preset.maf),
         video=_video(_Shapes(shapes, VIDEO), preset.video),
-        audio_tokens=audio_tokens,
     )
+    audio = _Shapes(shapes, AUDIO)
+    if preset.mel is not None:
+        mel = _mel(audio, preset.mel)
+        columns = 1 + latent.samples(latent.described_seconds) // mel.hop
+        return replace(config, mel=mel, audio_tokens=columns)
+    if preset.audio_latents is not None:
+        tokens, latents = (
+            audio.size("proj_features_128.weight", axis, default)
+            for axis, default in enumerate((preset.audio_tokens, preset.audio_latents))
+        )
+        return replace(config, audio_tokens=tokens, audio_latents=latents)
+    return replace(config, audio_tokens=audio.size("empty_audio_feat", 1, preset.audio_tokens))
 
 
 class _Shapes:
@@ -117,6 +237,10 @@ def _count(keys: Iterable[str], before: str) -> int:
     return sum(number.isdecimal() for number in numbers)
 
 
+def _backbone(shapes: _Shapes, preset: DiTConfig | MMDiTConfig) -> DiTConfig | MMDiTConfig:
+    return (_mmdit if isinstance(preset, MMDiTConfig) else _dit)(shapes, preset)
+
+
 def _dit(shapes: _Shapes, preset: DiTConfig) -> DiTConfig:
     width = shapes.size("to_timestep_embed.0.bias", 0, preset.width)
     width = shapes.size("transformer.project_in.weight", 0, width)
@@ -131,6 +255,39 @@ def _dit(shapes: _Shapes, preset: DiTConfig) -> DiTConfig:
         ff_mult=inner // width,
         time_frequencies=shapes.size("timestep_features.weight", 0, preset.time_frequencies),
     )
+
+
+def _mmdit(shapes: _Shapes, preset: MMDiTConfig) -> MMDiTConfig:
+    layer = "transformer.layers.0."
+    return replace(
+        preset,
+        io_channels=shapes.size("transformer.project_in.weight", 1, preset.io_channels),
+        width=shapes.size("transformer.project_in.weight", 0, preset.width),
+        depth=shapes.count("transformer.layers.", preset.depth),
+        cond_dim=shapes.size("transformer.proj_mm_tokens.weight", 1, preset.cond_dim),
+        global_dim=shapes.size("to_global_embed.0.weight", 1, 0),
+        ff_width=shapes.size(f"{layer}ffn.w1.weight", 0, preset.ff_width),
+        kernel=shapes.size(f"{layer}ffn.w1.weight", 2, preset.kernel),
+        positions=shapes.size("transformer.proj_mm_seq_len.weight", 0, preset.positions),
+        tokens=shapes.size("transformer.proj_mm_seq_len.weight", 1, preset.tokens),
+        time_frequencies=shapes.size("timestep_features.weight", 0, preset.time_frequencies),
+    )
+
+
+def _maf(shapes: _Shapes, preset: MAFConfig) -> MAFConfig:
+    width = shapes.size("unified_experts", 1, preset.width)
+    layer = "fusion_transformer.layers."
+    return MAFConfig(
+        width=width,
+        experts=shapes.size("unified_experts", 0, 3 * preset.experts) // 3,
+        heads=max(1, width // (preset.width // preset.heads)),
+        depth=shapes.count(layer, preset.depth),
+        ff_width=shapes.size(f"{layer}0.linear1.weight", 0, preset.ff_width),
+    )
+
+
+def _mel(shapes: _Shapes, preset: MelConfig) -> MelConfig:
+    return replace(preset, filters=shapes.size("proj_features.weight", 1, preset.filters))
 
 
 def oobleck_from_shapes(shapes: Mapping[str, Shape], prefix: str) -> OobleckConfig:
@@ -199,10 +356,27 @@ def text_from_shapes(shapes: Mapping[str, Shape], prefix: str = "") -> TextConfi
     )
 
 
-def _override(config: AudioXConfig, path: Path) -> AudioXConfig:
-    """What a released config.json says beyond the shapes: rate, lengths, frame rate, heads."""
+def _read_config(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_config(path, error) from error
+    if not isinstance(data, dict):
+        raise _no_config(path, TypeError("it is no table"))
+    return data
+
+
+def _no_config(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path} is no config.json of an AudioX release ({error}): "
+        "take the one that lies beside model.ckpt, or leave it out."
+    )
+
+
+def _override(config: AudioXConfig, path: Path) -> AudioXConfig:
+    """What a released config.json says beyond the shapes: rate, lengths, frame rate, heads."""
+    data = _read_config(path)
+    try:
         dit = data.get("model", {}).get("diffusion", {}).get("config", {})
         latent: LatentConfig = config.latent
         latent = replace(
@@ -211,25 +385,14 @@ def _override(config: AudioXConfig, path: Path) -> AudioXConfig:
             window=int(data.get("sample_size", latent.window * latent.hop_length))
             // latent.hop_length,
         )
+        heads = int(dit.get("num_heads", 0))
+        if heads:  # what an MMDiT's release calls so is the width of a head
+            head_dim = heads if isinstance(config.dit, MMDiTConfig) else config.dit.width // heads
+            config = replace(config, dit=replace(config.dit, head_dim=head_dim))
         return replace(
             config,
             latent=latent,
             video=replace(config.video, fps=float(data.get("video_fps", config.video.fps))),
-            dit=replace(
-                config.dit,
-                head_dim=config.dit.width
-                // int(dit.get("num_heads", config.dit.width // config.dit.head_dim)),
-            ),
         ).checked()
-    except (
-        OSError,
-        ValueError,
-        AttributeError,
-        TypeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise WeightsError(
-            f"{path} is no config.json of an AudioX release ({error}): "
-            "take the one that lies beside model.ckpt, or leave it out."
-        ) from error
+    except (ValueError, AttributeError, TypeError, ArithmeticError) as error:
+        raise _no_config(path, error) from error

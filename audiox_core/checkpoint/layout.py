@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..conditioners.audio import AudioConditioner
+from ..conditioners.audio import audio_conditioner
 from ..conditioners.encoders import clip_vision, t5_encoder
 from ..conditioners.video import VideoConditioner
-from ..config import AudioXConfig, DiTConfig, OobleckConfig, TextConfig
-from ..models.dit import DiT
+from ..config import AudioXConfig, DiTConfig, MMDiTConfig, OobleckConfig, TextConfig
+from ..models import backbone
+from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
 from .weight_file import Shape
 
@@ -21,6 +22,9 @@ DIT, VAE, TEXT = "model.model.", "pretransform.model.", "text_encoder."
 VIDEO = "conditioner.conditioners.video_prompt."
 AUDIO = "conditioner.conditioners.audio_prompt."
 AUDIO_VAE = f"{AUDIO}pretransform.model."
+MAF = "maf_block."
+SYNC = "synchformer."  # in a converted file, before the names of Synchformer's own
+SYNC_ENCODER = "vfeat_extractor."  # of which this part alone is used
 
 INV_FREQ = f"{DIT}transformer.rotary_pos_emb.inv_freq"
 
@@ -84,7 +88,8 @@ def released_layout(config: AudioXConfig, *, prompt_vae: bool = True) -> dict[st
     """Name -> shape of all tensors of a file; `prompt_vae`: with the second copy of the VAE."""
     vae = oobleck_layout(config.vae)
     dit = _below(DIT, dit_layout(config.dit))
-    layout = dit | _video(config) | _audio(config) | _below(VAE, vae)
+    layout = dit | _maf(config) | _video(config) | _audio(config) | _below(VAE, vae)
+    prompt_vae = prompt_vae and config.mel is None  # a spectrogram needs none
     return layout | _below(AUDIO_VAE, vae) if prompt_vae else layout
 
 
@@ -102,11 +107,13 @@ def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
     return layout
 
 
-def dit_layout(config: DiTConfig) -> dict[str, Shape]:
+def dit_layout(config: DiTConfig | MMDiTConfig) -> dict[str, Shape]:
     """The transformer's tensors, its norms under their released names."""
     theirs = {"weight": "gamma", "bias": "beta"}
     with torch.device("meta"):
-        shapes = shapes_of(DiT(config))
+        shapes = shapes_of(backbone(config))
+    if isinstance(config, MMDiTConfig):
+        return shapes  # its norms have no weights
     layout = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
     for name, shape in shapes.items():
         path, _, last = name.rpartition(".")
@@ -130,8 +137,14 @@ def _video(config: AudioXConfig) -> dict[str, Shape]:
 
 def _audio(config: AudioXConfig) -> dict[str, Shape]:
     with torch.device("meta"):
-        sizes = config.latent.channels, config.audio_tokens, config.dit.cond_dim
-        return _below(AUDIO, shapes_of(AudioConditioner(*sizes)))
+        return _below(AUDIO, shapes_of(audio_conditioner(config)))
+
+
+def _maf(config: AudioXConfig) -> dict[str, Shape]:
+    if config.maf is None:
+        return {}
+    with torch.device("meta"):
+        return _below(MAF, shapes_of(MAFBlock(config.maf)))
 
 
 def shapes_of(module: nn.Module) -> dict[str, Shape]:

@@ -15,21 +15,32 @@ import torch
 from torch import Tensor, nn
 
 from ..conditioners.assemble import Conditioners
-from ..conditioners.audio import AudioConditioner
+from ..conditioners.audio import AnyAudioConditioner, MelAudioConditioner, audio_conditioner
 from ..conditioners.encoders import clip_vision, t5_encoder, tie_embedding
 from ..conditioners.text import TextConditioner
 from ..conditioners.video import VideoConditioner
-from ..config import AudioXConfig, OobleckConfig, TextConfig
+from ..config import AudioXConfig, OobleckConfig, SynchformerConfig, TextConfig
 from ..errors import SettingsError, WeightsError
 from ..models.attention import AttentionFn, torch_attention
-from ..models.dit import DiT, rename_norms
+from ..models import Backbone, backbone
+from ..models.dit import rename_norms
+from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck, fold_weight_norm
-from .companions import find_config, find_text_encoder, load_tokenizer, read_tokenizer
+from .companions import (
+    find_config,
+    find_text_encoder,
+    find_vae,
+    load_tokenizer,
+    read_tokenizer,
+    search_synchformer,
+)
 from .detect import detect, oobleck_from_shapes, text_from_shapes
 from .layout import (
     AUDIO,
     AUDIO_VAE,
     DIT,
+    MAF,
+    SYNC,
     TEXT,
     VAE,
     VIDEO,
@@ -52,6 +63,8 @@ CONDITIONERS = ("text", "video", "audio")
 # in half precision the frequencies of the diffusion time would be off by up to 0.05 %
 KEPT_FLOAT32 = ("timestep_features.weight",)
 
+PROBE = 0.5  # of the noise in the answer to it: between v-prediction's 0 and rectified flow's 1
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -60,7 +73,7 @@ class Checkpoint:
     """A loaded model: the parts of the road, in its order. Parts not asked for are None."""
 
     conditioners: Conditioners | None
-    model: DiT | None
+    model: Backbone | None
     vae: Oobleck | None
     config: AudioXConfig
     path: Path
@@ -88,11 +101,13 @@ def load_checkpoint(
     path: str | Path | None = None, *,
     parts: Collection[str] = PARTS,
     text_encoder: str | Path | None = None, vae: str | Path | None = None,
-    config: str | Path | None = None,
+    synchformer: str | Path | None = None,
+    config: str | Path | None = None, variant: str | None = None,
     dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
-    ops: Any = nn, attention: AttentionFn = torch_attention, transformer: type[DiT] = DiT,
+    ops: Any = nn, attention: AttentionFn = torch_attention,
+    transformer: Callable[..., Backbone] = backbone,
 ) -> Checkpoint:  # fmt: skip
-    """Load an AudioX v1 checkpoint, or some of its parts.
+    """Load a checkpoint of the AudioX family, or some of its parts.
 
     Args:
         path: `.safetensors` or `.ckpt`; None is the embedded model.
@@ -100,12 +115,16 @@ def load_checkpoint(
             they need is checked and read.
         text_encoder: T5-base weights or their folder; None looks beside the checkpoint and in
             `models/`. The embedded model brings its own.
-        vae: another VAE for decoding; audio prompts keep the checkpoint's.
+        vae: another VAE for decoding; audio prompts keep the checkpoint's. Some releases have
+            theirs in a file of its own: None takes the one beside the checkpoint.
+        synchformer: weights of Synchformer, which the MAF line watches videos with; None looks
+            beside the checkpoint and in `models/audiox`. Without it all but videos works.
         config: the release's config.json; None takes the one beside the checkpoint, if any.
+        variant: a key of `VARIANTS`, where a file does not tell which of them it is.
         dtype: of the transformer. Encoders and VAE run once a clip and stay float32.
         device: of all parts.
         ops, attention: layers and kernel of the transformer and the VAE, for hosts.
-        transformer: the class to build, for hosts that call it in their own way.
+        transformer: builds the module, for hosts that call it in their own way.
 
     Raises:
         WeightsError: a file is missing, damaged, or not what it should be.
@@ -116,17 +135,21 @@ def load_checkpoint(
     parts = set(parts) | (set(CONDITIONERS) if "conditioners" in parts else set())
     file = open_weights(EMBEDDED if path is None else path)
     given = Path(config) if config is not None else find_config(file.path)
-    settings, source = detect(file, given)
+    settings, source = settings_of(file, given, variant)
     logger.info("%s: %s, sizes from %s", file.path.name, settings.variant, source)
     if settings.note and "model" in parts:  # once, however many parts are loaded one by one
         logger.warning("%s: %s", file.path.name, settings.note)
     text = None if text_encoder is None else Path(text_encoder)
     texts = _plan_text(file, settings, text) if "text" in parts else None
-    check_layout(file, settings, parts, own_vae=vae is None)
-    vaes = _plan_vaes(file, settings, None if vae is None else Path(vae), parts)
+    other_vae = None if vae is None else Path(vae)
+    if other_vae is None and "vae" in parts and not file.below(VAE):
+        other_vae = find_vae(file.path, settings.variant)
+    check_layout(file, settings, parts, own_vae=other_vae is None)
+    vaes = _plan_vaes(file, settings, other_vae, parts)
     decoder, prompt_vae = (vae and vae.load(ops) for vae in vaes)
+    sync = None if synchformer is None else Path(synchformer)
     checkpoint = Checkpoint(
-        conditioners=_load_conditioners(file, settings, parts, texts, prompt_vae),
+        conditioners=_load_conditioners(file, settings, parts, texts, prompt_vae, sync=sync),
         model=_load_part(
             file,
             DIT,
@@ -146,6 +169,31 @@ def load_checkpoint(
     return checkpoint
 
 
+def settings_of(
+    file: WeightFile, config_json: Path | None = None, variant: str | None = None
+) -> tuple[AudioXConfig, str]:
+    """The config of the model in a file, and where it was found; as `detect`, but it can ask."""
+    return detect(file, config_json, variant=variant, probe=partial(_objective, file))
+
+
+def _objective(file: WeightFile, config: AudioXConfig) -> str:
+    """What a backbone was trained to predict, from its answer to pure noise at t = 1.
+
+    A rectified flow answers noise - clean, which lies along the noise; v-prediction answers
+    -clean, which does not.
+    """
+    logger.info("%s does not say what it is: asking the model", file.path.name)
+    model = _load_part(file, DIT, partial(backbone, config.dit), canonical=rename_norms)
+    noise = torch.randn(
+        1, config.latent.channels, config.latent.window,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    with torch.inference_mode():
+        answer = model(noise, torch.ones(1))
+    share = ((answer * noise).sum() / noise.square().sum()).item()
+    return "rectified_flow" if share > PROBE else "v"
+
+
 def check_layout(
     file: WeightFile, config: AudioXConfig, parts: Collection[str] = PARTS, *, own_vae: bool = True
 ) -> None:
@@ -159,7 +207,7 @@ def check_layout(
     prompt_vae = bool(file.below(AUDIO_VAE))
     layout = released_layout(config, prompt_vae=prompt_vae)
     known = {"model": (DIT,), "video": (VIDEO,), "audio": (AUDIO,), "vae": (VAE,)}
-    known["conditioners"] = (VIDEO, AUDIO)
+    known["conditioners"] = (VIDEO, AUDIO, MAF)
     prefixes = tuple(prefix for part in parts for prefix in known.get(part, ()))
     if not own_vae and not file.below(VAE):
         layout = {name: shape for name, shape in layout.items() if not name.startswith(VAE)}
@@ -167,7 +215,7 @@ def check_layout(
     found = {
         name: shape
         for name, shape in file.shapes.items()
-        if name.startswith(prefixes) or (whole and not name.startswith(TEXT))
+        if name.startswith(prefixes) or (whole and not name.startswith((TEXT, SYNC)))
     }
     expected = {name: shape for name, shape in layout.items() if name.startswith(prefixes)}
     raise_differences(file, found, expected, "AudioX model")
@@ -186,7 +234,7 @@ def raise_differences(
 
 def _load_conditioners(
     file: WeightFile, config: AudioXConfig, parts: Collection[str], text: "_Text | None",
-    prompt_vae: Oobleck | None,
+    prompt_vae: Oobleck | None, *, sync: Path | None,
 ) -> Conditioners | None:  # fmt: skip
     if not set(CONDITIONERS) & set(parts):
         return None
@@ -194,6 +242,7 @@ def _load_conditioners(
         text and text.load(config),
         _load_video(file, config) if "video" in parts else None,
         _load_audio(file, config, prompt_vae) if "audio" in parts else None,
+        maf=config.maf and _load_part(file, MAF, partial(MAFBlock, config.maf)),
     )
 
 
@@ -206,10 +255,11 @@ def _load_video(file: WeightFile, config: AudioXConfig) -> VideoConditioner:
 
 def _load_audio(
     file: WeightFile, config: AudioXConfig, prompt_vae: Oobleck | None
-) -> AudioConditioner:
-    sizes = config.latent.channels, config.audio_tokens, config.dit.cond_dim
-    audio = _load_part(file, AUDIO, lambda: AudioConditioner(*sizes), without=AUDIO_VAE)
-    audio.vae = prompt_vae
+) -> AnyAudioConditioner:
+    build = partial(audio_conditioner, config)
+    audio = _load_part(file, AUDIO, build, without=AUDIO_VAE)
+    if not isinstance(audio, MelAudioConditioner):
+        audio.vae = prompt_vae
     return audio
 
 
@@ -278,7 +328,7 @@ def _plan_vaes(
     main, copy = _Vae(file, VAE, config.vae), _Vae(file, AUDIO_VAE, config.vae)
     other = None if path is None else _other_vae(path, config)
     decoder = (other or main) if "vae" in parts else None
-    if "audio" not in parts:
+    if "audio" not in parts or config.mel is not None:
         return decoder, None
     if not file.below(AUDIO_VAE):
         return decoder, main if other and file.below(VAE) else None

@@ -24,6 +24,10 @@ from torch import Tensor
 from ..errors import WeightsError
 
 Shape = tuple[int, ...]
+# where trainers put the weights in a checkpoint, and what they put before the names
+CONTAINERS = ("state_dict", "model", "student", "student_state_dict")
+WRAPPERS = ("module.", "student.model.", "student.", "model.")
+FAMILY = ("model.model.", "maf_block.", "conditioner.")
 SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
 _PIECE = 1 << 22  # bytes
 DTYPES = {  # safetensors' names
@@ -63,6 +67,7 @@ class WeightFile:
     others: Mapping[str, str] = field(default_factory=dict)  # beside the weights: name -> what
     kind: str = "safetensors"
     loaded: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # of a pickle
+    wrapper: str = ""  # before every name in a safetensors file
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -74,7 +79,7 @@ class WeightFile:
         if self.kind != "safetensors":
             return {name: self.loaded[name] for name in names}
         with safe_open(self.path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in names}
+            return {name: file.get_tensor(self.wrapper + name) for name in names}
 
     def copy(self, name: str) -> Tensor:
         """A tensor as stored, in memory of its own; the file's pages are not held beside it."""
@@ -142,6 +147,12 @@ def open_weights(path: str | Path) -> WeightFile:
         what = "a folder" if S_ISDIR(mode) else "no regular file"
         raise WeightsError(f"{path} is {what}: name a weights file.")
     suffix = path.suffix.lower()
+    if suffix == ".gguf":
+        raise WeightsError(
+            f"{path.name} is a GGUF file, whose packed numbers this pack cannot read: take the "
+            "released .ckpt (`python -m audiox_core fetch`) or a .safetensors; float8 weights "
+            "(`convert --dtype float8_e4m3fn`, or the loader's weight_dtype) are as small."
+        )
     if suffix in SAFETENSORS:
         return _open_safetensors(path)
     if suffix in PICKLES:
@@ -153,7 +164,8 @@ def open_weights(path: str | Path) -> WeightFile:
 def _damaged(path: Path, reason: object) -> WeightsError:
     return WeightsError(
         f"{path.name} is damaged or was not downloaded to its end ({path.stat().st_size:,} bytes; "
-        f"{str(reason)[:120]}): download it again."
+        f"{str(reason)[:120]}): download it again into {path.parent or '.'} "
+        "(`python -m audiox_core fetch` goes on where a download ended)."
     )
 
 
@@ -172,13 +184,14 @@ def _open_safetensors(path: Path) -> WeightFile:
             f"{path.name} stores numbers as {min(strange)}, which cannot be read: "
             "take the original file, or convert that one."
         )
+    wrapper = wrapper_of(entries)
     tensors = {
-        name: Stored(
+        name.removeprefix(wrapper): Stored(
             tuple(entry["shape"]), DTYPES[entry["dtype"]], 8 + length + entry["data_offsets"][0]
         )
         for name, entry in entries.items()
     }
-    return WeightFile(path, tensors, header)
+    return WeightFile(path, tensors, header, wrapper=wrapper)
 
 
 def _open_pickle(path: Path) -> WeightFile:
@@ -196,18 +209,39 @@ def _open_pickle(path: Path) -> WeightFile:
         ) from error
     except Exception as error:  # a damaged pickle raises whatever its bytes lead to
         raise _damaged(path, error) from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):
+    container, state = _state(content)
+    if not state:
         raise WeightsError(f"{path.name} holds no table of weights: choose a model's checkpoint.")
-    others = {} if state is content else {k: v for k, v in content.items() if k != "state_dict"}
+    others = {} if container is None else {k: v for k, v in content.items() if k != container}
     others |= {k: v for k, v in state.items() if not isinstance(v, Tensor)}
     state = {str(k): v.detach() for k, v in state.items() if isinstance(v, Tensor)}
+    wrapper = wrapper_of(state)
+    state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
     if odd := next((n for n, t in state.items() if t.layout != torch.strided), None):
         raise WeightsError(f"{path.name} stores '{odd}' sparsely, as no model of this family does.")
     offsets = _offsets(path, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, mapped" if mapped else "pickle of an old kind, read whole"
     return WeightFile(path, tensors, {}, {str(k): _what(v) for k, v in others.items()}, kind, state)
+
+
+def _state(content: Any) -> tuple[str | None, dict]:
+    """The table of weights in what a pickle holds, and the entry that it stands under."""
+    if not isinstance(content, dict):
+        return None, {}
+    for container in (*CONTAINERS, None):
+        state = content if container is None else content.get(container)
+        if isinstance(state, dict) and any(isinstance(v, Tensor) for v in state.values()):
+            return container, state
+    return None, {}
+
+
+def wrapper_of(names: Collection[str]) -> str:
+    """What a trainer put before the names of a model of the family; mostly nothing."""
+    for wrapper in ("", *WRAPPERS):
+        if any(name.startswith(tuple(wrapper + known for known in FAMILY)) for name in names):
+            return wrapper
+    return ""
 
 
 def _unsafe(error: Exception) -> str:

@@ -22,10 +22,10 @@ def polyexponential(
     return torch.cat([sigmas, sigmas.new_zeros(1)]).float()
 
 
-def linear(steps: int, sigma_min: float = 0.0, sigma_max: float = 1.0) -> Tensor:
+def linear(steps: int, _sigma_min: float = 0.0, sigma_max: float = 1.0) -> Tensor:
     """`steps + 1` times of a rectified flow, evenly from `sigma_max` (at most 1) to 0.
 
-    `sigma_min` has no part in it: the last step always goes to 0.
+    The smallest noise level has no part in it: the last step always goes to 0.
     """
     return torch.linspace(min(1.0, sigma_max), 0, steps + 1)
 

@@ -64,6 +64,9 @@ MODELS = {
             "audiox-turbo", "HKUSTAudio/AudioX-Turbo", "audiox/audiox-turbo",
             (HubFile("audiox_turbo/audiox_turbo.ckpt"), *_TURBO),
         ),
+        HubModel(  # the same file in every release of the MAF line
+            "synchformer", "HKUSTAudio/AudioX-MAF", "audiox", (HubFile(_SYNC),), (),
+        ),
         HubModel(
             "t5-base", "google-t5/t5-base", "text_encoders/t5-base",
             (HubFile("model.safetensors"), HubFile("tokenizer.json")), (), False,

@@ -1,7 +1,21 @@
 """Networks: weights in, tensors out. No files, no solvers."""
 
+from typing import Any
+
+from torch import nn
+
+from ..config import DiTConfig, MMDiTConfig
+from .attention import AttentionFn, torch_attention
 from .dit import Context, DiT
 from .mmdit import MMDiT, Modulations
 
 Backbone = DiT | MMDiT  # both: `prepare(tokens, rows)` once a run, `forward(x, t, prepared)` a step
 Prepared = Context | Modulations
+
+
+def backbone(
+    config: DiTConfig | MMDiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
+) -> Backbone:
+    """The diffusion transformer of these sizes, without weights."""
+    kind = MMDiT if isinstance(config, MMDiTConfig) else DiT
+    return kind(config, ops=ops, attention=attention)

@@ -1,0 +1,72 @@
+"""The family on one page: what was released, and how each model is sampled.
+
+Sizes are read from a file's tensors; a variant's entry here gives what they cannot tell.
+"""
+
+from dataclasses import replace
+
+from .config import (
+    AudioXConfig,
+    DiTConfig,
+    MAFConfig,
+    MelConfig,
+    MMDiTConfig,
+    SamplingConfig,
+    SyncConfig,
+    VideoConfig,
+)
+
+_V1 = AudioXConfig()
+_MAF = replace(
+    _V1,
+    variant="audiox-maf",
+    dit=DiTConfig(global_dim=768),
+    maf=MAFConfig(),
+    video=VideoConfig(sync=SyncConfig()),
+    mel=MelConfig(),
+    audio_tokens=1_723,
+)
+_MMDIT = replace(
+    _MAF,
+    variant="audiox-maf-mmdit",
+    dit=MMDiTConfig(),
+    mel=None,
+    audio_tokens=128,
+    audio_latents=215,
+)
+_BASE = replace(
+    _MMDIT,
+    variant="audiox-base",
+    objective="rectified_flow",
+    sampling=SamplingConfig(steps=100, cfg=6.0, sampler="euler", sigma_min=0.0, sigma_max=1.0),
+)
+_TURBO = replace(
+    _BASE,
+    variant="audiox-turbo",
+    sampling=SamplingConfig(steps=4, cfg=1.0, sampler="lcm", sigma_min=0.0, sigma_max=1.0),
+)
+
+VARIANTS = {config.variant: config for config in (_V1, _MAF, _MMDIT, _BASE, _TURBO)}
+
+# their tensors have the same names and shapes: a file alone does not say which it is
+ALIKE = ("audiox-maf-mmdit", "audiox-base", "audiox-turbo")
+
+
+def advice(config: AudioXConfig, sampling: SamplingConfig) -> str:
+    """What is unusual about settings for this model, in a sentence; empty where nothing is.
+
+    Such a run works. It sounds worse than it could, and nobody would know why.
+    """
+    own, found = config.sampling, []
+    distilled = own.cfg == 1
+    if distilled and sampling.cfg != 1:
+        found.append(f"it was distilled to run at cfg 1, not {sampling.cfg:g}")
+    if distilled and sampling.sampler != own.sampler:
+        found.append(f"it was distilled for {own.sampler}, not {sampling.sampler}")
+    if distilled and sampling.steps > 10 * own.steps:
+        found.append(f"{own.steps} steps are enough, not {sampling.steps}")
+    if not distilled and sampling.cfg == 1 and own.cfg > 1:
+        found.append(f"without guidance (cfg 1) it hardly follows; usual is {own.cfg:g}")
+    if not distilled and sampling.steps < own.steps / 10:
+        found.append(f"{sampling.steps} steps are few, usual are {own.steps}")
+    return f"{config.variant}: {'; '.join(found)}." if found else ""
