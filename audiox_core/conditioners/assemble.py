@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import SettingsError
+from ..models.synchformer import Synchformer
 from .audio import AudioConditioner
 from .masking import apply_strength
 from .text import TextConditioner
@@ -24,9 +25,10 @@ class Conditioners(nn.Module):
         text: TextConditioner | None,
         video: VideoConditioner | None,
         audio: AudioConditioner | None,
+        sync: Synchformer | None = None,  # the second look at a video, of models that take one
     ) -> None:
         super().__init__()
-        self.text, self.video, self.audio = text, video, audio
+        self.text, self.video, self.audio, self.sync = text, video, audio, sync
 
 
 @dataclass(frozen=True)
