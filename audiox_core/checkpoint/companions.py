@@ -99,8 +99,8 @@ def find_text_encoder(argument: Path | None, checkpoint: Path) -> Path:
     raise WeightsError(
         f"{checkpoint.name} needs the T5-base text encoder, which its file does not hold. Get it "
         f"with `python -m audiox_core fetch t5-base{_dir(checkpoint)}`, or put model.safetensors "
-        f"and tokenizer.json of {TEXT_ENCODER.page} into {models / TEXT_ENCODER.folder}, or name it "
-        "with --text-encoder."
+        f"and tokenizer.json of {TEXT_ENCODER.page} into {models / TEXT_ENCODER.folder}, or name "
+        "it with --text-encoder."
     )
 
 

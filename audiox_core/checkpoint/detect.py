@@ -20,6 +20,7 @@ from ..config import (
     MelConfig,
     MMDiTConfig,
     OobleckConfig,
+    SynchformerConfig,
     TemporalConfig,
     TextConfig,
     VideoConfig,
@@ -334,6 +335,26 @@ def _video(shapes: _Shapes, preset: VideoConfig) -> VideoConfig:
             heads=max(1, inner // temporal.head_dim),
             ff_width=shapes.size(f"{layer}1.fn.net.0.weight", 0, temporal.ff_width),
         ),
+    )
+
+
+def synchformer_from_shapes(shapes: Mapping[str, Shape], prefix: str) -> SynchformerConfig:
+    """The sizes of Synchformer's visual encoder."""
+    found, preset = _Shapes(shapes, prefix), SynchformerConfig()
+    width = found.size("cls_token", 2, preset.width)
+    patch = found.size("patch_embed_3d.proj.weight", 3, preset.patch)
+    places = found.size("pos_embed", 1, (preset.image // preset.patch) ** 2 + 1) - 1
+    patch_frames = found.size("patch_embed_3d.proj.weight", 2, preset.patch_frames)
+    return replace(
+        preset,
+        width=width,
+        depth=found.count("blocks.", preset.depth),
+        heads=max(1, width // (preset.width // preset.heads)),
+        ff_width=found.size("blocks.0.mlp.fc1.weight", 0, preset.ff_width),
+        patch=patch,
+        patch_frames=patch_frames,
+        image=round(places**0.5) * patch,
+        segment=found.size("temp_embed", 1, preset.segment // preset.patch_frames) * patch_frames,
     )
 
 

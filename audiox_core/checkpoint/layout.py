@@ -12,10 +12,18 @@ from torch import nn
 from ..conditioners.audio import audio_conditioner
 from ..conditioners.encoders import clip_vision, t5_encoder
 from ..conditioners.video import VideoConditioner
-from ..config import AudioXConfig, DiTConfig, MMDiTConfig, OobleckConfig, TextConfig
+from ..config import (
+    AudioXConfig,
+    DiTConfig,
+    MMDiTConfig,
+    OobleckConfig,
+    SynchformerConfig,
+    TextConfig,
+)
 from ..models import backbone
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
+from ..models.synchformer import Synchformer
 from .weight_file import Shape
 
 DIT, VAE, TEXT = "model.model.", "pretransform.model.", "text_encoder."
@@ -37,6 +45,7 @@ UNUSED = (
     "decoder.embed_tokens.",
     "encoder.embed_tokens.",
     "lm_head.",
+    "vfeat_extractor.patch_embed.proj.",
 )
 
 
@@ -126,6 +135,12 @@ def text_layout(config: TextConfig, prefix: str = "") -> dict[str, Shape]:
     with torch.device("meta"):
         shapes = _below(prefix, shapes_of(t5_encoder(config)))
     return {name: shapes[name] for name in used(shapes)}
+
+
+def synchformer_layout(config: SynchformerConfig, prefix: str) -> dict[str, Shape]:
+    """The tensors of Synchformer's visual encoder."""
+    with torch.device("meta"):
+        return _below(prefix, shapes_of(Synchformer(config)))
 
 
 def _video(config: AudioXConfig) -> dict[str, Shape]:

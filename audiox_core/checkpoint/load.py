@@ -21,11 +21,12 @@ from ..conditioners.text import TextConditioner
 from ..conditioners.video import VideoConditioner
 from ..config import AudioXConfig, OobleckConfig, SynchformerConfig, TextConfig
 from ..errors import SettingsError, WeightsError
-from ..models.attention import AttentionFn, torch_attention
 from ..models import Backbone, backbone
+from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import rename_norms
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck, fold_weight_norm
+from ..models.synchformer import Synchformer
 from .companions import (
     find_config,
     find_text_encoder,
@@ -34,19 +35,21 @@ from .companions import (
     read_tokenizer,
     search_synchformer,
 )
-from .detect import detect, oobleck_from_shapes, text_from_shapes
+from .detect import detect, oobleck_from_shapes, synchformer_from_shapes, text_from_shapes
 from .layout import (
     AUDIO,
     AUDIO_VAE,
     DIT,
     MAF,
     SYNC,
+    SYNC_ENCODER,
     TEXT,
     VAE,
     VIDEO,
     compare,
     oobleck_layout,
     released_layout,
+    synchformer_layout,
     text_layout,
     used,
 )
@@ -242,6 +245,7 @@ def _load_conditioners(
         text and text.load(config),
         _load_video(file, config) if "video" in parts else None,
         _load_audio(file, config, prompt_vae) if "audio" in parts else None,
+        sync=_load_synchformer(file, config, sync) if "video" in parts else None,
         maf=config.maf and _load_part(file, MAF, partial(MAFBlock, config.maf)),
     )
 
@@ -261,6 +265,41 @@ def _load_audio(
     if not isinstance(audio, MelAudioConditioner):
         audio.vae = prompt_vae
     return audio
+
+
+def _load_synchformer(
+    file: WeightFile, config: AudioXConfig, argument: Path | None
+) -> Synchformer | None:
+    """From the model's own file, or one of its own; None where there is none, or no need of it."""
+    if config.video.sync is None:
+        return None
+    if argument is None and file.below(SYNC):
+        source, prefix = file, SYNC + SYNC_ENCODER
+    else:
+        path = argument or search_synchformer(file.path)
+        if path is None:
+            return None  # text and sound prompts need none; a video asks for it
+        source, prefix = open_weights(path), SYNC_ENCODER
+    sizes = check_synchformer(source, prefix, config)
+    return _load_part(source, prefix, partial(Synchformer, sizes))
+
+
+def check_synchformer(file: WeightFile, prefix: str, config: AudioXConfig) -> SynchformerConfig:
+    """The sizes of a Synchformer. Raises WeightsError where it is none, or not whole."""
+    if not file.below(prefix):
+        raise WeightsError(
+            f"{file.path.name} is no Synchformer: it holds no '{prefix}…'. Take "
+            "synchformer_state_dict.pth (`python -m audiox_core fetch synchformer`)."
+        )
+    sizes = synchformer_from_shapes(file.shapes, prefix)
+    if sizes.width != config.video.clip.width:
+        raise WeightsError(
+            f"{file.path.name} makes features of width {sizes.width}, the model reads "
+            f"{config.video.clip.width}: take synchformer_state_dict.pth of the release."
+        )
+    found = {name: file.shapes[name] for name in file.below(prefix)}
+    raise_differences(file, found, synchformer_layout(sizes, prefix), "Synchformer")
+    return sizes
 
 
 @dataclass(frozen=True)

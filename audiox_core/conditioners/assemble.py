@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from ..models.maf import MAFBlock
+from ..models.synchformer import Synchformer
 from .audio import AnyAudioConditioner
 from .masking import apply_strength
 from .text import TextConditioner
@@ -25,12 +26,12 @@ class Conditioners(nn.Module):
         text: TextConditioner | None,
         video: VideoConditioner | None,
         audio: AnyAudioConditioner | None,
-        *,
+        sync: Synchformer | None = None,  # the second look at a video, of models that take one
         maf: MAFBlock | None = None,
     ) -> None:
         super().__init__()
         self.text, self.video, self.audio = text, video, audio
-        self.maf = maf
+        self.sync, self.maf = sync, maf
 
 
 @dataclass(frozen=True)
