@@ -13,7 +13,7 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from .objectives import OnStep
+from .objectives import Noised, OnStep, add_noise
 
 
 def soft_mask(
@@ -58,19 +58,25 @@ def crop_paste(known: Tensor, crop_from: float, paste_from: float, paste_to: flo
     return moved
 
 
-def begin_inpainting(known: Tensor, noise: Tensor, mask: Tensor, sigmas: Tensor) -> Tensor:
+def begin_inpainting(
+    known: Tensor, noise: Tensor, mask: Tensor, sigmas: Tensor, *, noised: Noised = add_noise
+) -> Tensor:
     """The noisy latent of the first step: known where it is kept, pure noise elsewhere.
 
     Args:
         known, noise: `b c t`.
         mask: `t`.
         sigmas: of the run.
+        noised: the objective's.
     """
     kept = is_kept(mask, 0, len(sigmas) - 1)
-    return torch.where(kept, known, 0) + noise * sigmas[0]
+    return noised(torch.where(kept, known, 0), noise, sigmas[0].item())
 
 
-def keep_known(known: Tensor, mask: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> OnStep:
+def keep_known(
+    known: Tensor, mask: Tensor, sigmas: Tensor, noise: Callable[[], Tensor], *,
+    noised: Noised = add_noise,
+) -> OnStep:  # fmt: skip
     """A callback that puts the known latent, noised anew, into the x that the update uses.
 
     Args: as in `begin_inpainting`; `noise` draws unit noise `b c t`.
@@ -79,7 +85,7 @@ def keep_known(known: Tensor, mask: Tensor, sigmas: Tensor, noise: Callable[[], 
 
     def hold(step: int, x: Tensor, _clean: Tensor) -> None:
         kept = is_kept(mask, step, len(levels) - 1).to(x.device)
-        x.copy_(torch.where(kept, known + noise() * levels[step], x))
+        x.copy_(torch.where(kept, noised(known, noise(), levels[step]), x))
 
     return hold
 

@@ -9,9 +9,10 @@ from typing import Literal
 from torch import Tensor
 
 from ..conditioners.masking import Span
-from ..config import SamplingConfig
+from ..config import AudioXConfig, SamplingConfig
+from ..diffusion.objectives import OBJECTIVES
 from ..diffusion.samplers import SOLVERS
-from ..diffusion.schedules import last_part, polyexponential
+from ..diffusion.schedules import last_part
 from ..errors import SettingsError
 
 MAX_STEPS = 10_000
@@ -45,17 +46,19 @@ class Request:
     timing: Literal["true", "reference"] = "true"  # how frames are picked: media/video.py
 
 
-def start_sigmas(request: Request, sampling: SamplingConfig) -> Tensor:
+def start_sigmas(request: Request, config: AudioXConfig, sampling: SamplingConfig) -> Tensor:
     """The sigmas of a run: all of them, or where a known sound leaves less to do."""
+    schedule = OBJECTIVES[config.objective].schedule
     steps, low, high = sampling.steps, sampling.sigma_min, sampling.sigma_max
     if request.init_audio is None or request.inpaint:
-        return polyexponential(steps, low, high)
+        return schedule(steps, low, high)
     if request.init_noise_level is not None:
-        return polyexponential(steps, low, request.init_noise_level)
-    return last_part(steps, DENOISE if request.denoise is None else request.denoise, low, high)
+        return schedule(steps, low, request.init_noise_level)
+    denoise = DENOISE if request.denoise is None else request.denoise
+    return last_part(schedule, steps, denoise, sigma_min=low, sigma_max=high)
 
 
-def check_sampling(request: Request, sampling: SamplingConfig) -> None:
+def check_sampling(request: Request, sampling: SamplingConfig, objective: str = "v") -> None:
     """Raise SettingsError for numbers that no run can use."""
     if not 0 <= request.seed < 2**64:
         raise SettingsError(f"The seed {request.seed} is out of range: 0 to 2^64 - 1.")
@@ -63,6 +66,12 @@ def check_sampling(request: Request, sampling: SamplingConfig) -> None:
         raise SettingsError(f"{sampling.steps} steps were asked for: take 1 to {MAX_STEPS:,}.")
     if sampling.sampler not in SOLVERS:
         raise SettingsError(f"There is no sampler {sampling.sampler!r}: take {', '.join(SOLVERS)}.")
+    if objective == "rectified_flow" and not SOLVERS[sampling.sampler].flows:
+        takes = ", ".join(name for name, solver in SOLVERS.items() if solver.flows)
+        raise SettingsError(
+            f"{sampling.sampler} counts in another kind of noise than this model (a rectified "
+            f"flow): take {takes}."
+        )
     if not (isfinite(sampling.cfg) and 0 <= sampling.cfg <= 100):
         raise SettingsError(f"A cfg of {sampling.cfg} was given: take 0 to 100, usually 3 to 8.")
     if not 0 <= sampling.cfg_rescale <= 1:
@@ -85,10 +94,11 @@ def check_known(request: Request, sampling: SamplingConfig) -> None:
     if request.denoise is not None and not 0.001 <= request.denoise <= 1:
         raise SettingsError(f"A denoise of {request.denoise} was given: take 0.001 to 1.")
     level = request.init_noise_level
-    if level is not None and not sampling.sigma_min < level <= 10_000:
+    highest = 1 if sampling.sigma_min == 0 else 10_000  # of a rectified flow, of v-prediction
+    if level is not None and not sampling.sigma_min < level <= highest:
         raise SettingsError(
             f"An init noise level of {level} was given: it is a sigma above the smallest one, "
-            f"{sampling.sigma_min:g}, and at most 10,000."
+            f"{sampling.sigma_min:g}, and at most {highest:,}."
         )
     if request.inpaint and not SOLVERS[sampling.sampler].stochastic:
         takes = ", ".join(name for name, solver in SOLVERS.items() if solver.stochastic)

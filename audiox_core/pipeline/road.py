@@ -6,6 +6,7 @@ samples, `s` tokens, `d` width.
 
 import logging
 from dataclasses import replace
+from functools import cached_property
 from math import ceil, isfinite
 from pathlib import Path
 
@@ -21,13 +22,14 @@ from ..conditioners.video import encode_image, encode_video
 from ..config import LatentConfig, SamplingConfig
 from ..diffusion.inpaint import begin_inpainting, keep_known, paste_back, soft_mask
 from ..diffusion.noise import NoiseSampler, initial_noise, step_noise, stream, unit_noise
-from ..diffusion.objectives import OnStep, v_denoiser
+from ..diffusion.objectives import OBJECTIVES, OnStep
 from ..diffusion.samplers import solve
 from ..errors import SettingsError
 from ..media.audio import read_audio
 from ..media.video import probe_video, read_frames, read_image
 from ..models import Backbone
 from ..models.oobleck import OVERLAP, Oobleck, decode_chunked, encode_chunked
+from ..variants import advice
 from ..windows import Plan, plan, plan_frames, spans_in_window
 from .predictor import predictor
 from .request import Request, check_known, check_sampling, start_sigmas
@@ -84,8 +86,10 @@ class Pipeline:
         names = ("steps", "cfg", "cfg_rescale", "sampler")
         asked = {name: value for name in names if (value := getattr(request, name)) is not None}
         sampling = replace(self.checkpoint.config.sampling, **asked)
-        check_sampling(request, sampling)
+        check_sampling(request, sampling, self.checkpoint.config.objective)
         check_known(request, sampling)
+        if unusual := advice(self.checkpoint.config, sampling):
+            logger.warning("%s", unusual)
         return sampling
 
     def seconds(self, request: Request, known: Tensor | None = None) -> float:
@@ -143,6 +147,7 @@ class Pipeline:
             negative=encode_text(text, request.negative) if request.negative else None,
             video=self.picture_features(request, windows),
             audio=self.audio_features(request),
+            absent_audio=self.absent_audio,
             text_strength=request.text_strength,
             video_strength=request.video_strength,
             audio_strength=request.audio_strength,
@@ -190,6 +195,11 @@ class Pipeline:
             noise=noise.to(self.checkpoint.device),
         )
 
+    @cached_property
+    def absent_audio(self) -> Tensor:
+        """What no audio prompt is for this model, `1 s d`; some have to encode silence for it."""
+        return self.checkpoint.conditioners.audio.absent(self.checkpoint.vae)
+
     def known_samples(self, request: Request) -> Tensor | None:
         """The sound to begin from, `2 n`; a little more than can be made where it is longer."""
         if request.init_audio is None:
@@ -206,16 +216,15 @@ class Pipeline:
         """Noise, or a known sound `2 n` under noise -> `1 c t`."""
         shape = (1, self.grid.channels, windows.frames)
         noise = initial_noise(shape, request.seed).to(self.checkpoint.device)
-        sigmas = start_sigmas(request, sampling)
-        start = noise * sigmas[0].item()
-        if known is not None:
-            clean = self.known_latent(known, windows)
-            start = start + clean
-            if request.inpaint:
-                mask = self.regenerated_frames(request, windows).to(noise.device)
-                start = begin_inpainting(clean, noise, mask, sigmas)
-                redraw = step_noise(noise, request.seed, "inpainting")
-                on_step = _both(keep_known(clean, mask, sigmas, redraw), on_step)
+        sigmas = start_sigmas(request, self.checkpoint.config, sampling)
+        clean = torch.zeros_like(noise) if known is None else self.known_latent(known, windows)
+        noised = OBJECTIVES[self.checkpoint.config.objective].noised
+        start = noised(clean, noise, sigmas[0].item())
+        if request.inpaint:
+            mask = self.regenerated_frames(request, windows).to(noise.device)
+            start = begin_inpainting(clean, noise, mask, sigmas, noised=noised)
+            redraw = step_noise(noise, request.seed, "inpainting")
+            on_step = _both(keep_known(clean, mask, sigmas, redraw, noised=noised), on_step)
         return sample(
             self.checkpoint.model,
             conditioning,
@@ -223,6 +232,7 @@ class Pipeline:
             sigmas,
             sampling=sampling,
             grid=self.grid,
+            objective=self.checkpoint.config.objective,
             fresh_noise=step_noise(noise, request.seed),
             on_step=on_step,
         )
@@ -253,24 +263,29 @@ class Pipeline:
 def sample(
     model: Backbone, conditioning: Conditioning, start: Tensor, sigmas: Tensor, *,
     sampling: SamplingConfig, fresh_noise: NoiseSampler, grid: LatentConfig = GRID,
+    objective: str = "v",
     on_step: OnStep = lambda *_: None,
 ) -> Tensor:  # fmt: skip
     """Noisy latents -> clean latents, of any length.
 
     Args:
-        model: predicts v; computes in its own dtype, the solver in float32.
+        model: predicts what `objective` says; computes in its own dtype, the solver in float32.
         conditioning: both branches; of one window, which serves all, or of as many as there are.
-        start: unit noise times `sigmas[0]`, plus what is known, `b c t`.
+        start: what is known with noise of `sigmas[0]`, `b c t`.
         sigmas: falling, the last is 0.
         sampling: of which guidance and solver count.
         fresh_noise: of the SDE solvers.
         grid: of the model's latents.
+        objective: a key of `OBJECTIVES`.
         on_step: as in `Pipeline.generate`.
     """
     windows = plan_frames(grid, start.shape[-1])
     predict = predictor(model, conditioning, len(start), sampling, windows=windows)
-    denoise = v_denoiser(predict)
-    return solve(sampling.sampler, denoise, start, sigmas, noise=fresh_noise, on_step=on_step)
+    trained = OBJECTIVES[objective]
+    return solve(
+        sampling.sampler, trained.denoiser(predict), start, sigmas,
+        noise=fresh_noise, on_step=on_step, noised=trained.noised,
+    )  # fmt: skip
 
 
 def decode(vae: Oobleck, latent: Tensor, window: int = GRID.window) -> Tensor:

@@ -147,7 +147,7 @@ def test_the_input_is_not_overwritten(released_file, tmp_path):
         (["model.ckpt"], "nowhere/out.safetensors", "does not exist"),
         (["model.ckpt", "model.ckpt"], "out.safetensors", "Two whole models"),
         (["model.ckpt"] * 3, "out.safetensors", "3 files were given"),
-        (["other.safetensors"], "out.safetensors", "holds no AudioX v1 model"),
+        (["other.safetensors"], "out.safetensors", "holds no AudioX model"),
         (["model.ckpt", "other.safetensors"], "out.safetensors", "holds no AudioX VAE"),
         (["missing.ckpt"], "out.safetensors", "There is no weights file"),
     ],
