@@ -140,7 +140,8 @@ class AudioXEncodeAudio(io.ComfyNode):
             inputs=[
                 Conditioners.Input("conditioners", tooltip=CONDITIONERS),
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
-                io.Audio.Input("audio", tooltip="The prompt; any rate, any number of channels."),
+                io.Audio.Input("audio", tooltip="The prompt, of any rate; of a batch the"
+                    " first one, of more than two channels the first two count."),
                 io.Float.Input(
                     "start", default=0.0, min=-100_000.0, max=100_000.0, step=0.01,
                     tooltip="Seconds into the sound; below 0 it counts from the end: -10 takes the"

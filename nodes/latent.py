@@ -49,7 +49,8 @@ class AudioXInpaintLatent(io.ComfyNode):
             search_aliases=["audio inpaint", "audio outpaint", "extend audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
-                io.Audio.Input("audio", tooltip="The sound to repair or to extend."),
+                io.Audio.Input("audio", tooltip="The sound to repair or to extend; of a"
+                    " batch the first one."),
                 io.String.Input(
                     "regenerate", default="",
                     tooltip="Seconds of the sound to make anew, such as 2.0-4.5, 7-8. Empty where"

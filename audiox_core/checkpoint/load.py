@@ -6,7 +6,7 @@ past the map, tensor by tensor; of parts that are not asked for nothing is read.
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from ..conditioners.audio import AnyAudioConditioner, MelAudioConditioner, audio
 from ..conditioners.encoders import clip_vision, t5_encoder, tie_embedding
 from ..conditioners.text import TextConditioner
 from ..conditioners.video import VideoConditioner
-from ..config import AudioXConfig, OobleckConfig, SynchformerConfig, TextConfig
+from ..config import AudioXConfig, LatentConfig, OobleckConfig, SynchformerConfig, TextConfig
 from ..errors import SettingsError, WeightsError
 from ..models import Backbone, backbone
 from ..models.attention import AttentionFn, torch_attention
@@ -375,10 +375,16 @@ def _plan_vaes(
     return decoder, None if shared else copy
 
 
+def load_vae(path: Path, *, ops: Any = nn) -> tuple[Oobleck, LatentConfig]:
+    """The VAE of a file that may hold nothing else, such as VAE.ckpt, and its latent grid."""
+    vae = _vae_of(open_weights(path))
+    sizes = {"channels": vae.sizes.latent_channels, "hop_length": vae.sizes.hop_length}
+    return vae.load(ops), replace(LatentConfig(), **sizes)
+
+
 def _other_vae(path: Path, config: AudioXConfig) -> _Vae:
-    file = open_weights(path)
-    prefix = vae_prefix(file)
-    sizes = oobleck_from_shapes(file.shapes, prefix)
+    vae = _vae_of(open_weights(path))
+    file, sizes = vae.file, vae.sizes
     if (sizes.latent_channels, sizes.hop_length) != (
         config.latent.channels, config.latent.hop_length,
     ):  # fmt: skip
@@ -387,6 +393,12 @@ def _other_vae(path: Path, config: AudioXConfig) -> _Vae:
             f"{sizes.hop_length} samples; the model's latents have {config.latent.channels} "
             f"of {config.latent.hop_length}: give a VAE of the AudioX family."
         )
+    return vae
+
+
+def _vae_of(file: WeightFile) -> _Vae:
+    prefix = vae_prefix(file)
+    sizes = oobleck_from_shapes(file.shapes, prefix)
     found = {name.removeprefix(prefix): file.shapes[name] for name in file.below(prefix)}
     raise_differences(file, found, oobleck_layout(sizes), "VAE")
     return _Vae(file, prefix, sizes)

@@ -54,13 +54,15 @@ def pick_frames(
 
 def to_pixels(image: Tensor) -> Tensor:
     """An image `h w c` in 0..1 -> `3 h w` uint8 in 0..255."""
-    scaled = (image[..., :3].float() * 255).round().clamp(0, 255)
-    return scaled.to("cpu", torch.uint8).movedim(-1, 0)
+    scaled = (image[..., :3].float() * 255).round()
+    if scaled.isnan().any():
+        raise SettingsError("An image holds NaN: make it again.")
+    return scaled.clamp(0, 255).to("cpu", torch.uint8).movedim(-1, 0)
 
 
 def check_images(images: Tensor) -> None:
     """Raise SettingsError unless `images` is a batch of pictures."""
-    if images.ndim != 4 or not len(images) or images.shape[-1] < 3:
+    if images.ndim != 4 or not all(images.shape) or images.shape[-1] < 3:
         raise SettingsError(
             f"The images are {tuple(images.shape)}: expected (frames, height, width, 3) and at "
             "least one frame."

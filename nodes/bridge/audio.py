@@ -28,7 +28,7 @@ def decoded(
     grid, samples = grid_of(vae), latent["samples"]
     if getattr(samples, "is_nested", False):  # latents of video with sound: the last is the sound
         samples = samples.unbind()[-1]
-    if samples.ndim != 3 or samples.shape[1] != grid.channels:
+    if samples.ndim != 3 or samples.shape[1] != grid.channels or not all(samples.shape):
         raise SettingsError(
             f"The latent is {tuple(samples.shape)}: AudioX decodes (batch, {grid.channels}, "
             "frames). Connect AudioX Sampler, or KSampler with an AudioX model."

@@ -2,6 +2,8 @@
 
 An assembled CONDITIONING is `[[tokens 1 (w s) d, {"audiox": facts, "pooled_output": tally}]]`.
 Every number is in the tensor, so native nodes that combine, average or zero it do what is right.
+The tally is averaged and zeroed along with the tokens: it holds 1, the number of windows, and the
+first and the last token once more, by which it shows what else was mixed in.
 """
 
 import logging
@@ -29,13 +31,16 @@ def from_core(conditioning: Conditioning, audiox: AudioXConfig) -> tuple[list, l
     """Both branches -> positive and negative CONDITIONING."""
     tokens = conditioning.positive.shape[1] // conditioning.windows
     facts = {"variant": audiox.variant, "windows": conditioning.windows, "tokens": tokens}
-    # Averaging mixes this row like the tokens: a mean of unequal window counts shows in it.
-    tally = torch.tensor([[1.0, conditioning.windows]])
     branches = (conditioning.positive.cpu().float(), conditioning.negative.cpu().float())
     positive, negative = (
-        [[branch, {KEY: dict(facts), "pooled_output": tally.clone()}]] for branch in branches
+        [[branch, {KEY: dict(facts), "pooled_output": _tally(branch, conditioning.windows)}]]
+        for branch in branches
     )
     return positive, negative
+
+
+def _tally(tokens: Tensor, windows: int) -> Tensor:
+    return torch.cat([torch.tensor([[1.0, windows]]), tokens[:, 0], tokens[:, -1]], dim=1)
 
 
 def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) -> Tensor:
@@ -59,12 +64,12 @@ def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) 
             f"The conditioning is {tuple(flat.shape)} and should be {shape}: a node joined it with "
             f"another one (ConditioningConcat?). Use ConditioningCombine, or {CONNECT}."
         )
-    _check_tally(given.get("pooled_output"), windows)
+    _check_tally(given.get("pooled_output"), flat, windows)
     check_windows(windows, plan)
     return rearrange(flat, "1 (w s) d -> w s d", w=windows)
 
 
-def _check_tally(tally: Tensor | None, windows: int) -> None:
+def _check_tally(tally: Tensor | None, tokens: Tensor, windows: int) -> None:
     if tally is None or not tally.any():  # zeroed out
         return
     share, count = tally.flatten().tolist()[:2]
@@ -73,6 +78,21 @@ def _check_tally(tally: Tensor | None, windows: int) -> None:
             "Two conditionings of different length were averaged: connect the same seconds to "
             "both, or use ConditioningCombine."
         )
+    tokens, width = tokens.float(), tokens.shape[-1]
+    first, last = (ours.to(tokens) for ours in tally.flatten()[2:].split(width))
+    # a mean with something shorter, such as a text: the last token is only weaker for it
+    strength = (tokens[0, -1] @ last / (last @ last).clamp(min=1e-12)).item()
+    if _near(tokens[0, -1], strength * last) and not _near(
+        tokens[0, 0], strength * first if last.any() else first
+    ):
+        raise SettingsError(
+            "The conditioning was averaged with one that is none of AudioX Masked Conditioning: "
+            "average the texts before it, or two assembled ones behind it."
+        )
+
+
+def _near(found: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def text_tokens(
@@ -91,8 +111,12 @@ def text_tokens(
         )
     tokens, facts = conditioning[0]
     length, width = audiox.text_tokens, audiox.dit.cond_dim
-    if KEY in facts:
-        raise SettingsError(f"The {what} is assembled already: connect a text to it.")
+    pooled = facts.get("pooled_output")
+    tallied = pooled is not None and pooled.shape == (1, 2 + 2 * width) and pooled[0, 0] == 1
+    if KEY in facts or tallied:
+        raise SettingsError(
+            f"The {what} is assembled already, or was averaged with one that is: connect a text."
+        )
     if tokens.ndim != 3 or tokens.shape[-1] != width or len(tokens) != 1:
         raise SettingsError(
             f"The {what} is {tuple(tokens.shape)}, the model reads (1, {length}, {width}): use "

@@ -87,6 +87,11 @@ def audio_features(
     if begin >= total:
         raise SettingsError(f"The sound is {total:.2f} s long: start earlier than {start:g} s.")
     piece = waveform[:, grid.samples(begin) : grid.samples(begin + length)]
+    if not piece.shape[-1]:
+        raise SettingsError(
+            f"{length:g} s from {begin:g} s on hold no sound: give a length above 0, or start "
+            "earlier."
+        )
     starts = plan(grid, piece.shape[-1] / grid.sample_rate).start_seconds
     described = grid.samples(grid.described_seconds)
     windows = [piece[:, grid.samples(at) :][:, :described] for at in starts]

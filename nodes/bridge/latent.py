@@ -18,7 +18,7 @@ from ...audiox_core.config import LatentConfig
 from ...audiox_core.diffusion.inpaint import soft_mask
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.windows import Plan, plan
-from .encode import MAX_SECONDS, grid_of
+from .encode import MAX_SECONDS, MIN_SECONDS, grid_of
 from .media import waveform_of
 
 SECONDS = "audiox_seconds"
@@ -35,6 +35,12 @@ class Known:
 
 def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
     """Silence that covers `seconds`, at least a window."""
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # a linked value may be anything
+        raise SettingsError(
+            f"A sound of {seconds:g} s cannot be made: take {MIN_SECONDS:g} to {MAX_SECONDS:g} s."
+        )
+    if batch < 1:
+        raise SettingsError(f"The batch size is {batch}: it is at least 1.")
     grid = LatentConfig()
     frames = plan(grid, seconds).frames
     samples = torch.zeros(batch, grid.channels, frames, device=mm.intermediate_device())
@@ -51,6 +57,11 @@ def inpaint_latent(
     grid = grid_of(vae)
     known = waveform_of(audio, grid.sample_rate)
     length = known.shape[-1] / grid.sample_rate
+    if not (before >= 0 and after >= 0):
+        raise SettingsError(
+            f"Extended by {before:g} s before and {after:g} s after: both are at least 0. To "
+            "shorten a sound use TrimAudioDuration."
+        )
     spans = _spans(regenerate, length, before, after)
     seconds = before + length + after
     if seconds > MAX_SECONDS:

@@ -5,19 +5,19 @@ or edited in the graph is taken as its frames.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from comfy_api.latest import InputImpl, Types
+from comfy_api.latest import InputImpl
 from torch import Tensor
 
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.media.audio import read_audio, resample
-from ...audiox_core.media.batch import check_images, pick_frames
+from ...audiox_core.media.batch import check_images, pick_frames, to_pixels
 from ...audiox_core.media.mux import VIDEO_SUFFIXES, mux_soundtrack
 from ...audiox_core.media.video import probe_video, read_frames
 from .files import temporary_folder
@@ -130,15 +130,12 @@ def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tu
         mux_soundtrack(clip.path, waveform, sample_rate, target)
         return InputImpl.VideoFromFile(str(target)), "the picture is copied"
     parts = video.get_components()
-    made = Types.VideoComponents(
-        images=parts.images,
-        audio=audio_of(waveform[None], sample_rate),
-        frame_rate=Fraction(parts.frame_rate),
-    )
+    rate, sound = Fraction(parts.frame_rate), audio_of(waveform[None], sample_rate)
+    made = replace(parts, audio=sound, frame_rate=rate)  # newer ones have alpha, too
     return InputImpl.VideoFromComponents(made), "re-encoded when saved"
 
 
 def first_image(images: Tensor) -> Tensor:
     """The first picture of an IMAGE batch -> `3 h w` in 0..255 float32."""
     check_images(images)
-    return (images[0, ..., :3].float() * 255).round().clamp(0, 255).cpu().movedim(-1, 0)
+    return to_pixels(images[0]).float()

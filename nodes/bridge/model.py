@@ -106,6 +106,7 @@ class AudioXModel(comfy.model_base.BaseModel):
         kind = comfy.model_base.ModelType.V_PREDICTION_CONTINUOUS
         super().__init__(host_config, kind, device=device, unet_model=build)
         self.audiox = audiox
+        self.trained_sampling = type(self.model_sampling).__bases__
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         noise = kwargs["noise"]
@@ -114,12 +115,25 @@ class AudioXModel(comfy.model_base.BaseModel):
                 f"The latent is {tuple(noise.shape)}: AudioX samples (batch, "
                 f"{self.audiox.latent.channels}, frames). Connect AudioX Empty Latent."
             )
+        self._check_sampling()
         plan = plan_frames(self.audiox.latent, noise.shape[-1])
         tokens = tokens_of_a_run(kwargs, self.audiox, plan)
         return {
             "c_crossattn": comfy.conds.CONDRegular(tokens[None].to(kwargs["device"])),
             "audiox_frames": comfy.conds.CONDConstant(noise.shape[-1]),
         }
+
+    def _check_sampling(self) -> None:
+        """Nodes may change the range of the noise, not how the model reads it."""
+        sampling = self.model_sampling
+        ends = torch.tensor([float(sampling.sigma_min), float(sampling.sigma_max)])
+        first, last = sampling.timestep(ends).tolist()
+        if not isinstance(sampling, self.trained_sampling) or not 0 <= first <= last <= 1:
+            raise SettingsError(
+                "A ModelSampling node changed how the model reads the noise, which this one was "
+                "not trained for: remove it. The range of the noise may be changed, with "
+                "ModelSamplingContinuousV or the sigmas of AudioX Scheduler."
+            )
 
     def resize_cond_for_context_window(self, _key: str, value: Any, *_: Any, **__: Any) -> Any:
         """Nothing of ours is cut by its length: `NativeDiT` says what is wrong instead."""

@@ -107,6 +107,11 @@ def sample(
 def _filled(model: Any, latent: Mapping[str, Any]) -> Tensor:
     """The latent as ComfyUI's samplers take it: an empty one of another model fits itself."""
     fix = comfy.sample.fix_empty_latent_channels
+    if not all(latent["samples"].shape):
+        raise SettingsError(
+            f"The latent is {tuple(latent['samples'].shape)}, there is nothing to make: connect "
+            "AudioX Empty Latent."
+        )
     names = [name for name in inspect.signature(fix).parameters if name in latent]
     return fix(model, latent["samples"], **{name: latent[name] for name in names})
 

@@ -15,8 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ...audiox_core.checkpoint.layout import DIT
 from ...audiox_core.checkpoint.load import load_checkpoint
+from ...audiox_core.checkpoint.load import load_vae as load_vae_alone
+from ...audiox_core.checkpoint.weight_file import open_weights
 from ...audiox_core.config import LatentConfig
+from ...audiox_core.errors import SettingsError
 from ...audiox_core.models.oobleck import (
     CHUNK,
     Oobleck,
@@ -50,6 +54,12 @@ class InterruptibleOobleck(nn.Module):
 
     def decode(self, latent: Tensor, **_options: Any) -> Tensor:
         """Latents `b c t` -> audio `b 2 n`."""
+        channels = self.oobleck.config.latent_channels
+        if latent.ndim != 3 or latent.shape[1] != channels:
+            raise SettingsError(
+                f"The latent is {tuple(latent.shape)}: AudioX decodes (batch, {channels}, frames). "
+                "Connect a sampler with an AudioX model."
+            )
         decode = _stoppable(self.oobleck.decode)
         return torch.cat([decode_chunked(decode, item[None]) for item in latent])
 
@@ -102,16 +112,20 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-def load_vae(path: Path, vae: Path | None = None) -> NativeVae:
-    """The VAE of a checkpoint, or another one that fits it."""
-    loaded = load_checkpoint(path, parts=("vae",), vae=vae, ops=comfy.ops.disable_weight_init)
-    native = NativeVae(loaded.vae, loaded.config.latent)
-    native.patcher.cached_patcher_init = (_load_patcher, (path, vae))
+def load_vae(path: Path) -> NativeVae:
+    """The VAE of a checkpoint, or of a file that holds nothing else."""
+    ops = comfy.ops.disable_weight_init
+    if open_weights(path).below(DIT):
+        loaded = load_checkpoint(path, parts=("vae",), ops=ops)
+        native = NativeVae(loaded.vae, loaded.config.latent)
+    else:
+        native = NativeVae(*load_vae_alone(path, ops=ops))
+    native.patcher.cached_patcher_init = (_load_patcher, (path,))
     return native
 
 
-def _load_patcher(path: Path, vae: Path | None, disable_dynamic: bool = False) -> Any:
-    loaded = load_vae(path, vae)
+def _load_patcher(path: Path, disable_dynamic: bool = False) -> Any:
+    loaded = load_vae(path)
     if disable_dynamic:
         loaded.patcher = comfy.model_patcher.ModelPatcher(
             loaded.first_stage_model, loaded.device, mm.vae_offload_device()

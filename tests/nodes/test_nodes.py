@@ -200,6 +200,17 @@ BAD = {
     "mask": ("AudioXEncodeAudio", {**audio(SECOND), "time_mask": "two"}, "no span of time"),
     "nothing anew": ("AudioXInpaintLatent", audio(SECOND), "Nothing is to be made anew"),
     "late repair": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "extend_after"),
+    "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "length above 0"),
+    "no pixels": ("AudioXEncodeVideo", {"images": FRAMES[:, :0], "fps": 4.0}, "at least one"),
+    "NaN video": ("AudioXEncodeVideo", {"images": FRAMES / 0 * 0, "fps": 4.0}, "holds NaN"),
+    "NaN image": ("AudioXEncodeImage", {"image": FRAMES / 0 * 0}, "holds NaN"),
+    "no seconds": ("AudioXEmptyLatent", {"seconds": 0.0}, "take 0.1 to 600"),
+    "a day": ("AudioXEmptyLatent", {"seconds": 86_400.0}, "take 0.1 to 600"),
+    "no length": ("AudioXEmptyLatent", {"seconds": float("nan")}, "take 0.1 to 600"),
+    "no batch": ("AudioXEmptyLatent", {"batch_size": 0}, "at least 1"),
+    "shortened": ("AudioXInpaintLatent", {**audio(SECOND), "extend_after": -1.0}, "TrimAudio"),
+    "no items": ("AudioXDecode", {"latent": {"samples": torch.rand(0, 64, 8)}}, "Connect AudioX"),
+    "foreign": ("VAEDecodeAudio", {"samples": {"samples": torch.rand(1, 8, 40)}}, "decodes"),
     "image": ("AudioXDecode", {"latent": {"samples": torch.rand(1, 4, 8, 8)}}, "Connect AudioX"),
     "file": ("AudioXLoadModel", {"file": "gone.safetensors"}, "There is no gone.safetensors"),
 }  # fmt: skip
@@ -208,7 +219,8 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_named(node, loaded, case):
     name, inputs, message = BAD[case]
-    sockets = {socket.id for socket in node.classes[name].GET_SCHEMA().inputs}
+    ours = node.classes.get(name)
+    sockets = {socket.id for socket in ours.GET_SCHEMA().inputs} if ours else {"vae"}
     if "conditioners" in sockets:
         inputs = {"conditioners": loaded.conditioners, **inputs}
     if "vae" in sockets:
@@ -230,3 +242,29 @@ def test_files_of_our_folder_are_listed_and_found(node, comfy, tmp_path):
     assert "sub/mine.safetensors" in socket.options
     assert not any("notes" in name for name in socket.options)
     assert node("AudioXLoadModel", file="sub/mine.safetensors").model.audiox.variant
+
+
+def test_a_vae_in_a_file_of_its_own_is_loaded(node, comfy, loaded, tmp_path):
+    from safetensors.torch import load_file
+
+    from audiox_core.checkpoint.load import EMBEDDED
+
+    prefix = "pretransform.model."
+    vae = {k.removeprefix(prefix): v for k, v in load_file(EMBEDDED).items() if prefix in k}
+    torch.save({"state_dict": vae}, tmp_path / "VAE.ckpt")  # as the later models are released
+    comfy.folder_paths.add_model_folder_path("audiox", str(tmp_path))
+    alone = node("AudioXLoadVAE", file="VAE.ckpt")
+    latent = {"samples": torch.randn(1, 64, 20, generator=torch.Generator().manual_seed(0))}
+    first, second = (
+        node("AudioXDecode", vae=v, latent=latent)["waveform"] for v in (loaded.vae, alone)
+    )
+    assert torch.equal(first, second)
+    factory, args = alone.patcher.cached_patcher_init
+    assert factory(*args, disable_dynamic=True).model is not alone.first_stage_model
+
+
+def test_a_latent_without_items_is_named(node, loaded, branches):
+    positive, negative = branches()
+    with pytest.raises(Exception, match="nothing to make"):
+        node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
+             latent_image={"samples": torch.zeros(0, 64, 236)})  # fmt: skip

@@ -329,3 +329,44 @@ def test_stop_is_heard_between_pieces_and_the_next_run_is_right(node, loaded):
         with pytest.raises(mm.InterruptProcessingException):
             node(name, **inputs)
         node(name, **inputs)
+
+
+def test_a_mean_with_a_text_is_refused(node, loaded, branches, native):
+    positive, null = branches()
+    _, negative = branches(negative="bells")
+    text = node("AudioXEncodeText", conditioners=loaded.conditioners, text="dog")
+
+    def mean(to, other):
+        return node("ConditioningAverage", conditioning_to=to, conditioning_from=other,
+                    conditioning_to_strength=0.5)  # fmt: skip
+
+    for assembled in (positive, null, negative):
+        with pytest.raises(Exception, match="was averaged with one that is none"):
+            native(mean(assembled, text), null, empty(node), steps=1)
+    with pytest.raises(Exception, match="averaged with one that is"):
+        branches(negative_text=mean(text, positive))
+    for assembled in (positive, null, negative):  # these are what they seem
+        native(mean(positive, assembled), mean(null, assembled), empty(node), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ModelSamplingContinuousEDM", {"sampling": "v_prediction", "sigma_min": 0.3}),
+        ("ModelSamplingContinuousEDM", {"sampling": "eps", "sigma_min": 2.0}),
+        ("ModelSamplingDiscrete", {"sampling": "v_prediction", "zsnr": False}),
+        ("ModelSamplingAuraFlow", {"shift": 3.0}),
+        ("ModelSamplingContinuousV", {"sampling": "v_prediction", "sigma_min": 0.03}),
+    ],
+)
+def test_the_range_of_the_noise_may_change_its_meaning_not(
+    node, loaded, branches, native, name, settings
+):
+    settings = {"sigma_max": 50.0, **settings} if "sigma_min" in settings else settings
+    model = node(name, model=loaded.model, **settings)
+    positive, negative = branches()
+    if name == "ModelSamplingContinuousV":
+        assert native(positive, negative, empty(node), model=model)["samples"].isfinite().all()
+        return
+    with pytest.raises(Exception, match="not trained for"):
+        native(positive, negative, empty(node), model=model, steps=1)
