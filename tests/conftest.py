@@ -95,7 +95,8 @@ def second_look() -> Callable:
             video = looks.VideoConditioner(config.video, tokens, torch.nn.Identity())
             video.visual_encoder_model = old.visual_encoder_model
             sync = core("models.synchformer").Synchformer(encoder)
-        video.load_state_dict(_random(video, draw) | old.state_dict(), assign=True)
+        known = {name: tensor.clone() for name, tensor in old.state_dict().items()}
+        video.load_state_dict(_random(video, draw) | known, assign=True)
         sync.load_state_dict(_random(sync, draw), assign=True)
         both = (video.eval().requires_grad_(False), sync.eval().requires_grad_(False))
         kind = core("conditioners.assemble").Conditioners
