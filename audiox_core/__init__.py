@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from .conditioners.assemble import Conditioning, assemble
     from .conditioners.audio import encode_audio
     from .conditioners.text import encode_text
-    from .conditioners.video import encode_image, encode_video
+    from .conditioners.video import encode_image, encode_sync, encode_video
     from .errors import AudioXError
-    from .pipeline import Pipeline, Request, Soundtrack, decode, generate, sample
+    from .pipeline import FeatureCache, Pipeline, Request, Soundtrack, decode, generate, sample
 
 __all__ = [
     "AudioXError",
     "Checkpoint",
     "Conditioning",
+    "FeatureCache",
     "Pipeline",
     "Request",
     "Soundtrack",
@@ -26,6 +27,7 @@ __all__ = [
     "decode",
     "encode_audio",
     "encode_image",
+    "encode_sync",
     "encode_text",
     "encode_video",
     "generate",
@@ -38,9 +40,17 @@ _HOMES = {
     "conditioners.assemble": ("Conditioning", "assemble"),
     "conditioners.audio": ("encode_audio",),
     "conditioners.text": ("encode_text",),
-    "conditioners.video": ("encode_image", "encode_video"),
+    "conditioners.video": ("encode_image", "encode_sync", "encode_video"),
     "errors": ("AudioXError",),
-    "pipeline": ("Pipeline", "Request", "Soundtrack", "decode", "generate", "sample"),
+    "pipeline": (
+        "FeatureCache",
+        "Pipeline",
+        "Request",
+        "Soundtrack",
+        "decode",
+        "generate",
+        "sample",
+    ),
 }
 
 

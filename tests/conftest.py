@@ -5,6 +5,8 @@ import importlib.util
 import os
 import random
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +73,59 @@ def checkpoint() -> Checkpoint:
 @pytest.fixture(scope="session")
 def pipeline(checkpoint) -> Pipeline:
     return Pipeline(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def second_look() -> Callable:
+    """Give conditioners a tiny Synchformer: `second_look(core, conditioners, config)`.
+
+    `core` finds a module of the core by its name: a host imports it under a name of its own.
+    """
+
+    def add(core: Callable, conditioners, config):
+        sizes, looks = core("config"), core("conditioners.video")
+        width = config.video.clip.width
+        encoder = sizes.SynchformerConfig(width=width, depth=1, heads=2, ff_width=width, image=32)
+        config = replace(
+            config, video=replace(config.video, sync=sizes.SyncConfig(encoder=encoder))
+        )
+        old, draw = conditioners.video, torch.Generator().manual_seed(5)
+        with torch.device("meta"):
+            tokens = old.config.clip.tokens
+            video = looks.VideoConditioner(config.video, tokens, torch.nn.Identity())
+            video.visual_encoder_model = old.visual_encoder_model
+            sync = core("models.synchformer").Synchformer(encoder)
+        known = {name: tensor.clone() for name, tensor in old.state_dict().items()}
+        video.load_state_dict(_random(video, draw) | known, assign=True)
+        sync.load_state_dict(_random(sync, draw), assign=True)
+        both = (video.eval().requires_grad_(False), sync.eval().requires_grad_(False))
+        kind = core("conditioners.assemble").Conditioners
+        return kind(conditioners.text, both[0], conditioners.audio, both[1]), config
+
+    return add
+
+
+def _random(module: torch.nn.Module, draw: torch.Generator) -> dict[str, torch.Tensor]:
+    """Weights that keep signals near unit variance."""
+
+    def weight(name: str, like: torch.Tensor) -> torch.Tensor:
+        z = torch.randn(like.shape, generator=draw)
+        if like.ndim >= 2:
+            return z / like[0].numel() ** 0.5
+        return 1 + 0.1 * z if name.endswith("weight") else 0.1 * z
+
+    return {name: weight(name, like) for name, like in module.state_dict().items()}
+
+
+@pytest.fixture(scope="session")
+def sync_checkpoint(checkpoint, second_look) -> Checkpoint:
+    """The embedded checkpoint as a model that looks at videos twice."""
+
+    def core(name: str) -> ModuleType:
+        return importlib.import_module(f"audiox_core.{name}")
+
+    conditioners, config = second_look(core, checkpoint.conditioners, checkpoint.config)
+    return replace(checkpoint, conditioners=conditioners, config=config)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Frames of a video at given times, and what a video file holds.
 
-The model saw frames at 5 (or 25) a second. `timing="true"` takes the frames that are on screen at
-those very times, whatever the rate of the file; `"reference"` repeats the habit of the original,
-every `ceil(rate / fps)`-th frame, which drifts unless the rates divide.
+The model saw frames at 5 a second, later ones at 25 a second, too. `timing="true"` takes the
+frames that are on screen at those very times, whatever the rate of the file; `"reference"` repeats
+the habit of the original, every `ceil(rate / fps)`-th frame, which drifts unless the rates divide.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +15,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..config import VideoConfig
 from ..errors import SettingsError
 from .files import exact, exact_piece
 from .pixels import display_matrix, is_sideways, read_image, resize_frames, rgb
 from .timeline import SEEK_GAP, PictureReader, TimedFrame
 
 __all__ = [
+    "FrameGrid",
     "VideoInfo",
+    "frame_grids",
     "pad_indices",
     "probe_video",
     "read_frames",
+    "read_grids",
     "read_image",
     "reference_frame_indices",
     "resize_frames",
@@ -44,6 +48,23 @@ class VideoInfo:
     has_audio: bool
     codec: str  # of the picture, as FFmpeg names its decoder
     container: str  # FFmpeg's names of the format, separated by commas
+
+
+@dataclass(frozen=True)
+class FrameGrid:
+    """Frames that a model looks at."""
+
+    count: int = 50  # however short the video is
+    fps: float = 5.0  # to take; the file's own rate does not matter
+    size: int = 224  # pixels of a side; the picture is stretched to it
+
+
+def frame_grids(config: VideoConfig) -> list[FrameGrid]:
+    """What a model looks at in a window: CLIP's frames and, where it has one, Synchformer's."""
+    grids = [FrameGrid(config.frames, config.fps, config.clip.image)]
+    if (sync := config.sync) is not None:
+        grids.append(FrameGrid(sync.frames, sync.fps, sync.encoder.image))
+    return grids
 
 
 def probe_video(path: Path) -> VideoInfo:
@@ -82,19 +103,36 @@ def read_frames(
 ) -> Tensor:
     """Read `count` frames from `start` on, `fps` of them a second, upright, as squares.
 
+    As `read_grids` of a single grid.
+
+    Returns:
+        `f 3 size size`, uint8 RGB.
+    """
+    grid = FrameGrid(count, fps, size)
+    return read_grids(path, [grid], start=start, timing=timing, end=end)[0]
+
+
+def read_grids(
+    path: Path,
+    grids: Sequence[FrameGrid],
+    *,
+    start: float = 0.0,
+    timing: Literal["true", "reference"] = "true",
+    end: float | None = None,
+) -> list[Tensor]:
+    """Read frames at several rates in one pass, upright, as squares.
+
     Args:
         path: a video file.
+        grids: how many frames, how many of them a second.
         start: seconds after the first frame's appearance.
-        count: frames to return, however short the video is.
-        fps: frames a second to take; the file's own rate does not matter.
-        size: pixels of a side; the picture is stretched to it.
         timing: "true" takes frame `k` as the one nearest to `start + k / fps` (of two equally
             near ones the earlier); "reference" takes every `ceil(rate / fps)`-th frame.
         end: seconds; frames that begin there or later do not count. Times past the last frame
             repeat it.
 
     Returns:
-        `f 3 size size`, uint8 RGB.
+        Of each grid `f 3 size size`, uint8 RGB.
 
     Raises:
         MediaError: no readable video.
@@ -102,22 +140,43 @@ def read_frames(
     """
     first, length = exact_piece(start, None if end is None else end - start)
     stop = None if length is None else exact(end, "end")
-    rate = exact(fps, "fps")
-    if count < 1 or rate <= 0:
-        raise SettingsError(f"count is {count} and fps {fps}: both must be above 0.")
+    rates = [exact(grid.fps, "fps") for grid in grids]
+    for grid in grids:
+        if grid.count < 1 or grid.fps <= 0:
+            raise SettingsError(f"count is {grid.count} and fps {grid.fps}: both must be above 0.")
     if timing not in ("true", "reference"):
         raise SettingsError(f'timing is {timing!r}: expected "true" or "reference".')
     with PictureReader(path) as reader:
         if timing == "true":
-            wanted = [first + k / rate for k in range(count)]
+            times = [
+                [first + k / rate for k in range(grid.count)]
+                for grid, rate in zip(grids, rates, strict=True)
+            ]
         else:
-            wanted = _reference_times(reader, start, count, fps, stop)
-        squares = torch.empty(count, 3, size, size, dtype=torch.uint8)
-        shown = None
-        for square, chosen in zip(squares, choose_frames(reader, wanted, stop), strict=True):
-            if chosen is not shown:
-                small, shown = resize_frames(rgb(chosen.frame)[None], size)[0], chosen
-            square.copy_(small)
+            times = _reference_times(reader, start, grids, stop)
+        return _squares(reader, grids, times, stop)
+
+
+def _squares(
+    reader: PictureReader,
+    grids: Sequence[FrameGrid],
+    times: Sequence[Sequence[Fraction]],
+    end: Fraction | None,
+) -> list[Tensor]:
+    """The frames at the times of each grid; a frame is converted once for each size."""
+    places = sorted(
+        (time, which, k) for which, wanted in enumerate(times) for k, time in enumerate(wanted)
+    )
+    squares = [torch.empty(g.count, 3, g.size, g.size, dtype=torch.uint8) for g in grids]
+    chosen_frames = choose_frames(reader, [time for time, _, _ in places], end)
+    shown, small = None, {}
+    for (_, which, k), chosen in zip(places, chosen_frames, strict=True):
+        if chosen is not shown:
+            shown, picture, small = chosen, rgb(chosen.frame)[None], {}
+        size = grids[which].size
+        if size not in small:
+            small[size] = resize_frames(picture, size)[0]
+        squares[which][k].copy_(small[size])
     return squares
 
 
@@ -171,14 +230,19 @@ def _is_nearer(following: Fraction, held: Fraction, time: Fraction, end: Fractio
 
 
 def _reference_times(
-    reader: PictureReader, start: float, count: int, fps: float, end: Fraction | None
-) -> list[Fraction]:
-    """When the frames appear that the original would take."""
+    reader: PictureReader, start: float, grids: Sequence[FrameGrid], end: Fraction | None
+) -> list[list[Fraction]]:
+    """When the frames of each grid appear that the original would take."""
     times = [time for time in reader.frame_times() if end is None or time < end]
-    indices = reference_frame_indices(float(reader.rate), len(times), start, count, fps)
-    if not indices:
-        raise SettingsError(
-            f"start is {start} s, but {reader.path.name} has {len(times)} frames at "
-            f"{float(reader.rate):g} a second. Start earlier."
+    chosen = []
+    for grid in grids:
+        indices = reference_frame_indices(
+            float(reader.rate), len(times), start, grid.count, grid.fps
         )
-    return [times[index] for index in pad_indices(indices, count)]
+        if not indices:
+            raise SettingsError(
+                f"start is {start} s, but {reader.path.name} has {len(times)} frames at "
+                f"{float(reader.rate):g} a second. Start earlier."
+            )
+        chosen.append([times[index] for index in pad_indices(indices, grid.count)])
+    return chosen

@@ -1,7 +1,8 @@
 """From a request to a soundtrack."""
 
+from .cache import FeatureCache
 from .request import Request
 from .road import Pipeline, decode, generate, sample
 from .soundtrack import Soundtrack
 
-__all__ = ["Pipeline", "Request", "Soundtrack", "decode", "generate", "sample"]
+__all__ = ["FeatureCache", "Pipeline", "Request", "Soundtrack", "decode", "generate", "sample"]

@@ -5,8 +5,9 @@ samples, `s` tokens, `d` width.
 """
 
 import logging
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil, isfinite
 from pathlib import Path
 
@@ -17,8 +18,15 @@ from torch.nn.functional import pad
 from ..checkpoint import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning, assemble
 from ..conditioners.audio import encode_audio
+from ..conditioners.masking import Span
 from ..conditioners.text import encode_text
-from ..conditioners.video import encode_image, encode_video
+from ..conditioners.video import (
+    encode_image,
+    encode_sync,
+    encode_video,
+    loaded_synchformer,
+    still_clip,
+)
 from ..config import LatentConfig, SamplingConfig
 from ..diffusion.inpaint import begin_inpainting, keep_known, paste_back, soft_mask
 from ..diffusion.noise import NoiseSampler, initial_noise, step_noise, stream, unit_noise
@@ -26,11 +34,12 @@ from ..diffusion.objectives import OBJECTIVES, OnStep
 from ..diffusion.samplers import solve
 from ..errors import SettingsError
 from ..media.audio import read_audio
-from ..media.video import probe_video, read_frames, read_image
+from ..media.video import frame_grids, probe_video, read_grids, read_image
 from ..models import Backbone
 from ..models.oobleck import OVERLAP, Oobleck, decode_chunked, encode_chunked
 from ..variants import advice
 from ..windows import Plan, plan, plan_frames, spans_in_window
+from .cache import FeatureCache, content_key, weights_key
 from .predictor import predictor
 from .request import Request, check_known, check_sampling, start_sigmas
 from .soundtrack import Soundtrack, audible
@@ -45,8 +54,9 @@ JOIN_SECONDS = 0.02  # of the crossfade between known and new samples
 class Pipeline:
     """A loaded model and the steps from a request to a soundtrack."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, checkpoint: Checkpoint, cache: FeatureCache | None = None) -> None:
+        """`cache`: of video and image features, for several requests on the same picture."""
+        self.checkpoint, self.cache = checkpoint, cache
         self.grid = checkpoint.config.latent
 
     @torch.no_grad()
@@ -157,26 +167,62 @@ class Pipeline:
         """Video -> `w s d`, image -> `1 s d`."""
         if request.video is not None and request.image is not None:
             raise SettingsError("A video and an image were given: the model reads one of them.")
+        source = request.video or request.image
+        if source is None:
+            return None
+        if self.checkpoint.config.video.sync is not None:  # said before anything is computed
+            loaded_synchformer(self.checkpoint.conditioners.sync)
+        see = partial(self.see, request, windows)
+        if self.cache is None:
+            return see()
+        try:
+            key = self._picture_key(request, windows)
+        except OSError:  # no such file, for which the reader has better words
+            return see()
+        return self.cache.get(key, see).to(self.checkpoint.device)
+
+    def see(self, request: Request, windows: Plan) -> Tensor:
+        """The video or the image of a request, through CLIP and, where there is, Synchformer."""
         conditioner, config = self.checkpoint.conditioners.video, self.checkpoint.config.video
         hide = tuple(request.hide.get("video", ()))
         if request.image is not None:
-            return encode_image(conditioner, read_image(Path(request.image)), hide)
-        if request.video is None:
-            return None
+            image = read_image(Path(request.image))
+            clips = [] if config.sync is None else [still_clip(image, config.sync)]
+            return encode_image(conditioner, image, hide, sync=self.look_twice(clips, hide))
         end = None if request.seconds is None else request.start + request.seconds
         features = []
         for begin in windows.start_seconds:
-            frames = read_frames(
+            frames, *clips = read_grids(
                 Path(request.video),
+                frame_grids(config),
                 start=request.start + begin,
-                count=config.frames,
-                fps=config.fps,
-                size=config.clip.image,
                 timing=request.timing,
                 end=end,
             )
-            features.append(encode_video(conditioner, frames, spans_in_window(hide, begin)))
+            hidden = spans_in_window(hide, begin)
+            sync = self.look_twice(clips, hidden)
+            features.append(encode_video(conditioner, frames, hidden, sync=sync))
         return torch.cat(features)
+
+    def look_twice(self, clips: Sequence[Tensor], hide: tuple[Span, ...]) -> Tensor | None:
+        """Frames of a window for Synchformer -> its features; None of a model that has none."""
+        if not clips:
+            return None
+        synchformer = loaded_synchformer(self.checkpoint.conditioners.sync)
+        return encode_sync(synchformer, clips[0], self.checkpoint.config.video.sync.fps, hide)
+
+    def _picture_key(self, request: Request, windows: Plan) -> Hashable:
+        """All that the features of a picture depend on."""
+        checkpoint = self.checkpoint
+        eyes = (checkpoint.conditioners.video, checkpoint.conditioners.sync)
+        model = (checkpoint.variant, checkpoint.path, checkpoint.config.video, checkpoint.device)
+        hide = tuple(request.hide.get("video", ()))
+        if request.image is not None:
+            picture = ("image", content_key(request.image), hide)
+        else:
+            when = (windows.start_seconds, request.start, request.seconds, request.timing)
+            picture = ("video", content_key(request.video), hide, when)
+        return (*model, *(weights_key(eye) for eye in eyes if eye is not None), *picture)
 
     def audio_features(self, request: Request) -> Tensor | None:
         """A sound prompt -> `1 s d`; its latent is drawn with the seed, as in training."""

@@ -5,6 +5,7 @@ They come from transformers and take no host layers, so they are loaded whole an
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from ...audiox_core.checkpoint.weight_file import open_weights
 from ...audiox_core.conditioners.assemble import Conditioners, Conditioning, assemble
 from ...audiox_core.conditioners.audio import encode_audio
 from ...audiox_core.conditioners.text import encode_text
-from ...audiox_core.conditioners.video import encode_image, encode_video
+from ...audiox_core.conditioners.video import (
+    encode_image,
+    encode_sync,
+    encode_video,
+    loaded_synchformer,
+    still_clip,
+)
 from ...audiox_core.config import AudioXConfig
 from ...audiox_core.diffusion.noise import stream, unit_noise
 from ...audiox_core.errors import SettingsError
@@ -43,6 +50,8 @@ class NativeConditioners:
     def __init__(self, modules: Conditioners, config: AudioXConfig) -> None:
         self.modules, self.config = modules, config
         device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
+        if modules.sync is not None and mm.should_use_fp16(device):
+            modules.sync.half()  # of all encoders the one that computes for long
         self.patchers = {
             name: comfy.model_patcher.ModelPatcher(module, device, offload)
             for name, module in modules.named_children()
@@ -60,19 +69,51 @@ class NativeConditioners:
         """Whether there is a text encoder of its own."""
         return "text" in self.patchers
 
-    def video(self, windows: Sequence[Callable[[], Tensor]], hide: Sequence[tuple]) -> Features:
-        """Frames of each window, read when their turn comes -> features."""
-        module, progress, tokens = self._load("video"), comfy.utils.ProgressBar(len(windows)), []
-        for read, spans in zip(windows, hide, strict=True):
+    def video(
+        self, windows: Sequence[Callable[[], Sequence[Tensor]]], hide: Sequence[tuple]
+    ) -> Features:
+        """Frames of each window and grid, read when their turn comes -> features."""
+        module, synchformer = self._eyes()
+        progress, tokens = comfy.utils.ProgressBar(100 * len(windows)), []
+        for index, (read, spans) in enumerate(zip(windows, hide, strict=True)):
             mm.throw_exception_if_processing_interrupted()
-            tokens.append(_home(encode_video(module, read(), spans)))
-            progress.update(1)
+            frames, *more = read()
+            sync = self._sync(synchformer, more, spans, partial(_tell, progress, index))
+            tokens.append(_home(encode_video(module, frames, spans, sync=sync)))
+            _tell(progress, index, 1.0)
         return Features("video", torch.cat(tokens), self.config.variant)
 
     def image(self, pixels: Tensor) -> Features:
         """A still image `3 h w` in 0..255 -> features."""
-        tokens = _home(encode_image(self._load("video"), pixels))
+        module, synchformer = self._eyes()
+        clips = [] if synchformer is None else [still_clip(pixels, self.config.video.sync)]
+        sync = self._sync(synchformer, clips, ())
+        tokens = _home(encode_image(module, pixels, sync=sync))
         return Features("video", tokens, self.config.variant)
+
+    def _eyes(self) -> tuple[nn.Module, nn.Module | None]:
+        """What looks at pictures, on its device: CLIP with its transformer, and Synchformer."""
+        if self.config.video.sync is None:
+            return self._load("video"), None
+        synchformer = loaded_synchformer(self.modules.sync)
+        patchers = [self.patchers["video"], self.patchers["sync"]]
+        needed = synchformer.activation_bytes()
+        mm.load_models_gpu(patchers, memory_required=needed, force_full_load=True)
+        return patchers[0].model, patchers[1].model
+
+    def _sync(
+        self, synchformer: nn.Module | None, clips: Sequence[Tensor], hide: tuple,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> Tensor | None:  # fmt: skip
+        """The second look at a clip, where the model takes one; it stops when ComfyUI does."""
+        if synchformer is None:
+            return None
+
+        def look_up(share: float) -> None:
+            mm.throw_exception_if_processing_interrupted()
+            on_progress(share)
+
+        return encode_sync(synchformer, clips[0], self.config.video.sync.fps, hide, look_up)
 
     def audio(self, vae: Any, windows: Sequence[Tensor], hide: Sequence[tuple]) -> Features:
         """The sound `2 n` of each window -> features."""
@@ -119,6 +160,10 @@ class _Coder:
 
     def encode(self, audio: Tensor) -> Any:
         return self.vae.first_stage_model.posterior(audio.to(self.vae.device))
+
+
+def _tell(progress: Any, window: int, share: float) -> None:
+    progress.update_absolute(round(100 * (window + share)))
 
 
 def _encoding_memory(vae: Any, windows: Sequence[Tensor]) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...audiox_core.conditioners.masking import Span, parse_spans
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
+from ...audiox_core.media.video import frame_grids
 from ...audiox_core.windows import plan, spans_in_window
 from .conditioners import Features, NativeConditioners
 from .conditioning import EMPTY, from_core, text_tokens
@@ -44,15 +45,9 @@ def video_features(
     clip = clip_of_video(video) if images is None else clip_of_images(images, fps)
     seconds = _seconds(clip, start, length)
     config, spans = conditioners.config, _spans(time_mask)
-    windows, hide = [], []
-    for begin in plan(config.latent, seconds).start_seconds:
-        windows.append(
-            partial(
-                clip.frames, start + begin, config.video.frames, config.video.fps,
-                config.video.clip.image, start + seconds,
-            )
-        )  # fmt: skip
-        hide.append(spans_in_window(spans, begin))
+    grids, starts = frame_grids(config.video), plan(config.latent, seconds).start_seconds
+    windows = [partial(clip.frames, start + begin, grids, start + seconds) for begin in starts]
+    hide = [spans_in_window(spans, begin) for begin in starts]
     return conditioners.video(windows, hide), seconds
 
 

@@ -4,7 +4,7 @@ A VIDEO that lies in a file is read by time from there, and never decoded whole;
 or edited in the graph is taken as its frames.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
@@ -19,7 +19,7 @@ from ...audiox_core.errors import SettingsError
 from ...audiox_core.media.audio import read_audio, resample
 from ...audiox_core.media.batch import check_images, pick_frames, to_pixels
 from ...audiox_core.media.mux import VIDEO_SUFFIXES, mux_soundtrack
-from ...audiox_core.media.video import probe_video, read_frames
+from ...audiox_core.media.video import FrameGrid, probe_video, read_grids
 from .files import temporary_folder
 
 
@@ -28,7 +28,7 @@ class Clip:
     """A picture that moves: how long it is, and how its frames and its sound are read."""
 
     seconds: float
-    frames: Callable[..., Tensor]  # (start, count, rate, size, end) -> `f 3 size size` uint8
+    frames: Callable[..., list[Tensor]]  # (start, grids, end) -> of each `f 3 size size` uint8
     sound: Callable[[int], Tensor | None]  # sample rate -> `2 n`
     path: Path | None = None  # of an unedited file
 
@@ -42,8 +42,13 @@ def clip_of_images(images: Tensor, fps: float, audio: Mapping[str, Any] | None =
             "(16 for Wan, 24 or 25 for most others)."
         )
 
-    def frames(start: float, count: int, rate: float, size: int, end: float | None) -> Tensor:
-        return pick_frames(images, fps, start=start, count=count, rate=rate, size=size, end=end)
+    def frames(start: float, grids: Sequence[FrameGrid], end: float | None) -> list[Tensor]:
+        return [
+            pick_frames(
+                images, fps, start=start, count=grid.count, rate=grid.fps, size=grid.size, end=end
+            )
+            for grid in grids
+        ]
 
     def sound(rate: int) -> Tensor | None:
         return None if audio is None else waveform_of(audio, rate)
@@ -60,9 +65,9 @@ def clip_of_video(video: Any) -> Clip:
     begin, length = _trim(video)
     end = min(probe_video(path).seconds, begin + (length or float("inf")))
 
-    def frames(start: float, count: int, rate: float, size: int, stop: float | None) -> Tensor:
+    def frames(start: float, grids: Sequence[FrameGrid], stop: float | None) -> list[Tensor]:
         stop = end if stop is None else min(end, begin + stop)
-        return read_frames(path, start=begin + start, count=count, fps=rate, size=size, end=stop)
+        return read_grids(path, grids, start=begin + start, end=stop)
 
     def sound(rate: int) -> Tensor | None:
         if not probe_video(path).has_audio:

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from audiox_core.conditioners.video import encode_image, encode_video
+from audiox_core.conditioners.video import (
+    encode_image,
+    encode_sync,
+    encode_video,
+    loaded_synchformer,
+    still_clip,
+)
+from audiox_core.errors import WeightsError
 
 
 @pytest.fixture
@@ -54,3 +61,74 @@ def test_seconds_of_a_still_image_can_be_hidden(video, frames):
     for hide in (((1.0, 3.5),), ((0.0, 10.0),)):
         still = encode_image(video, frames[0], hide)
         torch.testing.assert_close(still, encode_video(video, clip, hide), atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture
+def seeing(sync_checkpoint):
+    """A model that looks twice: its conditioner and its Synchformer."""
+    return sync_checkpoint.conditioners.video, sync_checkpoint.conditioners.sync
+
+
+@pytest.fixture
+def quick_frames(seeded):
+    return torch.randint(1, 256, (250, 3, 32, 32), generator=seeded, dtype=torch.uint8)
+
+
+@torch.no_grad()
+def test_what_moves_counts_as_the_sync_weight_says(seeing, frames, quick_frames):
+    conditioner, synchformer = seeing
+    sync = encode_sync(synchformer, quick_frames, 25)
+    assert sync.shape == (1, 240, 64)
+    tokens = encode_video(conditioner, frames, sync=sync)
+    other = encode_video(conditioner, frames, sync=encode_sync(synchformer, 255 - quick_frames, 25))
+    assert (tokens - other).abs().max() > 1e-3
+    # rows of the projection are 240 numbers of the flat memory, not a token's or a channel's
+    rows = sync.reshape(-1, 240) @ conditioner.proj_sync.weight.T + conditioner.proj_sync.bias
+    added = conditioner.sync_weight * rows.reshape(1, 128, 64)
+    hidden = conditioner.look(frames)[None]
+    torch.testing.assert_close(tokens, conditioner.follow(hidden) + added, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_without_features_they_are_zero(seeing, frames):
+    conditioner, _ = seeing
+    zeros = torch.zeros(1, 240, 64)
+    expected = encode_video(conditioner, frames, sync=zeros)
+    assert torch.equal(encode_video(conditioner, frames), expected)
+
+
+@torch.no_grad()
+def test_of_a_black_clip_the_second_look_does_not_count_either(seeing, frames, quick_frames):
+    conditioner, synchformer = seeing
+    sync = encode_sync(synchformer, quick_frames, 25)
+    empty = conditioner.empty_visual_feat
+    assert torch.equal(encode_video(conditioner, torch.zeros_like(frames), sync=sync), empty)
+    assert torch.equal(encode_video(conditioner, frames, ((0, 10),), sync=sync), empty)
+    assert torch.equal(encode_image(conditioner, torch.zeros(3, 9, 9), sync=sync), empty)
+
+
+@torch.no_grad()
+def test_a_hidden_second_is_black_in_the_second_look(seeing, quick_frames):
+    _, synchformer = seeing
+    black, hide = quick_frames.clone(), ((1.0, 2.0), (3.0, 3.04))
+    black[25:50], black[75] = 0, 0
+    expected = encode_sync(synchformer, black, 25)
+    assert torch.equal(encode_sync(synchformer, quick_frames, 25, hide), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("hide", [(), ((1.0, 3.5),), ((0.0, 10.0),)])
+def test_a_still_image_does_not_move_in_the_second_look(seeing, frames, hide):
+    conditioner, synchformer = seeing
+    still = still_clip(frames[0], conditioner.config.sync)
+    moving = still.clone()  # the same clip, each frame in memory of its own
+    first, second = (encode_sync(synchformer, clip, 25, hide) for clip in (still, moving))
+    assert torch.equal(first, second)
+    video = encode_video(conditioner, frames[:1].expand(50, -1, -1, -1), hide, sync=second)
+    image = encode_image(conditioner, frames[0], hide, sync=first)
+    torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
+
+
+def test_a_missing_synchformer_is_named():
+    with pytest.raises(WeightsError, match=r"synchformer_state_dict\.pth.*models/audiox.*fetch"):
+        loaded_synchformer(None)

@@ -13,12 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from audiox_core.config import SyncConfig, VideoConfig
 from audiox_core.errors import MediaError, SettingsError
 from audiox_core.media.timeline import PictureReader
 from audiox_core.media.video import (
+    FrameGrid,
+    frame_grids,
     pad_indices,
     probe_video,
     read_frames,
+    read_grids,
     read_image,
     reference_frame_indices,
     resize_frames,
@@ -66,6 +70,49 @@ def test_frames_of_any_rate_are_taken_at_true_times(clip, numbers, fps, start):
     assert frames.shape == (12, 3, 96, 96)
     assert frames.dtype == torch.uint8
     assert numbers(frames) == nearest(fps, 60 if fps > 1 else 6, start, 12, 5)
+
+
+BOTH = [FrameGrid(10, 5.0, 96), FrameGrid(50, 25.0, 64)]  # two seconds of them
+
+
+@pytest.mark.parametrize("fps", RATES[1:], ids=str)
+@pytest.mark.parametrize("start", [0.0, 0.7])
+def test_both_streams_of_any_rate_are_at_true_times(clip, numbers, decoded, fps, start):
+    frames = 100
+    slow, fast = read_grids(clip(frames=frames, fps=fps), BOTH, start=start)
+    assert (slow.shape, fast.shape) == ((10, 3, 96, 96), (50, 3, 64, 64))
+    assert numbers(slow) == nearest(fps, frames, start, 10, 5)
+    assert numbers(fast) == nearest(fps, frames, start, 50, 25)
+    assert len(decoded) == len(set(decoded))  # one pass
+
+
+def test_both_streams_of_a_variable_rate_are_at_true_times(clip, numbers):
+    times = [0, 1, 2, 50, 51, 52, 53, 90, 140, 141]  # hundredths of a second
+    path = clip("a.mkv", frames=10, times=times, tick=Fraction(1, 100))
+    slow, fast = read_grids(path, BOTH)
+    exact = [Fraction(time, 100) for time in times]
+    assert numbers(slow) == nearest_frames(exact, [Fraction(k, 5) for k in range(10)])
+    assert numbers(fast) == nearest_frames(exact, [Fraction(k, 25) for k in range(50)])
+
+
+def test_both_streams_are_what_each_is_alone(clip):
+    path = clip(frames=90, fps=30)
+    for options in ({}, {"start": 0.5, "end": 1.3}, {"timing": "reference"}):
+        for grid, frames in zip(BOTH, read_grids(path, BOTH, **options), strict=True):
+            alone = read_frames(path, count=grid.count, fps=grid.fps, size=grid.size, **options)
+            assert torch.equal(frames, alone)
+
+
+def test_the_reference_plays_thirty_frames_a_second_too_fast_to_the_second_look(clip, numbers):
+    slow, fast = read_grids(clip(frames=60, fps=30), BOTH, timing="reference")
+    assert numbers(slow) == list(range(0, 60, 6))
+    assert numbers(fast) == [*range(0, 60, 2), *[58] * 20]
+
+
+def test_a_model_looks_once_or_twice():
+    assert frame_grids(VideoConfig()) == [FrameGrid(50, 5.0, 224)]
+    twice = frame_grids(VideoConfig(sync=SyncConfig()))
+    assert twice == [FrameGrid(50, 5.0, 224), FrameGrid(250, 25.0, 224)]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.ts", "a.avi", "a.flv"])

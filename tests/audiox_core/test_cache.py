@@ -1,0 +1,161 @@
+"""What was seen once is not looked at again; what changed is."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from audiox_core import FeatureCache, Pipeline, Request
+from audiox_core.errors import AudioXError, MediaError
+from audiox_core.pipeline.cache import content_key, weights_key
+from audiox_core.windows import plan
+
+QUICK = {"steps": 1, "seconds": 2.0}
+
+
+def test_it_makes_what_it_does_not_have_once():
+    cache, made = FeatureCache(), []
+
+    def make():
+        made.append(1)
+        return torch.ones(3)
+
+    assert torch.equal(cache.get("a", make), cache.get("a", make))
+    assert len(made) == 1
+    cache.clear()
+    cache.get("a", make)
+    assert len(made) == 2
+
+
+def test_it_is_bounded_and_what_was_not_used_for_longest_goes_first():
+    cache = FeatureCache(max_bytes=3 * 400)
+    for name in "abc":
+        cache.get(name, lambda: torch.zeros(100))
+    cache.get("a", lambda: pytest.fail("a is kept"))
+    cache.get("d", lambda: torch.zeros(100))
+    assert (len(cache), cache.nbytes) == (3, 1200)
+    cache.get("a", lambda: pytest.fail("a was used"))
+    assert cache.get("b", lambda: torch.ones(100)).sum() == 100
+    cache.get("large", lambda: torch.zeros(1000))
+    assert (len(cache), cache.nbytes) == (3, 1200)
+
+
+def test_a_cache_of_nothing_keeps_nothing():
+    cache = FeatureCache(0)
+    cache.get("a", lambda: torch.zeros(1))
+    assert len(cache) == 0
+
+
+def test_a_file_that_changed_is_another(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(5, 5))
+    first = content_key(path)
+    assert content_key(str(path)) == first
+    path.write_bytes(b"two")
+    os.utime(path, ns=(5, 5))  # as long, and set back in time
+    assert content_key(path) != first
+
+
+def test_tensors_are_known_by_their_numbers():
+    x = torch.arange(6.0)
+    assert content_key(x) == content_key(x.clone())
+    others = (x.view(2, 3), x.int(), x.bfloat16(), x + 1)
+    assert len({content_key(x), *map(content_key, others)}) == 5
+
+
+def test_other_weights_are_others(sync_checkpoint):
+    video = sync_checkpoint.conditioners.video
+    key = weights_key(video)
+    assert key == weights_key(video)
+    old = video.sync_weight.data
+    video.sync_weight.data = old + 1
+    assert weights_key(video) != key
+    video.sync_weight.data = old
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """How often a pipeline looks at a picture."""
+    seen, see = [], Pipeline.see
+
+    def counting(self, *arguments):
+        seen.append(1)
+        return see(self, *arguments)
+
+    monkeypatch.setattr(Pipeline, "see", counting)
+    return seen
+
+
+@pytest.fixture
+def bikes(clips):
+    return clips / "bikes.mp4"
+
+
+def test_another_prompt_or_seed_does_not_look_again(sync_checkpoint, bikes, looks):
+    pipeline = Pipeline(sync_checkpoint, FeatureCache())
+    first, second = (
+        pipeline.generate(Request(video=bikes, prompt=prompt, seed=seed, **QUICK)).waveform
+        for prompt, seed in (("rain", 1), ("a dog barks", 2))
+    )
+    assert len(looks) == 1
+    plain = Pipeline(sync_checkpoint).generate(
+        Request(video=bikes, prompt="a dog barks", seed=2, **QUICK)
+    )
+    assert torch.equal(second, plain.waveform)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"start": 1.0}, {"hide": {"video": ((0, 1),)}}, {"timing": "reference"}, {"seconds": 1.5}],
+    ids=str,
+)
+def test_what_changes_the_picture_is_looked_at(sync_checkpoint, bikes, looks, change):
+    pipeline = Pipeline(sync_checkpoint, FeatureCache())
+    windows = plan(sync_checkpoint.config.latent, 2)
+    request = Request(video=bikes, seconds=2.0)
+    with torch.no_grad():
+        before = pipeline.picture_features(request, windows)
+        after = pipeline.picture_features(replace(request, **change), windows)
+    assert len(looks) == 2
+    assert not torch.equal(before, after)
+
+
+def test_a_changed_file_and_another_model_are_looked_at(
+    sync_checkpoint, checkpoint, bikes, clips, looks, tmp_path
+):
+    cache, path = FeatureCache(), tmp_path / "a.mp4"
+    windows = plan(checkpoint.config.latent, 2)
+    request = Request(video=path, seconds=2.0)
+    with torch.no_grad():
+        path.write_bytes(bikes.read_bytes())
+        Pipeline(checkpoint, cache).picture_features(request, windows)
+        Pipeline(sync_checkpoint, cache).picture_features(request, windows)
+        assert len(looks) == 2
+        path.write_bytes((clips / "bigbuckbunny.mp4").read_bytes())
+        changed = Pipeline(checkpoint, cache).picture_features(request, windows)
+        assert len(looks) == 3
+        assert torch.equal(changed, Pipeline(checkpoint).picture_features(request, windows))
+
+
+def test_a_missing_picture_is_named_as_without_a_cache(checkpoint, tmp_path):
+    pipeline = Pipeline(checkpoint, FeatureCache())
+    with pytest.raises(MediaError, match="There is no file"):
+        pipeline.generate(Request(image=tmp_path / "none.png", **QUICK))
+
+
+def test_only_pictures_need_synchformer(sync_checkpoint, bikes, tmp_path):
+    conditioners = sync_checkpoint.conditioners
+    blind = type(conditioners)(conditioners.text, conditioners.video, conditioners.audio)
+    pipeline = Pipeline(replace(sync_checkpoint, conditioners=blind))
+    assert pipeline.generate(Request(prompt="rain", **QUICK)).waveform.isfinite().all()
+    for picture in ({"video": bikes}, {"image": bikes}):
+        with pytest.raises(AudioXError, match="synchformer_state_dict"):
+            pipeline.generate(Request(**picture, **QUICK))
+
+
+def test_an_image_stands_for_a_video_in_which_nothing_moves(sync_checkpoint, bikes):
+    sound = Pipeline(sync_checkpoint).generate(Request(image=bikes, **QUICK))
+    assert sound.waveform.isfinite().all()
