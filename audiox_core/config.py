@@ -210,7 +210,7 @@ class SamplingConfig:
         return {
             "model default": self,
             "quality": replace(self, steps=2 * self.steps),
-            "fast": replace(self, steps=max(1, self.steps // 5)),
+            "fast": replace(self, steps=max(min(self.steps, 2), self.steps // 5)),
         }
 
 
@@ -263,6 +263,11 @@ class AudioXConfig:
         if self.objective == "v" and not 0 < self.sampling.sigma_min < self.sampling.sigma_max:
             raise ValueError("sigma_min is not between 0 and sigma_max")
         return self
+
+    @property
+    def prompt_latents(self) -> int:
+        """Latents of an audio prompt; 0 where it is a spectrogram."""
+        return 0 if self.mel is not None else self.audio_latents or self.audio_tokens
 
     @property
     def tokens(self) -> int:

@@ -60,7 +60,7 @@ class AudioXScheduler(io.ComfyNode):
     ) -> io.NodeOutput:
         used = settings(model, preset, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
         tell(cls, f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}")
-        return io.NodeOutput(our_sigmas(used, denoise))
+        return io.NodeOutput(our_sigmas(model, used, denoise))
 
 
 class AudioXSampler(io.ComfyNode):

@@ -5,6 +5,7 @@ road as a released checkpoint and makes noise.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,31 @@ from tokenizers import (
 )
 from torch import Tensor
 
-from audiox_core.checkpoint.layout import released_layout, shapes_of
+from audiox_core.checkpoint.layout import (
+    SYNC,
+    SYNC_ENCODER,
+    released_layout,
+    shapes_of,
+    synchformer_layout,
+)
 from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.conditioners.encoders import t5_encoder
 from audiox_core.config import (
     AudioXConfig,
     ClipConfig,
     DiTConfig,
+    MAFConfig,
+    MelConfig,
+    MMDiTConfig,
     OobleckConfig,
     SamplingConfig,
+    SyncConfig,
+    SynchformerConfig,
     TemporalConfig,
     TextConfig,
     VideoConfig,
 )
+from audiox_core.variants import VARIANTS
 
 WORDS = """
 a an the of in on at and with from to for over under into near far while then music sound noise
@@ -75,6 +88,10 @@ GAINS = {
 }
 
 
+# learned tokens and positions of the later models
+SMALL = ("unified_experts", "cls_token", "pos_embed", "temp_embed", "sync_weight")
+
+
 def make_tokenizer() -> Tokenizer:
     """Like T5's: pieces of words, `</s>` at the end, `<unk>` for what it does not know."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -94,15 +111,51 @@ def make_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def make_weights(vocab_size: int) -> dict[str, Tensor]:
+def tiny(variant: str) -> AudioXConfig:
+    """A model of the family at toy size: what the variant is, with the stand-in's widths."""
+    released, small = VARIANTS[variant], CONFIG
+    if variant == "audiox":
+        return replace(small, variant=variant)
+    width = small.dit.cond_dim
+    encoder = SynchformerConfig(width=width, depth=1, heads=2, ff_width=128, image=32)
+    if isinstance(released.dit, MMDiTConfig):
+        dit = MMDiTConfig(
+            width=64, depth=2, head_dim=16, cond_dim=width, global_dim=width, ff_width=128,
+            time_frequencies=32,
+        )  # fmt: skip
+    else:
+        dit = replace(small.dit, depth=2, global_dim=width)
+    return replace(
+        released,
+        note=small.note,
+        vae=small.vae,
+        dit=dit,
+        maf=MAFConfig(width=width, experts=4, heads=2, depth=1, ff_width=128),
+        video=replace(small.video, sync=SyncConfig(encoder=encoder)),
+        text=small.text,
+        mel=released.mel and MelConfig(filters=32),
+    ).checked()
+
+
+def write(config: AudioXConfig, path: Path) -> Path:
+    """A checkpoint that brings all its parts, with random weights."""
+    tokenizer = make_tokenizer()
+    header = {"format": "pt", "audiox": config.to_json(), "tokenizer": tokenizer.to_str()}
+    save_file(make_weights(tokenizer.get_vocab_size(), config), path, metadata=header)
+    return path
+
+
+def make_weights(vocab_size: int, config: AudioXConfig = CONFIG) -> dict[str, Tensor]:
     """Random tensors in the released layout, by name and seed 0."""
     with torch.device("meta"):
-        text = shapes_of(t5_encoder(CONFIG.text))
+        text = shapes_of(t5_encoder(config.text))
     text.pop("encoder.embed_tokens.weight")  # the same as shared.weight
-    layout = released_layout(CONFIG, prompt_vae=False)
+    layout = released_layout(config, prompt_vae=False)
     layout |= {f"text_encoder.{name}": shape for name, shape in text.items()}
-    layout["text_encoder.shared.weight"] = (vocab_size, CONFIG.text.width)
-    del layout["model.model.transformer.rotary_pos_emb.inv_freq"]  # computed
+    layout["text_encoder.shared.weight"] = (vocab_size, config.text.width)
+    if config.video.sync is not None:
+        layout |= synchformer_layout(config.video.sync.encoder, SYNC + SYNC_ENCODER)
+    layout.pop("model.model.transformer.rotary_pos_emb.inv_freq", None)  # computed
     random = np.random.RandomState(0)
     return {name: _tensor(name, layout[name], random).half() for name in sorted(layout)}
 
@@ -110,9 +163,9 @@ def make_weights(vocab_size: int) -> dict[str, Tensor]:
 def _tensor(name: str, shape: tuple[int, ...], random: np.random.RandomState) -> Tensor:
     z = torch.from_numpy(random.standard_normal(shape).astype(np.float32))
     last = name.rpartition(".")[2]
-    if last in {"weight_g", "gamma"} or (last == "weight" and "norm" in name):
+    if last in {"weight_g", "gamma"} or (last == "weight" and "norm" in name.split(".")[-2]):
         out = torch.ones(shape)
-    elif last in {"alpha", "beta"} and "pretransform" in name:
+    elif (last in {"alpha", "beta"} and "pretransform" in name) or last in SMALL:
         out = 0.1 * z
     elif last.startswith(("empty_", "Temp_pos")) or name.endswith("shared.weight"):
         out = z
@@ -127,9 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
     parser.add_argument("output", nargs="?", type=Path, default=EMBEDDED)
     output = parser.parse_args().output
-    tokenizer = make_tokenizer()
-    header = {"format": "pt", "audiox": CONFIG.to_json(), "tokenizer": tokenizer.to_str()}
-    save_file(make_weights(tokenizer.get_vocab_size()), output, metadata=header)
+    write(CONFIG, output)
 
 
 if __name__ == "__main__":

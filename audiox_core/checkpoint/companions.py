@@ -56,17 +56,6 @@ def search_synchformer(checkpoint: Path) -> Path | None:
     return beside or next((path for path in places if path.is_file()), None)
 
 
-def without_synchformer(checkpoint: Path) -> str:
-    """What to do where a video is given and Synchformer is not there."""
-    folder = models_folder(checkpoint) / "audiox"
-    return (
-        f"{checkpoint.name} follows a video with Synchformer, and synchformer_state_dict.pth is "
-        f"not there: get it with `python -m audiox_core fetch synchformer{_dir(checkpoint)}`, or "
-        f"put the one of {MODELS['synchformer'].page} into {folder}. Text and audio prompts need "
-        "no Synchformer."
-    )
-
-
 def _search(checkpoint: Path, names: tuple[str, ...]) -> Path | None:
     """A file beside a checkpoint, in a sub-folder of the hub there, or in one beside that."""
     folders = (checkpoint.parent, *(checkpoint.absolute().parents[1],) * _on_hub(checkpoint))

@@ -3,6 +3,7 @@
 Axes: `w` windows of ten seconds, `s` tokens of a window, `d` width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +67,7 @@ def assemble(
     conditioners: Conditioners, *,
     text: Tensor | None = None, video: Tensor | None = None, audio: Tensor | None = None,
     negative: Tensor | None = None,
-    empty_text: Tensor | None = None, absent_audio: Tensor | None = None,
+    empty_text: Tensor | None = None, absent_audio: Callable[[], Tensor] | None = None,
     text_strength: float = 1.0, video_strength: float = 1.0, audio_strength: float = 1.0,
 ) -> Conditioning:  # fmt: skip
     """Join what is there with what the model learned for what is not.
@@ -78,19 +79,20 @@ def assemble(
         negative: tokens of a negative prompt, `1 s d`; without it the negative branch is zero in
             all tokens, which is the model's trained unconditional input.
         empty_text: tokens of the empty prompt, `1 s d`; None encodes it where it is needed.
-        absent_audio: tokens of no audio prompt, `1 s d`; None asks the conditioner, which for
-            some variants needs a VAE of its own.
+        absent_audio: makes the tokens of no audio prompt, `1 s d`, where they are needed; None
+            asks the conditioner, which for some variants needs a VAE of its own.
         text_strength, video_strength, audio_strength: 0 is absent, 1 is present.
     """
     if empty_text is None:
         empty_text = text if text is not None and text_strength == 1 else _empty(conditioners.text)
-    if absent_audio is None:
-        whole = audio is not None and audio_strength == 1 and negative is None
-        absent_audio = audio[:1] if whole else conditioners.audio.absent()
+    if audio is not None and audio_strength == 1 and negative is None:
+        no_audio = audio[:1]  # not needed, and it may be dear to make
+    else:
+        no_audio = (absent_audio or conditioners.audio.absent)()
     parts = {
         "video": (conditioners.video.empty_visual_feat, video, video_strength),
         "text": (empty_text, text, text_strength),
-        "audio": (absent_audio, audio, audio_strength),
+        "audio": (no_audio, audio, audio_strength),
     }
     maf, device = conditioners.maf, empty_text.device
     if maf is not None:

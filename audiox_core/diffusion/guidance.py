@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .objectives import Predict, v_scalings
+from .objectives import Predict, Scalings, v_scalings
 
 
 def guide(cond: Tensor, uncond: Tensor, cfg: float, rescale: float = 0.0) -> Tensor:
@@ -40,16 +40,18 @@ def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
 
 
 def guide_clean(
-    cond: Tensor, uncond: Tensor, x: Tensor, sigma: Tensor, *, cfg: float, rescale: float
-) -> Tensor:
-    """`guide` for clean estimates of a v-predicting model, as hosts hold them.
+    cond: Tensor, uncond: Tensor, x: Tensor, sigma: Tensor, *, cfg: float, rescale: float,
+    scalings: Scalings = v_scalings,
+) -> Tensor:  # fmt: skip
+    """`guide` for clean estimates, as hosts hold them, in place of predictions.
 
     Args:
         cond, uncond: clean estimates, `b c t`.
         x: what they were estimated from, `b c t`.
         sigma: its noise level, `b`.
-        cfg, rescale: as in `guide`, where the rescale looks at v.
+        cfg, rescale: as in `guide`, where the rescale looks at the predictions.
+        scalings: the objective's.
     """
-    c_skip, c_out, _ = (c.view(-1, 1, 1).to(x.device) for c in v_scalings(sigma))
+    c_skip, c_out = (c.view(-1, 1, 1).to(x.device) for c in scalings(sigma)[:2])
     v_cond, v_uncond = ((clean - c_skip * x) / c_out for clean in (cond, uncond))
     return c_skip * x + c_out * guide(v_cond, v_uncond, cfg, rescale)

@@ -21,6 +21,7 @@ from .schedules import Schedule, linear, polyexponential
 Predict = Callable[[Tensor, Tensor], Tensor]  # noisy `b c t`, time `b` -> v `b c t`
 Denoiser = Callable[[Tensor, float], Tensor]  # noisy `b c t`, sigma -> clean estimate `b c t`
 Noised = Callable[[Tensor, Tensor, float], Tensor]  # clean, unit noise, sigma -> noisy `b c t`
+Scalings = Callable[[Tensor], tuple[Tensor, ...]]  # sigma `b` -> c_skip, c_out, … `b`
 # step, x before the update, clean estimate; what it writes into x is what the update uses
 OnStep = Callable[[int, Tensor, Tensor], None]
 
@@ -57,6 +58,11 @@ def v_denoiser(predict: Predict) -> Denoiser:
     return denoise
 
 
+def flow_scalings(sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """c_skip and c_out of a rectified flow: the clean estimate is x - sigma v."""
+    return torch.ones_like(sigma), -sigma
+
+
 def flow_denoiser(predict: Predict) -> Denoiser:
     """A rectified flow as a solver's denoiser: from x straight back along its velocity."""
 
@@ -82,11 +88,12 @@ class Objective:
     """Everything of a run that depends on what the network was trained to predict."""
 
     denoiser: Callable[[Predict], Denoiser]
+    scalings: Scalings
     noised: Noised
     schedule: Schedule
 
 
 OBJECTIVES = {
-    "v": Objective(v_denoiser, add_noise, polyexponential),
-    "rectified_flow": Objective(flow_denoiser, mix_noise, linear),
+    "v": Objective(v_denoiser, v_scalings, add_noise, polyexponential),
+    "rectified_flow": Objective(flow_denoiser, flow_scalings, mix_noise, linear),
 }

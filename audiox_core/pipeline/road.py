@@ -157,7 +157,7 @@ class Pipeline:
             negative=encode_text(text, request.negative) if request.negative else None,
             video=self.picture_features(request, windows),
             audio=self.audio_features(request),
-            absent_audio=self.absent_audio,
+            absent_audio=lambda: self.absent_audio,
             text_strength=request.text_strength,
             video_strength=request.video_strength,
             audio_strength=request.audio_strength,
@@ -229,7 +229,7 @@ class Pipeline:
         if request.audio is None:
             return None
         seconds, rate = self.grid.described_seconds, self.grid.sample_rate
-        shape = (1, self.grid.channels, self.checkpoint.config.audio_tokens)
+        shape = (1, self.grid.channels, self.checkpoint.config.prompt_latents)
         noise = unit_noise(shape, stream(request.seed, "audio prompt"))
         return encode_audio(
             self.checkpoint.conditioners.audio,

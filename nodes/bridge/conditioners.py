@@ -47,8 +47,9 @@ class Features:
 class NativeConditioners:
     """The conditioners of a checkpoint; ComfyUI moves them to the GPU where one is used."""
 
-    def __init__(self, modules: Conditioners, config: AudioXConfig) -> None:
-        self.modules, self.config = modules, config
+    def __init__(self, modules: Conditioners, config: AudioXConfig, path: Path) -> None:
+        self.modules, self.config, self.path = modules, config, path
+        self.silence: Tensor | None = None
         device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
         if modules.sync is not None and mm.should_use_fp16(device):
             modules.sync.half()  # of all encoders the one that computes for long
@@ -117,11 +118,13 @@ class NativeConditioners:
 
     def audio(self, vae: Any, windows: Sequence[Tensor], hide: Sequence[tuple]) -> Features:
         """The sound `2 n` of each window -> features."""
-        module, grid = self._load("audio"), self.config.latent
+        grid, latents = self.config.latent, self.config.prompt_latents
         progress, tokens = comfy.utils.ProgressBar(len(windows)), []
-        mm.load_models_gpu([vae.patcher], memory_required=_encoding_memory(vae, windows))
-        device = module.proj_out.weight.device
-        shape = (1, grid.channels, self.config.audio_tokens)
+        if latents:  # the VAE first: it is large, the conditioner small
+            mm.load_models_gpu([vae.patcher], memory_required=_encoding_memory(vae, windows))
+        module = self._load("audio")
+        device = next(module.parameters()).device
+        shape = (1, grid.channels, latents)
         draws = stream(0, "audio prompt")  # drawn as in training, but the same every time
         for waveform, spans in zip(windows, hide, strict=True):
             encoded = encode_audio(
@@ -135,7 +138,6 @@ class NativeConditioners:
 
     def assemble(self, **parts: Any) -> Conditioning:
         """As the core's `assemble`; the text encoder is loaded where the empty prompt is needed."""
-        modules = self.modules
         if parts.get("empty_text") is None and self.has_text():
             parts["empty_text"] = self.text("")
         if parts.get("empty_text") is None and parts.get("text") is None:
@@ -144,7 +146,26 @@ class NativeConditioners:
                 "encoder: connect AudioX Encode Text with T5-base from CLIPLoader (type "
                 "stable_audio) to its clip."
             )
-        return assemble(modules, **parts)
+        if self.config.maf is not None:
+            self._load("maf")
+        return assemble(self.modules, absent_audio=self._absent_audio, **parts)
+
+    def _absent_audio(self) -> Tensor:
+        """What no audio prompt is, `1 s d`; made once where silence has to be encoded for it."""
+        if self.config.audio_latents is None:
+            return self.modules.audio.absent()
+        if self.silence is None:
+            self.silence = _home(self._load("audio").absent(self._vae()))
+        return self.silence
+
+    def _vae(self) -> nn.Module | None:
+        """The VAE for a moment, where the conditioners bring no copy of their own."""
+        if self.modules.audio.vae is not None:
+            return None
+        vae = load_checkpoint(self.path, parts=("vae",), variant=self.config.variant).vae
+        patcher = comfy.model_patcher.ModelPatcher(vae, mm.vae_device(), mm.vae_offload_device())
+        mm.load_models_gpu([patcher], force_full_load=True)
+        return vae
 
     def _load(self, name: str) -> nn.Module:
         patcher = self.patchers[name]
@@ -175,10 +196,10 @@ def _home(tokens: Tensor) -> Tensor:
     return tokens.detach().float().to(mm.intermediate_device())
 
 
-def load_conditioners(path: Path) -> NativeConditioners:
+def load_conditioners(path: Path, variant: str | None = None) -> NativeConditioners:
     """The conditioners of a checkpoint; its text encoder where there is one, beside it or ours."""
     file = open_weights(path)
     text = None if file.below(TEXT) else text_encoder_path() or search_text_encoder(file.path)
     parts = ["video", "audio", *(["text"] if text is not None or file.below(TEXT) else [])]
-    loaded = load_checkpoint(path, parts=parts, text_encoder=text)
-    return NativeConditioners(loaded.conditioners, loaded.config)
+    loaded = load_checkpoint(path, parts=parts, text_encoder=text, variant=variant)
+    return NativeConditioners(loaded.conditioners, loaded.config, path)

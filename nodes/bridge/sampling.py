@@ -19,6 +19,7 @@ from torch import Tensor
 from ...audiox_core.config import AudioXConfig, SamplingConfig
 from ...audiox_core.diffusion.guidance import guide_clean
 from ...audiox_core.diffusion.noise import initial_noise, step_noise
+from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.diffusion.schedules import last_part, polyexponential
 from ...audiox_core.errors import SettingsError
 
@@ -46,20 +47,21 @@ def settings(model: Any, preset: str, **custom: Any) -> SamplingConfig:
     return replace(own, **custom) if preset == CUSTOM else own.presets()[preset]
 
 
-def our_sigmas(sampling: SamplingConfig, denoise: float) -> Tensor:
+def our_sigmas(model: Any, sampling: SamplingConfig, denoise: float) -> Tensor:
     """The checkpoint's own schedule, or its last part for `denoise` below 1."""
+    schedule = OBJECTIVES[config_of(model).objective].schedule
     low, high = sampling.sigma_min, sampling.sigma_max
-    if not 0 < low < high:
+    if schedule is polyexponential and not 0 < low < high:
         raise SettingsError(f"Sigmas from {high} down to {low}: the range must fall, above 0.")
     if denoise >= 1:
-        return polyexponential(sampling.steps, low, high)
-    return last_part(sampling.steps, denoise, low, high)
+        return schedule(sampling.steps, low, high)
+    return last_part(schedule, sampling.steps, denoise, sigma_min=low, sigma_max=high)
 
 
 def sigmas_of(model: Any, sampling: SamplingConfig, scheduler: str, denoise: float) -> Tensor:
     """Sigmas of a run, by our schedule or one of ComfyUI's."""
     if scheduler == OURS:
-        return our_sigmas(sampling, denoise)
+        return our_sigmas(model, sampling, denoise)
     return comfy.samplers.KSampler(
         model, steps=sampling.steps, device="cpu", sampler=sampling.sampler, scheduler=scheduler,
         denoise=denoise, model_options=model.model_options,
@@ -79,12 +81,12 @@ def sample(
         sigmas: falling, the last is 0.
         own_noise: False leaves the noise of the steps to ComfyUI.
     """
-    config_of(model)
+    objective = OBJECTIVES[config_of(model).objective]
     start = _filled(model, latent)
     items = list(latent.get("batch_index") or range(len(start)))
     if sampling.cfg_rescale:
         model = model.clone()
-        model.set_model_sampler_cfg_function(_rescaled_cfg(sampling.cfg_rescale))
+        model.set_model_sampler_cfg_function(_rescaled_cfg(sampling.cfg_rescale, objective))
     groups = [[i] for i in range(len(start))] if sampling.sampler in ONE_BY_ONE else [...]
     callback = latent_preview.prepare_callback(model, len(sigmas) - 1)
     done = []
@@ -135,12 +137,12 @@ def _sampler(name: str, start: Tensor, seed: int, items: Sequence[int]) -> Any:
     return sampler
 
 
-def _rescaled_cfg(rescale: float) -> Any:
+def _rescaled_cfg(rescale: float, objective: Objective) -> Any:
     def combine(args: Mapping[str, Any]) -> Tensor:
         x = args["input"]
         guided = guide_clean(
             args["cond_denoised"], args["uncond_denoised"], x, args["sigma"],
-            cfg=args["cond_scale"], rescale=rescale,
+            cfg=args["cond_scale"], rescale=rescale, scalings=objective.scalings,
         )  # fmt: skip
         return x - guided  # ComfyUI takes it as a difference
 

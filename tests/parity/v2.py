@@ -175,10 +175,10 @@ def mmdit_rope(case: Case) -> Outputs:
 def mmdit_timestep(case: Case) -> Outputs:
     features, width = case.facts["features"], case.facts["embed_dim"]
     parts = {
-        "timestep_features": FourierFeatures(features // 2),
-        "to_timestep_embed": embedding_mlp(features, width, bias=True),
+        "timestep_features": lambda: FourierFeatures(features // 2),
+        "to_timestep_embed": lambda: embedding_mlp(features, width, bias=True),
     }
-    model = nn.ModuleDict(parts)
+    model = empty(lambda: nn.ModuleDict({k: make() for k, make in parts.items()}))
     filled(model, weights_of(case, model))
     found = model["timestep_features"](case["t"])
     return {"fourier": found, "embed": model["to_timestep_embed"](found)}
