@@ -2,10 +2,12 @@
 
 from comfy_api.latest import io
 
+from ..audiox_core.variants import VARIANTS
 from .bridge.conditioners import load_conditioners
 from .bridge.files import model_names, model_path
 from .bridge.model import WEIGHT_DTYPES, load_model
-from .bridge.schema import Conditioners, schema
+from .bridge.sampling import config_of
+from .bridge.schema import Conditioners, schema, tell
 from .bridge.vae import load_vae
 
 LICENCE = "The released weights are for non-commercial use (CC-BY-NC-4.0)."
@@ -14,10 +16,26 @@ FILE = (
     "diffusion_models or vae). 'embedded' is the small model that this pack carries: it needs no "
     f"download. {LICENCE}"
 )
+VARIANT = (
+    "Leave it at auto: a converted file, a release's config.json or the folder's name tells. "
+    "AudioX-MAF-MMDiT, Base and Turbo have tensors of the same shapes: where nothing else tells, "
+    "say which it is."
+)
+AUTO = "auto"
 DTYPE = (
     "How the transformer's weights are kept: default lets ComfyUI choose for your GPU; float16 and "
     "bfloat16 halve the memory, float8 halves it again and costs precision."
 )
+
+
+def _variant() -> io.Combo.Input:
+    return io.Combo.Input(
+        "variant", options=[AUTO, *VARIANTS], default=AUTO, optional=True, tooltip=VARIANT
+    )
+
+
+def _said(variant: str) -> str | None:
+    return None if variant == AUTO else variant
 
 
 class AudioXLoadCheckpoint(io.ComfyNode):
@@ -34,6 +52,7 @@ class AudioXLoadCheckpoint(io.ComfyNode):
             inputs=[
                 io.Combo.Input("file", options=model_names(), tooltip=FILE),
                 io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
+                _variant(),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders."),
@@ -45,10 +64,11 @@ class AudioXLoadCheckpoint(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, file: str, weight_dtype: str) -> io.NodeOutput:
-        path = model_path(file)
-        model = load_model(str(path), weight_dtype)
-        return io.NodeOutput(model, load_conditioners(path), load_vae(path))
+    def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
+        path, which = model_path(file), _said(variant)
+        model = load_model(str(path), weight_dtype, which)
+        tell(cls, config_of(model).variant)
+        return io.NodeOutput(model, load_conditioners(path, which), load_vae(path))
 
 
 class AudioXLoadModel(io.ComfyNode):
@@ -63,6 +83,7 @@ class AudioXLoadModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input("file", options=model_names(), tooltip=FILE),
                 io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
+                _variant(),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders.")
@@ -70,8 +91,10 @@ class AudioXLoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, file: str, weight_dtype: str) -> io.NodeOutput:
-        return io.NodeOutput(load_model(str(model_path(file)), weight_dtype))
+    def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
+        model = load_model(str(model_path(file)), weight_dtype, _said(variant))
+        tell(cls, config_of(model).variant)
+        return io.NodeOutput(model)
 
 
 class AudioXLoadConditioners(io.ComfyNode):
@@ -83,7 +106,7 @@ class AudioXLoadConditioners(io.ComfyNode):
             category="AudioX/loaders",
             description="Load what turns text, video, pictures and sound into condition tokens from"
             " an AudioX file, and T5-base from models/text_encoders where it is there.",
-            inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE)],
+            inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE), _variant()],
             outputs=[
                 Conditioners.Output(
                     "conditioners", tooltip="To the encode nodes and AudioX Masked Conditioning."
@@ -92,8 +115,8 @@ class AudioXLoadConditioners(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(load_conditioners(model_path(file)))
+    def execute(cls, file: str, variant: str = AUTO) -> io.NodeOutput:
+        return io.NodeOutput(load_conditioners(model_path(file), _said(variant)))
 
 
 class AudioXLoadVAE(io.ComfyNode):

@@ -4,12 +4,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..audiox_core.variants import advice
 from .bridge.sampling import (
     CUSTOM,
     OURS,
     PRESETS,
     SAMPLERS,
     SCHEDULERS,
+    config_of,
     our_sigmas,
     sample,
     settings,
@@ -123,7 +125,8 @@ class AudioXSampler(io.ComfyNode):
         )
         name = scheduler if preset == CUSTOM else OURS
         sigmas = sigmas_of(model, used, name, denoise)
-        tell(cls, f"{used.sampler}, {name}, {len(sigmas) - 1} steps, cfg {used.cfg:g}")
+        line = f"{used.sampler}, {name}, {len(sigmas) - 1} steps, cfg {used.cfg:g}"
+        tell(cls, f"{line}\n{advice(config_of(model), used)}".rstrip())
         return io.NodeOutput(
             sample(model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas)
         )
