@@ -19,9 +19,7 @@ from ..config import SynchformerConfig
 from .attention import torch_attention
 
 EPS = 1e-6
-SEGMENTS_AT_ONCE = (
-    8  # of the 30 of a window: what is computed at a time, and how often one looks up
-)
+SEGMENTS_AT_ONCE = 10  # of the 30 of a window
 
 
 class DividedAttention(nn.Module):
@@ -175,7 +173,10 @@ class Synchformer(nn.Module):
         return rearrange(self.spatial_attn_agg(moments), "(n t) d -> n t d", t=self.moments)
 
     def activation_bytes(self, segments: int = SEGMENTS_AT_ONCE) -> int:
-        """About the memory that so many segments take at once, beside the weights."""
+        """About the memory that so many segments take at once, beside the weights: 400 MB in half.
+
+        An upper bound, from the widest moment of a block.
+        """
         config = self.config
         tokens = self.moments * self.pos_embed.shape[1]
         pixels = 3 * config.segment * config.image**2
@@ -186,7 +187,7 @@ class Synchformer(nn.Module):
 
 def sync_features(
     synchformer: Synchformer, frames: Tensor, *,
-    at_once: int = SEGMENTS_AT_ONCE, on_progress: Callable[[float], None] = lambda _: None,
+    at_once: int | None = None, on_progress: Callable[[float], None] = lambda _: None,
 ) -> Tensor:  # fmt: skip
     """A clip at 25 frames a second -> `1 (n 8) d` float32, on the encoder's device.
 
@@ -196,7 +197,8 @@ def sync_features(
     Args:
         synchformer: the encoder.
         frames: `f 3 224 224` in 0..255; what fills no segment at the end is not read.
-        at_once: segments in one forward.
+        at_once: segments in one forward; None: one on a CPU, which a single segment keeps busy
+            already (2.24 s each, of eight 2.68 s: what they need leaves its caches), else ten.
         on_progress: called after each forward with the share that is done, 0..1.
     """
     config = synchformer.config
@@ -206,6 +208,7 @@ def sync_features(
     firsts = {kind: start for start, kind in reversed(kinds.items())}  # of each kind the earliest
     distinct, made = sorted(firsts.values()), []
     weight = synchformer.cls_token
+    at_once = at_once or (1 if weight.device.type == "cpu" else SEGMENTS_AT_ONCE)
     for done in range(0, len(distinct), at_once):
         batch = distinct[done : done + at_once]
         segments = torch.stack([frames[start : start + config.segment] for start in batch])

@@ -26,7 +26,7 @@ def make_synchformer(case: Case) -> Synchformer:
         width=width,
         depth=facts.get("depth", released.depth),
         heads=facts.get("num_heads", released.heads),
-        ff_width=facts.get("mlp_ratio", released.ff_width // released.width) * width,
+        ff_width=int(facts.get("mlp_ratio", released.ff_width / released.width) * width),
     )
     model = empty(lambda: Synchformer(config))
     return filled(model, case.weights(shapes_of(model), PREFIX))
@@ -49,9 +49,13 @@ def stride(case: Case, name: str) -> int:
     return int(re.search(r"::(\d+)", case.data["outputs"][name])[1])
 
 
-@adapter("sync_synchformer_tiny*")
-def synchformer_tiny(case: Case) -> Outputs:
+@adapter("sync_synchformer*")
+def synchformer(case: Case) -> Outputs:
+    """A whole clip, or one segment step by step."""
     model = make_synchformer(case)
+    if "features" in case.tensors:
+        video = waves(case.facts["video"], case.facts["frames"], model.config.image)
+        return {"features": sync_features(model, ((video + 1) * 127.5).float())}
     video = waves(case.facts["video"], case.facts["frames"], model.config.image).float()
     every = stride(case, "patch_embed_rows")
     segment = rearrange(video, "f c h w -> 1 c f h w")
@@ -69,13 +73,6 @@ def synchformer_tiny(case: Case) -> Outputs:
         "block0_rows": block(x, model.moments)[:, ::every],
         "final_norm_rows": model.norm(last[:, 1:])[:, ::every],
     }
-
-
-@adapter("sync_synchformer_full*")
-def synchformer_full(case: Case) -> Outputs:
-    model = make_synchformer(case)
-    video = waves(case.facts["video"], case.facts["frames"], model.config.image)
-    return {"features": sync_features(model, ((video + 1) * 127.5).float())}
 
 
 @adapter("sync_video_tail*")
