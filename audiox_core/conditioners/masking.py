@@ -69,6 +69,24 @@ def hide_frames(frames: Tensor, fps: float, spans: tuple[Span, ...]) -> Tensor:
     return frames.masked_fill(hidden.view(-1, 1, 1, 1).to(frames.device), 0)
 
 
+def hide_patches(frames: Tensor, hidden: Tensor) -> Tensor:
+    """Blacken patches of pictures, the same ones in every frame.
+
+    Args:
+        frames: `b f 3 h w`.
+        hidden: `b gy gx` bool, over the whole picture.
+    """
+    height, width = frames.shape[-2:]
+    rows, columns = height // hidden.shape[1], width // hidden.shape[2]
+    pixels = hidden.repeat_interleave(rows, 1).repeat_interleave(columns, 2)
+    return frames.masked_fill(pixels[:, None, None].to(frames.device), 0)
+
+
+def hide_tokens(tokens: Tensor, hidden: Tensor) -> Tensor:
+    """Zero the hidden tokens of `b s d`; hidden `b s` bool."""
+    return tokens.masked_fill(hidden[..., None].to(tokens.device), 0)
+
+
 def hide_samples(waveform: Tensor, sample_rate: int, spans: tuple[Span, ...]) -> Tensor:
     """Silence the samples of `c n` that lie in a span."""
     waveform, length = waveform.clone(), waveform.shape[-1] / sample_rate
@@ -87,8 +105,7 @@ def random_spans(
     """
     shares = torch.rand(items, generator=generator) * (high - low) + low
     spans = []
-    for share in shares.tolist():
-        count = int(length * share)
+    for count in (shares * length).int().tolist():  # in float32, as it was trained
         begin = torch.randint(0, length - count + 1, (1,), generator=generator).item()
         spans.append((begin, begin + count))
     return spans

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from . import sync, v1, v2  # noqa: F401 (they register the adapters)
+from . import sync, training, v1, v2  # noqa: F401 (they register the adapters)
 from .fixtures import Case, adapter_for, compare, find_cases, read_case
 
 

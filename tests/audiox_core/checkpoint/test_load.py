@@ -101,7 +101,6 @@ def test_what_is_missing_unexpected_or_misshapen_is_listed(state, save):
     [
         (["model.diffusion_model.input_blocks.0.0.weight"], "a Stable Diffusion checkpoint"),
         (["unet.lora_down.weight", "x.lora_A.weight"], "a LoRA"),
-        (["model.model.x", "maf_block.y"], "AudioX-MAF line"),
         (["diffusion.model.x", "diffusion_ema.ema_model.x"], "a raw AudioX training state"),
         (["encoder.block.0.layer.0.SelfAttention.q.weight"], "a T5 text encoder"),
         (["encoder.layers.0.weight_v", "decoder.layers.0.weight_v"], "an audio VAE alone"),

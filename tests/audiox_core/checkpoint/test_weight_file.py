@@ -81,10 +81,14 @@ def test_what_is_no_file_is_named(tmp_path, make, message):
         open_weights(path)
 
 
-def test_other_kinds_of_file_are_refused(tmp_path):
-    path = tmp_path / "model.gguf"
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("model.onnx", r"expected one of \.safetensors"), ("model.gguf", "GGUF.*fetch.*convert")],
+)
+def test_other_kinds_of_file_are_refused(tmp_path, name, message):
+    path = tmp_path / name
     path.write_bytes(b"GGUF")
-    with pytest.raises(WeightsError, match=r"expected one of \.safetensors"):
+    with pytest.raises(WeightsError, match=message):
         open_weights(path)
 
 

@@ -1,0 +1,64 @@
+"""One training step's loss: noise a latent, mask a condition, compare the prediction.
+
+v-prediction (Salimans & Ho 2022, arXiv 2202.00512) or rectified flow (arXiv 2209.03003); the same
+network, the same conditioning as in sampling. Axes: `b` clips, `c` channels, `t` latent frames,
+`s` tokens, `d` width.
+"""
+
+from torch import Tensor
+from torch.nn.functional import mse_loss
+from torch.quasirandom import SobolEngine
+
+from ..diffusion.objectives import alpha_sigma
+from ..models import Backbone
+
+
+def noised_and_target(
+    latent: Tensor, noise: Tensor, t: Tensor, objective: str = "v"
+) -> tuple[Tensor, Tensor]:
+    """What the network gets and what it shall answer, both `b c t`.
+
+    Args:
+        latent, noise: clean latents and unit noise, `b c t`.
+        t: diffusion times in 0..1, `b`.
+        objective: "v" or "rectified_flow".
+    """
+    if objective == "v":
+        alpha, sigma = (weight[:, None, None] for weight in alpha_sigma(t))
+        return alpha * latent + sigma * noise, alpha * noise - sigma * latent
+    level = t[:, None, None]
+    return (1 - level) * latent + level * noise, noise - latent
+
+
+def diffusion_loss(
+    model: Backbone, latent: Tensor, tokens: Tensor, *, noise: Tensor, t: Tensor,
+    unconditional: Tensor | None = None, objective: str = "v",
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Mean squared error of a batch, and the prediction `b c t`.
+
+    Args:
+        model: in training mode.
+        latent, noise, t, objective: as in `noised_and_target`.
+        tokens: assembled condition tokens, `b s d`.
+        unconditional: `b` bool, whose tokens become zero: what guidance pulls away from.
+    """
+    if unconditional is not None:
+        tokens = tokens.masked_fill(unconditional[:, None, None], 0)
+    noised, target = noised_and_target(latent, noise, t, objective)
+    predicted = model(noised, t, tokens)
+    return mse_loss(predicted, target), predicted
+
+
+class Times:
+    """Diffusion times that fill 0..1 evenly: a scrambled Sobol sequence; resumable."""
+
+    def __init__(self, seed: int) -> None:
+        self.engine = SobolEngine(1, scramble=True, seed=seed)
+
+    def draw(self, count: int) -> Tensor:
+        """The next `count` times, `b`."""
+        return self.engine.draw(count)[:, 0]
+
+    def skip(self, count: int) -> None:
+        """Go on as if `count` times had been drawn."""
+        self.engine.fast_forward(count)

@@ -1,0 +1,98 @@
+"""How the cases of training are computed: `v1_train`, `v1_train_step`, `v1_masking`."""
+
+import torch
+from torch.nn.functional import mse_loss
+
+from audiox_core.conditioners.masking import hide_samples, hide_tokens
+from audiox_core.config import DiTConfig
+from audiox_core.diffusion.objectives import alpha_sigma
+from audiox_core.training.crops import crop, pad_crop
+from audiox_core.training.mask_sampler import hidden_patches, hidden_tokens, kept_tokens
+from audiox_core.training.objective import diffusion_loss, noised_and_target
+from audiox_core.training.optim import ema_decay, inverse_lr
+
+from .fixtures import Case, Outputs, adapter
+from .v1 import make_dit
+
+
+@adapter("v1_train")
+def train(case: Case) -> Outputs:
+    t = case["t"]
+    alpha, sigma = alpha_sigma(t)
+    noised, target = noised_and_target(case["x0"], case["noise"], t)
+    outputs = {
+        "alpha": alpha,
+        "sigma": sigma,
+        "noised": noised,
+        "v_target": target,
+        "mse": mse_loss(case["model_output"], target),
+        "ema_decay": torch.tensor([ema_decay(k) for k in case["ema_steps"].tolist()]).double(),
+        "lr": torch.tensor([inverse_lr(k) for k in case["lr_steps"].tolist()]).double(),
+    }
+    for samples in (10, 5):
+        outputs[f"padcrop_{samples}"] = pad_crop(case["padcrop_in"], samples)
+    clip = case.z("input.train.sig2", (2, 47))
+    for samples in (30, 60):
+        piece = crop(clip, samples, sample_rate=10)
+        facts = (*piece.share, piece.start_seconds, piece.total_seconds)
+        outputs[f"pcn_{samples}_chunk"] = piece.audio
+        outputs[f"pcn_{samples}_meta"] = torch.tensor(facts, dtype=torch.float64)
+        outputs[f"pcn_{samples}_mask"] = piece.mask
+    return outputs
+
+
+@adapter("v1_train_step")
+def train_step(case: Case) -> Outputs:
+    facts = case.facts
+    sizes = DiTConfig(
+        io_channels=facts["io_channels"],
+        width=facts["embed_dim"],
+        depth=facts["depth"],
+        head_dim=facts["embed_dim"] // facts["num_heads"],
+        cond_dim=facts["cond_token_dim"],
+        global_dim=facts["global_cond_dim"],
+    )
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        model = make_dit(case, sizes).requires_grad_(True)
+        inputs = {name: case[name].clone() for name in ("x0", "noise", "cond", "t", "drop")}
+        loss, predicted = diffusion_loss(
+            model, inputs["x0"], inputs["cond"],
+            noise=inputs["noise"], t=inputs["t"], unconditional=inputs["drop"].bool(),
+        )  # fmt: skip
+        loss.backward()
+    released = {"weight": "gamma", "bias": "beta"}
+    gradients = {}
+    for name, parameter in model.named_parameters():
+        path, _, last = name.rpartition(".")
+        theirs = f"{path}.{released[last]}" if path.endswith("norm") else name
+        gradients[theirs] = parameter.grad
+    for name, norm in facts["grad_norms"].items():
+        found = gradients[name].norm().item()
+        assert abs(found - norm) <= 1e-3 * norm, f"gradient of {name}: {found} for {norm}"
+    outputs = {"v": predicted.detach(), "loss": loss.detach()}
+    for name in case.recorded("grad."):
+        wanted = name.removeprefix("grad.")
+        rows = slice(8) if wanted.endswith("_first8") else slice(None)
+        outputs[name] = gradients[wanted.removesuffix("_first8")][rows]
+    return outputs
+
+
+@adapter("v1_masking")
+def masking(case: Case) -> Outputs:
+    tokens, uniform = case["tokens"], case["uniform"]
+    outputs = {}
+    for share in ("0.6", "0.25"):
+        kept, hidden = kept_tokens(uniform, float(share)), hidden_tokens(uniform, float(share))
+        index = kept[..., None].expand(-1, -1, tokens.shape[-1])
+        outputs[f"drop_{share}"] = tokens.gather(1, index)
+        outputs[f"pad_{share}"] = hide_tokens(tokens, hidden)
+        outputs[f"drop_mask_{share}"] = outputs[f"pad_mask_{share}"] = hidden.to(torch.uint8)
+    outputs["patch_kept_grid"] = (~hidden_patches(case["patch_perm"], 0.6, 7)).to(torch.uint8)
+    audio, shares = case["audio"], 0.25 + case["audio_u"] * (0.75 - 0.25)
+    masked = []
+    length = audio.shape[-1]
+    counts = (shares * length).int().tolist()
+    for item, count, begin in zip(audio, counts, case["audio_start"].tolist(), strict=True):
+        span = (begin / length, (begin + count) / length)
+        masked.append(hide_samples(item, length, (span,)))
+    return outputs | {"audio_ratio": shares, "audio_masked": torch.stack(masked)}
