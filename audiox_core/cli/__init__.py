@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import AudioXError
+from .bench import add_bench
 from .generate import add_generate
 from .inspect import add_inspect
 from .weights import add_convert, add_fetch
@@ -34,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments:
         parser.print_help()
         return 0
-    if len(arguments) == 1 and arguments[0] in commands:
-        commands[arguments[0]].print_help()
+    command = commands.get(arguments[0]) if len(arguments) == 1 else None
+    if command is not None and not command.get_default("runs_alone"):
+        command.print_help()
         return 0
     _log_to_stderr()
     try:
@@ -67,6 +69,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "fetch": add_fetch,
         "inspect": add_inspect,
         "convert": add_convert,
+        "bench": add_bench,
     }
     return parser, {name: add(commands) for name, add in adders.items()}
 

@@ -112,7 +112,7 @@ def run_generate(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     request = _request(options)
     _check_output(options.output, request)
-    device = _device(options.device)
+    device = choose_device(options.device)
     checkpoint = load_checkpoint(
         options.checkpoint,
         text_encoder=options.text_encoder,
@@ -175,7 +175,8 @@ def _check_output(output: Path, request: Request) -> None:
         check_mux(request.video, output)
 
 
-def _device(name: str | None) -> torch.device:
+def choose_device(name: str | None) -> torch.device:
+    """The device of that name, or the best there is. Raises SettingsError where it is not."""
     if name is None:
         best = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device("mps" if torch.backends.mps.is_available() else best)

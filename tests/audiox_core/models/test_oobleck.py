@@ -1,12 +1,14 @@
 import pytest
 import torch
 
+from audiox_core.bench.memory import peak_bytes
 from audiox_core.config import OobleckConfig
 from audiox_core.models.oobleck import (
     Oobleck,
     decode_chunked,
     encode_chunked,
     fold_weight_norm,
+    snake_beta,
 )
 
 
@@ -39,7 +41,7 @@ def narrow_v1():
         return Oobleck(OobleckConfig(channels=2)).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("total", [3, 64, 65, 108, 236])
+@pytest.mark.parametrize("total", [3, 48, 49, 108, 236])
 def test_decoded_chunks_join_to_the_whole(narrow_v1, seeded, total):
     latent = torch.randn(1, 64, total, generator=seeded)
     whole = narrow_v1.decode(latent)
@@ -47,13 +49,43 @@ def test_decoded_chunks_join_to_the_whole(narrow_v1, seeded, total):
     assert (chunked - whole).abs().max() < 1e-5 * whole.std()
 
 
-@pytest.mark.parametrize("frames", [3, 65, 150])
+@pytest.mark.parametrize("frames", [3, 49, 150])
 def test_encoded_chunks_join_to_the_whole(narrow_v1, seeded, frames):
     audio = 0.3 * torch.randn(1, 2, frames * 2048 + 77, generator=seeded)
     whole = narrow_v1.encode(audio)
     chunked = encode_chunked(narrow_v1.encode, audio, 2048)
     for ours, theirs in zip(chunked, whole, strict=True):
         assert (ours - theirs).abs().max() < 1e-5 * theirs.std()
+
+
+@pytest.fixture(scope="module")
+def weightless_v1():
+    """v1's whole size on the meta device: shapes and lifetimes without numbers."""
+    with torch.device("meta"):
+        return Oobleck(OobleckConfig()).eval().requires_grad_(False)
+
+
+def test_a_decoded_window_takes_a_third_of_the_memory_in_chunks(weightless_v1):
+    latent = torch.empty(1, 64, 236, device="meta")
+    whole = peak_bytes(lambda: weightless_v1.decode(latent))
+    assert whole < 3.1 * 128 * 236 * 2048 * 4  # three tensors of the last stage: none lives on
+    assert peak_bytes(lambda: decode_chunked(weightless_v1.decode, latent)) < whole / 3
+
+
+def test_an_encoded_window_takes_a_third_of_the_memory_in_chunks(weightless_v1):
+    audio = torch.empty(1, 2, 236 * 2048, device="meta")
+    whole = peak_bytes(lambda: weightless_v1.encode(audio))
+    chunked = peak_bytes(lambda: encode_chunked(weightless_v1.encode, audio, 2048))
+    assert chunked < whole / 3
+
+
+def test_a_snake_leaves_its_input_alone_and_has_gradients(seeded):
+    x = torch.randn(1, 3, 5, generator=seeded, dtype=torch.float64)
+    alpha, beta = torch.randn(2, 3, generator=seeded, dtype=torch.float64)
+    inputs = [t.requires_grad_() for t in (x, alpha.clone(), beta.clone())]
+    before = x.detach().clone()
+    assert torch.autograd.gradcheck(snake_beta, inputs)
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("conv", [torch.nn.Conv1d, torch.nn.ConvTranspose1d])

@@ -1,0 +1,1 @@
+"""Time and memory of the road, beside baselines that are measured in the same process."""

@@ -1,0 +1,198 @@
+"""What is measured of a checkpoint, and the plain ways beside it.
+
+Axes: `b` batch, `c` channels, `t` latent frames, `f` video frames, `s` tokens, `d` width.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
+
+import torch
+from torch import Tensor
+
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..conditioners.assemble import Conditioning, assemble
+from ..conditioners.audio import encode_audio
+from ..conditioners.text import encode_text
+from ..conditioners.video import encode_image, encode_video
+from ..config import SamplingConfig
+from ..diffusion.guidance import guided
+from ..diffusion.noise import initial_noise, step_noise
+from ..diffusion.objectives import Predict
+from ..diffusion.schedules import polyexponential
+from ..models.dit import Context, DiT
+from ..models.oobleck import decode_chunked
+from ..pipeline.predictor import predictor
+from ..pipeline.road import decode, sample
+from ..windows import plan_frames
+from .timing import Group, Way
+
+PROMPT = "heavy rain on a metal roof, thunder far away"
+NAMES = (
+    "load", "encode text", "encode video", "encode image", "encode audio", "forward",
+    "guided step", "decode", "end to end",
+)  # fmt: skip
+
+
+class Inputs:
+    """Everything that the cases begin from, random and made when it is first needed."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.device, self.grid = checkpoint.device, checkpoint.config.latent
+        self.random = torch.Generator().manual_seed(0)
+
+    @cached_property
+    def frames(self) -> Tensor:
+        """A clip, `f 3 h w` in 0..255."""
+        video = self.checkpoint.config.video
+        shape = (video.frames, 3, video.clip.image, video.clip.image)
+        return torch.randint(0, 256, shape, generator=self.random).float()
+
+    @cached_property
+    def waveform(self) -> Tensor:
+        """Ten seconds of noise, `2 n`."""
+        samples = self.grid.samples(self.grid.described_seconds)
+        return 0.3 * torch.randn(2, samples, generator=self.random)
+
+    @cached_property
+    def latent(self) -> Tensor:
+        """A window of unit noise, `1 c t`."""
+        return initial_noise((1, self.grid.channels, self.grid.window), 0).to(self.device)
+
+    @cached_property
+    def conditioning(self) -> Conditioning:
+        """Random tokens in both branches' places; only the positive one's are not zero."""
+        config = self.checkpoint.config
+        tokens = config.video.tokens + config.text_tokens + config.audio_tokens
+        positive = torch.randn(1, tokens, config.dit.cond_dim, generator=self.random)
+        positive = positive.to(self.device)
+        return Conditioning(positive, torch.zeros_like(positive), windows=1)
+
+    def text(self) -> Tensor:
+        """Tokens `1 s d` of a prompt."""
+        return encode_text(self.checkpoint.conditioners.text, PROMPT)
+
+    def video(self) -> Tensor:
+        """Tokens `1 s d` of the clip."""
+        return encode_video(self.checkpoint.conditioners.video, self.frames)
+
+    def audio(self) -> Tensor:
+        """Tokens `1 s d` of the noise."""
+        return encode_audio(
+            self.checkpoint.conditioners.audio,
+            self.checkpoint.vae,
+            self.waveform,
+            samples=self.waveform.shape[-1],
+            sample_rate=self.grid.sample_rate,
+        )
+
+
+def groups(checkpoint: Checkpoint, *, steps: int, only: str = "") -> Iterator[Group]:
+    """The cases whose name contains `only`, one by one, so that each frees what it needed.
+
+    Args:
+        checkpoint: with all its parts.
+        steps: of the end to end run.
+        only: a part of the names in `NAMES`.
+    """
+    makers = {
+        "load": lambda _: {"ours": lambda: _load(checkpoint)},
+        "encode text": lambda inputs: {"ours": inputs.text},
+        "encode video": lambda inputs: {"ours": inputs.video},
+        "encode image": _image,
+        "encode audio": lambda inputs: {"ours": inputs.audio},
+        "forward": _forward,
+        "guided step": _guided_step,
+        "decode": _decode,
+        "end to end": lambda inputs: {f"{steps} steps": lambda: _end_to_end(inputs, steps)},
+    }
+    for name in NAMES:
+        if only in name:
+            yield Group(name, makers[name](Inputs(checkpoint)))
+
+
+def _load(checkpoint: Checkpoint) -> Checkpoint:
+    return load_checkpoint(checkpoint.path, dtype=checkpoint.dtype, device=checkpoint.device)
+
+
+def _image(inputs: Inputs) -> dict[str, Way]:
+    conditioner, picture = inputs.checkpoint.conditioners.video, inputs.frames[0]
+    clip = picture.expand(len(inputs.frames), -1, -1, -1)
+    return {
+        "as a clip": lambda: encode_video(conditioner, clip),
+        "ours": lambda: encode_image(conditioner, picture),
+    }
+
+
+def _forward(inputs: Inputs) -> dict[str, Way]:
+    model, dtype = inputs.checkpoint.model, inputs.checkpoint.dtype
+    x, t = inputs.latent.to(dtype), torch.full((1,), 0.5, device=inputs.device)
+    tokens = inputs.conditioning.positive.to(dtype)
+    context = cache(lambda: model.prepare(tokens))
+    return {"plain path": lambda: model(x, t, tokens), "ours": lambda: model(x, t, context())}
+
+
+def _guided_step(inputs: Inputs) -> dict[str, Way]:
+    """The plain path, each shortcut alone, and all of them."""
+    checkpoint, conditioning = inputs.checkpoint, inputs.conditioning
+    model, sampling = checkpoint.model, checkpoint.config.sampling
+    both = torch.cat([conditioning.positive, conditioning.negative]).to(checkpoint.dtype)
+    # made at the first step, so that their memory counts
+    embedded, kept = cache(lambda: model.to_cond_embed(both)), cache(lambda: model.prepare(both))
+    windows = plan_frames(inputs.grid, inputs.grid.window)
+    ours = predictor(model, conditioning, 1, sampling, windows=windows)
+    ways = {
+        "plain path": plain_step(model, both, sampling),
+        "condition embedding once": _step(model, sampling, lambda: _attend(model, embedded())),
+        "keys and values once": _step(model, sampling, kept),
+        "null branch without cross attention": _step(
+            model, sampling, lambda: model.prepare(both[:1], conditioned=1)
+        ),
+        "ours": ours,
+    }
+    x, t = inputs.latent, torch.full((1,), 0.5, device=inputs.device)
+    return {name: (lambda step=step: step(x, t)) for name, step in ways.items()}
+
+
+def plain_step(model: DiT, tokens: Tensor, sampling: SamplingConfig) -> Predict:
+    """A guided step that keeps nothing: tokens of both branches, `2 s d`, through all layers."""
+    return _step(model, sampling, lambda: model.prepare(tokens))
+
+
+def _step(model: DiT, sampling: SamplingConfig, context: Callable[[], Context]) -> Predict:
+    dtype = model.transformer.project_in.weight.dtype
+    return guided(
+        lambda x, t: model(x.to(dtype), t, context()).float(), sampling.cfg, sampling.cfg_rescale
+    )
+
+
+def _attend(model: DiT, embedded: Tensor) -> Context:
+    return Context([b.cross_attn.keys_values(embedded) for b in model.transformer.layers])
+
+
+def _decode(inputs: Inputs) -> dict[str, Way]:
+    vae, latent = inputs.checkpoint.vae, inputs.latent
+    return {
+        "whole": lambda: vae.decode(latent),
+        "in chunks": lambda: decode_chunked(vae.decode, latent),
+    }
+
+
+def _end_to_end(inputs: Inputs, steps: int) -> Tensor:
+    """From all three inputs to sound."""
+    checkpoint, sampling = inputs.checkpoint, inputs.checkpoint.config.sampling
+    conditioning = assemble(
+        checkpoint.conditioners, text=inputs.text(), video=inputs.video(), audio=inputs.audio()
+    )
+    sigmas = polyexponential(steps, sampling.sigma_min, sampling.sigma_max)
+    start = inputs.latent * sigmas[0].item()
+    latent = sample(
+        checkpoint.model,
+        conditioning,
+        start,
+        sigmas,
+        sampling=sampling,
+        fresh_noise=step_noise(start, 0),
+        grid=inputs.grid,
+    )
+    return decode(checkpoint.vae, latent)

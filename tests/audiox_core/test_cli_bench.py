@@ -1,0 +1,102 @@
+"""`bench` from outside, and what it counts with."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from audiox_core.bench.cases import NAMES
+from audiox_core.bench.memory import peak_bytes
+from audiox_core.bench.timing import Group, measure
+from audiox_core.bench.weights import write_random
+from audiox_core.checkpoint import load_checkpoint
+from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.checkpoint.weight_file import open_weights
+from audiox_core.cli import main
+from audiox_core.config import AudioXConfig
+
+
+def test_the_steps_are_measured_beside_the_plain_path(capsys):
+    assert main(["bench", "--only", "guided step", "--rounds", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["machine"]["torch"] == torch.__version__
+    plain, *ours = report["lines"]
+    assert (plain["way"], plain["ratio"]) == ("plain path", None)
+    assert [line["way"] for line in ours] == [
+        "condition embedding once",
+        "keys and values once",
+        "null branch without cross attention",
+        "ours",
+    ]
+    assert all(line["baseline"] == "plain path" and line["ratio"] > 0 for line in ours)
+    assert ours[-1]["memory_ratio"] < 0.9
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("guided step", "end to end")])
+def test_every_case_makes_a_line_of_the_table(name, capsys):
+    assert main(["bench", "--only", name, "--rounds", "1"]) == 0
+    machine, header, *lines = capsys.readouterr().out.splitlines()
+    assert "torch" in machine
+    assert header.split()[:2] == ["time", "memory"]
+    assert [line for line in lines if f"{name}: " in line]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--rounds", "0"],
+        ["--steps", "-1"],
+        ["--depth", "2"],
+        ["--size", "released", "--depth", "0"],
+        ["--budget", "nan"],
+        ["--only", "training"],
+        ["--size", "huge"],
+        ["--device", "abacus"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_measured_is_one_line(arguments, capsys):
+    try:
+        code = main(["bench", *arguments])
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+
+
+def test_a_random_checkpoint_loads_and_runs(tmp_path):
+    config = AudioXConfig.from_json(open_weights(EMBEDDED).header["audiox"])
+    config = replace(config, dit=replace(config.dit, depth=1))
+    write_random(tmp_path / "random.safetensors", config)
+    loaded = load_checkpoint(tmp_path / "random.safetensors")
+    assert len(loaded.model.transformer.layers) == 1
+    assert loaded.vae.decode(torch.ones(1, 64, 2)).isfinite().all()
+    assert loaded.conditioners.text.encode(["rain"]).isfinite().all()
+
+
+def test_memory_is_what_is_alive_at_a_time():
+    x = torch.zeros(1_000)  # from outside: not counted, nor are views and writes in place
+
+    def run():
+        y = x + 1  # 4 kB
+        y = y * 2  # 8 kB, then 4
+        y.view(10, 100).mul_(3)
+        x[:10].add_(1)
+        return torch.cat([y, y])  # 12 kB
+
+    assert peak_bytes(run) == 12_000
+
+
+def test_a_ratio_is_the_baselines_share_of_time():
+    small, large = torch.zeros(50, 50), torch.zeros(1_500, 1_500)
+    ways = {"large": lambda: large @ large, "small": lambda: small @ small}
+    first, second = measure(Group("matmul", ways), rounds=3, budget=60)
+    assert (first.ratio, second.baseline, len(second.seconds)) == (None, "large", 3)
+    assert second.ratio < 0.5
+    assert second.memory_ratio == pytest.approx(1 / 900)
+
+
+def test_a_spent_budget_ends_the_rounds():
+    (line,) = measure(Group("nothing", {"ours": lambda: None}), rounds=9, budget=0)
+    assert len(line.seconds) == 1
