@@ -4,6 +4,7 @@ Axes: `b` batch, `c` channels, `t` latent frames, `f` video frames, `s` tokens, 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, cached_property
 
 import torch
@@ -17,10 +18,12 @@ from ..conditioners.video import encode_image, encode_video
 from ..config import SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.noise import initial_noise, step_noise
-from ..diffusion.objectives import Predict
-from ..diffusion.schedules import polyexponential
+from ..diffusion.objectives import OBJECTIVES, Predict
+from ..models import Backbone, Prepared
 from ..models.dit import Context, DiT
+from ..models.mmdit import MMDiT, TimeAttention
 from ..models.oobleck import decode_chunked
+from ..models.synchformer import sync_features
 from ..pipeline.predictor import predictor
 from ..pipeline.road import decode, sample
 from ..windows import plan_frames
@@ -28,8 +31,8 @@ from .timing import Group, Way
 
 PROMPT = "heavy rain on a metal roof, thunder far away"
 NAMES = (
-    "load", "encode text", "encode video", "encode image", "encode audio", "forward",
-    "guided step", "decode", "end to end",
+    "load", "encode text", "encode video", "encode image", "encode sync", "encode audio",
+    "forward", "guided step", "decode", "end to end",
 )  # fmt: skip
 
 
@@ -63,10 +66,23 @@ class Inputs:
     def conditioning(self) -> Conditioning:
         """Random tokens in both branches' places; only the positive one's are not zero."""
         config = self.checkpoint.config
-        tokens = config.video.tokens + config.text_tokens + config.audio_tokens
-        positive = torch.randn(1, tokens, config.dit.cond_dim, generator=self.random)
+        shape = (1, config.tokens, config.dit.cond_dim)
+        positive = torch.randn(shape, generator=self.random)
         positive = positive.to(self.device)
         return Conditioning(positive, torch.zeros_like(positive), windows=1)
+
+    @cached_property
+    def sync_frames(self) -> Tensor:
+        """The same clip for Synchformer, `f 3 h w` in 0..255: no two segments are equal."""
+        sync = self.checkpoint.config.video.sync
+        shape = (sync.frames, 3, sync.encoder.image, sync.encoder.image)
+        return torch.randint(0, 256, shape, generator=self.random).to(torch.uint8)
+
+    def sync(self, at_once: int | None = None) -> Tensor | None:
+        """Features `1 s d` of the second look, where the model takes one."""
+        if self.checkpoint.config.video.sync is None:
+            return None
+        return sync_features(self.checkpoint.conditioners.sync, self.sync_frames, at_once=at_once)
 
     def text(self) -> Tensor:
         """Tokens `1 s d` of a prompt."""
@@ -74,7 +90,7 @@ class Inputs:
 
     def video(self) -> Tensor:
         """Tokens `1 s d` of the clip."""
-        return encode_video(self.checkpoint.conditioners.video, self.frames)
+        return encode_video(self.checkpoint.conditioners.video, self.frames, sync=self.sync())
 
     def audio(self) -> Tensor:
         """Tokens `1 s d` of the noise."""
@@ -100,14 +116,16 @@ def groups(checkpoint: Checkpoint, *, steps: int, only: str = "") -> Iterator[Gr
         "encode text": lambda inputs: {"ours": inputs.text},
         "encode video": lambda inputs: {"ours": inputs.video},
         "encode image": _image,
+        "encode sync": _sync,
         "encode audio": lambda inputs: {"ours": inputs.audio},
         "forward": _forward,
         "guided step": _guided_step,
         "decode": _decode,
-        "end to end": lambda inputs: {f"{steps} steps": lambda: _end_to_end(inputs, steps)},
+        "end to end": lambda inputs: _end_to_end(inputs, steps),
     }
+    twice = checkpoint.config.video.sync is not None
     for name in NAMES:
-        if only in name:
+        if only in name and (twice or name != "encode sync"):
             yield Group(name, makers[name](Inputs(checkpoint)))
 
 
@@ -124,6 +142,15 @@ def _image(inputs: Inputs) -> dict[str, Way]:
     }
 
 
+def _sync(inputs: Inputs) -> dict[str, Way]:
+    at_once = 8
+    return {
+        "one segment at a time": lambda: inputs.sync(1),
+        f"{at_once} segments at once": lambda: inputs.sync(at_once),
+        "ours": inputs.sync,
+    }
+
+
 def _forward(inputs: Inputs) -> dict[str, Way]:
     model, dtype = inputs.checkpoint.model, inputs.checkpoint.dtype
     x, t = inputs.latent.to(dtype), torch.full((1,), 0.5, device=inputs.device)
@@ -136,30 +163,66 @@ def _guided_step(inputs: Inputs) -> dict[str, Way]:
     """The plain path, each shortcut alone, and all of them."""
     checkpoint, conditioning = inputs.checkpoint, inputs.conditioning
     model, sampling = checkpoint.model, checkpoint.config.sampling
+    sampling = replace(sampling, cfg=max(sampling.cfg, 2.0))  # guided, whatever the model's own is
     both = torch.cat([conditioning.positive, conditioning.negative]).to(checkpoint.dtype)
-    # made at the first step, so that their memory counts
-    embedded, kept = cache(lambda: model.to_cond_embed(both)), cache(lambda: model.prepare(both))
     windows = plan_frames(inputs.grid, inputs.grid.window)
     ours = predictor(model, conditioning, 1, sampling, windows=windows)
     ways = {
         "plain path": plain_step(model, both, sampling),
-        "condition embedding once": _step(model, sampling, lambda: _attend(model, embedded())),
-        "keys and values once": _step(model, sampling, kept),
-        "null branch without cross attention": _step(
-            model, sampling, lambda: model.prepare(both[:1], conditioned=1)
-        ),
+        **(_mmdit_ways if isinstance(model, MMDiT) else _dit_ways)(model, both, sampling),
         "ours": ours,
     }
     x, t = inputs.latent, torch.full((1,), 0.5, device=inputs.device)
     return {name: (lambda step=step: step(x, t)) for name, step in ways.items()}
 
 
-def plain_step(model: DiT, tokens: Tensor, sampling: SamplingConfig) -> Predict:
+def _dit_ways(model: DiT, both: Tensor, sampling: SamplingConfig) -> dict[str, Predict]:
+    # made at the first step, so that their memory counts
+    embedded, kept = cache(lambda: model.to_cond_embed(both)), cache(lambda: model.prepare(both))
+    return {
+        "condition embedding once": _step(model, sampling, lambda: _attend(model, embedded())),
+        "keys and values once": _step(model, sampling, kept),
+        "null branch without cross attention": _step(
+            model, sampling, lambda: model.prepare(both[:1], [0, None])
+        ),
+    }
+
+
+def _mmdit_ways(model: MMDiT, both: Tensor, sampling: SamplingConfig) -> dict[str, Predict]:
+    kept = cache(lambda: model.prepare(both))
+    return {
+        "modulations once": _asking(model, _step(model, sampling, kept)),
+        "time attention by its value": _step(model, sampling, lambda: model.prepare(both)),
+    }
+
+
+def plain_step(model: Backbone, tokens: Tensor, sampling: SamplingConfig) -> Predict:
     """A guided step that keeps nothing: tokens of both branches, `2 s d`, through all layers."""
-    return _step(model, sampling, lambda: model.prepare(tokens))
+    step = _step(model, sampling, lambda: model.prepare(tokens))
+    return _asking(model, step) if isinstance(model, MMDiT) else step
 
 
-def _step(model: DiT, sampling: SamplingConfig, context: Callable[[], Context]) -> Predict:
+def _asking(model: MMDiT, step: Predict) -> Predict:
+    """A step that also computes the queries of the time attention, which change nothing."""
+
+    def run(x: Tensor, t: Tensor) -> Tensor:
+        hooks = [
+            layer.cross_attn.register_forward_pre_hook(_ask) for layer in model.transformer.layers
+        ]
+        try:
+            return step(x, t)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    return run
+
+
+def _ask(attention: TimeAttention, inputs: tuple[Tensor, ...]) -> None:
+    attention.to_q(inputs[0])
+
+
+def _step(model: Backbone, sampling: SamplingConfig, context: Callable[[], Prepared]) -> Predict:
     dtype = model.transformer.project_in.weight.dtype
     return guided(
         lambda x, t: model(x.to(dtype), t, context()).float(), sampling.cfg, sampling.cfg_rescale
@@ -178,14 +241,32 @@ def _decode(inputs: Inputs) -> dict[str, Way]:
     }
 
 
-def _end_to_end(inputs: Inputs, steps: int) -> Tensor:
-    """From all three inputs to sound."""
-    checkpoint, sampling = inputs.checkpoint, inputs.checkpoint.config.sampling
-    conditioning = assemble(
-        checkpoint.conditioners, text=inputs.text(), video=inputs.video(), audio=inputs.audio()
-    )
-    sigmas = polyexponential(steps, sampling.sigma_min, sampling.sigma_max)
-    start = inputs.latent * sigmas[0].item()
+def _end_to_end(inputs: Inputs, steps: int) -> dict[str, Way]:
+    """From all three inputs to sound, and once more with another seed."""
+    checkpoint = inputs.checkpoint
+    audio = checkpoint.conditioners.audio
+
+    def conditioned() -> Conditioning:
+        return assemble(
+            checkpoint.conditioners,
+            text=inputs.text(),
+            video=inputs.video(),
+            audio=inputs.audio(),
+            absent_audio=lambda: audio.absent(checkpoint.vae),
+        )
+
+    known = cache(conditioned)
+    return {
+        f"{steps} steps": lambda: _sound(checkpoint, conditioned(), inputs.latent, steps),
+        f"{steps} steps, another seed": lambda: _sound(checkpoint, known(), inputs.latent, steps),
+    }
+
+
+def _sound(checkpoint: Checkpoint, conditioning: Conditioning, noise: Tensor, steps: int) -> Tensor:
+    config = checkpoint.config
+    objective, sampling = OBJECTIVES[config.objective], config.sampling
+    sigmas = objective.schedule(steps, sampling.sigma_min, sampling.sigma_max)
+    start = objective.noised(torch.zeros_like(noise), noise, sigmas[0].item())
     latent = sample(
         checkpoint.model,
         conditioning,
@@ -193,6 +274,7 @@ def _end_to_end(inputs: Inputs, steps: int) -> Tensor:
         sigmas,
         sampling=sampling,
         fresh_noise=step_noise(start, 0),
-        grid=inputs.grid,
+        grid=config.latent,
+        objective=config.objective,
     )
     return decode(checkpoint.vae, latent)

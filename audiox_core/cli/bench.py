@@ -15,8 +15,8 @@ from ..bench.timing import Line, measure
 from ..bench.weights import write_random
 from ..checkpoint import load_checkpoint
 from ..checkpoint.load import EMBEDDED
-from ..config import AudioXConfig
 from ..errors import SettingsError
+from ..variants import VARIANTS
 from .generate import DTYPES, choose_device
 
 DEPTH = 3  # layers: seconds a step on two cores, and a checkpoint of 2 GB
@@ -34,12 +34,16 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
     parser.set_defaults(run=run_bench, runs_alone=True)
     parser.add_argument(
         "--size", choices=("toy", "released"), default="toy",
-        help="the embedded model (the default, seconds), or AudioX v1's sizes (minutes; writes a "
-        "checkpoint of 2 GB into the system's folder for temporary files)",
+        help="the embedded model (the default, seconds), or released sizes (minutes; writes a "
+        "checkpoint of 2 GB or more into the system's folder for temporary files)",
     )  # fmt: skip
     parser.add_argument(
         "--depth", type=int,
         help=f"layers of the transformer at released size; the default is {DEPTH}, whole is 24",
+    )  # fmt: skip
+    parser.add_argument(
+        "--variant", choices=VARIANTS, default="audiox",
+        help="whose sizes, at released size; the default is audiox",
     )  # fmt: skip
     parser.add_argument(
         "--only", default="", metavar="NAME", help="cases with this in their name: "
@@ -66,12 +70,13 @@ def run_bench(options: argparse.Namespace) -> int:
     logging.getLogger(__package__.rpartition(".")[0]).setLevel(logging.ERROR)  # else at each load
     depth = options.depth or DEPTH
     settings = {"size": options.size, "dtype": options.dtype}
-    settings |= {"depth": depth} if options.size == "released" else {}
+    if options.size == "released":
+        settings |= {"variant": options.variant, "depth": depth}
     if not options.json:
         print(", ".join(f"{k} {v}" for k, v in (settings | report.machine(device)).items()))
         print(report.header())
     lines: list[Line] = []
-    with _weights(options.size, depth) as path:
+    with _weights(options.size, depth, options.variant) as path:
         checkpoint = load_checkpoint(path, dtype=DTYPES[options.dtype], device=device)
         for group in cases.groups(checkpoint, steps=options.steps, only=options.only):
             measured = measure(group, rounds=options.rounds, budget=options.budget, device=device)
@@ -98,13 +103,13 @@ def _check(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _weights(size: str, depth: int) -> Iterator[Path]:
+def _weights(size: str, depth: int, variant: str) -> Iterator[Path]:
     """The file to measure, there as long as the block runs."""
     if size == "toy":
         yield EMBEDDED
         return
-    sizes = AudioXConfig()
-    config = replace(sizes, variant="audiox-bench", note="", dit=replace(sizes.dit, depth=depth))
+    sizes = VARIANTS[variant]
+    config = replace(sizes, note="", dit=replace(sizes.dit, depth=depth))
     # the file may still be mapped when it is removed, which not every system allows
     with tempfile.TemporaryDirectory(prefix="audiox-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "random.safetensors"

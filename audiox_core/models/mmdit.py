@@ -203,6 +203,8 @@ class MMDiT(nn.Module):
         elif rows is not None and None in rows:
             tokens = torch.cat([tokens, null.to(tokens)])
             rows = [len(tokens) - 1 if row is None else row for row in rows]
+        if rows == [*range(len(tokens))]:
+            rows = None  # nothing to pick out at every layer
         spread = self.transformer.spread(tokens)
         return Modulations([b.adaLN_modulation(spread) for b in self.transformer.layers], rows)
 
