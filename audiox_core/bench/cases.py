@@ -15,7 +15,7 @@ from ..conditioners.assemble import Conditioning, assemble
 from ..conditioners.audio import encode_audio
 from ..conditioners.text import encode_text
 from ..conditioners.video import encode_image, encode_video
-from ..config import SamplingConfig
+from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.noise import initial_noise, step_noise
 from ..diffusion.objectives import OBJECTIVES, Predict
@@ -103,6 +103,11 @@ class Inputs:
         )
 
 
+def names(config: AudioXConfig) -> list[str]:
+    """The cases that a model has: not all look at a video twice."""
+    return [name for name in NAMES if config.video.sync is not None or name != "encode sync"]
+
+
 def groups(checkpoint: Checkpoint, *, steps: int, only: str = "") -> Iterator[Group]:
     """The cases whose name contains `only`, one by one, so that each frees what it needed.
 
@@ -123,9 +128,8 @@ def groups(checkpoint: Checkpoint, *, steps: int, only: str = "") -> Iterator[Gr
         "decode": _decode,
         "end to end": lambda inputs: _end_to_end(inputs, steps),
     }
-    twice = checkpoint.config.video.sync is not None
-    for name in NAMES:
-        if only in name and (twice or name != "encode sync"):
+    for name in names(checkpoint.config):
+        if only in name:
             yield Group(name, makers[name](Inputs(checkpoint)))
 
 

@@ -37,9 +37,15 @@ def find_vae(checkpoint: Path, variant: str) -> Path:
     """
     if (found := _search(checkpoint, VAE_NAMES)) is not None:
         return found
+    release = MODELS.get(variant)
+    if release is None:  # a model of somebody's own
+        raise WeightsError(
+            f"{checkpoint.name} holds no VAE and there is none beside it: put the vae.safetensors "
+            f"that it was made with into {checkpoint.absolute().parent}, or name it with --vae."
+        )
     raise WeightsError(
         f"{checkpoint.name} holds no VAE and there is none beside it: put vae.ckpt (or VAE.ckpt) "
-        f"of {MODELS[variant].page} into {checkpoint.absolute().parent}, get it with "
+        f"of {release.page} into {checkpoint.absolute().parent}, get it with "
         f"`python -m audiox_core fetch {variant}{_dir(checkpoint)}`, or name it with --vae."
     )
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -72,12 +72,13 @@ def run_bench(options: argparse.Namespace) -> int:
     settings = {"size": options.size, "dtype": options.dtype}
     if options.size == "released":
         settings |= {"variant": options.variant, "depth": depth}
-    if not options.json:
-        print(", ".join(f"{k} {v}" for k, v in (settings | report.machine(device)).items()))
-        print(report.header())
     lines: list[Line] = []
     with _weights(options.size, depth, options.variant) as path:
         checkpoint = load_checkpoint(path, dtype=DTYPES[options.dtype], device=device)
+        _check_cases(options.only, cases.names(checkpoint.config))
+        if not options.json:
+            print(", ".join(f"{k} {v}" for k, v in (settings | report.machine(device)).items()))
+            print(report.header())
         for group in cases.groups(checkpoint, steps=options.steps, only=options.only):
             measured = measure(group, rounds=options.rounds, budget=options.budget, device=device)
             lines += measured
@@ -97,9 +98,14 @@ def _check(options: argparse.Namespace) -> None:
         raise SettingsError(f"--budget {options.budget:g} was given: it is 0 s or more.")
     if options.depth is not None and options.size == "toy":
         raise SettingsError("The embedded model has its own depth: add --size released.")
-    if not any(options.only in name for name in cases.NAMES):
-        names = ", ".join(cases.NAMES)
-        raise SettingsError(f"No case has {options.only!r} in its name: choose from {names}.")
+    _check_cases(options.only, cases.NAMES)
+
+
+def _check_cases(only: str, names: Sequence[str]) -> None:
+    if not any(only in name for name in names):
+        raise SettingsError(
+            f"No case of this model has {only!r} in its name: choose from {', '.join(names)}."
+        )
 
 
 @contextmanager

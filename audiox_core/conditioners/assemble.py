@@ -99,10 +99,11 @@ def assemble(
         device = maf.unified_experts.device
     absent = {name: nothing.to(device) for name, (nothing, _, _) in parts.items()}
     tokens = {
-        name: absent[name] if given is None
-        else apply_strength(absent[name], given.to(device), strength)
+        name: apply_strength(
+            absent[name], absent[name] if given is None else given.to(device), strength
+        )
         for name, (_, given, strength) in parts.items()
-    }  # fmt: skip
+    }
     positive = join(**tokens) if maf is None else fuse(maf, **tokens)
     opposed = torch.zeros_like(positive)
     if negative is not None:

@@ -33,7 +33,10 @@ def test_the_steps_are_measured_beside_the_plain_path(capsys):
     assert ours[-1]["memory_ratio"] < 0.9
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("guided step", "end to end")])
+TOY = [n for n in NAMES if n not in ("guided step", "end to end", "encode sync")]
+
+
+@pytest.mark.parametrize("name", TOY)
 def test_every_case_makes_a_line_of_the_table(name, capsys):
     assert main(["bench", "--only", name, "--rounds", "1"]) == 0
     machine, header, *lines = capsys.readouterr().out.splitlines()
@@ -51,6 +54,7 @@ def test_every_case_makes_a_line_of_the_table(name, capsys):
         ["--size", "released", "--depth", "0"],
         ["--budget", "nan"],
         ["--only", "training"],
+        ["--only", "encode sync"],  # the embedded model looks at a video once
         ["--size", "huge"],
         ["--device", "abacus"],
     ],

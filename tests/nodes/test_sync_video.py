@@ -17,8 +17,8 @@ def core(pack):
 @pytest.fixture(scope="module")
 def twice(loaded, core, pack, second_look):
     """Conditioners with a tiny Synchformer."""
-    kind = type(loaded.conditioners)
-    return kind(*second_look(core, loaded.conditioners.modules, loaded.conditioners.config))
+    native = loaded.conditioners
+    return type(native)(*second_look(core, native.modules, native.config), native.path)
 
 
 @pytest.fixture
@@ -88,7 +88,8 @@ def test_a_video_stops_between_batches_of_segments(node, twice, video):
 
 def test_a_missing_synchformer_is_named_for_a_video_and_a_text_needs_none(node, twice, video):
     modules = twice.modules
-    blind = type(twice)(type(modules)(modules.text, modules.video, modules.audio), twice.config)
+    seeing = type(modules)(modules.text, modules.video, modules.audio)
+    blind = type(twice)(seeing, twice.config, twice.path)
     node("AudioXEncodeText", conditioners=blind, text="rain")
     with pytest.raises(Exception, match=r"synchformer_state_dict\.pth.*fetch synchformer"):
         node("AudioXEncodeVideo", conditioners=blind, video=video)
