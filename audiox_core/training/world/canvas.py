@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = float | NDArray  # the same for all frames, or one each
+Place = tuple[Numbers, Numbers]  # x, y
 Colour = NDArray  # red, green, blue in 0..1: `3` or `f 3`
 
 
@@ -34,8 +35,8 @@ class Canvas:
         self._grid = ((np.arange(size, dtype=np.float32) + 0.5) / size).astype(np.float32)
 
     def disc(
-        self, x: Numbers, y: Numbers, radius: Numbers, colour: Colour, alpha: Numbers = 1.0,
-        *, flat: Numbers = 1.0,
+        self, x: Numbers, y: Numbers, radius: Numbers, colour: Colour,
+        *, alpha: Numbers = 1.0, flat: Numbers = 1.0,
     ) -> None:  # fmt: skip
         """A disc; `flat` below 1 presses it into an ellipse of that share of its height."""
         rows, columns = self._around(x, y, np.maximum(radius, radius * np.asarray(flat)))
@@ -45,7 +46,7 @@ class Canvas:
 
     def ring(
         self, x: Numbers, y: Numbers, radius: Numbers, width: Numbers, colour: Colour,
-        alpha: Numbers = 1.0, *, flat: Numbers = 1.0,
+        *, alpha: Numbers = 1.0, flat: Numbers = 1.0,
     ) -> None:  # fmt: skip
         """The line of a circle or, with `flat`, of an ellipse."""
         rows, columns = self._around(x, y, np.asarray(radius) + width)
@@ -54,7 +55,9 @@ class Canvas:
         mask = self._inside(distance - _column(width) / 2)
         self._paint(mask, colour, alpha, rows, columns)
 
-    def glow(self, x: Numbers, y: Numbers, radius: Numbers, colour: Colour, alpha: Numbers) -> None:
+    def glow(
+        self, x: Numbers, y: Numbers, radius: Numbers, colour: Colour, *, alpha: Numbers
+    ) -> None:
         """Light that fades outwards."""
         rows, columns = self._around(x, y, radius)
         dx, dy = self._offsets(x, y, rows, columns)
@@ -63,7 +66,7 @@ class Canvas:
 
     def box(
         self, x: Numbers, y: Numbers, width: Numbers, height: Numbers, colour: Colour,
-        alpha: Numbers = 1.0,
+        *, alpha: Numbers = 1.0,
     ) -> None:  # fmt: skip
         """An upright rectangle around `x y`."""
         rows, columns = self._around(x, y, width, height)
@@ -72,10 +75,10 @@ class Canvas:
         self._paint(self._inside(distance), colour, alpha, rows, columns)
 
     def rod(
-        self, x0: Numbers, y0: Numbers, x1: Numbers, y1: Numbers, width: Numbers, colour: Colour,
-        alpha: Numbers = 1.0,
+        self, start: Place, end: Place, width: Numbers, colour: Colour, *, alpha: Numbers = 1.0
     ) -> None:  # fmt: skip
         """A straight line with round ends."""
+        (x0, y0), (x1, y1) = start, end
         x, y = (np.asarray(x0) + x1) / 2, (np.asarray(y0) + y1) / 2
         reach = np.hypot(np.asarray(x1) - x0, np.asarray(y1) - y0) / 2 + width
         rows, columns = self._around(x, y, reach)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+Partials = Sequence[tuple[float, float, float]]  # share of the base, level, s to fall to 1/e
 EventSound = Callable[[Generator, int, float], NDArray]
 HIGHEST = 0.45  # of the sample rate: what lies above is left out
 
@@ -46,16 +47,16 @@ def ball(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
 def beep(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
     """A hollow, even tone."""
     t = seconds_axis(rng.uniform(0.2, 0.26), sample_rate)
-    frequency = pitch * 1_150
-    odd = _below((1, 3, 5), frequency, sample_rate)
-    tone = sum(np.sin(2 * np.pi * k * frequency * t) / k for k in odd)
+    partials = [(odd, 1 / odd, np.inf) for odd in (1, 3, 5)]
+    tone = _ring(t, 1_150 * pitch, partials, sample_rate)
     return _finished(tone * np.minimum(1, t / 0.002), sample_rate, release=0.02)
 
 
 def marimba(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
     """A struck wooden bar: a warm tone with two short overtones."""
     t = seconds_axis(0.55, sample_rate)
-    tone = _ring(t, 400 * pitch, (1, 3.93, 9.4), (1, 0.4, 0.2), (0.16, 0.06, 0.02), sample_rate)
+    partials = ((1, 1, 0.16), (3.93, 0.4, 0.06), (9.4, 0.2, 0.02))
+    tone = _ring(t, 400 * pitch, partials, sample_rate)
     knock = band(rng, t.size, 500, 2_000, sample_rate) * np.exp(-t / 0.004)
     return _finished(tone + 0.3 * knock, sample_rate)
 
@@ -63,10 +64,11 @@ def marimba(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
 def bell(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
     """Brass: partials with a minor third among them, all long."""
     t = seconds_axis(0.6, sample_rate)
-    ratios = (0.5, 1, 1.19, 1.5, 2, 2.51, 3.01, 4.1)
-    amplitudes = (0.4, 1, 0.7, 0.4, 0.8, 0.4, 0.4, 0.25)
-    decays = (0.24, 0.22, 0.22, 0.2, 0.18, 0.15, 0.12, 0.1)
-    tone = _ring(t, 780 * pitch, ratios, amplitudes, decays, sample_rate)
+    partials = (
+        *((0.5, 0.4, 0.24), (1, 1, 0.22), (1.19, 0.7, 0.22), (1.5, 0.4, 0.2)),
+        *((2, 0.8, 0.18), (2.51, 0.4, 0.15), (3.01, 0.4, 0.12), (4.1, 0.25, 0.1)),
+    )
+    tone = _ring(t, 780 * pitch, partials, sample_rate)
     strike = band(rng, t.size, 2_000, 6_000, sample_rate) * np.exp(-t / 0.004)
     return _finished(tone + 0.8 * strike, sample_rate, release=0.1)
 
@@ -74,9 +76,11 @@ def bell(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
 def anvil(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
     """A clang: high partials that have nothing in common, and a crack."""
     t = seconds_axis(0.4, sample_rate)
-    ratios = (1, 1.52, 2.17, 2.83, 3.39)
-    decays = (0.1, 0.09, 0.07, 0.06, 0.05)
-    tone = _ring(t, 2_050 * pitch, ratios, (1, 0.9, 0.8, 0.6, 0.5), decays, sample_rate)
+    partials = (
+        *((1, 1, 0.1), (1.52, 0.9, 0.09), (2.17, 0.8, 0.07)),
+        *((2.83, 0.6, 0.06), (3.39, 0.5, 0.05)),
+    )
+    tone = _ring(t, 2_050 * pitch, partials, sample_rate)
     crack = band(rng, t.size, 2_000, 7_000, sample_rate) * np.exp(-t / 0.015)
     return _finished(tone + 2.0 * crack, sample_rate)
 
@@ -91,9 +95,9 @@ def footstep(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
 
 def tick(rng: Generator, sample_rate: int, pitch: float) -> NDArray:
     """A dry click, gone after some hundredths of a second."""
-    t = seconds_axis(0.1, sample_rate)
-    decays = (0.008, 0.006, 0.004)
-    tone = _ring(t, 1_700 * pitch, (1, 1.63, 2.4), (1, 0.8, 0.5), decays, sample_rate)
+    t = seconds_axis(0.12, sample_rate)
+    partials = ((1, 1, 0.018), (1.63, 0.8, 0.012), (2.4, 0.5, 0.008))
+    tone = _ring(t, 1_700 * pitch, partials, sample_rate)
     click = band(rng, t.size, 1_500, 6_000, sample_rate) * np.exp(-t / 0.003)
     return _finished(tone + click, sample_rate)
 
@@ -128,20 +132,13 @@ EVENT_SOUNDS: dict[str, EventSound] = {
 }
 
 
-def _ring(
-    t: NDArray, frequency: float, ratios: Sequence[float], amplitudes: Sequence[float],
-    decays: Sequence[float], sample_rate: int,
-) -> NDArray:  # fmt: skip
-    """Partials that die away, each with its own time constant in seconds."""
-    kept = len(_below(ratios, frequency, sample_rate))
+def _ring(t: NDArray, frequency: float, partials: Partials, sample_rate: int) -> NDArray:
+    """Partials of `frequency` in Hz that die away."""
     tone = np.zeros_like(t)
-    for ratio, amplitude, decay in zip(ratios[:kept], amplitudes, decays, strict=False):
-        tone += amplitude * np.sin(2 * np.pi * ratio * frequency * t) * np.exp(-t / decay)
+    for ratio, amplitude, decay in partials:
+        if ratio * frequency < HIGHEST * sample_rate:
+            tone += amplitude * np.sin(2 * np.pi * ratio * frequency * t) * np.exp(-t / decay)
     return tone
-
-
-def _below(ratios: Sequence[float], frequency: float, sample_rate: int) -> list[float]:
-    return [ratio for ratio in ratios if ratio * frequency < HIGHEST * sample_rate]
 
 
 def _phase(frequency: NDArray, sample_rate: int) -> NDArray:
