@@ -27,6 +27,7 @@ LABELS = EVENT_LABELS + TEXTURE_LABELS
 
 GAP = 0.75  # s between two onsets, at least
 FIRST, LAST = 0.3, 0.6  # s without onset after the beginning and before the end
+SHORTEST = 2.0  # s, of a scene
 PLOT, SOUND, LOOK = range(3)  # streams of random numbers of one seed
 PITCH_WORDS = {-1: (0.74, 0.84), 0: (0.93, 1.07), 1: (1.19, 1.35)}  # a word: factors of the pitch
 BATCH = 64  # frames that are drawn at once
@@ -105,12 +106,12 @@ def scene(seed: int, label: str | None = None, seconds: float = 11.0) -> Scene:
         seconds: its length.
 
     Raises:
-        SettingsError: an unknown class, or too short for an event.
+        SettingsError: an unknown class, or less than `SHORTEST`.
     """
     if label is not None and label not in LABELS:
         raise SettingsError(f"no scenes of class {label!r}: choose one of {', '.join(LABELS)}")
-    if seconds < FIRST + LAST + GAP:
-        raise SettingsError(f"a scene of {seconds:g} s holds no event: ask for 2 s or more")
+    if seconds < SHORTEST:
+        raise SettingsError(f"a scene of {seconds:g} s: ask for {SHORTEST:g} s or more")
     rng = default_rng([seed, PLOT])
     drawn = LABELS[rng.integers(len(LABELS))]
     label = label or drawn

@@ -1,0 +1,89 @@
+"""Notes to sound through a General MIDI sound font.
+
+Only training needs the two packages, and only when a phrase is heard: `tinysoundfont` plays the
+font (its PyAudio is for loudspeakers, and is not needed), `pretty_midi` ships it.
+Axes: `n` samples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import SettingsError
+
+INSTALL = "pip install --no-deps tinysoundfont pretty_midi"
+FONT = "TimGM6mb.sf2"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note of one voice."""
+
+    start: float  # s
+    end: float  # s
+    key: int  # MIDI, 60 is the middle C
+    velocity: int  # 1..127
+    voice: int = 0  # 0 melody, 1 accompaniment
+
+
+def play(
+    notes: Sequence[Note], program: int, pans: Sequence[float], samples: int, sample_rate: int
+) -> NDArray:
+    """What the notes sound like, `2 n` float32.
+
+    Args:
+        notes: in any order.
+        program: General MIDI instrument, 0..127.
+        pans: of each voice, -1 left .. 1 right.
+        samples: `n`, whatever still sounds at the end is cut.
+        sample_rate: Hz.
+
+    Raises:
+        SettingsError: where a package is missing; it says how to install both.
+    """
+    synth = _synth(program, pans, sample_rate)
+    steps = sorted(
+        [(round(note.end * sample_rate), False, note) for note in notes]
+        + [(round(note.start * sample_rate), True, note) for note in notes],
+        key=lambda step: (step[0], step[1], step[2].voice, step[2].key),
+    )
+    sound = np.zeros((samples, 2), np.float32)
+    done = 0
+    for at, begins, note in steps:
+        if (until := min(at, samples)) > done:
+            synth.generate_simple(until - done, memoryview(sound[done:until]).cast("B"))
+            done = until
+        if begins:
+            synth.noteon(note.voice, note.key, note.velocity)
+        else:
+            synth.noteoff(note.voice, note.key)
+    if done < samples:
+        synth.generate_simple(samples - done, memoryview(sound[done:]).cast("B"))
+    return np.ascontiguousarray(sound.T)
+
+
+def _synth(program: int, pans: Sequence[float], sample_rate: int) -> Any:
+    try:
+        import tinysoundfont
+    except ImportError as error:
+        raise SettingsError(f"music needs the package tinysoundfont: `{INSTALL}`") from error
+    synth = tinysoundfont.Synth(gain=-12.0, samplerate=sample_rate)
+    bank = synth.sfload(str(_font()))
+    for voice, pan in enumerate(pans):
+        synth.program_select(voice, bank, 0, program)
+        synth.control_change(voice, 10, round(63.5 * (1 + pan)))
+    return synth
+
+
+def _font() -> Path:
+    """The sound font, without importing the package that it lies in."""
+    spec = find_spec("pretty_midi")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (path := Path(folder) / FONT).is_file():
+            return path
+    raise SettingsError(f"music needs the sound font {FONT} of pretty_midi: `{INSTALL}`")
