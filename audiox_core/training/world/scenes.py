@@ -26,6 +26,7 @@ TEXTURE_LABELS = tuple(TEXTURE_SOUNDS)  # classes of sounds that go on and follo
 LABELS = EVENT_LABELS + TEXTURE_LABELS
 
 GAP = 0.75  # s between two onsets, at least
+OFTEN = 3, 8.5  # events in 10 s, from and to
 FIRST, LAST = 0.3, 0.6  # s without onset after the beginning and before the end
 SHORTEST = 2.0  # s, of a scene
 PLOT, SOUND, LOOK = range(3)  # streams of random numbers of one seed
@@ -145,7 +146,7 @@ def _sides(pan: float | NDArray) -> NDArray:
 def _events(label: str, rng: Generator, seconds: float) -> tuple[Event, ...]:
     span = seconds - FIRST - LAST
     most = int(span / GAP) + 1
-    count = int(np.clip(round(rng.integers(3, 9) * seconds / 10), 1, most))
+    count = int(np.clip(rng.uniform(*OFTEN) * seconds / 10, 1, most))
     free = np.sort(rng.uniform(0, span - (count - 1) * GAP, count))
     times = (FIRST + free + GAP * np.arange(count)).round(4)
     return tuple(
