@@ -27,6 +27,7 @@ __all__ = [
     "frame_grids",
     "pad_indices",
     "probe_video",
+    "read_frame",
     "read_frames",
     "read_grids",
     "read_image",
@@ -155,6 +156,25 @@ def read_grids(
         else:
             times = _reference_times(reader, start, grids, stop)
         return _squares(reader, grids, times, stop)
+
+
+def read_frame(path: Path, time: float) -> Tensor:
+    """The frame nearest to a time, upright and in its own size.
+
+    Args:
+        path: a video file.
+        time: seconds after the first frame's appearance; behind the end the last frame is taken.
+
+    Returns:
+        `3 h w`, uint8 RGB.
+
+    Raises:
+        MediaError: no readable video.
+        SettingsError: a time before 0.
+    """
+    wanted, _ = exact_piece(time, None)
+    with PictureReader(path) as reader:
+        return rgb(next(choose_frames(reader, [wanted], None)).frame)
 
 
 def _squares(

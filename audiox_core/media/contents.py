@@ -1,0 +1,62 @@
+"""What a media file holds, told by its header: nothing is decoded."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from ..errors import MediaError
+from .files import open_media
+from .timeline import picture_stream
+
+VIDEO_SUFFIXES = (
+    ".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts",
+    ".flv", ".wmv", ".3gp", ".ogv",
+)  # fmt: skip
+SOUND_SUFFIXES = (
+    ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".w64",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Which streams there are, and how long the sound is."""
+
+    has_sound: bool
+    has_picture: bool  # one that moves; covers of albums do not count
+    seconds: float = 0.0  # of the sound
+
+
+def read_contents(path: Path) -> Contents:
+    """Look into a file's header; where it has no length, through its packets.
+
+    Raises:
+        MediaError: missing, empty or not media.
+    """
+    with open_media(path) as container:
+        try:
+            picture_stream(container, Path(path).name)
+            has_picture = True
+        except MediaError:
+            has_picture = False
+        if not container.streams.audio:
+            return Contents(has_sound=False, has_picture=has_picture)
+        return Contents(
+            has_sound=True,
+            has_picture=has_picture,
+            seconds=float(_seconds(container, container.streams.audio[0])),
+        )
+
+
+def _seconds(container: av.container.InputContainer, stream: av.AudioStream) -> Fraction:
+    if stream.duration:
+        return stream.duration * stream.time_base
+    if container.duration:
+        return Fraction(container.duration, av.time_base)
+    first, last = None, Fraction(0)
+    for packet in container.demux(stream):
+        if packet.size and packet.pts is not None:
+            first = packet.pts * packet.time_base if first is None else first
+            last = (packet.pts + (packet.duration or 0)) * packet.time_base
+    return last - (first or 0)

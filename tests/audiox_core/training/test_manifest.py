@@ -1,0 +1,140 @@
+"""Any spelling of a list is read; a line that says nothing usable is counted with its reason."""
+
+import json
+
+import pytest
+
+from audiox_core.errors import SettingsError
+from audiox_core.training.manifest import CAPTION_CHARACTERS, NAMES, Item, Task, read, write
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Write lines (records, or text as it is) and read them."""
+
+    def make(*lines):
+        path = tmp_path / "list.jsonl"
+        text = "\n".join(li if isinstance(li, str) else json.dumps(li) for li in lines)
+        path.write_text(text, encoding="utf-8")
+        return read(path)
+
+    return make
+
+
+GOOD = {"path": "good.mp4", "caption": "rain"}
+
+
+@pytest.mark.parametrize("name", [*NAMES["path"], *NAMES["video_path"]])
+def test_a_file_has_many_names(listed, name):
+    assert listed({name: "a.mp4"}).items == (Item(path="a.mp4"),)
+
+
+@pytest.mark.parametrize("name", NAMES["id"])
+def test_an_id_stands_for_a_path(listed, name):
+    assert listed({name: "x_-1", "start": "30"}).items == (Item(id="x_-1", start=30.0),)
+
+
+OTHERS = {
+    "start": (3, 3.0),
+    "caption": ("rain", "rain"),
+    "task": ("uni_condition-music", Task("uni", "music")),
+}
+
+
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key in OTHERS for name in NAMES[key]])
+def test_other_things_have_many_names_too(listed, key, name):
+    given, expected = OTHERS[key]
+    assert listed({"path": "a.mp4", name: given}).items == (Item("a.mp4", **{key: expected}),)
+
+
+def test_sound_and_picture_may_lie_in_two_files(listed):
+    (item,) = listed({"path": "a.wav", "video_path": "a.mp4"}).items
+    assert (item.path, item.video_path) == ("a.wav", "a.mp4")
+
+
+def test_writing_and_reading_are_symmetrical(tmp_path):
+    items = (
+        Item(path="ä/b c.mp4", caption='a "dog"\nbarks 🐕', task=Task("text+video", "audio")),
+        Item(path="a.wav", video_path="a.mp4", start=1.25, task=Task("uni", "music")),
+        Item(id="-x_y", start=30.0, caption="rain"),
+        Item(path="odd\udcff.mp4", caption="rain"),  # a name that is no text, as Linux allows
+    )
+    assert write(tmp_path / "list.jsonl", items) == 4
+    assert read(tmp_path / "list.jsonl").items == items
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "no JSON"),
+        ("[1]", "no JSON"),
+        ("7" * 5_000, "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ("{}", "no media named"),
+        ({"path": ""}, "no media named"),
+        ({"path": 3}, "bad path"),
+        ({"id": ["a"]}, "bad id"),
+        ({"path": "a", "caption": {"en": "rain"}}, "bad caption"),
+        ({"path": "a", "caption": "\ud800"}, "bad caption"),
+        ({"path": "a", "start": -1}, "bad start"),
+        ({"path": "a", "start": True}, "bad start"),
+        ({"path": "a", "start": "soon"}, "bad start"),
+        ({"path": "a", "start": 1e9}, "bad start"),
+        ('{"path": "a", "start": NaN}', "bad start"),
+        ('{"path": "a", "start": Infinity}', "bad start"),
+        ({"path": "a", "task": "text"}, "bad task"),
+        ({"path": "a", "task": "text_condition-speech"}, "bad task"),
+        (GOOD, "duplicate"),
+    ],
+)
+def test_a_broken_line_is_kept_with_its_reason(listed, line, reason):
+    manifest = listed(GOOD, line)
+    assert [item.path for item in manifest.items] == ["good.mp4"]
+    assert [(b.line, b.reason) for b in manifest.broken] == [(2, reason)]
+    assert "\n" not in manifest.broken[0].message
+
+
+def test_half_a_list_can_be_broken(listed):
+    lines = [{"path": f"{k}.mp4"} if k % 2 else "{broken" for k in range(100)]
+    manifest = listed(*lines)
+    assert (len(manifest.items), len(manifest.broken)) == (50, 50)
+
+
+def test_a_caption_of_10000_characters_is_cut_at_a_word_and_counted(listed):
+    manifest = listed({"path": "a.mp4", "caption": "rainfall " * 1_111})
+    assert manifest.cut_captions == 1
+    assert CAPTION_CHARACTERS - 9 <= len(manifest.items[0].caption) <= CAPTION_CHARACTERS
+    assert manifest.items[0].caption.endswith("rainfall")
+
+
+def test_two_captions_of_one_clip_are_two_items(listed):
+    assert len(listed(GOOD, GOOD | {"caption": "drops"}).items) == 2
+
+
+def test_windows_line_ends_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path):
+    path = tmp_path / "list.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"path": "a.mp4"}\r\n\r\n{"path": "b.mp4"}\r\n')
+    assert [(item.path, item.line) for item in read(path).items] == [("a.mp4", 1), ("b.mp4", 3)]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"{}\n", bytes(3 << 20), b"\xff\xfe{\n"])
+def test_a_list_without_a_usable_line_is_an_error(tmp_path, content):
+    path = tmp_path / "list.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match="no line that can be used"):
+        read(path)
+
+
+def test_a_folder_is_no_list(tmp_path):
+    with pytest.raises(SettingsError, match=r"is a folder.*captions"):
+        read(tmp_path)
+
+
+def test_a_missing_list_is_an_error(tmp_path):
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("text", ["video+text_condition-audio", " Text+Video_condition-audio "])
+def test_a_tasks_name_is_read_kindly(text):
+    assert str(Task.parse(text)) == "text+video_condition-audio"

@@ -1,0 +1,54 @@
+"""What counts as media in a folder, and how files are found by names."""
+
+import pytest
+
+from audiox_core.errors import MediaError, SettingsError
+from audiox_core.training.media_folder import MediaFolder, media_files
+
+
+@pytest.fixture
+def touch(media):
+    def make(*names):
+        for name in names:
+            (media / name).parent.mkdir(parents=True, exist_ok=True)
+            (media / name).touch()
+
+    return make
+
+
+def found(media):
+    return [path.relative_to(media).as_posix() for path in media_files(media)]
+
+
+def test_media_in_any_depth_is_found_in_order(media, touch):
+    touch("b.mp4", "a.WAV", "c/d/ü 1.webm", "notes.txt", ".hidden.mp4", ".cache/x.mp4", "noend")
+    assert found(media) == ["a.WAV", "b.mp4", "c/d/ü 1.webm"]
+
+
+def test_links_are_followed_and_circles_end(media, touch, tmp_path):
+    touch("a/x.mp4")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "y.mp4").touch()
+    (media / "link").symlink_to(tmp_path / "elsewhere")
+    (media / "a" / "circle").symlink_to(media)
+    assert found(media) == ["a/x.mp4", "link/y.mp4"]
+
+
+def test_of_several_files_of_an_id_the_picture_counts(media, touch):
+    touch("x.wav", "x.mp4", "x.json")
+    assert MediaFolder(media).find("x") == (media / "x.mp4", None)
+
+
+def test_an_id_may_look_like_a_pattern(media, touch):
+    touch("-[a]*_?.mp4")
+    assert MediaFolder(media).find("-[a]*_?", 30.0) == (media / "-[a]*_?.mp4", 30.0)
+
+
+def test_what_is_not_there_names_what_was_looked_for(media):
+    with pytest.raises(MediaError, match=r"x_3\.\*, x_000003\.\*, x\.\*"):
+        MediaFolder(media).find("x", 3.0)
+
+
+def test_no_folder_is_an_error(tmp_path):
+    with pytest.raises(SettingsError, match="There is no folder"):
+        MediaFolder(tmp_path / "none")
