@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..errors import AudioXError
 from .bench import add_bench
+from .captions import add_captions
 from .generate import add_generate
 from .inspect import add_inspect
 from .weights import add_convert, add_fetch
@@ -70,6 +71,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "inspect": add_inspect,
         "convert": add_convert,
         "bench": add_bench,
+        "captions": add_captions,
     }
     return parser, {name: add(commands) for name, add in adders.items()}
 

@@ -1,0 +1,186 @@
+"""`captions`: a list of clips to train on, out of a folder of media; and whether one is sound."""
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..config import AudioXConfig
+from ..errors import SettingsError
+from ..media.files import check_output
+from ..training.broken import Broken, Report, check, counted
+from ..training.caption_table import read_table
+from ..training.captioner import Captioner
+from ..training.captions import Captioned, Settings, caption_files, find_files
+from ..training.manifest import GIVEN, TARGETS, Task, read, write
+from ..training.manifest_source import ManifestSource
+from .generate import choose_device
+
+MOST_WORKERS = 64
+
+
+def add_captions(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
+    parser = commands.add_parser(
+        "captions",
+        help="make a list of clips to train on, out of a folder of media",
+        description="Make a manifest, a list of clips to train on, out of a folder of videos and "
+        "sounds. Of several places for captions the first that has one counts: table, captioner, "
+        "file name.",
+        epilog="Tasks are <" + "|".join(GIVEN) + ">_condition-<" + "|".join(TARGETS) + ">.",
+    )
+    parser.set_defaults(run=run_captions)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="with media, in any depth")
+    made = parser.add_mutually_exclusive_group(required=True)
+    made.add_argument(
+        "--output", "-o", type=Path, metavar="FILE", help="the manifest to write, as JSON lines"
+    )
+    made.add_argument(
+        "--check", type=Path, metavar="FILE",
+        help="instead: read every clip of a manifest as training will, and list the broken ones",
+    )  # fmt: skip
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="a table of path or id, caption and perhaps start"
+    )
+    parser.add_argument(
+        "--model", metavar="NAME_OR_FOLDER",
+        help="a captioner of transformers, which looks at the middle of a video",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ask", metavar="TEXT", help="what to ask a captioner that answers questions"
+    )
+    parser.add_argument(
+        "--from-names", action="store_true", help="dog_barking-03.mp4 is captioned 'dog barking'"
+    )
+    parser.add_argument(
+        "--task", type=Task.parse, metavar="TASK",
+        help="of all items; the default is text+video_condition-audio, of sounds text alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--start-every", type=float, metavar="SECONDS",
+        help="an item of its own every so often, each with its caption; the default is one item a "
+        "file, out of which training takes a clip every ten seconds",
+    )  # fmt: skip
+    parser.add_argument("--device", help="of the captioner; the default is the best there is")
+    parser.add_argument(
+        "--workers", type=int, default=min(os.cpu_count() or 1, MOST_WORKERS), metavar="N",
+        help="clips that --check reads at a time; the default is one for each core",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace an older manifest")
+    return parser
+
+
+def run_captions(options: argparse.Namespace) -> int:
+    """Make a manifest, or check one."""
+    return _check(options) if options.check is not None else _make(options)
+
+
+def _make(options: argparse.Namespace) -> int:
+    listed = options.output.with_suffix(".skipped.jsonl")
+    _check_options(options, (options.output, listed))
+    rows, bad_rows = ([], []) if options.csv is None else read_table(options.csv)
+    files, closed = find_files(options.folder)
+    if not files and not rows:
+        raise SettingsError(f"{options.folder} holds no media files: give the folder with them.")
+    settings = Settings(
+        rows=rows,
+        captioner=_captioner(options),
+        from_names=options.from_names,
+        task=options.task,
+        start_every=options.start_every,
+    )
+    with tqdm(total=len(files), unit="file", disable=None) as bar:
+        made = caption_files(options.folder, files, settings, on_file=bar.update)
+    made.skipped += [*bad_rows, *closed]
+    _refuse_nothing(made, options.folder)
+    write(options.output, made.items)
+    _write_list(made.report(), listed)
+    places = counted({f"by {source}": count for source, count in made.sources.items()})
+    print(f"{len(made.items):,} items -> {options.output} ({places})")
+    _tell(made.report(), listed, "left out")
+    print(f"next: python -m audiox_core captions {options.folder} --check {options.output}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Exit code 0 where anything can be used; what cannot is listed."""
+    if not 1 <= options.workers <= MOST_WORKERS:
+        raise SettingsError(f"--workers {options.workers} was given: it is 1 to {MOST_WORKERS}.")
+    listed = options.check.with_suffix(".broken.jsonl")
+    manifest = read(options.check)
+    check_output(listed)
+    lines = len(manifest.items) + len(manifest.broken)
+    with tqdm(total=lines, unit="line", desc="looking", disable=None) as bar:
+        source = ManifestSource(manifest, options.folder, AudioXConfig(), on_item=bar.update)
+    with tqdm(total=len(source), unit="clip", desc="reading", disable=None) as bar:
+        report = check(source, workers=options.workers, on_item=_counting(bar))
+    _write_list(report, listed)
+    print(f"{report.usable:,} of {report.total:,} clips can be used")
+    _tell(report, listed, "broken")
+    if not report.usable:
+        raise SettingsError(f"No clip can be used: {counted(report.counts)}. See {listed}.")
+    return 0
+
+
+def _check_options(options: argparse.Namespace, targets: tuple[Path, ...]) -> None:
+    """Raise SettingsError or MediaError for what cannot work, before hours of work."""
+    if not options.folder.is_dir():
+        raise SettingsError(f"There is no folder {options.folder}: give the one with the media.")
+    for target in targets:
+        if target.exists() and not options.overwrite:
+            raise SettingsError(f"{target} is there already: add --overwrite, or choose a name.")
+        check_output(target)
+    worded = options.task is None or "text" in options.task.needs
+    if worded and not (options.csv or options.model or options.from_names):
+        raise SettingsError(
+            "Nothing says where captions come from: add --csv FILE, --from-names or "
+            "--model NAME_OR_FOLDER."
+        )
+    if options.start_every is not None and not 0.1 <= options.start_every <= 1e6:
+        raise SettingsError(f"--start-every {options.start_every:g} was given: it is 0.1 or more.")
+    if options.ask is not None and options.model is None:
+        raise SettingsError("--ask is for a captioner: add --model NAME_OR_FOLDER.")
+
+
+def _captioner(options: argparse.Namespace) -> Captioner | None:
+    if options.model is None:
+        return None
+    device = choose_device(options.device)
+    return Captioner(options.model, question=options.ask, device=device)
+
+
+def _refuse_nothing(made: Captioned, folder: Path) -> None:
+    if not made.items:
+        first = made.skipped[0]
+        raise SettingsError(
+            f"Nothing of {folder} can be listed: {counted(made.report().counts)}; "
+            f"first {first.item}: {first.message}"
+        )
+
+
+def _write_list(report: Report, path: Path) -> None:
+    """Keep the list of what is broken; an older one that says otherwise goes."""
+    if report.broken:
+        report.write(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _tell(report: Report, listed: Path, what: str) -> None:
+    if report.broken:
+        print(f"{len(report.broken):,} {what} ({counted(report.counts)}) -> {listed}")
+    if report.notes:
+        print(counted(report.notes))
+
+
+def _counting(bar: tqdm) -> Callable[[Broken | None], None]:
+    def count(bar: tqdm, broken: Broken | None) -> None:
+        if broken is not None:
+            bar.set_postfix_str(f"last broken: {broken.item[:40]}", refresh=False)
+        bar.update()
+
+    return partial(count, bar)

@@ -1,0 +1,170 @@
+"""Captions of pictures by any captioner of `transformers`, from a folder or the hub.
+
+The library's own task for it has changed its name and its models between versions; a processor,
+a model and `generate` are the same in all of them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import AudioXError, SettingsError
+
+QUESTION = "Describe in one short sentence what can be heard in this scene."
+NEW_TOKENS = 60
+
+
+class CaptionerError(AudioXError):
+    """A captioner cannot be loaded or does not do what one does."""
+
+
+class Captioner:
+    """A picture to a sentence."""
+
+    def __init__(
+        self, model: str, *, question: str | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        """Load a captioner.
+
+        Args:
+            model: a folder, or a name on the hub; code that comes with it is never run.
+            question: what to ask one that answers questions; others begin their caption with it.
+            device: to compute on.
+
+        Raises:
+            CaptionerError: it is not there, cannot be reached, or is no captioner.
+        """
+        local = _is_local(model)
+        try:
+            self.processor, self.model = _load(model, local)
+        except Exception as error:  # every library below has errors of its own
+            raise CaptionerError(_why_not_loaded(model, local, error)) from error
+        self.model = self.model.to(device).eval()
+        self.name, self.question = model, question
+
+    @torch.inference_mode()
+    def __call__(self, picture: Tensor) -> str:
+        """A caption of `3 h w` uint8; the same picture gets the same one.
+
+        Raises:
+            CaptionerError: the model cannot work on a picture alone.
+        """
+        from PIL import Image
+
+        image = Image.fromarray(picture.movedim(0, -1).contiguous().numpy())
+        try:
+            inputs = self._inputs(image).to(self.model.device)
+            inputs = {k: v.to(self.model.dtype) if v.is_floating_point() else v
+                      for k, v in inputs.items()}  # fmt: skip
+            made = self.model.generate(**inputs, do_sample=False, max_new_tokens=NEW_TOKENS)[0]
+            text = self._tokenizer.decode(_added(made, inputs), skip_special_tokens=True)
+        except (ValueError, TypeError, KeyError, RuntimeError, IndexError) as error:
+            raise CaptionerError(
+                f"{self.name} does not caption a picture ({_short(error)}): choose another "
+                "captioner, or give it a question with --ask."
+            ) from error
+        return " ".join(text.split())
+
+    def _inputs(self, image: Any) -> Any:
+        if getattr(self.processor, "chat_template", None):
+            question = {"type": "text", "text": self.question or QUESTION}
+            content = [{"type": "image", "image": image}, question]
+            return self.processor.apply_chat_template(
+                [{"role": "user", "content": content}],
+                add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+            )  # fmt: skip
+        if self.question is None:
+            return self._image_processor(image, return_tensors="pt")
+        return self.processor(images=image, text=self.question, return_tensors="pt")
+
+    @property
+    def _tokenizer(self) -> Any:
+        return self.processor.tokenizer
+
+    @property
+    def _image_processor(self) -> Any:
+        return self.processor.image_processor
+
+
+class _Pair:
+    """What a processor is made of, for the models that come without one."""
+
+    def __init__(self, image_processor: Any, tokenizer: Any) -> None:
+        self.image_processor, self.tokenizer = image_processor, tokenizer
+
+    def __call__(self, images: Any, text: str, return_tensors: str) -> Any:
+        inputs = self.image_processor(images, return_tensors=return_tensors)
+        ids = self.tokenizer(text, return_tensors=return_tensors, add_special_tokens=False)
+        inputs["decoder_input_ids"] = ids["input_ids"]
+        return inputs
+
+
+def _load(model: str, local: bool) -> tuple[Any, Any]:
+    import transformers
+
+    local = local or not _hub_answers(model)
+    where = {"local_files_only": local}
+    processor = transformers.AutoProcessor.from_pretrained(model, **where)
+    if not hasattr(processor, "image_processor"):
+        processor = _Pair(
+            transformers.AutoImageProcessor.from_pretrained(model, **where),
+            transformers.AutoTokenizer.from_pretrained(model, **where),
+        )
+    kind = transformers.AutoModelForImageTextToText
+    return processor, kind.from_pretrained(model, **where)
+
+
+def _hub_answers(model: str) -> bool:
+    """Whether the hub can be asked: where it cannot, only what it once gave is looked for.
+
+    The library would try every file of a model for half a minute.
+    """
+    import huggingface_hub as hub
+
+    try:
+        hub.get_hf_file_metadata(hub.hf_hub_url(model, "config.json"))
+    except hub.errors.HfHubHTTPError:  # an answer, if only that there is no such model
+        return True
+    except Exception:  # requests', httpx' or the system's, by the library's version
+        return False
+    return True
+
+
+def _is_local(model: str) -> bool:
+    """Whether the name is a folder. Raises SettingsError for a path where none is."""
+    if Path(model).is_dir():
+        return True
+    if Path(model).exists() or Path(model).is_absolute() or model.startswith(".") or "\\" in model:
+        raise SettingsError(
+            f"There is no folder {model} with a captioner: give the folder that holds its "
+            "config.json, or a name on the hub such as Salesforce/blip-image-captioning-base."
+        )
+    return False
+
+
+def _why_not_loaded(model: str, local: bool, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"{model} needs a package that is not here ({_short(error)}): install it with pip."
+    if local:
+        return (
+            f"{model} holds no captioner that can be loaded ({_short(error)}): it needs "
+            "config.json, the weights, the tokenizer and preprocessor_config.json."
+        )
+    return (
+        f"{model} is no folder here and could not be had from the hub ({_short(error)}): check the "
+        "name and the connection, or download it elsewhere and give its folder."
+    )
+
+
+def _added(made: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    """Tokens behind the question, where the model repeats it."""
+    asked = inputs.get("input_ids", inputs.get("decoder_input_ids"))
+    if asked is None or len(made) <= asked.shape[1]:
+        return made
+    return made[asked.shape[1] :] if torch.equal(made[: asked.shape[1]], asked[0]) else made
+
+
+def _short(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:160].rstrip(".")
