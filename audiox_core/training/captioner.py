@@ -102,6 +102,7 @@ class _Pair:
 
 
 def _load(model: str, local: bool) -> tuple[Any, Any]:
+    import PIL.Image  # noqa: F401 - told here where it is absent
     import transformers
 
     local = local or not _hub_answers(model)
