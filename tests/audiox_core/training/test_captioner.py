@@ -74,6 +74,7 @@ def chat(folder):
 
 @pytest.fixture(scope="module", params=[blip, encoder_decoder, chat], ids=lambda f: f.__name__)
 def folder(request, tmp_path_factory):
+    pytest.importorskip("torchvision", reason="transformers makes picture processors with it")
     path = tmp_path_factory.mktemp(request.param.__name__)
     with torch.random.fork_rng():
         torch.manual_seed(0)
