@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..errors import AudioXError
 from .bench import add_bench
+from .evaluate import add_evaluate
 from .generate import add_generate
 from .inspect import add_inspect
 from .train import add_train
@@ -71,6 +72,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "inspect": add_inspect,
         "convert": add_convert,
         "bench": add_bench,
+        "evaluate": add_evaluate,
         "train": add_train,
     }
     return parser, {name: add(commands) for name, add in adders.items()}

@@ -165,9 +165,7 @@ def train(
         return _steps(run, interrupted, report)
 
 
-def _steps(
-    run: _Run, interrupted: threading.Event, report: Callable[[Report], None]
-) -> Outcome:
+def _steps(run: _Run, interrupted: threading.Event, report: Callable[[Report], None]) -> Outcome:
     config, progress, team = run.config, run.progress, run.team
     module = run.stage.module.train()
     if team.size > 1:
