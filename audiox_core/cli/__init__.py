@@ -15,8 +15,10 @@ from tqdm import tqdm
 from ..errors import AudioXError
 from .bench import add_bench
 from .captions import add_captions
+from .evaluate import add_evaluate
 from .generate import add_generate
 from .inspect import add_inspect
+from .train import add_train
 from .weights import add_convert, add_fetch
 
 
@@ -72,6 +74,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "convert": add_convert,
         "bench": add_bench,
         "captions": add_captions,
+        "evaluate": add_evaluate,
+        "train": add_train,
     }
     return parser, {name: add(commands) for name, add in adders.items()}
 

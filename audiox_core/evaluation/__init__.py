@@ -1,0 +1,1 @@
+"""How well a small model follows what it is told, by numbers; nothing of generation imports it."""

@@ -1,0 +1,38 @@
+"""How near one sound is to another. Axes: `c` channels, `n` samples."""
+
+from torch import Tensor
+
+from .spectra import spectrogram
+
+FFT = 2_048
+FLOOR = 1e-4  # of a full-scale tone: what is weaker is silence
+
+
+def si_sdr(heard: Tensor, wanted: Tensor) -> float:
+    """Scale-invariant signal-to-distortion ratio of `c n` in decibels (arXiv 1811.02508)."""
+    wanted, heard = wanted.double().flatten(), heard.double().flatten()
+    target = wanted * (heard @ wanted) / (wanted @ wanted).clamp(min=1e-12)
+    distortion = (heard - target).square().sum().clamp(min=1e-12)
+    return (10 * (target.square().sum().clamp(min=1e-12) / distortion).log10()).item()
+
+
+def log_spectral_distance(heard: Tensor, wanted: Tensor, sample_rate: int) -> float:
+    """Root mean square distance of the log spectra of `c n` in decibels, averaged over time."""
+    levels = [
+        20 * (spectrogram(a, sample_rate, FFT) / (FFT / 4) + FLOOR).log10() for a in (heard, wanted)
+    ]
+    return (levels[0] - levels[1]).square().mean(dim=1).sqrt().mean().item()
+
+
+def jump_rank(audio: Tensor, sample: int, around: int) -> float:
+    """Where the step between two samples ranks among those around it, 0..1; 1 is the largest.
+
+    Args:
+        audio: `c n`.
+        sample: the step lies between this one and the one before it.
+        around: samples to either side that are looked at.
+    """
+    begin = max(0, sample - around)
+    steps = (audio[:, begin + 1 : sample + around] - audio[:, begin : sample + around - 1]).abs()
+    steps = steps.amax(dim=0)
+    return (steps < steps[sample - 1 - begin]).float().mean().item()
