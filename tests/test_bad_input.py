@@ -133,6 +133,15 @@ def ends_well(tmp_path, capsys, monkeypatch):
     return run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _old_objects_are_not_searched(checkpoint):
+    """Looking through all that the imports made, twice a case, took most of the suite's time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def count_handles():
     gc.collect()
     folder = Path("/proc/self/fd")
