@@ -1,8 +1,9 @@
 """`python -m tests.measure FOLDER`: time and peak memory of the tools around weights at full size.
 
-Makes a file of v1's 1357 tensors and a T5-base, both random, in FOLDER where they are not there
-yet (6.5 GB), and runs each tool in a process of its own. The peak is that of RssAnon + RssFile
-above their value after the imports, so the pages of a mapped file count.
+Makes the files of a release and a T5-base with random numbers in FOLDER where they are not there
+yet (v1's 1357 tensors and T5: 6.5 GB; the MMDiT models: 12 GB), and runs each tool in a process of
+its own. The peak is that of RssAnon + RssFile above their value after the imports, so the pages of
+a mapped file count.
 """
 
 import argparse
@@ -15,13 +16,24 @@ from typing import NamedTuple
 import torch
 from safetensors.torch import save_file
 
-from audiox_core.checkpoint.layout import INV_FREQ, released_layout, text_layout
+from audiox_core.checkpoint.layout import (
+    AUDIO_VAE,
+    INV_FREQ,
+    SYNC_ENCODER,
+    VAE,
+    oobleck_layout,
+    released_layout,
+    synchformer_layout,
+    text_layout,
+)
+from audiox_core.checkpoint.weight_file import Shape
 from audiox_core.config import AudioXConfig, TextConfig
+from audiox_core.hub import MODELS
+from audiox_core.variants import VARIANTS
 
 from .standin import make_tokenizer
 
 ROOT = Path(__file__).parents[1]
-VAE, PROMPT_VAE = "pretransform.model.", "conditioner.conditioners.audio_prompt.pretransform.model."
 IMPORTS = """
 import sys, torch
 from pathlib import Path
@@ -77,35 +89,44 @@ def resident(pid: int) -> int:
     return sum(int(ln.split()[1]) * 1024 for ln in lines if ln.startswith(("RssAnon", "RssFile")))
 
 
-def make(folder: Path) -> Path:
-    """The released layout at full size with random weights, and a T5-base in its place."""
-    model = folder / "models" / "audiox" / "audiox" / "model.ckpt"
+def make(folder: Path, variant: str = "audiox") -> Path:
+    """The files of a release at full size with random weights, and a T5-base; the model's own."""
+    config, release = VARIANTS[variant], MODELS[variant]
     text = folder / "models" / "text_encoders" / "t5-base"
-    if not model.is_file():
-        model.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"state_dict": random_state()}, model)
+    files = [folder / "models" / release.folder / f.name for f in release.files if not f.optional]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file():
+            torch.save({"state_dict": random_state(config, path.name.lower())}, path)
     if not (text / "model.safetensors").is_file():
         text.mkdir(parents=True, exist_ok=True)
         layout = text_layout(TextConfig())
         save_file({n: torch.randn(s) * 0.02 for n, s in layout.items()}, text / "model.safetensors")
         make_tokenizer().save(str(text / "tokenizer.json"))
-    return model
+    return files[0]
 
 
-def random_state() -> dict[str, torch.Tensor]:
-    """v1's tensors; two equal copies of the VAE, each with numbers of its own in the file."""
+def random_state(config: AudioXConfig, name: str = "model.ckpt") -> dict[str, torch.Tensor]:
+    """A file's tensors; two equal copies of the VAE, each with numbers of its own in the file."""
     generator = torch.Generator().manual_seed(0)
-    state = {}
-    for name, shape in released_layout(AudioXConfig()).items():
-        if name == INV_FREQ:
-            state[name] = 10_000 ** (-torch.arange(0, 32, 2) / 32)
-        elif name.endswith(("norm.beta",)):
-            state[name] = torch.zeros(shape)
-        else:
-            state[name] = torch.randn(shape, generator=generator) * 0.02
-    for name in [name for name in state if name.startswith(PROMPT_VAE)]:
-        state[name] = state[VAE + name.removeprefix(PROMPT_VAE)].clone()
+    layout, state = released_layout(config), {}
+    if name.startswith("vae"):
+        layout = oobleck_layout(config.vae)
+    elif name.startswith("synchformer"):
+        layout = synchformer_layout(config.video.sync.encoder, SYNC_ENCODER)
+    for key, shape in layout.items():
+        state[key] = _random(key, shape, generator)
+    for key in [key for key in state if key.startswith(AUDIO_VAE)]:
+        state[key] = state[VAE + key.removeprefix(AUDIO_VAE)].clone()
     return state
+
+
+def _random(key: str, shape: Shape, generator: torch.Generator) -> torch.Tensor:
+    if key == INV_FREQ:
+        return 10_000 ** (-torch.arange(0, 32, 2) / 32)
+    if key.endswith("norm.beta"):
+        return torch.zeros(shape)
+    return torch.randn(shape, generator=generator) * 0.02
 
 
 LOAD = "touch(load_checkpoint(sys.argv[1], parts=sys.argv[2].split(',')))"
@@ -117,8 +138,9 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.measure", description=__doc__)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    model = make(folder)
+    parser.add_argument("--variant", choices=VARIANTS, default="audiox")
+    options = parser.parse_args()
+    model = make(options.folder, options.variant)
     half, whole = (model.with_name(f"{name}.safetensors") for name in ("half", "whole"))
     runs = {
         "load, all parts": (LOAD, model, "conditioners,model,vae"),
