@@ -16,12 +16,24 @@ WORKFLOWS, HELP = ROOT / "workflows", ROOT / "web" / "docs"
 INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
 
 LOAD = ("load", "AudioXLoadCheckpoint", {})
-SAMPLE = [
-    ("sampler", "AudioXSampler", {
+# where `fetch` puts it; the numbers are Turbo's own, for who turns the preset to custom
+TURBO = "audiox-turbo/audiox_turbo.ckpt"
+LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
+OWN_OF_TURBO = {"steps": 4, "cfg": 1.0, "sampler_name": "lcm"}
+GET_TURBO = (
+    "AudioX-Turbo makes a sound in 4 steps, without guidance: 'model default' knows.\n\nGet it in "
+    "a terminal, then press R:\npython -m audiox_core fetch audiox-turbo t5-base --dir "
+    "ComfyUI/models\nIts weights are for non-commercial use (CC-BY-NC-4.0)."
+)
+
+
+def _sample(**settings: Any) -> tuple:
+    return ("sampler", "AudioXSampler", {
         "model": "load.0", "positive": "mask.0", "negative": "mask.1", "latent_image": "latent.0",
-        "seed": 7,
-    }),
-]  # fmt: skip
+        "seed": 7, **settings,
+    })  # fmt: skip
+
+
 DECODE = ("decode", "AudioXDecode", {"vae": "load.2", "latent": "sampler.0"})
 
 
@@ -55,7 +67,7 @@ GRAPHS = {
             "released AudioX goes into models/audiox.\n\nThen write what to hear, and queue."
         )]),
         ("2 What to hear", [_text("waves on a beach, seagulls in the distance"), _mask()]),
-        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("3 Sound", [_latent(10.0), _sample()]),
         ("4 File", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "video_soundtrack": [
@@ -70,7 +82,7 @@ GRAPHS = {
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent("see.1"), *SAMPLE]),
+        ("3 Sound", [_latent("see.1"), _sample()]),
         ("4 Soundtrack", [
             DECODE,
             ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
@@ -92,7 +104,7 @@ GRAPHS = {
             _text("city traffic, bicycles passing by"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent("see.1"), *SAMPLE]),
+        ("3 Sound", [_latent("see.1"), _sample()]),
         ("4 Video", [
             DECODE,
             ("create", "CreateVideo", {"images": "parts.0", "audio": "decode.0", "fps": "parts.2"}),
@@ -106,7 +118,7 @@ GRAPHS = {
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("3 Sound", [_latent(10.0), _sample()]),
         ("4 File", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "music_continuation": [
@@ -123,13 +135,35 @@ GRAPHS = {
             _text("the music goes on, same key, same tempo"),
             _mask(audio="hear.0"),
         ]),
-        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("3 Sound", [_latent(10.0), _sample()]),
         ("4 File", [
             DECODE,
             ("join", "AudioConcat", {
                 "audio1": "music.0", "audio2": "decode.0", "direction": "after",
             }),
             _save("join.0", "AudioX"),
+        ]),
+    ],
+    "turbo_text_to_audio": [
+        ("1 Model", [LOAD_TURBO, _note(GET_TURBO)]),
+        ("2 What to hear", [_text("a train passes, its horn echoes"), _mask()]),
+        ("3 Sound", [_latent(10.0), _sample(**OWN_OF_TURBO)]),
+        ("4 File", [DECODE, _save("decode.0", "AudioX")]),
+    ],
+    "turbo_video_soundtrack": [
+        ("1 Model and video", [
+            LOAD_TURBO, ("video", "LoadVideo", {"file": INPUTS["video"]}), _note(GET_TURBO),
+        ]),
+        ("2 What it follows", [
+            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
+            _text("", "sound effects"),
+            _mask(video="see.0"),
+        ]),
+        ("3 Sound", [_latent("see.1"), _sample(**OWN_OF_TURBO)]),
+        ("4 Soundtrack", [
+            DECODE,
+            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
+            ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
         ]),
     ],
     "native_ksampler": [
@@ -159,7 +193,7 @@ GRAPHS = {
 
 BUILD = """async (columns) => {
   app.graph.clear();
-  const made = {}, sizes = {Note: [300, 150]};
+  const made = {}, sizes = {Note: [300, 190]};
   let x = 40;
   for (const [title, nodes] of columns) {
     let y = 120, width = 0;
@@ -233,6 +267,9 @@ def main() -> None:
         server = Server(Path(scratch), folder="ComfyUI-AudioX")
         for name in INPUTS.values():  # the front end lists what is there
             (Path(scratch) / "input" / name).touch()
+        weights = Path(scratch) / "models" / "audiox" / TURBO
+        weights.parent.mkdir(parents=True)
+        weights.touch()
         try:
             server.wait()
             HELP.mkdir(parents=True, exist_ok=True)

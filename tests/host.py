@@ -178,7 +178,9 @@ class Browser:
         self.page.wait_for_timeout(800)
         width, height = (self.page.viewport_size[side] for side in ("width", "height"))
         shown = {"x": 60, "y": 95, "width": width - 60, "height": height - 125}  # without menus
-        self.page.add_style_tag(content="[class*=minimap], .p-toast {display: none !important}")
+        self.page.add_style_tag(
+            content="[class*=minimap], .p-toast, .p-buttongroup {display: none !important}"
+        )
         self.page.screenshot(path=str(path), type="jpeg", quality=80, clip=shown)
 
 
@@ -207,7 +209,7 @@ OPEN = """async (workflow) => {
 FIT = """() => {
   const canvas = app.canvas, nodes = app.graph._nodes ?? app.graph.nodes;
   const left = Math.min(...nodes.map(n => n.pos[0])) - 30;
-  const top = Math.min(...nodes.map(n => n.pos[1])) - 70;
+  const top = Math.min(...nodes.map(n => n.pos[1])) - 110;
   const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0])) + 30;
   const bottom = Math.max(...nodes.map(n => n.pos[1] + n.size[1])) + 30;
   const w = window.innerWidth - 90, h = window.innerHeight - 210;
@@ -215,6 +217,7 @@ FIT = """() => {
   canvas.ds.scale = scale;
   canvas.ds.offset[0] = (70 + (w - (right - left) * scale) / 2) / scale - left;
   canvas.ds.offset[1] = (105 + (h - (bottom - top) * scale) / 2) / scale - top;
+  canvas.show_info = false;
   canvas.setDirty(true, true);
 }"""
 
