@@ -22,8 +22,9 @@ LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
 OWN_OF_TURBO = {"steps": 4, "cfg": 1.0, "sampler_name": "lcm"}
 GET_TURBO = (
     "AudioX-Turbo makes a sound in 4 steps, without guidance: 'model default' knows.\n\nGet it in "
-    "a terminal, then press R:\npython -m audiox_core fetch audiox-turbo t5-base --dir "
-    "ComfyUI/models\nIts weights are for non-commercial use (CC-BY-NC-4.0)."
+    "a terminal, in the folder of this pack, then press R:\n\npython -m audiox_core fetch "
+    "audiox-turbo t5-base --dir ../../models\n\nIts weights are for non-commercial use "
+    "(CC-BY-NC-4.0)."
 )
 
 
@@ -169,12 +170,12 @@ GRAPHS = {
     "native_ksampler": [
         ("1 Model", [LOAD, _note(
             "All that is AudioX here are the model and what it follows: KSampler, VAE Decode Audio "
-            "and the rest are ComfyUI's own. The model makes a whole window of 10.96 s; Trim Audio "
-            "Duration cuts it."
+            "and the rest are ComfyUI's own. 11 seconds are a whole window of the model; Trim "
+            "Audio Duration cuts it.\n\nFor AudioX-Turbo: lcm, simple, 4 steps, cfg 1."
         )]),
         ("2 What to hear", [_text("rain on a tin roof"), _mask()]),
         ("3 Sound", [
-            ("latent", "EmptyLatentAudio", {"seconds": 10.0}),
+            ("latent", "EmptyLatentAudio", {"seconds": 11.0}),
             ("sampler", "KSampler", {
                 "model": "load.0", "positive": "mask.0", "negative": "mask.1",
                 "latent_image": "latent.0", "seed": 7, "steps": 50, "cfg": 7.0,
@@ -212,7 +213,8 @@ BUILD = """async (columns) => {
       node.setSize(sizes[type] ?? [Math.max(least[0], 300), least[1]]);
       width = Math.max(width, node.size[0]);
       node.pos = [x, y];
-      y += node.size[1] + 60;
+      // room for the line that some show below their widgets when they have run
+      y += node.size[1] + (/AudioX(Load|EncodeVideo|Soundtrack)/.test(type) ? 105 : 60);
     }
     for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);
     const group = new LiteGraph.LGraphGroup(title);

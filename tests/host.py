@@ -172,6 +172,26 @@ class Browser:
         self.noise.clear()
         return self.page.evaluate(OPEN, workflow)
 
+    def run(self, workflow: dict, values: dict[str, dict], seconds: float = 120) -> dict[str, str]:
+        """Open a workflow, set widgets by the type of their node, press Run.
+
+        Returns:
+            What the nodes say of themselves when it is done, by their type.
+        """
+        before = set(self._history())
+        self.page.evaluate(RUN, [workflow, values])
+        end = time.monotonic() + seconds
+        while set(self._history()) == before:
+            if time.monotonic() > end:
+                raise TimeoutError("the front end did not run the workflow")
+            self.page.wait_for_timeout(200)
+        self.page.wait_for_timeout(300)
+        return self.page.evaluate(SAID)
+
+    def _history(self) -> dict:
+        with urllib.request.urlopen(f"{self.url}/history", timeout=60) as answer:
+            return json.load(answer)
+
     def screenshot(self, path: Path) -> None:
         """A picture of the graph that fills the window."""
         self.page.evaluate(FIT)
@@ -205,6 +225,20 @@ OPEN = """async (workflow) => {
   try { prompt = (await app.graphToPrompt()).output; } catch (error) { why = String(error); }
   return {missing, red, stale, prompt, why, nodes: nodes.length, links};
 }"""
+
+RUN = """async ([workflow, values]) => {
+  await app.loadGraphData(workflow, true, true, null, {});
+  for (const node of app.graph._nodes ?? app.graph.nodes)
+    for (const [name, value] of Object.entries(values[node.type] ?? {}))
+      node.widgets.find(w => w.name === name).value = value;
+  await app.queuePrompt(0, 1);
+}"""
+
+# the line of text below a node's widgets, as it is on the screen
+SAID = """() => Object.fromEntries((app.graph._nodes ?? app.graph.nodes).map(node => [
+  node.type,
+  (node.widgets ?? []).filter(w => w.name.includes("preview")).map(w => w.value).join(" "),
+]))"""
 
 FIT = """() => {
   const canvas = app.canvas, nodes = app.graph._nodes ?? app.graph.nodes;

@@ -100,6 +100,28 @@ def loaded(node) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
+def family(comfy, pack, node, standin):
+    """Load a tiny model of a variant as native objects."""
+    files = importlib.import_module(f"{pack.__name__}.nodes.bridge.files")
+    folder = comfy.scratch / "models" / files.KIND
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {}
+
+    def load(variant: str) -> SimpleNamespace:
+        if variant not in made:
+            name = f"tiny-{variant}.safetensors"
+            standin.write(standin.tiny(variant), folder / name)
+            comfy.folder_paths.filename_list_cache.clear()
+            model, conditioners, vae = node("AudioXLoadCheckpoint", file=name)
+            made[variant] = SimpleNamespace(
+                model=model, conditioners=conditioners, vae=vae, path=folder / name
+            )
+        return made[variant]
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def branches(node, loaded):
     """Positive and negative CONDITIONING of a prompt and, where asked for, windows of features."""
 
