@@ -11,6 +11,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from .host import ROOT, Server, browser
+from .nodes.test_contracts import SAVED, reduced
 
 WORKFLOWS, HELP = ROOT / "workflows", ROOT / "web" / "docs"
 INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
@@ -275,9 +276,11 @@ def main() -> None:
         try:
             server.wait()
             HELP.mkdir(parents=True, exist_ok=True)
-            for name, node in server.get("/object_info").items():
-                if name.startswith("AudioX"):
-                    (HELP / f"{name}.md").write_text(_help(name, node), encoding="utf-8")
+            ours = {n: i for n, i in server.get("/object_info").items() if n.startswith("AudioX")}
+            for name, node in ours.items():
+                (HELP / f"{name}.md").write_text(_help(name, node), encoding="utf-8")
+            kept = {name: reduced(node) for name, node in ours.items()}
+            SAVED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
             for name, columns in GRAPHS.items():
                 # a page for each: the front end remembers widgets by the number of their node
                 with browser(server.url) as front_end:

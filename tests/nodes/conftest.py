@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import importlib.util
+import inspect
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -83,6 +84,31 @@ def node(comfy, pack):
         return result[0] if len(result) == 1 else result
 
     run.classes = ours
+    return run
+
+
+@pytest.fixture
+def execute(comfy, node):
+    """ComfyUI's executor with its cache: `execute(prompt)` runs an API prompt."""
+    server = SimpleNamespace(
+        client_id=None, last_node_id=None, last_prompt_id=None, sockets_metadata={},
+        send_sync=lambda *_, **__: None, queue_updated=lambda: None,
+    )  # fmt: skip
+    kind = comfy.execution.PromptExecutor
+    named = "cache_size" in inspect.signature(kind).parameters
+    cache = {"cache_size": None} if named else {
+        "cache_args": {"lru": 0, "ram": 0, "ram_inactive": 0}
+    }  # fmt: skip
+    executor = kind(server, cache_type=comfy.execution.CacheType.CLASSIC, **cache)
+
+    def run(prompt: dict) -> None:
+        asked = comfy.execution.validate_prompt("a run", prompt, None)
+        valid, error, outputs, errors = comfy.loop.run_until_complete(asked)
+        assert valid, (error, errors)
+        comfy.loop.run_until_complete(executor.execute_async(prompt, "a run", {}, outputs))
+        assert executor.success, executor.status_messages
+
+    run.executor = executor
     return run
 
 
