@@ -46,6 +46,7 @@ def fill_inputs(folder: Path, clips: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "clip.mp4").write_bytes((clips / "bikes.mp4").read_bytes())
     write_long_video(folder / "long.mp4")
+    (folder / "broken.mp4").write_bytes((clips / "bikes.mp4").read_bytes()[:5_000])
     with av.open(str(clips / "bikes.mp4")) as source:
         next(source.decode(video=0)).to_image().save(folder / "picture.png")
     time = torch.arange(12 * 44_100) / 44_100
@@ -237,6 +238,46 @@ def test_a_mistake_is_shown_on_its_node_and_the_queue_goes_on(front_end):
     assert "set fps" in error["exception_message"]
     prompt = prompt_of(front_end, "text_to_audio")
     assert front_end.server.queue(prompt)["status"]["status_str"] == "success"
+
+
+MISTAKES = {  # node, what is wrong with it, where and how it is said
+    "seconds": ("AudioXEmptyLatent", {"seconds": 45.0}, "AudioXSampler", "same seconds"),
+    "video": ("LoadVideo", {"file": "broken.mp4"}, "AudioXEncodeVideo", "broken.mp4"),
+    "start": ("AudioXEncodeVideo", {"start": 99.0}, "AudioXEncodeVideo", "start earlier"),
+    "mask": ("AudioXEncodeVideo", {"time_mask": "two"}, "AudioXEncodeVideo", "span of time"),
+    "model": ("AudioXLoadCheckpoint", {"file": TURBO}, "AudioXLoadCheckpoint", "fetch"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_names_its_node_and_what_to_do(front_end, prompts, case):
+    kind, wrong, where, message = MISTAKES[case]
+    prompt = copy.deepcopy(prompts["video_soundtrack"])
+    node_of(prompt, kind).update(wrong)
+    error = dict(front_end.server.queue(prompt)["status"]["messages"])["execution_error"]
+    assert error["node_type"] == where
+    assert message in error["exception_message"]
+    assert "\n" not in error["exception_message"].strip()
+
+
+def test_what_is_not_there_is_refused_before_the_run(front_end, prompts):
+    prompt = copy.deepcopy(prompts["text_to_audio"])
+    node_of(prompt, "AudioXLoadCheckpoint")["file"] = "gone.safetensors"
+    entry = front_end.server.queue(prompt)
+    assert entry["status"]["status_str"] == "refused"
+    assert "gone.safetensors" in json.dumps(entry["answer"]["node_errors"])
+
+
+def test_every_saving_node_takes_our_sound(front_end, prompts):
+    prompt = copy.deepcopy(prompts["text_to_audio"])
+    number = next(n for n, node in prompt.items() if node["class_type"] == "AudioXDecode")
+    for kind in ("SaveAudioMP3", "SaveAudioOpus", "PreviewAudio"):
+        settings = {"SaveAudioMP3": {"quality": "128k"}, "SaveAudioOpus": {"quality": "64k"}}
+        inputs = {"audio": [number, 0], **settings.get(kind, {"filename_prefix": "x"})}
+        inputs.setdefault("filename_prefix", "audio/AudioX")
+        prompt[kind] = {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
+    made = made_by(front_end, prompt)
+    assert sorted(path.suffix for path in made) == [".flac", ".mp3", ".opus"]
 
 
 @pytest.mark.parametrize(

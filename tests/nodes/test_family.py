@@ -115,6 +115,24 @@ def test_turbo_is_exact_at_any_count_in_our_sampler(node, family, steps):
     torch.testing.assert_close(sigmas, torch.linspace(1, 0, steps + 1))
 
 
+@pytest.mark.parametrize("steps", [3, 4])
+def test_turbo_is_exact_with_our_sigmas_in_a_native_sampler(node, family, steps):
+    parts, seed = family("audiox-turbo"), 5
+    positive, negative = described(node, parts, 10.0)
+    guider = node("CFGGuider", model=parts.model, positive=positive, negative=negative, cfg=1.0)
+    sigmas = node("AudioXScheduler", model=parts.model, preset="custom", steps=steps)
+    found = node(
+        "SamplerCustomAdvanced", noise=node("RandomNoise", noise_seed=seed), guider=guider,
+        sampler=node("KSamplerSelect", sampler_name="lcm"), sigmas=sigmas,
+        latent_image=node("AudioXEmptyLatent", seconds=10.0),
+    )[0]["samples"]  # fmt: skip
+    k_diffusion = importlib.import_module("comfy.k_diffusion.sampling")
+    expected = turbo(
+        parts, positive, steps, seed, k_diffusion.default_noise_sampler(found, seed=seed)
+    )
+    assert (found - expected).abs().max() < 1e-4 * expected.std()
+
+
 def turbo(parts, positive, steps, seed, draw):
     """Turbo's re-noising as the core does it."""
     config = VARIANTS["audiox-turbo"]
