@@ -83,8 +83,9 @@ def test_what_the_user_says_it_is_holds_for_every_part(node, pack, turbo, monkey
     loaders = importlib.import_module(f"{pack.__name__}.nodes.loaders")
     told = {}
     for part in ("model", "conditioners", "vae"):
+        original = getattr(loaders, f"load_{part}")
 
-        def load(*asked, part=part, original=getattr(loaders, f"load_{part}")):
+        def load(*asked, part=part, original=original):
             told[part] = asked[-1]
             return original(*asked)
 

@@ -330,3 +330,28 @@ def test_the_range_of_the_noise_may_change_its_meaning_not(
         return
     with pytest.raises(Exception, match="not trained for"):
         native(positive, negative, empty(node), model=model, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ConditioningSetArea", {"width": 64, "height": 64, "x": 0, "y": 0}),
+        ("ConditioningSetAreaPercentage", {"width": 0.5, "height": 0.5, "x": 0.0, "y": 0.0}),
+        ("ConditioningSetMask", {"mask": torch.ones(1, 64, 64), "set_cond_area": "default"}),
+    ],
+)
+def test_areas_of_a_picture_are_never_taken_in_silence(node, windows, native, name, settings):
+    positive, negative = windows(1)
+    area = node(name, conditioning=positive, strength=1.0, **settings)
+    with pytest.raises(Exception, match=r"\w"):
+        native(area, negative, empty(node), steps=1)
+
+
+def test_the_strength_of_a_conditioning_weighs_it(node, windows, native):
+    (first, negative), (second, _) = windows(1, 0), windows(1, 1)
+    heavy = node("ConditioningSetAreaStrength", conditioning=first, strength=10.0)
+    made, even, alone = (
+        native(positive, negative, empty(node), steps=2)["samples"]
+        for positive in (heavy + second, first + second, first)
+    )
+    assert (made - alone).std() < 0.5 * (even - alone).std()
