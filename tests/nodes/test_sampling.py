@@ -333,17 +333,17 @@ def test_the_range_of_the_noise_may_change_its_meaning_not(
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
+    ("name", "settings", "message"),
     [
-        ("ConditioningSetArea", {"width": 64, "height": 64, "x": 0, "y": 0}),
-        ("ConditioningSetAreaPercentage", {"width": 0.5, "height": 0.5, "x": 0.0, "y": 0.0}),
-        ("ConditioningSetMask", {"mask": torch.ones(1, 64, 64), "set_cond_area": "default"}),
+        ("SetArea", {"width": 64, "height": 64, "x": 0, "y": 0}, "cut the latent"),
+        ("SetAreaPercentage", {"width": 0.5, "height": 0.5, "x": 0.0, "y": 0.0}, "cut the latent"),
+        ("SetMask", {"mask": torch.ones(1, 64, 64), "set_cond_area": "default"}, "remove it"),
     ],
 )
-def test_areas_of_a_picture_are_never_taken_in_silence(node, windows, native, name, settings):
+def test_areas_of_a_picture_are_refused_in_words(node, windows, native, name, settings, message):
     positive, negative = windows(1)
-    area = node(name, conditioning=positive, strength=1.0, **settings)
-    with pytest.raises(Exception, match=r"\w"):
+    area = node(f"Conditioning{name}", conditioning=positive, strength=1.0, **settings)
+    with pytest.raises(Exception, match=message):
         native(area, negative, empty(node), steps=1)
 
 
