@@ -68,7 +68,7 @@ class AudioXLoadCheckpoint(io.ComfyNode):
         path, which = model_path(file), _said(variant)
         model = load_model(str(path), weight_dtype, which)
         tell(cls, config_of(model).variant)
-        return io.NodeOutput(model, load_conditioners(path, which), load_vae(path))
+        return io.NodeOutput(model, load_conditioners(path, which), load_vae(path, which))
 
 
 class AudioXLoadModel(io.ComfyNode):

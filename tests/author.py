@@ -11,17 +11,31 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from .host import ROOT, Server, browser
+from .nodes.test_contracts import SAVED, reduced
 
 WORKFLOWS, HELP = ROOT / "workflows", ROOT / "web" / "docs"
 INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
 
 LOAD = ("load", "AudioXLoadCheckpoint", {})
-SAMPLE = [
-    ("sampler", "AudioXSampler", {
+# where `fetch` puts it; the numbers are Turbo's own, for who turns the preset to custom
+TURBO = "audiox-turbo/audiox_turbo.ckpt"
+LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
+OWN_OF_TURBO = {"steps": 4, "cfg": 1.0, "sampler_name": "lcm"}
+GET_TURBO = (
+    "AudioX-Turbo makes a sound in 4 steps, without guidance: 'model default' knows.\n\nGet it in "
+    "a terminal, in the folder of this pack, then press R:\n\npython -m audiox_core fetch "
+    "audiox-turbo t5-base --dir ../../models\n\nIts weights are for non-commercial use "
+    "(CC-BY-NC-4.0)."
+)
+
+
+def _sample(**settings: Any) -> tuple:
+    return ("sampler", "AudioXSampler", {
         "model": "load.0", "positive": "mask.0", "negative": "mask.1", "latent_image": "latent.0",
-        "seed": 7,
-    }),
-]  # fmt: skip
+        "seed": 7, **settings,
+    })  # fmt: skip
+
+
 DECODE = ("decode", "AudioXDecode", {"vae": "load.2", "latent": "sampler.0"})
 
 
@@ -55,7 +69,7 @@ GRAPHS = {
             "released AudioX goes into models/audiox.\n\nThen write what to hear, and queue."
         )]),
         ("2 What to hear", [_text("waves on a beach, seagulls in the distance"), _mask()]),
-        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("3 Sound", [_latent(10.0), _sample()]),
         ("4 File", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "video_soundtrack": [
@@ -70,7 +84,7 @@ GRAPHS = {
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent("see.1"), *SAMPLE]),
+        ("3 Sound", [_latent("see.1"), _sample()]),
         ("4 Soundtrack", [
             DECODE,
             ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
@@ -92,7 +106,7 @@ GRAPHS = {
             _text("city traffic, bicycles passing by"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent("see.1"), *SAMPLE]),
+        ("3 Sound", [_latent("see.1"), _sample()]),
         ("4 Video", [
             DECODE,
             ("create", "CreateVideo", {"images": "parts.0", "audio": "decode.0", "fps": "parts.2"}),
@@ -106,7 +120,7 @@ GRAPHS = {
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("3 Sound", [_latent(10.0), _sample()]),
         ("4 File", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "music_continuation": [
@@ -123,7 +137,7 @@ GRAPHS = {
             _text("the music goes on, same key, same tempo"),
             _mask(audio="hear.0"),
         ]),
-        ("3 Sound", [_latent(10.0), *SAMPLE]),
+        ("3 Sound", [_latent(10.0), _sample()]),
         ("4 File", [
             DECODE,
             ("join", "AudioConcat", {
@@ -132,15 +146,37 @@ GRAPHS = {
             _save("join.0", "AudioX"),
         ]),
     ],
+    "turbo_text_to_audio": [
+        ("1 Model", [LOAD_TURBO, _note(GET_TURBO)]),
+        ("2 What to hear", [_text("a train passes, its horn echoes"), _mask()]),
+        ("3 Sound", [_latent(10.0), _sample(**OWN_OF_TURBO)]),
+        ("4 File", [DECODE, _save("decode.0", "AudioX")]),
+    ],
+    "turbo_video_soundtrack": [
+        ("1 Model and video", [
+            LOAD_TURBO, ("video", "LoadVideo", {"file": INPUTS["video"]}), _note(GET_TURBO),
+        ]),
+        ("2 What it follows", [
+            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
+            _text("", "sound effects"),
+            _mask(video="see.0"),
+        ]),
+        ("3 Sound", [_latent("see.1"), _sample(**OWN_OF_TURBO)]),
+        ("4 Soundtrack", [
+            DECODE,
+            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
+            ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
+        ]),
+    ],
     "native_ksampler": [
         ("1 Model", [LOAD, _note(
             "All that is AudioX here are the model and what it follows: KSampler, VAE Decode Audio "
-            "and the rest are ComfyUI's own. The model makes a whole window of 10.96 s; Trim Audio "
-            "Duration cuts it."
+            "and the rest are ComfyUI's own. 11 seconds are a whole window of the model; Trim "
+            "Audio Duration cuts it.\n\nFor AudioX-Turbo: lcm, simple, 4 steps, cfg 1."
         )]),
         ("2 What to hear", [_text("rain on a tin roof"), _mask()]),
         ("3 Sound", [
-            ("latent", "EmptyLatentAudio", {"seconds": 10.0}),
+            ("latent", "EmptyLatentAudio", {"seconds": 11.0}),
             ("sampler", "KSampler", {
                 "model": "load.0", "positive": "mask.0", "negative": "mask.1",
                 "latent_image": "latent.0", "seed": 7, "steps": 50, "cfg": 7.0,
@@ -159,7 +195,7 @@ GRAPHS = {
 
 BUILD = """async (columns) => {
   app.graph.clear();
-  const made = {}, sizes = {Note: [300, 150]};
+  const made = {}, sizes = {Note: [300, 190]};
   let x = 40;
   for (const [title, nodes] of columns) {
     let y = 120, width = 0;
@@ -178,7 +214,8 @@ BUILD = """async (columns) => {
       node.setSize(sizes[type] ?? [Math.max(least[0], 300), least[1]]);
       width = Math.max(width, node.size[0]);
       node.pos = [x, y];
-      y += node.size[1] + 60;
+      // room for the line that some show below their widgets when they have run
+      y += node.size[1] + (/AudioX(Load|EncodeVideo|Soundtrack)/.test(type) ? 105 : 60);
     }
     for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);
     const group = new LiteGraph.LGraphGroup(title);
@@ -233,12 +270,17 @@ def main() -> None:
         server = Server(Path(scratch), folder="ComfyUI-AudioX")
         for name in INPUTS.values():  # the front end lists what is there
             (Path(scratch) / "input" / name).touch()
+        weights = Path(scratch) / "models" / "audiox" / TURBO
+        weights.parent.mkdir(parents=True)
+        weights.touch()
         try:
             server.wait()
             HELP.mkdir(parents=True, exist_ok=True)
-            for name, node in server.get("/object_info").items():
-                if name.startswith("AudioX"):
-                    (HELP / f"{name}.md").write_text(_help(name, node), encoding="utf-8")
+            ours = {n: i for n, i in server.get("/object_info").items() if n.startswith("AudioX")}
+            for name, node in ours.items():
+                (HELP / f"{name}.md").write_text(_help(name, node), encoding="utf-8")
+            kept = {name: reduced(node) for name, node in ours.items()}
+            SAVED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
             for name, columns in GRAPHS.items():
                 # a page for each: the front end remembers widgets by the number of their node
                 with browser(server.url) as front_end:

@@ -172,13 +172,35 @@ class Browser:
         self.noise.clear()
         return self.page.evaluate(OPEN, workflow)
 
+    def run(self, workflow: dict, values: dict[str, dict], seconds: float = 120) -> dict[str, str]:
+        """Open a workflow, set widgets by the type of their node, press Run.
+
+        Returns:
+            What the nodes say of themselves when it is done, by their type.
+        """
+        before = set(self._history())
+        self.page.evaluate(RUN, [workflow, values])
+        end = time.monotonic() + seconds
+        while set(self._history()) == before:
+            if time.monotonic() > end:
+                raise TimeoutError("the front end did not run the workflow")
+            self.page.wait_for_timeout(200)
+        self.page.wait_for_timeout(300)
+        return self.page.evaluate(SAID)
+
+    def _history(self) -> dict:
+        with urllib.request.urlopen(f"{self.url}/history", timeout=60) as answer:
+            return json.load(answer)
+
     def screenshot(self, path: Path) -> None:
         """A picture of the graph that fills the window."""
         self.page.evaluate(FIT)
         self.page.wait_for_timeout(800)
         width, height = (self.page.viewport_size[side] for side in ("width", "height"))
         shown = {"x": 60, "y": 95, "width": width - 60, "height": height - 125}  # without menus
-        self.page.add_style_tag(content="[class*=minimap], .p-toast {display: none !important}")
+        self.page.add_style_tag(
+            content="[class*=minimap], .p-toast, .p-buttongroup {display: none !important}"
+        )
         self.page.screenshot(path=str(path), type="jpeg", quality=80, clip=shown)
 
 
@@ -204,10 +226,24 @@ OPEN = """async (workflow) => {
   return {missing, red, stale, prompt, why, nodes: nodes.length, links};
 }"""
 
+RUN = """async ([workflow, values]) => {
+  await app.loadGraphData(workflow, true, true, null, {});
+  for (const node of app.graph._nodes ?? app.graph.nodes)
+    for (const [name, value] of Object.entries(values[node.type] ?? {}))
+      node.widgets.find(w => w.name === name).value = value;
+  await app.queuePrompt(0, 1);
+}"""
+
+# the line of text below a node's widgets, as it is on the screen
+SAID = """() => Object.fromEntries((app.graph._nodes ?? app.graph.nodes).map(node => [
+  node.type,
+  (node.widgets ?? []).filter(w => w.name.includes("preview")).map(w => w.value).join(" "),
+]))"""
+
 FIT = """() => {
   const canvas = app.canvas, nodes = app.graph._nodes ?? app.graph.nodes;
   const left = Math.min(...nodes.map(n => n.pos[0])) - 30;
-  const top = Math.min(...nodes.map(n => n.pos[1])) - 70;
+  const top = Math.min(...nodes.map(n => n.pos[1])) - 110;
   const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0])) + 30;
   const bottom = Math.max(...nodes.map(n => n.pos[1] + n.size[1])) + 30;
   const w = window.innerWidth - 90, h = window.innerHeight - 210;
@@ -215,6 +251,7 @@ FIT = """() => {
   canvas.ds.scale = scale;
   canvas.ds.offset[0] = (70 + (w - (right - left) * scale) / 2) / scale - left;
   canvas.ds.offset[1] = (105 + (h - (bottom - top) * scale) / 2) / scale - top;
+  canvas.show_info = false;
   canvas.setDirty(true, true);
 }"""
 

@@ -147,13 +147,14 @@ class DiT(nn.Module):
         """Keys and values of every block, to be computed once for all steps.
 
         Args:
-            tokens: different conditions, `r s cond_dim`; None leaves cross attention out, which
-                is exactly what tokens of zeros do: no layer between them and the blocks has a bias.
+            tokens: different conditions, `r s cond_dim`; None, or none of them, leaves cross
+                attention out, which is exactly what tokens of zeros do: no layer between them and
+                the blocks has a bias.
             rows: which of them each batch item has; None in it is the null condition, all zeros.
                 Without it item k has condition k, or all have the only one.
         """
         blocks = self.transformer.layers
-        if tokens is None:
+        if tokens is None or not len(tokens):
             return Context([None] * len(blocks))
         embedded = self.to_cond_embed(tokens)
         layers = [b.cross_attn.keys_values(embedded) for b in blocks]

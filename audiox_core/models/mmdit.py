@@ -185,28 +185,25 @@ class MMDiT(nn.Module):
         self.transformer = Transformer(config, ops=ops, attention=attention)
         self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
 
-    def prepare(
-        self, tokens: Tensor | None, rows: Sequence[int | None] | None = None
-    ) -> Modulations:
+    def prepare(self, tokens: Tensor, rows: Sequence[int | None] | None = None) -> Modulations:
         """Modulations of every block, to be computed once for all steps.
 
         Args:
-            tokens: different conditions, `r s cond_dim`; None is the null condition alone.
+            tokens: different conditions, `r s cond_dim`, where and as it is computed; r may be 0.
             rows: which of them each batch item has; None in it is the null condition, all zeros.
                 Without it item k has condition k, or all have the only one.
         """
-        sizes = self.config
-        weight = self.transformer.proj_mm_tokens.weight
-        null = torch.zeros(1, sizes.tokens, sizes.cond_dim, dtype=torch.float32)
-        if tokens is None:
-            tokens = null.to(weight)
-        elif rows is not None and None in rows:
-            tokens = torch.cat([tokens, null.to(tokens)])
+        if rows is not None and None in rows:
+            tokens = torch.cat([tokens, self._null(tokens)])
             rows = [len(tokens) - 1 if row is None else row for row in rows]
         if rows == [*range(len(tokens))]:
             rows = None  # nothing to pick out at every layer
         spread = self.transformer.spread(tokens)
         return Modulations([b.adaLN_modulation(spread) for b in self.transformer.layers], rows)
+
+    def _null(self, like: Tensor) -> Tensor:
+        """The null condition, `1 s cond_dim`."""
+        return like.new_zeros(1, self.config.tokens, self.config.cond_dim)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | Modulations | None = None) -> Tensor:
         """Predict v.
@@ -214,7 +211,8 @@ class MMDiT(nn.Module):
         Args:
             x: noisy latents of one whole window, `b c t`.
             t: diffusion time in [0, 1], `b` float32.
-            context: condition tokens, `b s cond_dim`, or what `prepare` made of them.
+            context: condition tokens, `b s cond_dim`, or what `prepare` made of them; None is
+                the null condition.
 
         Raises:
             SettingsError: x is shorter or longer than a window; nothing else was trained.
@@ -226,7 +224,7 @@ class MMDiT(nn.Module):
                 "the sound when it is decoded."
             )
         if not isinstance(context, Modulations):
-            context = self.prepare(context)
+            context = self.prepare(self._null(x) if context is None else context)
         time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
         x = x + self.preprocess_conv(x)
         y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], context)

@@ -14,6 +14,7 @@ from ...audiox_core.media.loudness import normalize_loudness
 from ...audiox_core.media.mix import mix
 from ...audiox_core.pipeline.road import JOIN_SECONDS
 from ...audiox_core.pipeline.soundtrack import audible
+from ...audiox_core.windows import plan
 from .encode import grid_of
 from .latent import KNOWN, SECONDS, Known
 from .media import audio_of, clip_of_video, waveform_of, with_sound
@@ -33,11 +34,13 @@ def decoded(
             f"The latent is {tuple(samples.shape)}: AudioX decodes (batch, {grid.channels}, "
             "frames). Connect AudioX Sampler, or KSampler with an AudioX model."
         )
-    length = samples.shape[-1] * grid.hop_length
-    asked = grid.samples(latent.get(SECONDS, 0.0)) if trim else 0
+    # cut or joined by a node since: its times and its known samples are no longer where they were
+    seconds = latent.get(SECONDS)
+    whole = seconds is not None and plan(grid, seconds).frames == samples.shape[-1]
     waveforms = vae.decode(samples).movedim(-1, 1).float()
-    waveforms = waveforms[..., : asked if 0 < asked <= length else length]
-    known = latent.get(KNOWN) if paste_back else None
+    if whole and trim:
+        waveforms = waveforms[..., : grid.samples(seconds)]
+    known = latent.get(KNOWN) if whole and paste_back else None
     finished = [_finished(w, grid, known, level, lufs) for w in waveforms]
     return audio_of(torch.stack(finished), grid.sample_rate)
 

@@ -93,8 +93,8 @@ class _AnyLength:
 
     def forward(
         self, x: Tensor, timesteps: Tensor, context: Tensor | None = None, *,
-        transformer_options: dict[str, Any] | None = None, audiox_frames: int | None = None,
-        audiox_conditions: tuple[Condition, ...] = (), **_others: Any,
+        transformer_options: dict[str, Any] | None = None, audiox_frames: int,
+        audiox_conditions: tuple[Condition, ...], **_others: Any,
     ) -> Tensor:  # fmt: skip
         """Predict what the model was trained to predict.
 
@@ -135,7 +135,7 @@ class _AnyLength:
         self, context: Tensor, conditions: Sequence[Condition], group: tuple[int, ...]
     ) -> Prepared:
         """Every condition once, however many items of the batch have it."""
-        items = len(context) // max(1, len(conditions))  # of each part
+        items = len(context) // len(conditions)  # of each part
         tokens: list[Tensor] = []
         rows: list[int | None] = []
         for part, condition in enumerate(conditions):
@@ -147,9 +147,7 @@ class _AnyLength:
             tokens.append(own[list(group)] if len(own) > 1 else own)
             found = [first + (i if len(own) > 1 else 0) for i in range(len(group))]
             rows += found * items
-        if not tokens:
-            return self.prepare(None)
-        return self.prepare(torch.cat(tokens), rows)
+        return self.prepare(torch.cat(tokens) if tokens else context[:0, 0], rows)
 
 
 class NativeDiT(_AnyLength, DiT):

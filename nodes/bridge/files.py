@@ -9,7 +9,8 @@ from ...audiox_core.checkpoint.load import EMBEDDED
 from ...audiox_core.errors import WeightsError
 
 KIND = "audiox"
-SUFFIXES = {".safetensors", ".ckpt", ".pth", ".pt"}
+# GGUF cannot be read; its error says what to take instead, a list without it says nothing
+SUFFIXES = {".safetensors", ".ckpt", ".pth", ".pt", ".gguf"}
 EMBEDDED_NAME = "embedded"  # saved in workflows: it means whatever model the pack carries
 # other folders in which people put these files; there only names that say so are listed
 ELSEWHERE = ("checkpoints", "diffusion_models", "vae")

@@ -137,7 +137,9 @@ def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tu
     parts = video.get_components()
     rate, sound = Fraction(parts.frame_rate), audio_of(waveform[None], sample_rate)
     made = replace(parts, audio=sound, frame_rate=rate)  # newer ones have alpha, too
-    return InputImpl.VideoFromComponents(made), "re-encoded when saved"
+    depth = getattr(video, "get_bit_depth", None)
+    kept = {} if depth is None else {"bit_depth": depth()}
+    return InputImpl.VideoFromComponents(made, **kept), "re-encoded when saved"
 
 
 def first_image(images: Tensor) -> Tensor:

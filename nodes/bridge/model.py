@@ -3,7 +3,7 @@
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tokens, `d` width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, prod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -114,6 +114,7 @@ class HostConfig(comfy.supported_models_base.BASE):
 
 def keep_for_a_run(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """Around a whole sampling run: what it computes once lives as long as it does."""
+    _check_masks(executor.class_obj.conds)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
     run = options[RUN] = Run()
     try:
@@ -121,6 +122,15 @@ def keep_for_a_run(executor: Any, *args: Any, **kwargs: Any) -> Any:
     finally:
         run.close()
         options.pop(RUN, None)
+
+
+def _check_masks(conds: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    masks = [part["mask"] for parts in conds.values() for part in parts if "mask" in part]
+    if any(mask.ndim > 2 for mask in masks):
+        raise SettingsError(
+            "A conditioning has the mask of a picture (ConditioningSetMask), which says nothing "
+            "about a sound: remove it. A time is repaired with AudioX Inpaint Latent."
+        )
 
 
 def load_model(

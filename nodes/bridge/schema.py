@@ -13,7 +13,12 @@ _KNOWN = {field.name for field in dataclasses.fields(io.Schema)}
 
 
 def schema(**settings: Any) -> io.Schema:
-    """A Schema without the fields that this ComfyUI does not know: one would drop the pack."""
+    """A Schema without the fields that this ComfyUI does not know: one would drop the pack.
+
+    Its outputs are shown by their own names; ComfyUI 0.3.64 would show the type.
+    """
+    for output in settings["outputs"]:
+        output.display_name = output.display_name or output.id
     return io.Schema(
         **{name: value for name, value in settings.items() if name in _KNOWN},
         hidden=[io.Hidden.unique_id],

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ...audiox_core.checkpoint.layout import DIT
+from ...audiox_core.checkpoint.layout import DIT, VAE
 from ...audiox_core.checkpoint.load import load_checkpoint
 from ...audiox_core.checkpoint.load import load_vae as load_vae_alone
 from ...audiox_core.checkpoint.weight_file import open_weights
@@ -112,20 +112,26 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-def load_vae(path: Path) -> NativeVae:
-    """The VAE of a checkpoint, or of a file that holds nothing else."""
-    ops = comfy.ops.disable_weight_init
-    if open_weights(path).below(DIT):
-        loaded = load_checkpoint(path, parts=("vae",), ops=ops)
+def load_vae(path: Path, variant: str | None = None) -> NativeVae:
+    """The VAE of a checkpoint, or beside it, or of a file that holds nothing else.
+
+    Args:
+        path: of the file.
+        variant: of the checkpoint, where the file does not tell it.
+    """
+    ops, file = comfy.ops.disable_weight_init, open_weights(path)
+    told = "audiox" in file.header
+    if file.below(DIT) and (told or not file.below(VAE)):
+        loaded = load_checkpoint(path, parts=("vae",), ops=ops, variant=variant)
         native = NativeVae(loaded.vae, loaded.config.latent)
-    else:
+    else:  # whichever model of the family it is, the VAE tells its sizes itself
         native = NativeVae(*load_vae_alone(path, ops=ops))
-    native.patcher.cached_patcher_init = (_load_patcher, (path,))
+    native.patcher.cached_patcher_init = (_load_patcher, (path, variant))
     return native
 
 
-def _load_patcher(path: Path, disable_dynamic: bool = False) -> Any:
-    loaded = load_vae(path)
+def _load_patcher(path: Path, variant: str | None, disable_dynamic: bool = False) -> Any:
+    loaded = load_vae(path, variant)
     if disable_dynamic:
         loaded.patcher = comfy.model_patcher.ModelPatcher(
             loaded.first_stage_model, loaded.device, mm.vae_offload_device()

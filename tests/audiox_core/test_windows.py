@@ -162,11 +162,11 @@ def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
     made, ranks = plan(GRID, 45), []
     generator = torch.Generator().manual_seed(0)
     for name in ("dpmpp_3m_sde", "dpmpp_2m_sde", "heun"):
-        for seed in range(2):
+        for seed in range(10):
             given = tokens(5, generator)
             noise = initial_noise((1, 64, made.frames), seed)
-            sampling = replace(checkpoint.config.sampling, steps=6, sampler=name)
-            sigmas = polyexponential(6, 0.3, 500)
+            sampling = replace(checkpoint.config.sampling, steps=3, sampler=name)
+            sigmas = polyexponential(3, 0.3, 500)
             with torch.no_grad():
                 latent = sample(
                     checkpoint.model, given, noise * sigmas[0], sigmas, sampling=sampling,

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import importlib.util
+import inspect
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -86,6 +87,31 @@ def node(comfy, pack):
     return run
 
 
+@pytest.fixture
+def execute(comfy, node):
+    """ComfyUI's executor with its cache: `execute(prompt)` runs an API prompt."""
+    server = SimpleNamespace(
+        client_id=None, last_node_id=None, last_prompt_id=None, sockets_metadata={},
+        send_sync=lambda *_, **__: None, queue_updated=lambda: None,
+    )  # fmt: skip
+    kind = comfy.execution.PromptExecutor
+    named = "cache_size" in inspect.signature(kind).parameters
+    cache = {"cache_size": None} if named else {
+        "cache_args": {"lru": 0, "ram": 0, "ram_inactive": 0}
+    }  # fmt: skip
+    executor = kind(server, cache_type=comfy.execution.CacheType.CLASSIC, **cache)
+
+    def run(prompt: dict) -> None:
+        asked = comfy.execution.validate_prompt("a run", prompt, None)
+        valid, error, outputs, errors = comfy.loop.run_until_complete(asked)
+        assert valid, (error, errors)
+        comfy.loop.run_until_complete(executor.execute_async(prompt, "a run", {}, outputs))
+        assert executor.success, executor.status_messages
+
+    run.executor = executor
+    return run
+
+
 def _default(socket):
     default = getattr(socket, "default", None)
     options = getattr(socket, "options", None)
@@ -97,6 +123,28 @@ def loaded(node) -> SimpleNamespace:
     """The embedded checkpoint as native objects."""
     model, conditioners, vae = node("AudioXLoadCheckpoint")
     return SimpleNamespace(model=model, conditioners=conditioners, vae=vae)
+
+
+@pytest.fixture(scope="session")
+def family(comfy, pack, node, standin):
+    """Load a tiny model of a variant as native objects."""
+    files = importlib.import_module(f"{pack.__name__}.nodes.bridge.files")
+    folder = comfy.scratch / "models" / files.KIND
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {}
+
+    def load(variant: str) -> SimpleNamespace:
+        if variant not in made:
+            name = f"tiny-{variant}.safetensors"
+            standin.write(standin.tiny(variant), folder / name)
+            comfy.folder_paths.filename_list_cache.clear()
+            model, conditioners, vae = node("AudioXLoadCheckpoint", file=name)
+            made[variant] = SimpleNamespace(
+                model=model, conditioners=conditioners, vae=vae, path=folder / name
+            )
+        return made[variant]
+
+    return load
 
 
 @pytest.fixture(scope="session")

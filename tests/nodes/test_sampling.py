@@ -263,27 +263,6 @@ def test_a_variation_stays_near(node, loaded, branches, run):
     assert distance(0.1) < distance(0.5) < distance(1.0)
 
 
-def test_free_lets_every_tensor_go(pack, node):
-    import gc
-
-    import comfy.model_management as mm
-
-    def ours():
-        gc.collect()
-        kinds = ("DiT", "Oobleck", "Conditioner")
-        return sum(any(k in type(o).__name__ for k in kinds) for o in gc.get_objects()
-                   if isinstance(o, torch.nn.Module))  # fmt: skip
-
-    before = ours()
-    model, conditioners, vae = node("AudioXLoadCheckpoint")
-    mm.load_models_gpu([model, vae.patcher, *conditioners.get_models()])
-    assert ours() > before
-    del model, conditioners, vae
-    mm.unload_all_models()
-    mm.cleanup_models_gc()
-    assert ours() == before
-
-
 def test_windows_are_the_designs():
     assert plan(LatentConfig(), WINDOWS[3]).windows == 3
 
@@ -310,25 +289,6 @@ def test_a_long_sound_is_repaired_in_ksampler(node, loaded, branches, native):
     assert inside.all()
     out = node("AudioXDecode", vae=loaded.vae, latent=made)["waveform"]
     assert torch.equal(out[0, :, 15 * 44_100 : 35 * 44_100], sound[0, :, : 20 * 44_100])
-
-
-def test_stop_is_heard_between_pieces_and_the_next_run_is_right(node, loaded):
-    import comfy.model_management as mm
-
-    latent = {"samples": torch.randn(1, 64, 300, generator=torch.Generator().manual_seed(0))}
-    sound = {"waveform": torch.rand(1, 2, 44_100), "sample_rate": 44_100}
-    frames = {"images": torch.rand(8, 32, 32, 3), "fps": 8.0}
-    encode = {"conditioners": loaded.conditioners}
-    runs = [
-        ("AudioXDecode", {"vae": loaded.vae, "latent": latent}),
-        ("AudioXEncodeAudio", {**encode, "vae": loaded.vae, "audio": sound}),
-        ("AudioXEncodeVideo", {**encode, **frames}),
-    ]
-    for name, inputs in runs:
-        mm.interrupt_current_processing(True)
-        with pytest.raises(mm.InterruptProcessingException):
-            node(name, **inputs)
-        node(name, **inputs)
 
 
 def test_a_mean_with_a_text_is_refused(node, loaded, branches, native):
@@ -370,3 +330,28 @@ def test_the_range_of_the_noise_may_change_its_meaning_not(
         return
     with pytest.raises(Exception, match="not trained for"):
         native(positive, negative, empty(node), model=model, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("SetArea", {"width": 64, "height": 64, "x": 0, "y": 0}, "cut the latent"),
+        ("SetAreaPercentage", {"width": 0.5, "height": 0.5, "x": 0.0, "y": 0.0}, "cut the latent"),
+        ("SetMask", {"mask": torch.ones(1, 64, 64), "set_cond_area": "default"}, "remove it"),
+    ],
+)
+def test_areas_of_a_picture_are_refused_in_words(node, windows, native, name, settings, message):
+    positive, negative = windows(1)
+    area = node(f"Conditioning{name}", conditioning=positive, strength=1.0, **settings)
+    with pytest.raises(Exception, match=message):
+        native(area, negative, empty(node), steps=1)
+
+
+def test_the_strength_of_a_conditioning_weighs_it(node, windows, native):
+    (first, negative), (second, _) = windows(1, 0), windows(1, 1)
+    heavy = node("ConditioningSetAreaStrength", conditioning=first, strength=10.0)
+    made, even, alone = (
+        native(positive, negative, empty(node), steps=2)["samples"]
+        for positive in (heavy + second, first + second, first)
+    )
+    assert (made - alone).std() < 0.5 * (even - alone).std()

@@ -1,0 +1,82 @@
+"""What ComfyUI and saved workflows rely on: schemas that stay, attributes that are read."""
+
+import ast
+import inspect
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+SAVED = Path(__file__).with_name("object_info.json")
+OF_THE_HOST = {"file", "sampler_name", "scheduler"}  # whose options are its own
+
+
+def socket(name: str, found: list) -> dict:
+    """What a workflow stores of an input, or needs to be the same."""
+    kind, facts = found[0], found[1]
+    options = facts.get("options") or (kind if isinstance(kind, list) else None)
+    told = {"name": name, "type": "COMBO" if isinstance(kind, list) else kind}
+    told |= {key: facts[key] for key in ("default", "min", "max", "step") if key in facts}
+    return told | ({"options": options} if options and name not in OF_THE_HOST else {})
+
+
+def reduced(info: dict) -> dict:
+    """A node of /object_info without texts and without what depends on the host."""
+    inputs = {
+        kind: [socket(name, info["input"][kind][name]) for name in names]
+        for kind, names in info["input_order"].items()
+        if kind != "hidden"
+    }
+    outputs = [list(pair) for pair in zip(info["output_name"], info["output"], strict=True)]
+    return {"inputs": inputs, "outputs": outputs, "output_node": info["output_node"]}
+
+
+def test_what_saved_workflows_rely_on_has_not_changed(node):
+    """Ids stay for ever and widgets are appended: then write the file anew by `tests.author`."""
+    found = {name: reduced(kind.GET_NODE_INFO_V1()) for name, kind in node.classes.items()}
+    assert json.loads(json.dumps(found)) == json.loads(SAVED.read_text())
+
+
+def test_the_vae_has_whatever_comfyui_reads_of_one(loaded):
+    import comfy.sd
+
+    tree = ast.parse(textwrap.dedent(inspect.getsource(comfy.sd.VAE)))
+    methods = [f for f in tree.body[0].body if isinstance(f, ast.FunctionDef)]
+    reads = {
+        n.attr
+        for method in methods if method.name != "__init__"
+        for n in ast.walk(method)
+        if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
+        and isinstance(n.value, ast.Name) and n.value.id == "self"
+    }  # fmt: skip
+    assert {"first_stage_model", "patcher", "vae_dtype"} <= reads
+    assert not [name for name in sorted(reads) if not hasattr(loaded.vae, name)]
+
+
+def test_every_method_of_the_vae_works(loaded):
+    vae, draw = loaded.vae, torch.Generator().manual_seed(0)
+    sound = 0.3 * torch.randn(1, 236 * 2048, 2, generator=draw)
+    with torch.inference_mode():
+        latent = vae.encode(sound)
+        tiled = vae.encode_tiled(sound, tile_x=64 * 2048, tile_y=1, overlap=32 * 2048)
+        whole = vae.decode(latent)
+        pieces = vae.decode_tiled(latent, tile_x=128, tile_y=1, overlap=32)
+    # ComfyUI blends the tiles, ends and all
+    assert (latent - tiled).std() < 0.02 * latent.std()
+    assert (whole - pieces).std() < 0.02 * whole.std()
+    assert len(vae.get_sd()) > 100
+    vae.throw_exception_if_invalid()
+    assert vae.spacial_compression_decode() == vae.spacial_compression_encode() == 2048
+
+
+@pytest.mark.parametrize("name", ["VAEDecodeAudioTiled", "VAEDecodeAudio"])
+def test_native_decoding_takes_our_vae(node, comfy, loaded, name):
+    if name not in comfy.nodes.NODE_CLASS_MAPPINGS:
+        pytest.skip(f"this ComfyUI has no {name}")
+    latent = {"samples": torch.randn(2, 64, 236, generator=torch.Generator().manual_seed(0))}
+    sizes = {"tile_size": 128, "overlap": 32} if name.endswith("Tiled") else {}
+    sound = node(name, vae=loaded.vae, samples=latent, **sizes)
+    assert sound["waveform"].shape == (2, 2, 236 * 2048)
+    assert sound["sample_rate"] == 44_100

@@ -1,0 +1,95 @@
+"""What goes wrong with files, said by the loaders: which file, which folder, which command."""
+
+import importlib
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+
+@pytest.fixture
+def turbo(family, comfy):
+    """The tiny Turbo's tensors and header, and where a changed one goes."""
+    path = family("audiox-turbo").path
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    folder = path.parent / "broken"
+
+    def write(name, change=dict, header=header, state=None):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        kept = change(load_file(path)) if state is None else state
+        save_file(kept, folder / name / "model.safetensors", header)
+        comfy.folder_paths.filename_list_cache.clear()
+        return f"broken/{name}/model.safetensors"
+
+    write.header, write.folder, write.path = header, folder, path
+    return write
+
+
+def without(prefix):
+    return lambda state: {k: v for k, v in state.items() if not k.startswith(prefix)}
+
+
+def test_turbo_without_its_vae_says_what_to_get(node, turbo):
+    name = turbo("no vae", without("pretransform."))
+    with pytest.raises(Exception, match=r"vae\.ckpt.*no vae.*fetch audiox-turbo"):
+        node("AudioXLoadCheckpoint", file=name)
+
+
+def test_a_video_without_synchformer_says_what_to_get(node, turbo, loaded):
+    name = turbo("no sync", without("synchformer."))
+    conditioners = node("AudioXLoadConditioners", file=name)
+    node("AudioXEncodeText", conditioners=conditioners, text="rain")
+    images = node("EmptyImage", width=32, height=32, batch_size=4, color=0)
+    with pytest.raises(Exception, match=r"synchformer_state_dict\.pth.*models/audiox.*fetch sync"):
+        node("AudioXEncodeVideo", conditioners=conditioners, images=images, fps=4.0)
+
+
+def test_a_lora_given_as_a_checkpoint_is_known(node, turbo):
+    import torch
+
+    state = {"diffusion_model.transformer.layers.0.attn.qkv.lora_A.weight": torch.zeros(4, 64)}
+    with pytest.raises(Exception, match="a LoRA"):
+        node("AudioXLoadModel", file=turbo("lora", state=state, header={"format": "pt"}))
+
+
+def test_half_a_download_says_how_it_goes_on(node, comfy, turbo):
+    name = turbo("half")
+    path = turbo.folder / "half" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(Exception, match=r"not downloaded to its end.*half.*fetch"):
+        node("AudioXLoadCheckpoint", file=name)
+
+
+def test_a_gguf_is_listed_and_says_what_to_take(node, comfy, turbo):
+    (turbo.path.parent / "turbo.gguf").write_bytes(b"GGUF")
+    comfy.folder_paths.filename_list_cache.clear()
+    socket = node.classes["AudioXLoadCheckpoint"].define_schema().inputs[0]
+    assert "turbo.gguf" in socket.options
+    with pytest.raises(Exception, match=r"GGUF.*fetch"):
+        node("AudioXLoadCheckpoint", file="turbo.gguf")
+
+
+def test_the_vae_of_a_file_that_does_not_say_what_it_is(node, comfy, turbo):
+    """Base and Turbo have the same tensors; their VAE needs no answer which it is."""
+    name = turbo("anything", without(("synchformer.", "text_encoder.")), header={"format": "pt"})
+    named = name.replace("model.", "m.")
+    (turbo.folder.parent / name).rename(turbo.folder.parent / named)
+    comfy.folder_paths.filename_list_cache.clear()
+    assert node("AudioXLoadVAE", file=named).grid.hop_length == 2048
+
+
+def test_what_the_user_says_it_is_holds_for_every_part(node, pack, turbo, monkeypatch):
+    loaders = importlib.import_module(f"{pack.__name__}.nodes.loaders")
+    told = {}
+    for part in ("model", "conditioners", "vae"):
+        original = getattr(loaders, f"load_{part}")
+
+        def load(*asked, part=part, original=original):
+            told[part] = asked[-1]
+            return original(*asked)
+
+        monkeypatch.setattr(loaders, f"load_{part}", load)
+    node("AudioXLoadCheckpoint", file=turbo.path.name, variant="audiox-turbo")
+    assert set(told.values()) == {"audiox-turbo"}
+    assert len(told) == 3
