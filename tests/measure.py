@@ -38,8 +38,8 @@ IMPORTS = """
 import sys, torch
 from pathlib import Path
 from audiox_core import cli, load_checkpoint
-from audiox_core.conditioners.encoders import _transformers
-_transformers()
+from audiox_core.conditioners.encoders import load_transformers
+load_transformers()
 
 def touch(checkpoint):
     parts = checkpoint.model, checkpoint.conditioners, checkpoint.vae
