@@ -16,6 +16,7 @@ from ..errors import AudioXError
 from .bench import add_bench
 from .generate import add_generate
 from .inspect import add_inspect
+from .train import add_train
 from .weights import add_convert, add_fetch
 
 
@@ -70,6 +71,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "inspect": add_inspect,
         "convert": add_convert,
         "bench": add_bench,
+        "train": add_train,
     }
     return parser, {name: add(commands) for name, add in adders.items()}
 

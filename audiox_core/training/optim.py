@@ -1,7 +1,10 @@
 """How weights move: learning rate and the average that is kept (specification 10.1)."""
 
+from collections.abc import Iterable
+from math import cos, pi
+
 import torch
-from torch import nn
+from torch import Tensor
 
 
 def inverse_lr(
@@ -10,6 +13,15 @@ def inverse_lr(
 ) -> float:  # fmt: skip
     """Learning rate of a step: an exponential warm-up, then a slow inverse decay."""
     return base * (1 - warmup ** (step + 1)) * (1 + step / inv_gamma) ** -power
+
+
+def cosine_lr(step: int, base: float, *, warmup_steps: int = 0, steps: int = 0) -> float:
+    """Learning rate of a step: a linear warm-up, then half a cosine down to 0; `steps` 0: level."""
+    rising = min(1.0, (step + 1) / (warmup_steps + 1))
+    if steps <= warmup_steps:
+        return base * rising
+    way = max(step - warmup_steps, 0) / (steps - warmup_steps)
+    return base * rising * (1 + cos(pi * min(way, 1.0))) / 2
 
 
 def ema_decay(
@@ -24,9 +36,6 @@ def ema_decay(
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move an averaged copy towards the model, in place."""
-    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-        kept.lerp_(new.to(kept), 1 - decay)
-    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(new)
+def update_average(average: Iterable[Tensor], weights: Iterable[Tensor], decay: float) -> None:
+    """Move averaged weights towards the new ones, in place."""
+    torch._foreach_lerp_([*average], [weight.detach() for weight in weights], 1 - decay)

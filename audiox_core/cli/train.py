@@ -1,0 +1,122 @@
+"""`train`: a VAE, a model, or an adapter, from clips."""
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from .generate import choose_device
+
+STAGES = {
+    "vae": "the VAE between sound and latents",
+    "diffusion": "the transformer and what feeds it, with the paper's masked training",
+}
+SHORT = {  # an option -> the setting that it stands for, and its kind
+    "steps": ("run.steps", int),
+    "seed": ("run.seed", int),
+    "minutes": ("run.minutes", float),
+    "save-every": ("run.save_every", int),
+    "log-every": ("run.log_every", int),
+    "clips": ("data.clips", int),
+    "media": ("data.media", str),
+    "cache": ("data.cache", str),
+    "workers": ("data.workers", int),
+    "batch": ("optim.batch", int),
+    "accumulation": ("optim.accumulation", int),
+    "lr": ("optim.lr", float),
+    "precision": ("optim.precision", str),
+}
+
+
+def add_train(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
+    parser = commands.add_parser(
+        "train",
+        help="train a model, or go on with training",
+        description="Train a stage: "
+        + "; ".join(f"{name} = {what}" for name, what in STAGES.items())
+        + ". A run that was broken off goes on where it was, to the same numbers.",
+        epilog="All settings can be given in the TOML file, or as --set section.key=value. "
+        "Several GPUs: torchrun --nproc-per-node N -m audiox_core train …",
+    )
+    parser.set_defaults(run=run_train)
+    parser.add_argument("stage", choices=STAGES, metavar="STAGE", help=" or ".join(STAGES))
+    parser.add_argument("--data", metavar="world|FILE", help="the toy world, or a manifest")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="a checkpoint to begin from")
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="FOLDER",
+        help="weights, log, plot and the state to go on from; made where it is not there",
+    )  # fmt: skip
+    for name, (setting, kind) in SHORT.items():
+        parser.add_argument(f"--{name}", type=kind, metavar=name.upper(), help=setting)
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+    return parser
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """Train, with a line now and then."""
+    from ..training.run import Job, run_job  # here: nothing else needs it
+    from ..training.settings import parse_assignment, read_settings
+
+    given = {name: getattr(options, name.replace("-", "_")) for name in SHORT}
+    assignments = [parse_assignment(text) for text in options.set]
+    assignments += [(SHORT[n][0], value) for n, value in given.items() if value is not None]
+    if options.data is not None:
+        assignments.append(("data.source", options.data))
+    config = read_settings(options.config, assignments)
+    with _Bar() as bar:
+        outcome = run_job(
+            Job(
+                stage=options.stage,
+                config=config,
+                output=options.output,
+                init=options.init,
+                device=choose_device(options.device),
+                command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
+                on_cache=bar.cached,
+                on_skipped=lambda cache: tqdm.write(
+                    f"{len(cache.skipped)} of {len(cache.skipped) + len(cache)} clips cannot be "
+                    f"used: they are listed in {options.output / 'skipped.jsonl'}."
+                ),
+                report=lambda report: tqdm.write(str(report)),
+            )
+        )
+    summary = {
+        "output": str(outcome.weights),
+        "step": outcome.step,
+        "steps": outcome.steps,
+        "interrupted": outcome.interrupted,
+    }
+    why = "Stopped" if outcome.interrupted else "The time is up"
+    ended = f"{why} behind step {outcome.step} of {outcome.steps}; the same command goes on."
+    sentence = f"{outcome.weights}: {outcome.step} steps" if outcome.finished else ended
+    print(json.dumps(summary) if options.json else sentence)
+    return 130 if outcome.interrupted else 0
+
+
+class _Bar:
+    """Of the clips that are made ready."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm | None = None
+
+    def cached(self, done: int, total: int) -> None:
+        """`done` of `total` clips are in the cache."""
+        self.bar = self.bar or tqdm(total=total, unit="clip", desc="preparing", initial=done)
+        self.bar.update(done - self.bar.n)
+        if done == total:
+            self.bar.close()
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,153 @@
+"""Everything that a training run can be told, as dataclasses; `settings.py` reads them from TOML."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..config import AudioXConfig
+from ..errors import SettingsError
+from .mask_sampler import MaskConfig
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+SCHEDULES = ("inverse", "cosine", "constant")
+# what may change between two runs that go on with one another; all else decides the numbers
+FREE = {
+    "run": ("steps", "minutes", "save_every", "log_every"),
+    "data": ("workers", "cache", "media"),
+}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where clips come from, and where what was made of them is kept."""
+
+    source: str = ""  # "world", or a manifest of JSON lines
+    media: str = ""  # the folder that a manifest's paths begin in; "": the manifest's own
+    clips: int = 0  # of the source, the first so many; 0: all of a manifest, 2000 of the world
+    first: int = 0  # number of the first one: held-out clips have other numbers
+    cache: str = ""  # folder of cached latents and features; "": `cache` in the output
+    workers: int = 1  # processes that fill the cache
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How weights move."""
+
+    lr: float = 5e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-3
+    schedule: str = "inverse"  # an exponential warm-up and a slow decay; or "cosine", "constant"
+    warmup: float = 0.99  # of "inverse": how much of the way is left after each step
+    warmup_steps: int = 0  # of "cosine" and "constant": linear
+    inv_gamma: float = 1e6  # of "inverse": steps after which it decays
+    power: float = 0.5
+    clip: float = 1.0  # largest norm of the gradient; 0: whatever it is
+    batch: int = 8  # clips that a process looks at together
+    accumulation: int = 1  # batches of a step
+    precision: str = "fp32"  # or "bf16", "fp16": autocast
+
+    def items_a_step(self, processes: int) -> int:
+        """Clips that all processes together look at in a step."""
+        return self.batch * self.accumulation * processes
+
+
+@dataclass(frozen=True)
+class EmaConfig:
+    """The average of the weights that is kept: optim.ema_decay."""
+
+    beta: float = 0.9999
+    power: float = 0.75
+    inv_gamma: float = 1.0
+    update_after: int = 1
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long, from which chance, and what is written when."""
+
+    steps: int = 10_000
+    seed: int = 42
+    save_every: int = 1_000  # steps
+    log_every: int = 10  # steps
+    minutes: float = 0.0  # of wall-clock time after which a run saves and ends; 0: no limit
+    dtype: str = "float16"  # of the matrices in model.safetensors
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """The stage `vae`: what a reconstruction is judged by."""
+
+    crop_seconds: float = 1.5
+    stft: float = 1.0  # weights of the losses
+    l1: float = 1.0
+    kl: float = 1e-4
+    windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
+    floor: float = 1e-4  # magnitudes below it are silence to the logarithm
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """The stage `diffusion`: which parts learn beside the transformer."""
+
+    train_clip: bool = False  # the picture encoder
+    train_text: bool = False  # the text encoder
+    train_conditioners: bool = True  # temporal transformer, projections, empty features, fusion
+    vocabulary: int = 2_048  # largest, of a tokenizer that is made from the captions
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """The stage `lora`: which layers of the transformer get an adapter."""
+
+    rank: int = 8
+    alpha: float = 0.0  # 0: the rank, so that the adapter counts once
+    pattern: str = r"transformer\.layers\."  # a regular expression that a layer's name contains
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run."""
+
+    model: AudioXConfig = field(default_factory=AudioXConfig)  # where no --init says its sizes
+    data: DataConfig = field(default_factory=DataConfig)
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    vae: VaeConfig = field(default_factory=VaeConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+
+    def checked(self) -> "TrainConfig":
+        """The config itself. Raises SettingsError for values that no run can have."""
+        for name, value, known in (
+            ("optim.precision", self.optim.precision, PRECISIONS),
+            ("optim.schedule", self.optim.schedule, SCHEDULES),
+            ("run.dtype", self.run.dtype, ("float32", "float16", "bfloat16")),
+        ):
+            if value not in known:
+                raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(known)}.")
+        for name, value, low in (
+            ("optim.batch", self.optim.batch, 1),
+            ("optim.accumulation", self.optim.accumulation, 1),
+            ("run.steps", self.run.steps, 1),
+            ("run.save_every", self.run.save_every, 1),
+            ("run.log_every", self.run.log_every, 1),
+            ("run.seed", self.run.seed, 0),
+            ("run.minutes", self.run.minutes, 0),
+            ("optim.lr", self.optim.lr, 0),
+            ("lora.rank", self.lora.rank, 1),
+            ("data.clips", self.data.clips, 0),
+            ("data.workers", self.data.workers, 0),
+        ):
+            if not low <= value < float("inf"):
+                raise SettingsError(f"{name} is {value}: it is {low} or more.")
+        return self
+
+    def identity(self) -> dict[str, dict[str, Any]]:
+        """All that decides the numbers of a run, as JSON would hold it."""
+        sections = asdict(self)
+        for section, names in FREE.items():
+            for name in names:
+                if (section, name) != ("run", "steps") or self.optim.schedule != "cosine":
+                    del sections[section][name]
+        return sections

@@ -1,0 +1,137 @@
+"""TOML and `section.key=value` -> `TrainConfig`; an unknown key names the nearest known one."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from ..config import AudioXConfig
+from ..errors import SettingsError
+from .config import TrainConfig
+
+
+def read_settings(
+    path: str | Path | None, assignments: Iterable[tuple[str, Any]] = ()
+) -> TrainConfig:
+    """The config of a TOML file, or the defaults, with single values set on top.
+
+    Args:
+        path: sections are the fields of `TrainConfig`.
+        assignments: "section.key" and its value; a text is read as TOML reads a value.
+
+    Raises:
+        SettingsError: no such file, no TOML, an unknown key, a value of another kind.
+    """
+    data = {} if path is None else _read(Path(path))
+    for name, value in assignments:
+        *sections, key = name.split(".")
+        table = data
+        for section in sections:
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise SettingsError(f"{name} cannot be set: {section} is no section.")
+        table[key] = value
+    return _build(TrainConfig, data, "").checked()
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`optim.lr=1e-4` -> the name and the value; what is no TOML value is a text."""
+    name, equals, value = text.partition("=")
+    if not equals or "." not in name:
+        raise SettingsError(f"{text!r} sets nothing: write section.key=value, as optim.lr=1e-4.")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value.strip()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if sys.version_info < (3, 11):
+        raise SettingsError(
+            f"{path.name} is TOML, which Python reads from 3.11 on (this is "
+            f"{sys.version_info[0]}.{sys.version_info[1]}): use --set section.key=value instead."
+        )
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"The settings {path} cannot be read ({error}): give a TOML file with sections such "
+            "as [optim] and [run]."
+        ) from error
+
+
+def _build(kind: Any, data: Any, where: str) -> Any:
+    if kind is AudioXConfig:
+        _check_keys(kind, data, where)
+        try:
+            return AudioXConfig.from_json(json.dumps(data))
+        except ValueError as error:
+            raise SettingsError(f"[{where}] is no model: {error}. Mend the sizes.") from error
+    if is_dataclass(kind):
+        _check_keys(kind, data, where)
+        hints = get_type_hints(kind)
+        return kind(**{key: _build(hints[key], data[key], _join(where, key)) for key in data})
+    if get_origin(kind) is tuple:
+        inner, expected = get_args(kind)[0], get_args(kind)
+        many = expected[-1] is Ellipsis
+        if isinstance(data, (list, tuple)) and (many or len(data) == len(expected)):
+            return tuple(_build(inner, item, where) for item in data)
+        count = "several" if many else str(len(expected))
+        raise SettingsError(f"{where} is {data!r}: write {count} numbers in brackets.")
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if isinstance(data, str) and kind in (int, float):
+        data = _number(kind, data)
+    if not isinstance(data, kind) or (kind is not bool and isinstance(data, bool)):
+        names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise SettingsError(f"{where} is {data!r}: it takes {names[kind]}.")
+    return data
+
+
+def _number(kind: type, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _check_keys(kind: Any, data: Any, where: str) -> None:
+    """Raise SettingsError for a key that no dataclass of `kind` has, here or further below."""
+    kinds = [k for k in (get_args(kind) if isinstance(kind, UnionType) else (kind,))]
+    kinds = [k for k in kinds if is_dataclass(k)]
+    if not kinds:
+        return
+    if not isinstance(data, Mapping):
+        if data is None or not where:
+            return
+        raise SettingsError(f"{where} is {data!r}: it is a section with keys of its own.")
+    hints: dict[str, list[Any]] = {}
+    for one in kinds:
+        types = get_type_hints(one)
+        for item in fields(one):
+            hints.setdefault(item.name, []).append(types[item.name])
+    for key, value in data.items():
+        if key not in hints:
+            raise _unknown(_join(where, key), key, hints)
+        if kind is not TrainConfig:
+            for hint in hints[key]:
+                if is_dataclass(hint) or isinstance(hint, UnionType):
+                    _check_keys(hint, value, _join(where, key))
+
+
+def _unknown(name: str, key: str, known: Iterable[str]) -> SettingsError:
+    near = get_close_matches(key, known, n=1, cutoff=0.0)
+    return SettingsError(
+        f"There is no setting {name!r}: did you mean {near[0]!r}? Known here: "
+        f"{', '.join(sorted(known))}."
+    )
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key

@@ -1,0 +1,164 @@
+"""The stage `vae`: an Oobleck VAE that gives back short pieces of the clips.
+
+Its losses are those of the Stable Audio VAE (arXiv 2402.04825, section 3.1.1) without the
+adversarial ones. Axes: `b` pieces, `c` channels, `n` samples, `k` frequencies, `t` frames.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from ..config import AudioXConfig, LatentConfig
+from ..models.oobleck import Oobleck
+from .cache import Cache, Item, Make
+from .chance import Order, generator, noise
+from .config import TrainConfig, VaeConfig
+from .export import write_vae
+from .origin import Origin
+from .team import Team
+
+FULL_SCALE = 32_767  # of the samples in the cache
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Makes the cache: the sound of each clip as 16-bit samples."""
+
+    origin: Origin
+
+    def key(self) -> str:
+        """As `cache.Maker`."""
+        return f"sounds-{self.origin.key()}"
+
+    def open(self) -> Make:
+        """As `cache.Maker`."""
+        source = self.origin.open()
+
+        def make(index: int) -> Item:
+            clip = source.clip(index)
+            samples = (clip.audio.clamp(-1, 1) * FULL_SCALE).round().to(torch.int16)
+            return Item({"audio": samples}, clip.caption)
+
+        return make
+
+
+class Reconstruction(nn.Module):
+    """A VAE and how well it gives sounds back."""
+
+    def __init__(self, vae: Oobleck, config: VaeConfig) -> None:
+        super().__init__()
+        self.vae, self.config = vae, config
+
+    def forward(self, audio: Tensor, unit: Tensor) -> dict[str, Tensor]:
+        """Losses of pieces `b 2 n`; the latent is drawn with `unit` noise `b c t`."""
+        posterior = self.vae.encode(audio)
+        mean, scale = (part.float() for part in posterior)
+        posterior = type(posterior)(mean, scale)
+        heard = self.vae.decode(posterior.sample(unit)).float()
+        config = self.config
+        losses = {
+            "stft": spectral_loss(heard, audio, config.windows, config.floor),
+            "l1": l1_loss(heard, audio),
+            "kl": posterior.kl(),
+        }
+        loss = sum(getattr(config, name) * value for name, value in losses.items())
+        return {"loss": loss, **losses, "latent_std": mean.detach().std()}
+
+
+def spectral_loss(
+    heard: Tensor, wanted: Tensor, windows: tuple[int, ...], floor: float
+) -> Tensor:
+    """Log-magnitude distance and spectral convergence, of left, right, mid and side.
+
+    Args:
+        heard, wanted: `b 2 n`.
+        windows: lengths of the spectrograms' windows; those that are longer than the piece do
+            not count.
+        floor: of the magnitudes of a full-scale tone 1: below it all is silence.
+    """
+    losses = []
+    for window in windows:
+        if window > heard.shape[-1]:
+            continue
+        found = _magnitudes(heard, window)
+        with torch.no_grad():
+            real = _magnitudes(wanted, window)
+        # of each sound by itself, so that a loss does not depend on its neighbours
+        missed = (found - real).square().sum(dim=(-1, -2)).sqrt()
+        loud = real.square().sum(dim=(-1, -2)).sqrt()
+        convergence = (missed / (loud + floor * real[0, 0].numel() ** 0.5)).mean()
+        logs = l1_loss((found + floor).log(), (real + floor).log())
+        losses.append(convergence + logs)
+    return torch.stack(losses).mean()
+
+
+def _magnitudes(audio: Tensor, window: int) -> Tensor:
+    """Audio `b 2 n` -> magnitudes of left, right, mid and side `b 4 t k`, 1 for a full tone."""
+    weights = torch.hann_window(window, device=audio.device)
+    frames = audio.unfold(-1, window, window // 4) * (weights * (2 / weights.sum()))
+    left, right = torch.view_as_real(Spectrum.apply(frames)).unbind(dim=1)
+    views = torch.stack([left, right, (left + right) / 2, (left - right) / 2], dim=1)
+    return (views.square().sum(dim=-1) + 1e-12).sqrt()  # the root of 0 has no slope
+
+
+class Spectrum(torch.autograd.Function):
+    """`rfft` with a gradient of half the work: torch's own goes through the whole complex one."""
+
+    @staticmethod
+    def forward(context: Any, frames: Tensor) -> Tensor:
+        """Frames `... n` -> `... k`."""
+        context.length = frames.shape[-1]
+        return torch.fft.rfft(frames)
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> Tensor:
+        """What flows back, `... n`: the inverse counts all but the ends twice."""
+        slope = slope.clone()
+        slope[..., 1:-1] /= 2
+        return torch.fft.irfft(slope, context.length, norm="forward")
+
+
+class VaeStage:
+    """Random pieces of cached sounds, a VAE, and the file that it becomes."""
+
+    def __init__(
+        self, vae: Oobleck, model: AudioXConfig, config: TrainConfig, cache: Cache, team: Team
+    ) -> None:
+        self.config, self.cache, self.model, self.device = config, cache, model, team.device
+        self.items_a_step = config.optim.items_a_step(team.size)
+        self.grid: LatentConfig = replace(
+            model.latent, channels=model.vae.latent_channels, hop_length=model.vae.hop_length
+        )
+        self.module = Reconstruction(vae, config.vae).to(team.device)
+        self.order = Order(config.run.seed, len(cache))
+        frames = round(config.vae.crop_seconds * self.grid.sample_rate / self.grid.hop_length)
+        self.frames = max(1, frames)
+
+    def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
+        """Pieces `b 2 n` and unit noise for their latents `b c t`."""
+        seed, every = self.config.run.seed, self.items_a_step
+        pieces = [self.piece(step, item, self.order.clip(step * every + item)) for item in items]
+        unit = noise((self.grid.channels, self.frames), seed, "latent", step, items=items)
+        return torch.stack(pieces).to(self.device), unit.to(self.device)
+
+    def piece(self, step: int, item: int, clip: int) -> Tensor:
+        """A random piece of a cached sound, `2 n`; one without sound is drawn again, twice."""
+        audio, samples = self.cache[clip]["audio"], self.frames * self.grid.hop_length
+        chance = generator(self.config.run.seed, "piece", step, item)
+        for _ in range(3):
+            begin = torch.randint(max(1, audio.shape[-1] - samples + 1), (1,), generator=chance)
+            piece = audio[:, begin : begin + samples]
+            if piece.any():
+                break
+        piece = piece.float() / FULL_SCALE
+        return nn.functional.pad(piece, (0, samples - piece.shape[-1]))
+
+    def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
+        """Write `vae.safetensors`."""
+        state = {n.removeprefix("vae."): t.detach().cpu() for n, t in weights.items()}
+        return write_vae(folder / "vae.safetensors", state, self.model, record)
