@@ -36,6 +36,4 @@ class Order:
         return self._shuffled(epoch)[place]
 
     def _shuffle(self, epoch: int) -> list[int]:
-        return torch.randperm(
-            self.clips, generator=generator(self.seed, "order", epoch)
-        ).tolist()
+        return torch.randperm(self.clips, generator=generator(self.seed, "order", epoch)).tolist()

@@ -124,9 +124,13 @@ class _Run:
         if self.team.leads:
             self.progress.scaler = self.scaler.state_dict()
             save_state(
-                self.output, self.weights, self.average, self.optimiser, self.progress,
-                self.identity,
-            )  # fmt: skip
+                self.output,
+                self.weights,
+                self.average,
+                self.optimiser,
+                progress=self.progress,
+                identity=self.identity,
+            )
             record = {**self.record, "steps": self.progress.step}
             record["seconds"] = round(self.progress.seconds, 1)
             path = self.stage.save(self.output, self.average, record)
@@ -165,9 +169,7 @@ def train(
         return _steps(run, interrupted, report)
 
 
-def _steps(
-    run: _Run, interrupted: threading.Event, report: Callable[[Report], None]
-) -> Outcome:
+def _steps(run: _Run, interrupted: threading.Event, report: Callable[[Report], None]) -> Outcome:
     config, progress, team = run.config, run.progress, run.team
     module = run.stage.module
     if team.size > 1:

@@ -70,9 +70,7 @@ class Reconstruction(nn.Module):
         return {"loss": loss, **losses, "latent_std": mean.detach().std()}
 
 
-def spectral_loss(
-    heard: Tensor, wanted: Tensor, windows: tuple[int, ...], floor: float
-) -> Tensor:
+def spectral_loss(heard: Tensor, wanted: Tensor, windows: tuple[int, ...], floor: float) -> Tensor:
     """Log-magnitude distance and spectral convergence, of left, right, mid and side.
 
     Args:
