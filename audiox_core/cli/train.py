@@ -4,6 +4,8 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from .generate import choose_device
 STAGES = {
     "vae": "the VAE between sound and latents",
     "diffusion": "the transformer and what feeds it, with the paper's masked training",
+    "lora": "a low-rank adapter of the transformer given with --init",
 }
 SHORT = {  # an option -> the setting that it stands for, and its kind
     "steps": ("run.steps", int),
@@ -29,6 +32,7 @@ SHORT = {  # an option -> the setting that it stands for, and its kind
     "accumulation": ("optim.accumulation", int),
     "lr": ("optim.lr", float),
     "precision": ("optim.precision", str),
+    "rank": ("lora.rank", int),
 }
 
 
@@ -48,6 +52,8 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="world|FILE", help="the toy world, or a manifest")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument("--init", type=Path, metavar="FILE", help="a checkpoint to begin from")
+    parser.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, for --init")
+    parser.add_argument("--vae", type=Path, metavar="FILE", help="the VAE of a model from scratch")
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="FOLDER",
         help="weights, log, plot and the state to go on from; made where it is not there",
@@ -71,13 +77,15 @@ def run_train(options: argparse.Namespace) -> int:
     if options.data is not None:
         assignments.append(("data.source", options.data))
     config = read_settings(options.config, assignments)
-    with _Bar() as bar:
+    with _Bar() as bar, _broken_off():
         outcome = run_job(
             Job(
                 stage=options.stage,
                 config=config,
                 output=options.output,
                 init=options.init,
+                vae=options.vae,
+                text_encoder=options.text_encoder,
                 device=choose_device(options.device),
                 command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
                 on_cache=bar.cached,
@@ -97,8 +105,19 @@ def run_train(options: argparse.Namespace) -> int:
     why = "Stopped" if outcome.interrupted else "The time is up"
     ended = f"{why} behind step {outcome.step} of {outcome.steps}; the same command goes on."
     sentence = f"{outcome.weights}: {outcome.step} steps" if outcome.finished else ended
-    print(json.dumps(summary) if options.json else sentence)
+    if outcome.weights is not None:  # else another process of the team says it
+        print(json.dumps(summary) if options.json else sentence)
     return 130 if outcome.interrupted else 0
+
+
+@contextmanager
+def _broken_off() -> Iterator[None]:
+    """Say of an interrupt before the first step that nothing is lost by it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on.", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 class _Bar:

@@ -9,7 +9,9 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +64,7 @@ class Skipped:
 class Cache:
     """Items by position; opened after `fill` made all shards."""
 
+    key: str  # of its maker
     shards: list[Path]
     places: list[tuple[int, int]] = field(default_factory=list)  # shard and clip of each item
     captions: list[str] = field(default_factory=list)
@@ -77,6 +80,14 @@ class Cache:
         shard, clip = self.places[position]
         file = self._open[shard]
         return {name: file.get_tensor(f"{clip}.{name}") for name in self._names[shard][clip]}
+
+    def fingerprint(self) -> str:
+        """Of the captions, and of the tensors of some clips: the same clips, the same name."""
+        digest = blake2b(repr(self.captions).encode(), digest_size=8)
+        for position in range(min(SHARD, len(self))):
+            for _, tensor in sorted(self[position].items()):
+                digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
 
     def add(self, number: int) -> None:
         """Open a shard."""
@@ -124,7 +135,7 @@ def open_cache(
     for part in _filled(maker, missing, workers):
         done += len(part)
         on_progress(done, len(indices))
-    cache = Cache([path for path, _ in jobs])
+    cache = Cache(folder.name, [path for path, _ in jobs])
     for number, (path, _) in enumerate(jobs):
         try:
             cache.add(number)
@@ -153,6 +164,11 @@ def _filled(maker: Maker, jobs: list[tuple[Path, range]], workers: int) -> Itera
             for future in as_completed(waiting):
                 future.result()
                 yield waiting[future]
+        except BrokenProcessPool:
+            raise SettingsError(
+                "A process that made clips ready was ended from outside, maybe for want of "
+                "memory: run again with fewer --workers; what is ready is kept."
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -1,4 +1,4 @@
-"""Everything that a training run can be told, as dataclasses; `settings.py` reads them from TOML."""
+"""Everything that a training run can be told; `settings.py` reads it from TOML."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,7 +23,9 @@ class DataConfig:
     source: str = ""  # "world", or a manifest of JSON lines
     media: str = ""  # the folder that a manifest's paths begin in; "": the manifest's own
     clips: int = 0  # of the source, the first so many; 0: all of a manifest, 2000 of the world
-    first: int = 0  # number of the first one: held-out clips have other numbers
+    first: int = 0  # number of the first one
+    seed: int = 0  # of the world: another one shares no clip with it
+    music: float = 0.25  # of the world, share of the clips that are music
     cache: str = ""  # folder of cached latents and features; "": `cache` in the output
     workers: int = 1  # processes that fill the cache
 
@@ -82,6 +84,9 @@ class VaeConfig:
     kl: float = 1e-4
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 1e-4  # magnitudes below it are silence to the logarithm
+    # the file's latents get unit variance, which diffusion counts on; never of a VAE of --init,
+    # whose latents are known to a model
+    unit: bool = True
 
 
 @dataclass(frozen=True)

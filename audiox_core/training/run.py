@@ -4,21 +4,32 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..checkpoint.load import load_checkpoint
+from ..checkpoint.companions import load_tokenizer
+from ..checkpoint.convert import convert
+from ..checkpoint.layout import TEXT
+from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
+from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
+from ..errors import SettingsError
+from .batches import Batches, Silence
 from .cache import Cache, Maker, OnProgress, open_cache
 from .config import TrainConfig
-from .init import new_vae
-from .loop import Outcome, Report, train
+from .diffusion_stage import DiffusionStage
+from .export import Embedded
+from .features import Features
+from .init import new_model, new_vae
+from .loop import Outcome, Report, Stage, train
+from .lora_stage import LoraStage
 from .origin import Origin
 from .team import Team, gathered
+from .tokenizer import train_tokenizer
 from .vae_stage import Sounds, VaeStage
 
 
@@ -30,7 +41,9 @@ class Job:
     config: TrainConfig
     output: Path
     init: Path | None = None  # a checkpoint to begin from
-    device: torch.device = torch.device("cpu")
+    text_encoder: Path | None = None  # of `init`, where it holds none
+    vae: Path | None = None  # of the latents, where it is not the checkpoint's
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     command: str = ""  # that asked for it, to be written beside the weights
     origin: Callable[[AudioXConfig], Origin] | None = None  # other clips than config.data names
     on_cache: OnProgress = lambda *_: None
@@ -42,23 +55,149 @@ def run_job(job: Job) -> Outcome:
     """Train, or go on with training; whatever was done is in `job.output` afterwards."""
     job.output.mkdir(parents=True, exist_ok=True)
     with gathered(job.device) as team:
-        return STAGES[job.stage](job, team)
+        stage, cache = prepare(job, team)
+        outcome = train(
+            stage, job.config, job.output,
+            team=team, record=_record(job, team, cache), made_of=cache.key, report=job.report,
+        )  # fmt: skip
+    if job.stage == "vae" and job.init is not None and outcome.finished and team.leads:
+        convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
+    return outcome
 
 
-def _train_vae(job: Job, team: Team) -> Outcome:
-    if job.init is None:
-        model = job.config.model
-        vae = new_vae(model.vae, job.config.run.seed)
+def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
+    """Clips in their cache, and the modules that will learn from them."""
+    return STAGES[job.stage](job, team)
+
+
+def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
+    config, init = job.config, job.init
+    if init is None:
+        model = config.model
+        vae = new_vae(model.vae, config.run.seed)
     else:
-        checkpoint = load_checkpoint(job.init, parts=("vae",))
+        checkpoint = load_checkpoint(init, parts=("vae",))
         model, vae = checkpoint.config, checkpoint.vae
     origin = _origin(job, model)
     cache = _cache(job, Sounds(origin), origin, team)
-    stage = VaeStage(vae.requires_grad_(True), model, job.config, cache, team)
-    return _run(job, stage, team, cache, origin)
+    unit = config.vae.unit and init is None
+    return VaeStage(vae.requires_grad_(True), model, config, cache, team, unit=unit), cache
 
 
-STAGES: Mapping[str, Callable[[Job, Team], Outcome]] = {"vae": _train_vae}
+def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
+    config = job.config
+    if job.init is None:
+        model = _sizes(job)
+        cache = _features(job, model, team, learning=True)
+        checkpoint = _new_checkpoint(job, model, cache, team)
+    else:
+        checkpoint = _given(job)
+        cache = _features(job, checkpoint.config, team, learning=config.diffusion.train_clip)
+    embedded = Embedded(
+        dtype=getattr(torch, config.run.dtype),
+        text=config.diffusion.train_text or _holds_text(job.init),
+        tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
+    )
+    batches = _batches(job, checkpoint, cache, team)
+    return DiffusionStage(checkpoint, batches, config.diffusion, team, embedded=embedded), cache
+
+
+def _lora_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
+    if job.init is None:
+        raise SettingsError("An adapter is trained beside a model: give it with --init.")
+    config, checkpoint = job.config, _given(job)
+    cache = _features(job, checkpoint.config, team, learning=False)
+    batches = _batches(job, checkpoint, cache, team)
+    dtype = getattr(torch, config.run.dtype)
+    seed = config.run.seed
+    return LoraStage(checkpoint, batches, config.lora, team, seed=seed, dtype=dtype), cache
+
+
+STAGES: Mapping[str, Callable[[Job, Team], tuple[Stage, Cache]]] = {
+    "vae": _vae_stage,
+    "diffusion": _diffusion_stage,
+    "lora": _lora_stage,
+}
+
+
+def _given(job: Job) -> Checkpoint:
+    checkpoint = load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+    encoder = checkpoint.conditioners.text.encoder
+    encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
+    return checkpoint
+
+
+def _features(job: Job, model: AudioXConfig, team: Team, *, learning: bool) -> Cache:
+    """`learning`: CLIP learns, so that it has to look at the pictures at every step."""
+    masks, origin = job.config.masks, _origin(job, model)
+    seen = not learning and not (masks.masked and masks.patches)
+    return _cache(job, Features(origin, model, job.vae, job.init, seen=seen), origin, team)
+
+
+def _batches(job: Job, checkpoint: Checkpoint, cache: Cache, team: Team) -> Batches:
+    return Batches(
+        cache,
+        job.config,
+        checkpoint.config,
+        checkpoint.conditioners.text,
+        silence=_silence(checkpoint, team.device),
+        items_a_step=job.config.optim.items_a_step(team.size),
+    )
+
+
+def _sizes(job: Job) -> AudioXConfig:
+    """The sizes of a new model. Raises SettingsError where something is missing for it."""
+    diffusion, model = job.config.diffusion, job.config.model
+    if not (diffusion.train_clip and diffusion.train_text):
+        raise SettingsError(
+            "A model from scratch has no picture and no text encoder yet: set "
+            "diffusion.train_clip and diffusion.train_text to true, or give --init CHECKPOINT."
+        )
+    if job.vae is None:
+        raise SettingsError(
+            "A model from scratch needs a VAE: train one (`train vae`) and give it with --vae."
+        )
+    if model.video.sync is not None:
+        raise SettingsError("A model that watches through Synchformer is trained with --init only.")
+    vae, _ = load_vae(job.vae)
+    grid = (model.latent.channels, model.latent.hop_length, model.dit.io_channels)
+    made = (vae.config.latent_channels, vae.config.hop_length, vae.config.latent_channels)
+    if grid != made:
+        raise SettingsError(
+            f"{job.vae.name} makes latents of {made[0]} channels and {made[1]} samples; the "
+            f"model's latent.channels, latent.hop_length, dit.io_channels are {grid}: let them "
+            "be the same."
+        )
+    return replace(model, vae=vae.config)
+
+
+def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, team: Team) -> Checkpoint:
+    path = job.output / "tokenizer.json"
+    if team.leads and not path.exists():
+        made = train_tokenizer(cache.captions, job.config.diffusion.vocabulary)
+        path.write_text(made.to_str(), encoding="utf-8")
+    team.wait()
+    tokenizer = load_tokenizer(path)
+    text = replace(model.text, vocab_size=tokenizer.get_vocab_size())
+    model = replace(model, text=text)
+    backbone, conditioners = new_model(model, tokenizer, job.config.run.seed)
+    return Checkpoint(conditioners, backbone, load_vae(job.vae)[0], model, job.output)
+
+
+def _holds_text(init: Path | None) -> bool:
+    return init is not None and bool(open_weights(init).below(TEXT))
+
+
+def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
+    """What the model hears where nothing is to be heard."""
+    model, ears = checkpoint.config, checkpoint.conditioners.audio
+    if model.mel is not None:
+        return Silence.mel(model.mel.filters, model.audio_tokens)
+    vae = (ears.vae or checkpoint.vae).to(device)
+    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
+    with torch.inference_mode():
+        posterior = vae.encode(silence.to(device))
+    return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
 
 
 def _origin(job: Job, model: AudioXConfig) -> Origin:
@@ -81,20 +220,20 @@ def _cache(job: Job, maker: Maker, origin: Origin, team: Team) -> Cache:
     return cache
 
 
-def _run(job: Job, stage: Any, team: Team, cache: Cache, origin: Origin) -> Outcome:
-    record = {
+def _record(job: Job, team: Team, cache: Cache) -> dict[str, Any]:
+    """What is written beside the weights; the loop adds steps and seconds."""
+    return {
         "command": job.command,
         "stage": job.stage,
         "seed": job.config.run.seed,
         "data": job.config.data.source,
-        "data_hash": origin.key(),
+        "data_hash": cache.fingerprint(),
         "clips": len(cache),
         "processes": team.size,
         "device": _device_name(team.device),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    return train(stage, job.config, job.output, team=team, record=record, report=job.report)
 
 
 def _device_name(device: torch.device) -> str:
