@@ -40,7 +40,31 @@ class Snake(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x `b c n` -> `b c n`."""
+        if torch.is_grad_enabled() and self.alpha.requires_grad:
+            return TrainedSnake.apply(x, self.alpha, self.beta)
         return snake_beta(x, self.alpha, self.beta)
+
+
+class TrainedSnake(torch.autograd.Function):
+    """`snake_beta` with a slope that keeps two tensors instead of five."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        """As `snake_beta`."""
+        y = snake_beta(x, alpha, beta)
+        context.save_for_backward(x, y, alpha, beta)
+        return y
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """With u = e^alpha x: dy = (1 + sin(2u) e^alpha / e^beta) dx."""
+        x, y, alpha, beta = context.saved_tensors
+        rate, gain = (p.to(x.dtype).exp()[:, None] for p in (alpha, beta))
+        turned = torch.sin_(2 * rate * x).mul_(slope).mul_(rate / (gain + 1e-9))
+        to_alpha = torch.einsum("bcn,bcn->c", turned, x)
+        share = (gain / (gain + 1e-9))[:, 0]
+        to_beta = torch.einsum("bcn,bcn->c", x - y, slope) * share
+        return turned.add_(slope), to_alpha.to(alpha.dtype), to_beta.to(beta.dtype)
 
 
 class ResidualUnit(nn.Module):

@@ -23,7 +23,9 @@ class DataConfig:
     source: str = ""  # "world", or a manifest of JSON lines
     media: str = ""  # the folder that a manifest's paths begin in; "": the manifest's own
     clips: int = 0  # of the source, the first so many; 0: all of a manifest, 2000 of the world
-    first: int = 0  # number of the first one: held-out clips have other numbers
+    first: int = 0  # number of the first one
+    seed: int = 0  # of the world: another one shares no clip with it
+    music: float = 0.25  # of the world, share of the clips that are music
     cache: str = ""  # folder of cached latents and features; "": `cache` in the output
     workers: int = 1  # processes that fill the cache
 

@@ -27,20 +27,19 @@ class Origin:
                 "There is nothing to train on: give --data world, or --data MANIFEST.jsonl."
             )
         if self.data.source == WORLD:
-            from .world import World
+            from .world.source import World
 
-            return World(self.config)
-        from .manifest import Manifest
+            count = self.data.first + (self.data.clips or WORLD_CLIPS)
+            return World(self.config, seed=self.data.seed, count=count, music=self.data.music)
+        from .manifest_source import ManifestSource
 
-        return Manifest(Path(self.data.source), self.config, media=self.data.media or None)
+        path = Path(self.data.source)
+        return ManifestSource(path, Path(self.data.media or path.parent), self.config)
 
     def indices(self) -> range:
         """The clips that a run uses."""
-        first, clips = self.data.first, self.data.clips
-        if self.data.source == WORLD:
-            return range(first, first + (clips or WORLD_CLIPS))
-        length = len(self.open())
-        last = min(first + clips, length) if clips else length
+        length, first = len(self.open()), self.data.first
+        last = min(first + self.data.clips, length) if self.data.clips else length
         if first >= last:
             raise SettingsError(
                 f"{self.data.source} holds {length} clips and none from number {first} on: "
@@ -54,7 +53,8 @@ class Origin:
         path = Path(self.data.source)
         if self.data.source != WORLD and path.is_file():
             digest.update(path.read_bytes())
-        digest.update(repr((self.data.source, self.data.media)).encode())
+        data = (self.data.source, self.data.media, self.data.seed, self.data.music)
+        digest.update(repr(data).encode())
         grid, video, text = self.config.latent, self.config.video, self.config.text_tokens
         digest.update(repr((grid, video.fps, video.frames, video.clip.image, video.sync)).encode())
         digest.update(repr((text, self.config.audio_tokens)).encode())
