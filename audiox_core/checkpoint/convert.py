@@ -82,7 +82,7 @@ def convert(
     """
     output = Path(output)
     model, vae = _open(inputs)
-    check_target(output)
+    checkstored_as(output)
     if output.exists() and any(output.samefile(file.path) for file in (model, vae) if file):
         raise SettingsError(f"{output} is an input too: give the new file another name.")
     settings, source = detect(model, Path(config) if config else find_config(model.path))
@@ -91,11 +91,11 @@ def convert(
         settings = replace(settings, vae=oobleck_from_shapes(vae.shapes, vae_prefix(vae)))
     check_layout(model, settings, own_vae=vae is None)
     sources, copies = _sources(model, vae, settings)
-    tensors = {name: _target(name, source.stored, dtype) for name, source in sources.items()}
+    tensors = {name: stored_as(name, source.stored, dtype) for name, source in sources.items()}
 
     def read(name: str) -> Tensor:
         source = sources[name]
-        return _cast(source.file.copy(source.name), tensors[name].dtype, name)
+        return cast(source.file.copy(source.name), tensors[name].dtype, name)
 
     metadata = {**model.header, "format": "pt", "audiox": settings.to_json()}
     write_safetensors(output, tensors, read, metadata, on_tensor)
@@ -147,7 +147,7 @@ def _use_vae(
         sources[VAE + name.removeprefix(prefix)] = _Source(vae, name)
 
 
-def _target(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
+def stored_as(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
     """A tensor as it will be stored."""
     if dtype is None or not stored.dtype.is_floating_point:
         return replace(stored, offset=None)
@@ -159,7 +159,7 @@ def _target(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
     return Stored(stored.shape, dtype)
 
 
-def _cast(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+def cast(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     """A tensor in another dtype. Raises WeightsError where a number does not fit into it."""
     if tensor.dtype == dtype or not dtype.is_floating_point:
         return tensor

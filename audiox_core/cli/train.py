@@ -48,6 +48,7 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="world|FILE", help="the toy world, or a manifest")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument("--init", type=Path, metavar="FILE", help="a checkpoint to begin from")
+    parser.add_argument("--vae", type=Path, metavar="FILE", help="the VAE of a model from scratch")
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="FOLDER",
         help="weights, log, plot and the state to go on from; made where it is not there",
@@ -78,6 +79,7 @@ def run_train(options: argparse.Namespace) -> int:
                 config=config,
                 output=options.output,
                 init=options.init,
+                vae=options.vae,
                 device=choose_device(options.device),
                 command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
                 on_cache=bar.cached,

@@ -43,11 +43,15 @@ class TextConditioner(nn.Module):
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Prompts -> `b s d`. Raises SettingsError for a text that the encoder cannot read."""
         device = next(self.encoder.parameters()).device
+        ids, mask = self.tokenize(prompts)
+        return self(ids.to(device), mask.to(device))
+
+    def tokenize(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Prompts -> ids and mask, `b s`. Raises SettingsError for a text that cannot be read."""
         rows = [self._ids(prompt) for prompt in prompts]
         ids = torch.tensor([row + [self._id(PAD)] * (self.tokens - len(row)) for row in rows])
         lengths = torch.tensor([len(row) for row in rows])
-        mask = torch.arange(self.tokens) < lengths[:, None]
-        return self(ids.to(device), mask.to(device))
+        return ids, torch.arange(self.tokens) < lengths[:, None]
 
     def _ids(self, prompt: str) -> list[int]:
         """Token ids, at most `tokens`, the end token last."""

@@ -10,6 +10,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
@@ -77,6 +78,14 @@ class Cache:
         shard, clip = self.places[position]
         file = self._open[shard]
         return {name: file.get_tensor(f"{clip}.{name}") for name in self._names[shard][clip]}
+
+    def fingerprint(self) -> str:
+        """Of the captions, and of the tensors of some clips: the same clips, the same name."""
+        digest = blake2b(repr(self.captions).encode(), digest_size=8)
+        for position in range(min(SHARD, len(self))):
+            for _, tensor in sorted(self[position].items()):
+                digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
 
     def add(self, number: int) -> None:
         """Open a shard."""

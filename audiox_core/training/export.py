@@ -2,15 +2,88 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..checkpoint.convert import cast, stored_as
+from ..checkpoint.layout import AUDIO, AUDIO_VAE, DIT, MAF, TEXT, VAE, VIDEO, used
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
-from ..config import AudioXConfig
+from ..config import AudioXConfig, DiTConfig
+from ..models.oobleck import Oobleck
+
+THEIRS = {"weight": "gamma", "bias": "beta"}  # names of a DiT's norms
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What a model's file brings along beside the model."""
+
+    dtype: torch.dtype  # of the matrices
+    text: bool  # the text encoder, with its tokenizer
+    tokenizer: str = ""  # as JSON
+
+
+def write_model(
+    path: Path, state: Mapping[str, Tensor], vae: Oobleck, model: AudioXConfig,
+    embedded: Embedded, record: Mapping[str, Any],
+) -> Path:  # fmt: skip
+    """A whole model, as `load_checkpoint` reads it.
+
+    Args:
+        path: of the file.
+        state: of `Denoising`.
+        vae: that decodes.
+        model: all sizes; they go into the header.
+        embedded: what else the file holds.
+        record: how it was trained; goes into the header.
+    """
+    prefixes = {
+        "model.": DIT,
+        "conditioners.video.": VIDEO,
+        "conditioners.audio.": AUDIO,
+        "conditioners.maf.": MAF,
+    }
+    if embedded.text:
+        prefixes["conditioners.text.encoder."] = TEXT
+    parts = {
+        theirs: {n.removeprefix(ours): t for n, t in state.items() if n.startswith(ours)}
+        for ours, theirs in prefixes.items()
+    }
+    own_vae = {n: t for n, t in parts[AUDIO].items() if n.startswith("vae.")}
+    parts[AUDIO] = {n: t for n, t in parts[AUDIO].items() if n not in own_vae}
+    own_vae = {n.removeprefix("vae."): t for n, t in own_vae.items()}
+    parts[AUDIO_VAE] = unfold_weight_norm(own_vae)
+    parts[VAE] = unfold_weight_norm(vae.state_dict())
+    if isinstance(model.dit, DiTConfig):
+        parts[DIT] = _released_norms(parts[DIT])
+    tensors = {
+        prefix + name: part[name].detach().cpu() for prefix, part in parts.items() for name in used(part)
+    }
+    stored = {
+        name: stored_as(name, Stored(tuple(t.shape), t.dtype), embedded.dtype)
+        for name, t in tensors.items()
+    }
+    header = {"format": "pt", "audiox": model.to_json(), "trained": json.dumps(record)}
+    if embedded.text:
+        header["tokenizer"] = embedded.tokenizer
+    write_safetensors(
+        path, stored, lambda name: cast(tensors[name], stored[name].dtype, name), header
+    )
+    return path
+
+
+def _released_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names of the norms as released: the inverse of `models.dit.rename_norms`."""
+    renamed = {}
+    for name, tensor in state.items():
+        path, _, last = name.rpartition(".")
+        renamed[f"{path}.{THEIRS[last]}" if path.endswith("norm") else name] = tensor
+    return renamed
 
 
 def write_vae(

@@ -167,7 +167,7 @@ def train(
 
 def _steps(run: _Run, interrupted: threading.Event, report: Callable[[Report], None]) -> Outcome:
     config, progress, team = run.config, run.progress, run.team
-    module = run.stage.module.train()
+    module = run.stage.module
     if team.size > 1:
         module = DistributedDataParallel(module, find_unused_parameters=True)
     began, before, first = time.monotonic(), progress.seconds, progress.step

@@ -4,21 +4,30 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..checkpoint.load import load_checkpoint
+from ..checkpoint.companions import load_tokenizer
+from ..checkpoint.layout import TEXT
+from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
+from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
+from ..errors import SettingsError
+from .batches import Batches, Silence
 from .cache import Cache, Maker, OnProgress, open_cache
 from .config import TrainConfig
-from .init import new_vae
+from .diffusion_stage import DiffusionStage
+from .export import Embedded
+from .features import Features
+from .init import new_model, new_vae
 from .loop import Outcome, Report, train
 from .origin import Origin
 from .team import Team, gathered
+from .tokenizer import train_tokenizer
 from .vae_stage import Sounds, VaeStage
 
 
@@ -30,6 +39,7 @@ class Job:
     config: TrainConfig
     output: Path
     init: Path | None = None  # a checkpoint to begin from
+    vae: Path | None = None  # of the latents, where it is not the checkpoint's
     device: torch.device = torch.device("cpu")
     command: str = ""  # that asked for it, to be written beside the weights
     origin: Callable[[AudioXConfig], Origin] | None = None  # other clips than config.data names
@@ -58,7 +68,89 @@ def _train_vae(job: Job, team: Team) -> Outcome:
     return _run(job, stage, team, cache, origin)
 
 
-STAGES: Mapping[str, Callable[[Job, Team], Outcome]] = {"vae": _train_vae}
+def _train_diffusion(job: Job, team: Team) -> Outcome:
+    config = job.config
+    checkpoint = None if job.init is None else load_checkpoint(job.init, vae=job.vae)
+    model = _sizes(job) if checkpoint is None else checkpoint.config
+    origin = _origin(job, model)
+    seen = not config.diffusion.train_clip and not (config.masks.masked and config.masks.patches)
+    cache = _cache(job, Features(origin, model, job.vae, job.init, seen=seen), origin, team)
+    if checkpoint is None:
+        checkpoint = _new_checkpoint(job, model, cache, team)
+    text = checkpoint.conditioners.text
+    embedded = Embedded(
+        dtype=getattr(torch, config.run.dtype),
+        text=config.diffusion.train_text or _holds_text(job.init),
+        tokenizer=text.tokenizer.to_str(),
+    )
+    batches = Batches(
+        cache, config, model, text,
+        silence=_silence(checkpoint, team.device),
+        items_a_step=config.optim.items_a_step(team.size),
+    )  # fmt: skip
+    stage = DiffusionStage(checkpoint, batches, config.diffusion, team, embedded=embedded)
+    return _run(job, stage, team, cache, origin)
+
+
+def _sizes(job: Job) -> AudioXConfig:
+    """The sizes of a new model. Raises SettingsError where something is missing for it."""
+    diffusion, model = job.config.diffusion, job.config.model
+    if not (diffusion.train_clip and diffusion.train_text):
+        raise SettingsError(
+            "A model from scratch has no picture and no text encoder yet: set "
+            "diffusion.train_clip and diffusion.train_text to true, or give --init CHECKPOINT."
+        )
+    if job.vae is None:
+        raise SettingsError(
+            "A model from scratch needs a VAE: train one (`train vae`) and give it with --vae."
+        )
+    if model.video.sync is not None:
+        raise SettingsError("A model that watches through Synchformer is trained with --init only.")
+    vae, _ = load_vae(job.vae)
+    grid = (model.latent.channels, model.latent.hop_length, model.dit.io_channels)
+    made = (vae.config.latent_channels, vae.config.hop_length, vae.config.latent_channels)
+    if grid != made:
+        raise SettingsError(
+            f"{job.vae.name} makes latents of {made[0]} channels and {made[1]} samples; the "
+            f"model's latent.channels, latent.hop_length, dit.io_channels are {grid}: let them "
+            "be the same."
+        )
+    return replace(model, vae=vae.config)
+
+
+def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, team: Team) -> Checkpoint:
+    path = job.output / "tokenizer.json"
+    if team.leads and not path.exists():
+        made = train_tokenizer(cache.captions, job.config.diffusion.vocabulary)
+        path.write_text(made.to_str(), encoding="utf-8")
+    team.wait()
+    tokenizer = load_tokenizer(path)
+    text = replace(model.text, vocab_size=tokenizer.get_vocab_size())
+    model = replace(model, text=text)
+    backbone, conditioners = new_model(model, tokenizer, job.config.run.seed)
+    return Checkpoint(conditioners, backbone, load_vae(job.vae)[0], model, job.output)
+
+
+def _holds_text(init: Path | None) -> bool:
+    return init is not None and bool(open_weights(init).below(TEXT))
+
+
+def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
+    """What the model hears where nothing is to be heard."""
+    model, ears = checkpoint.config, checkpoint.conditioners.audio
+    if model.mel is not None:
+        return Silence.mel(model.mel.filters, model.audio_tokens)
+    vae = (ears.vae or checkpoint.vae).to(device)
+    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
+    with torch.inference_mode():
+        posterior = vae.encode(silence.to(device))
+    return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
+
+
+STAGES: Mapping[str, Callable[[Job, Team], Outcome]] = {
+    "vae": _train_vae,
+    "diffusion": _train_diffusion,
+}
 
 
 def _origin(job: Job, model: AudioXConfig) -> Origin:
@@ -87,7 +179,7 @@ def _run(job: Job, stage: Any, team: Team, cache: Cache, origin: Origin) -> Outc
         "stage": job.stage,
         "seed": job.config.run.seed,
         "data": job.config.data.source,
-        "data_hash": origin.key(),
+        "data_hash": cache.fingerprint(),
         "clips": len(cache),
         "processes": team.size,
         "device": _device_name(team.device),

@@ -1,0 +1,140 @@
+"""The stage `diffusion`: the transformer and what feeds it, with the paper's masked training.
+
+The same modules and the same meaning of a mask as in generation. Axes as in `batches.py`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint.load import Checkpoint
+from ..conditioners.assemble import Conditioners, fuse, join
+from ..conditioners.audio import AudioConditioner
+from ..conditioners.masking import hide_tokens, replace_absent
+from ..models import Backbone, MMDiT
+from ..models.oobleck import Oobleck
+from .batches import Batch, Batches
+from .config import DiffusionConfig
+from .export import Embedded, write_model
+from .objective import diffusion_loss
+from .team import Team
+
+# in the files and never run, or constants of the release
+UNUSED = ("to_global_embed.", "post_layernorm.", "visual_projection.")
+UNUSED_MMDIT = (*UNUSED, "model.to_cond_embed.", "cross_attn.to_q.")
+
+
+class Denoising(nn.Module):
+    """Transformer and conditioners, and the loss of a batch."""
+
+    def __init__(self, model: Backbone, conditioners: Conditioners, objective: str) -> None:
+        super().__init__()
+        self.model, self.conditioners, self.objective = model, conditioners, objective
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss of a batch."""
+        loss, _ = diffusion_loss(
+            self.model,
+            batch.latent,
+            self.tokens(batch),
+            noise=batch.noise,
+            t=batch.t,
+            unconditional=batch.unconditional,
+            objective=self.objective,
+        )
+        return {"loss": loss}
+
+    def tokens(self, batch: Batch) -> Tensor:
+        """Condition tokens of every clip, `b s d`."""
+        parts = {
+            "video": self.video_tokens(batch),
+            "text": self.text_tokens(batch),
+            "audio": self.audio_tokens(batch),
+        }
+        maf = self.conditioners.maf
+        return join(**parts) if maf is None else fuse(maf, **parts)
+
+    def text_tokens(self, batch: Batch) -> Tensor:
+        """Captions; the empty prompt, which is a caption too, where they are absent."""
+        conditioner = self.conditioners.text
+        empty_ids, empty_words = conditioner.tokenize([""])
+        ids = torch.cat([batch.ids, empty_ids.to(batch.ids)])
+        words = torch.cat([batch.words, empty_words.to(batch.words)])
+        tokens = conditioner(ids, words)
+        hidden = hide_tokens(tokens[:-1], batch.hidden_text)
+        return replace_absent(hidden, tokens[-1:], batch.absent["text"])
+
+    def video_tokens(self, batch: Batch) -> Tensor:
+        """Pictures; what was learned for none where they are absent, and CLIP is not asked."""
+        conditioner = self.conditioners.video
+        absent = conditioner.empty_visual_feat
+        tokens = absent.new_zeros(len(batch.latent), *absent.shape[1:])
+        if len(batch.seen):
+            pictures = batch.pictures
+            if pictures.dtype == torch.uint8:
+                looked = conditioner.look(pictures.flatten(0, 1))
+                pictures = looked.unflatten(0, pictures.shape[:2])
+            there = torch.zeros_like(batch.seen, dtype=torch.bool)
+            found = conditioner.finish(pictures, batch.sync, there)
+            tokens = tokens.index_copy(0, batch.seen, found.to(tokens))
+        return replace_absent(tokens, absent, batch.absent["video"])
+
+    def audio_tokens(self, batch: Batch) -> Tensor:
+        """Prompts; where there is none what was learned for that, or silence if nothing was."""
+        conditioner = self.conditioners.audio
+        tokens = conditioner.project(batch.prompt)
+        if not isinstance(conditioner, AudioConditioner):
+            return tokens
+        return replace_absent(tokens, conditioner.empty_audio_feat, batch.absent["audio"])
+
+
+class DiffusionStage:
+    """Batches of a cache, what learns from them, and the file that it becomes."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, batches: Batches, config: DiffusionConfig, team: Team, *,
+        embedded: Embedded,
+    ) -> None:  # fmt: skip
+        self.checkpoint, self.batches, self.device = checkpoint, batches, team.device
+        self.embedded = embedded
+        module = Denoising(
+            checkpoint.model, checkpoint.conditioners, checkpoint.config.objective
+        )
+        # dropout, which T5 and the fusion bring along, would need chance that nobody keeps
+        self.module = module.eval().to(team.device)
+        choose_trained(module, config)
+
+    def batch(self, step: int, items: range) -> tuple[Batch]:
+        """Some items of a step."""
+        return (self.batches.batch(step, items).to(self.device),)
+
+    def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
+        """Write `model.safetensors`."""
+        state = self.module.state_dict() | dict(weights)
+        vae: Oobleck = self.checkpoint.vae
+        return write_model(
+            folder / "model.safetensors", state, vae, self.checkpoint.config, self.embedded, record
+        )
+
+
+def choose_trained(module: Denoising, config: DiffusionConfig) -> None:
+    """Say which weights learn."""
+    unused = UNUSED_MMDIT if isinstance(module.model, MMDiT) else UNUSED
+    conditioners = "conditioners."
+    kinds = (  # the specific before the broad
+        ("conditioners.sync.", False),
+        ("conditioners.audio.vae.", False),
+        ("conditioners.text.", config.train_text),
+        ("conditioners.video.visual_encoder_model.", config.train_clip),
+        (conditioners, config.train_conditioners),
+        ("model.", True),
+    )
+    for name, parameter in module.named_parameters():
+        trained = next(learns for start, learns in kinds if name.startswith(start))
+        constant = any(part in name for part in unused) or (  # the release's `beta`s are no weights
+            name.startswith("model.") and name.endswith("norm.bias")
+        )
+        parameter.requires_grad_(trained and not constant)

@@ -1,0 +1,97 @@
+"""What the stage `diffusion` reads of a clip: latents, pictures, a prompt; made once and cached."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
+from ..conditioners.audio import MelAudioConditioner, audio_conditioner
+from ..conditioners.video import VideoConditioner, encode_sync, loaded_synchformer
+from ..config import AudioXConfig
+from ..models.oobleck import Oobleck
+from .cache import Item, Make
+from .clips import Clip
+from .origin import Origin
+
+
+@dataclass(frozen=True)
+class Features:
+    """Makes the cache.
+
+    Per clip: `mean` and `std` of its latent; of a picture `frames` (or, `seen`, what CLIP saw in
+    them) and `sync`; of a sound prompt `prompt_mean` and `prompt_std`, or `prompt_mel`.
+    """
+
+    origin: Origin
+    model: AudioXConfig
+    vae: Path | None  # a file of its own
+    init: Path | None  # a checkpoint, for all that `vae` does not hold
+    seen: bool = False  # CLIP learns nothing and no patch is hidden: its answers are kept
+
+    def key(self) -> str:
+        """As `cache.Maker`: clips, weights, and what is kept."""
+        digest = blake2b(digest_size=8)
+        for path in (self.vae, self.init):
+            if path is not None:
+                with path.open("rb") as file:
+                    while block := file.read(1 << 22):
+                        digest.update(block)
+        digest.update(repr((self.seen, self.model.mel)).encode())
+        return f"features-{self.origin.key()}-{digest.hexdigest()}"
+
+    def open(self) -> Make:
+        """As `cache.Maker`."""
+        parts = ("vae", "video", "audio") if self.vae is None else ("video", "audio")
+        checkpoint = None if self.init is None else load_checkpoint(self.init, parts=parts)
+        vae = checkpoint.vae if self.vae is None else load_vae(self.vae)[0]
+        source = self.origin.open()
+
+        def make(index: int) -> Item:
+            clip = source.clip(index)
+            with torch.inference_mode():
+                tensors = {
+                    **_posterior(vae, clip.audio, ""),
+                    **self._pictures(clip, checkpoint),
+                    **self._prompt(clip, vae, checkpoint),
+                }
+            return Item({name: t.contiguous() for name, t in tensors.items()}, clip.caption)
+
+        return make
+
+    def _pictures(self, clip: Clip, checkpoint: Checkpoint | None) -> Mapping[str, Tensor]:
+        if clip.frames is None:
+            return {}
+        pictures = {"frames": clip.frames}
+        if self.seen:
+            video: VideoConditioner = checkpoint.conditioners.video
+            pictures = {"seen": video.look(clip.frames).half()}
+        if self.model.video.sync is not None and clip.sync is not None and checkpoint is not None:
+            synchformer = loaded_synchformer(checkpoint.conditioners.sync)
+            pictures["sync"] = encode_sync(synchformer, clip.sync, self.model.video.sync.fps)[0]
+        return pictures
+
+    def _prompt(
+        self, clip: Clip, vae: Oobleck, checkpoint: Checkpoint | None
+    ) -> Mapping[str, Tensor]:
+        if clip.prompt is None:
+            return {}
+        samples = self.model.latent.samples(self.model.latent.described_seconds)
+        audio = clip.prompt[:, :samples]
+        audio = pad(audio, (0, samples - audio.shape[-1]))
+        if self.model.mel is not None:
+            ears = audio_conditioner(self.model)
+            assert isinstance(ears, MelAudioConditioner)
+            return {"prompt_mel": ears.log_mel(audio[None])[0].half()}
+        own = None if checkpoint is None else checkpoint.conditioners.audio.vae
+        return _posterior(own or vae, audio, "prompt_")
+
+
+def _posterior(vae: Oobleck, audio: Tensor, name: str) -> Mapping[str, Tensor]:
+    """Mean and standard deviation of a sound's latent, `c t` in half precision."""
+    posterior = vae.encode(audio[None].float())
+    return {f"{name}mean": posterior.mean[0].half(), f"{name}std": posterior.std[0].half()}
