@@ -82,7 +82,7 @@ def convert(
     """
     output = Path(output)
     model, vae = _open(inputs)
-    checkstored_as(output)
+    check_target(output)
     if output.exists() and any(output.samefile(file.path) for file in (model, vae) if file):
         raise SettingsError(f"{output} is an input too: give the new file another name.")
     settings, source = detect(model, Path(config) if config else find_config(model.path))

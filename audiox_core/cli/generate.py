@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint.lora import merge_lora
 from ..conditioners.masking import parse_hidden, parse_spans
 from ..config import SamplingConfig
 from ..diffusion.samplers import SOLVERS
@@ -94,6 +95,10 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 def _add_files(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files and machine")
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help="AudioX weights")
+    group.add_argument(
+        "--lora", type=parse_lora, action="append", default=[], metavar="FILE[:STRENGTH]",
+        help="an adapter of the transformer; may be given several times",
+    )  # fmt: skip
     group.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, file or folder")
     group.add_argument("--vae", type=Path, metavar="FILE", help="another VAE for decoding")
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
@@ -120,6 +125,8 @@ def run_generate(options: argparse.Namespace) -> int:
         dtype=DTYPES[options.dtype],
         device=device,
     )
+    for path, strength in options.lora:
+        merge_lora(checkpoint.model, path, strength)
     pipeline = Pipeline(checkpoint)
     sampling = pipeline.sampling(request)
     with _Progress(sampling.steps) as progress:
@@ -129,6 +136,15 @@ def run_generate(options: argparse.Namespace) -> int:
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
     print(json.dumps(summary) if options.json else _sentence(summary))
     return 0
+
+
+def parse_lora(text: str) -> tuple[Path, float]:
+    """`FILE` or `FILE:STRENGTH`; the colon of a Windows drive is none of ours."""
+    name, _, strength = text.rpartition(":")
+    try:
+        return Path(name or text), float(strength) if name else 1.0
+    except ValueError:
+        return Path(text), 1.0
 
 
 class _Progress:

@@ -14,6 +14,7 @@ from .generate import choose_device
 STAGES = {
     "vae": "the VAE between sound and latents",
     "diffusion": "the transformer and what feeds it, with the paper's masked training",
+    "lora": "a low-rank adapter of the transformer given with --init",
 }
 SHORT = {  # an option -> the setting that it stands for, and its kind
     "steps": ("run.steps", int),
@@ -29,6 +30,7 @@ SHORT = {  # an option -> the setting that it stands for, and its kind
     "accumulation": ("optim.accumulation", int),
     "lr": ("optim.lr", float),
     "precision": ("optim.precision", str),
+    "rank": ("lora.rank", int),
 }
 
 
@@ -48,6 +50,7 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="world|FILE", help="the toy world, or a manifest")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument("--init", type=Path, metavar="FILE", help="a checkpoint to begin from")
+    parser.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, for --init")
     parser.add_argument("--vae", type=Path, metavar="FILE", help="the VAE of a model from scratch")
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="FOLDER",
@@ -80,6 +83,7 @@ def run_train(options: argparse.Namespace) -> int:
                 output=options.output,
                 init=options.init,
                 vae=options.vae,
+                text_encoder=options.text_encoder,
                 device=choose_device(options.device),
                 command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
                 on_cache=bar.cached,

@@ -91,7 +91,9 @@ class Batches:
         rows = torch.tensor([self.rows[clip] for clip in clips])
         absent = {name: hidden[chosen] for name, hidden in masks.absent.items()}
         absent["video"] |= torch.tensor([not ({"frames", "seen"} & k.keys()) for k in kept])
-        absent["audio"] |= torch.tensor([not ({"prompt_mean", "prompt_mel"} & k.keys()) for k in kept])
+        absent["audio"] |= torch.tensor(
+            [not ({"prompt_mean", "prompt_mel"} & k.keys()) for k in kept]
+        )
         latent = self._drawn("latent", step, items, [(k["mean"], k["std"]) for k in kept])
         seen = (~absent["video"]).nonzero()[:, 0]
         pictures, sync = self._pictures([kept[i] for i in seen], masks.patches[chosen[seen]])
@@ -174,9 +176,7 @@ class Batches:
         return self._drawn("prompt", step, items, posteriors)
 
 
-def tokenized(
-    text: TextConditioner, captions: Sequence[str]
-) -> tuple[Tensor, Tensor, list[int]]:
+def tokenized(text: TextConditioner, captions: Sequence[str]) -> tuple[Tensor, Tensor, list[int]]:
     """Ids and mask `k s` of the different captions, and the row of each; row 0 is the empty one."""
     rows, unreadable = {"": 0}, 0
     tables = [text.tokenize([""])]

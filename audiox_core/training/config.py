@@ -1,4 +1,4 @@
-"""Everything that a training run can be told, as dataclasses; `settings.py` reads them from TOML."""
+"""Everything that a training run can be told; `settings.py` reads it from TOML."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any

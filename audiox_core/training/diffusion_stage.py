@@ -100,9 +100,7 @@ class DiffusionStage:
     ) -> None:  # fmt: skip
         self.checkpoint, self.batches, self.device = checkpoint, batches, team.device
         self.embedded = embedded
-        module = Denoising(
-            checkpoint.model, checkpoint.conditioners, checkpoint.config.objective
-        )
+        module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
         # dropout, which T5 and the fusion bring along, would need chance that nobody keeps
         self.module = module.eval().to(team.device)
         choose_trained(module, config)
@@ -116,8 +114,9 @@ class DiffusionStage:
         state = self.module.state_dict() | dict(weights)
         vae: Oobleck = self.checkpoint.vae
         return write_model(
-            folder / "model.safetensors", state, vae, self.checkpoint.config, self.embedded, record
-        )
+            folder / "model.safetensors", state, vae, self.checkpoint.config, self.embedded,
+            record=record,
+        )  # fmt: skip
 
 
 def choose_trained(module: Denoising, config: DiffusionConfig) -> None:

@@ -30,7 +30,7 @@ class Embedded:
 
 def write_model(
     path: Path, state: Mapping[str, Tensor], vae: Oobleck, model: AudioXConfig,
-    embedded: Embedded, record: Mapping[str, Any],
+    embedded: Embedded, *, record: Mapping[str, Any],
 ) -> Path:  # fmt: skip
     """A whole model, as `load_checkpoint` reads it.
 
@@ -62,7 +62,9 @@ def write_model(
     if isinstance(model.dit, DiTConfig):
         parts[DIT] = _released_norms(parts[DIT])
     tensors = {
-        prefix + name: part[name].detach().cpu() for prefix, part in parts.items() for name in used(part)
+        prefix + name: part[name].detach().cpu()
+        for prefix, part in parts.items()
+        for name in used(part)
     }
     stored = {
         name: stored_as(name, Stored(tuple(t.shape), t.dtype), embedded.dtype)

@@ -124,9 +124,13 @@ class _Run:
         if self.team.leads:
             self.progress.scaler = self.scaler.state_dict()
             save_state(
-                self.output, self.weights, self.average, self.optimiser, self.progress,
-                self.identity,
-            )  # fmt: skip
+                self.output,
+                self.weights,
+                self.average,
+                self.optimiser,
+                progress=self.progress,
+                identity=self.identity,
+            )
             record = {**self.record, "steps": self.progress.step}
             record["seconds"] = round(self.progress.seconds, 1)
             path = self.stage.save(self.output, self.average, record)

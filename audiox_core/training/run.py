@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .export import Embedded
 from .features import Features
 from .init import new_model, new_vae
 from .loop import Outcome, Report, train
+from .lora_stage import LoraStage
 from .origin import Origin
 from .team import Team, gathered
 from .tokenizer import train_tokenizer
@@ -39,8 +40,9 @@ class Job:
     config: TrainConfig
     output: Path
     init: Path | None = None  # a checkpoint to begin from
+    text_encoder: Path | None = None  # of `init`, where it holds none
     vae: Path | None = None  # of the latents, where it is not the checkpoint's
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     command: str = ""  # that asked for it, to be written beside the weights
     origin: Callable[[AudioXConfig], Origin] | None = None  # other clips than config.data names
     on_cache: OnProgress = lambda *_: None
@@ -65,31 +67,64 @@ def _train_vae(job: Job, team: Team) -> Outcome:
     origin = _origin(job, model)
     cache = _cache(job, Sounds(origin), origin, team)
     stage = VaeStage(vae.requires_grad_(True), model, job.config, cache, team)
-    return _run(job, stage, team, cache, origin)
+    return _run(job, stage, team, cache)
 
 
 def _train_diffusion(job: Job, team: Team) -> Outcome:
     config = job.config
-    checkpoint = None if job.init is None else load_checkpoint(job.init, vae=job.vae)
-    model = _sizes(job) if checkpoint is None else checkpoint.config
-    origin = _origin(job, model)
-    seen = not config.diffusion.train_clip and not (config.masks.masked and config.masks.patches)
-    cache = _cache(job, Features(origin, model, job.vae, job.init, seen=seen), origin, team)
-    if checkpoint is None:
+    if job.init is None:
+        model = _sizes(job)
+        cache = _features(job, model, team, learning=True)
         checkpoint = _new_checkpoint(job, model, cache, team)
-    text = checkpoint.conditioners.text
+    else:
+        checkpoint = _given(job)
+        cache = _features(job, checkpoint.config, team, learning=config.diffusion.train_clip)
     embedded = Embedded(
         dtype=getattr(torch, config.run.dtype),
         text=config.diffusion.train_text or _holds_text(job.init),
-        tokenizer=text.tokenizer.to_str(),
+        tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
     )
-    batches = Batches(
-        cache, config, model, text,
-        silence=_silence(checkpoint, team.device),
-        items_a_step=config.optim.items_a_step(team.size),
-    )  # fmt: skip
+    batches = _batches(job, checkpoint, cache, team)
     stage = DiffusionStage(checkpoint, batches, config.diffusion, team, embedded=embedded)
-    return _run(job, stage, team, cache, origin)
+    return _run(job, stage, team, cache)
+
+
+def _train_lora(job: Job, team: Team) -> Outcome:
+    if job.init is None:
+        raise SettingsError("An adapter is trained beside a model: give it with --init.")
+    config, checkpoint = job.config, _given(job)
+    cache = _features(job, checkpoint.config, team, learning=False)
+    stage = LoraStage(
+        checkpoint,
+        _batches(job, checkpoint, cache, team),
+        config.lora,
+        team,
+        seed=config.run.seed,
+        dtype=getattr(torch, config.run.dtype),
+    )
+    return _run(job, stage, team, cache)
+
+
+def _given(job: Job) -> Checkpoint:
+    return load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+
+
+def _features(job: Job, model: AudioXConfig, team: Team, *, learning: bool) -> Cache:
+    """`learning`: CLIP learns, so that it has to look at the pictures at every step."""
+    masks, origin = job.config.masks, _origin(job, model)
+    seen = not learning and not (masks.masked and masks.patches)
+    return _cache(job, Features(origin, model, job.vae, job.init, seen=seen), origin, team)
+
+
+def _batches(job: Job, checkpoint: Checkpoint, cache: Cache, team: Team) -> Batches:
+    return Batches(
+        cache,
+        job.config,
+        checkpoint.config,
+        checkpoint.conditioners.text,
+        silence=_silence(checkpoint, team.device),
+        items_a_step=job.config.optim.items_a_step(team.size),
+    )
 
 
 def _sizes(job: Job) -> AudioXConfig:
@@ -150,6 +185,7 @@ def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
 STAGES: Mapping[str, Callable[[Job, Team], Outcome]] = {
     "vae": _train_vae,
     "diffusion": _train_diffusion,
+    "lora": _train_lora,
 }
 
 
@@ -173,7 +209,7 @@ def _cache(job: Job, maker: Maker, origin: Origin, team: Team) -> Cache:
     return cache
 
 
-def _run(job: Job, stage: Any, team: Team, cache: Cache, origin: Origin) -> Outcome:
+def _run(job: Job, stage: Any, team: Team, cache: Cache) -> Outcome:
     record = {
         "command": job.command,
         "stage": job.stage,
@@ -184,7 +220,7 @@ def _run(job: Job, stage: Any, team: Team, cache: Cache, origin: Origin) -> Outc
         "processes": team.size,
         "device": _device_name(team.device),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     return train(stage, job.config, job.output, team=team, record=record, report=job.report)
 

@@ -3,10 +3,9 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..config import AudioXConfig
@@ -35,6 +34,7 @@ def read_settings(
             if not isinstance(table, dict):
                 raise SettingsError(f"{name} cannot be set: {section} is no section.")
         table[key] = value
+    _check_keys(TrainConfig, data, "")
     return _build(TrainConfig, data, "").checked()
 
 
@@ -68,13 +68,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _build(kind: Any, data: Any, where: str) -> Any:
     if kind is AudioXConfig:
-        _check_keys(kind, data, where)
         try:
             return AudioXConfig.from_json(json.dumps(data))
         except ValueError as error:
             raise SettingsError(f"[{where}] is no model: {error}. Mend the sizes.") from error
     if is_dataclass(kind):
-        _check_keys(kind, data, where)
         hints = get_type_hints(kind)
         return kind(**{key: _build(hints[key], data[key], _join(where, key)) for key in data})
     if get_origin(kind) is tuple:
@@ -103,26 +101,20 @@ def _number(kind: type, text: str) -> Any:
 
 def _check_keys(kind: Any, data: Any, where: str) -> None:
     """Raise SettingsError for a key that no dataclass of `kind` has, here or further below."""
-    kinds = [k for k in (get_args(kind) if isinstance(kind, UnionType) else (kind,))]
-    kinds = [k for k in kinds if is_dataclass(k)]
-    if not kinds:
+    kinds = [k for k in (get_args(kind) or (kind,)) if is_dataclass(k)]
+    if not kinds or data is None:
         return
     if not isinstance(data, Mapping):
-        if data is None or not where:
-            return
         raise SettingsError(f"{where} is {data!r}: it is a section with keys of its own.")
-    hints: dict[str, list[Any]] = {}
+    known: dict[str, list[Any]] = {}
     for one in kinds:
-        types = get_type_hints(one)
-        for item in fields(one):
-            hints.setdefault(item.name, []).append(types[item.name])
+        for name, hint in get_type_hints(one).items():
+            known.setdefault(name, []).append(hint)
     for key, value in data.items():
-        if key not in hints:
-            raise _unknown(_join(where, key), key, hints)
-        if kind is not TrainConfig:
-            for hint in hints[key]:
-                if is_dataclass(hint) or isinstance(hint, UnionType):
-                    _check_keys(hint, value, _join(where, key))
+        if key not in known:
+            raise _unknown(_join(where, key), key, known)
+        for hint in known[key]:
+            _check_keys(hint, value, _join(where, key))
 
 
 def _unknown(name: str, key: str, known: Iterable[str]) -> SettingsError:

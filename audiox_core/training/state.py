@@ -35,7 +35,7 @@ class Progress:
 
 def save_state(
     folder: Path, weights: Mapping[str, nn.Parameter], average: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer, progress: Progress, identity: Mapping[str, Any],
+    optimiser: torch.optim.Optimizer, *, progress: Progress, identity: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Write the state. Raises WeightsError, and leaves the state before it, where that fails."""
     tensors = {f"weights/{name}": tensor.detach() for name, tensor in weights.items()}

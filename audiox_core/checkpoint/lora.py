@@ -1,0 +1,108 @@
+"""Low-rank adapters of a backbone (LoRA, arXiv 2106.09685): files, and adding one to the weights.
+
+The names are those that ComfyUI's own loaders read: `diffusion_model.<layer>.lora_up.weight`,
+`.lora_down.weight` and `.alpha`; `lora_B` and `lora_A` are other names of the first two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from ..models import Backbone
+from .weight_file import WeightFile, open_weights
+
+PREFIX = "diffusion_model."
+UP, DOWN, ALPHA = ".lora_up.weight", ".lora_down.weight", ".alpha"
+PEFT = {".lora_B.weight": UP, ".lora_A.weight": DOWN}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What is added to one layer's weight: up @ down * alpha / rank."""
+
+    up: Tensor  # `out rank`
+    down: Tensor  # `rank in`
+    alpha: float
+
+    def delta(self) -> Tensor:
+        """What it adds at strength 1, `out in` float32."""
+        return self.up.float() @ self.down.float() * (self.alpha / len(self.down))
+
+
+def merge_lora(model: Backbone, path: str | Path, strength: float = 1.0) -> int:
+    """Add a LoRA to a backbone's weights; returns how many layers changed.
+
+    Args:
+        model: of a checkpoint; its layers get new weights of the same dtype.
+        path: of the LoRA.
+        strength: how often it is added; negative takes it away.
+
+    Raises:
+        WeightsError: the file is no LoRA, or one of another model.
+    """
+    adapters = read_lora(path)
+    layers = dict(model.named_modules())
+    for name, adapter in adapters.items():
+        layer = layers.get(name)
+        weight = getattr(layer, "weight", None)
+        shape = (len(adapter.up), adapter.down.shape[1])
+        if weight is None or tuple(weight.shape) != shape:
+            found = "no such layer" if weight is None else f"one of {tuple(weight.shape)}"
+            raise WeightsError(
+                f"{Path(path).name} adapts '{name}' of shape {shape}, and the model has {found}: "
+                "choose a LoRA that was trained on this model."
+            )
+        delta = strength * adapter.delta().to(weight.device)
+        merged = (weight.float() + delta).to(weight.dtype)
+        layer.weight = nn.Parameter(merged, requires_grad=False)  # the old one may be a file's
+    return len(adapters)
+
+
+def read_lora(path: str | Path) -> dict[str, Adapter]:
+    """Layer -> adapter. Raises WeightsError where the file is no LoRA that can be read."""
+    file = open_weights(path)
+    names = _canonical(file)
+    layers = [name.removesuffix(UP) for name in names if name.endswith(UP)]
+    if not layers:
+        raise WeightsError(
+            f"{file.path.name} is no LoRA of an AudioX model: it holds no "
+            f"'{PREFIX}…{UP}'. Take what `python -m audiox_core train lora` wrote."
+        )
+    return {layer: _adapter(file, names, layer) for layer in layers}
+
+
+def lora_tensors(adapters: Mapping[str, Adapter], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors of a file: the inverse of `read_lora`."""
+    tensors = {}
+    for layer, adapter in adapters.items():
+        tensors[f"{PREFIX}{layer}{UP}"] = adapter.up.to(dtype)
+        tensors[f"{PREFIX}{layer}{DOWN}"] = adapter.down.to(dtype)
+        tensors[f"{PREFIX}{layer}{ALPHA}"] = torch.tensor(adapter.alpha, dtype=torch.float32)
+    return tensors
+
+
+def _canonical(file: WeightFile) -> dict[str, str]:
+    """Our name of every tensor of an adapter -> the file's."""
+    names = {}
+    for name in file.tensors:
+        ours = name.removeprefix(PREFIX)
+        for theirs, end in PEFT.items():
+            if ours.endswith(theirs):
+                ours = ours.removesuffix(theirs) + end
+        names[ours] = name
+    return names
+
+
+def _adapter(file: WeightFile, names: Mapping[str, str], layer: str) -> Adapter:
+    up, down, alpha = (names.get(layer + end) for end in (UP, DOWN, ALPHA))
+    if down is None or file.shapes[down][:1] != file.shapes[up][1:2]:
+        raise WeightsError(
+            f"{file.path.name} holds '{up}' and no '{DOWN}' that fits it: get the file again."
+        )
+    tensors = {name: file.copy(name) for name in (up, down)}
+    rank = float(len(tensors[down]))
+    return Adapter(tensors[up], tensors[down], rank if alpha is None else file.copy(alpha).item())

@@ -1,0 +1,109 @@
+"""The stage `lora`: low-rank adapters beside a transformer's layers; all else stays as it is."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint.load import Checkpoint
+from ..checkpoint.lora import Adapter, lora_tensors
+from ..checkpoint.weight_file import Stored
+from ..checkpoint.write import write_safetensors
+from ..errors import SettingsError
+from .batches import Batch, Batches
+from .config import LoraConfig
+from .diffusion_stage import Denoising
+from .init import seeded
+from .team import Team
+
+
+class LowRank(nn.Module):
+    """What an adapter adds to the answer of its layer; nothing at first."""
+
+    def __init__(self, layer: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.scale = alpha / rank
+        self.down = nn.Linear(layer.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, layer.out_features, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x `... in` -> `... out`."""
+        return self.up(self.down(x)) * self.scale
+
+
+class Adapted(Denoising):
+    """A frozen model whose layers are listened to, with an adapter beside each."""
+
+    def __init__(self, checkpoint: Checkpoint, config: LoraConfig, seed: int) -> None:
+        super().__init__(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
+        self.requires_grad_(False)
+        self.alpha = config.alpha or float(config.rank)
+        layers = adapted_layers(checkpoint.model, config.pattern)
+        self.layers = [*layers]
+        with seeded(seed):
+            self.adapters = nn.ModuleList(
+                LowRank(layer, config.rank, self.alpha) for layer in layers.values()
+            )
+        for layer, adapter in zip(layers.values(), self.adapters, strict=True):
+            layer.register_forward_hook(
+                lambda _layer, given, answer, adapter=adapter: answer + adapter(given[0])
+            )
+
+
+def adapted_layers(model: nn.Module, pattern: str) -> dict[str, nn.Linear]:
+    """The linear layers whose names a regular expression is found in.
+
+    Raises:
+        SettingsError: it is no regular expression, or is found nowhere.
+    """
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise SettingsError(
+            f"lora.pattern {pattern!r} is no regular expression: {error}."
+        ) from None
+    linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear)}
+    found = {name: layer for name, layer in linear.items() if wanted.search(name)}
+    if not found:
+        raise SettingsError(
+            f"lora.pattern {pattern!r} is found in no layer's name; such are "
+            f"{', '.join([*linear][:4])}, …"
+        )
+    return found
+
+
+class LoraStage:
+    """Batches of a cache, adapters that learn from them, and the file that they become."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, batches: Batches, config: LoraConfig, team: Team, *,
+        seed: int, dtype: torch.dtype,
+    ) -> None:  # fmt: skip
+        self.batches, self.device, self.dtype = batches, team.device, dtype
+        self.variant = checkpoint.variant
+        self.module = Adapted(checkpoint, config, seed).eval().to(team.device)
+
+    def batch(self, step: int, items: range) -> tuple[Batch]:
+        """Some items of a step."""
+        return (self.batches.batch(step, items).to(self.device),)
+
+    def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
+        """Write `lora.safetensors`."""
+        adapters = {}
+        for number, layer in enumerate(self.module.layers):
+            up, down = (
+                weights[f"adapters.{number}.{part}.weight"].detach().cpu()
+                for part in ("up", "down")
+            )
+            adapters[layer] = Adapter(up, down, self.module.alpha)
+        tensors = lora_tensors(adapters, self.dtype)
+        stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
+        header = {"format": "pt", "variant": self.variant, "trained": json.dumps(record)}
+        path = folder / "lora.safetensors"
+        write_safetensors(path, stored, tensors.__getitem__, header)
+        return path
