@@ -84,6 +84,9 @@ class VaeConfig:
     kl: float = 1e-4
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 1e-4  # magnitudes below it are silence to the logarithm
+    # the file's latents get unit variance, which diffusion counts on; never of a VAE of --init,
+    # whose latents are known to a model
+    unit: bool = True
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..checkpoint.companions import load_tokenizer
+from ..checkpoint.convert import convert
 from ..checkpoint.layout import TEXT
 from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import open_weights
@@ -58,16 +59,22 @@ def run_job(job: Job) -> Outcome:
 
 
 def _train_vae(job: Job, team: Team) -> Outcome:
-    if job.init is None:
-        model = job.config.model
-        vae = new_vae(model.vae, job.config.run.seed)
+    config, init = job.config, job.init
+    if init is None:
+        model = config.model
+        vae = new_vae(model.vae, config.run.seed)
     else:
-        checkpoint = load_checkpoint(job.init, parts=("vae",))
+        checkpoint = load_checkpoint(init, parts=("vae",))
         model, vae = checkpoint.config, checkpoint.vae
     origin = _origin(job, model)
     cache = _cache(job, Sounds(origin), origin, team)
-    stage = VaeStage(vae.requires_grad_(True), model, job.config, cache, team)
-    return _run(job, stage, team, cache)
+    stage = VaeStage(
+        vae.requires_grad_(True), model, config, cache, team, unit=config.vae.unit and init is None
+    )
+    outcome = _run(job, stage, team, cache)
+    if init is not None and outcome.finished and team.leads:  # the whole model, with this VAE
+        convert([init, outcome.weights], job.output / "model.safetensors")
+    return outcome
 
 
 def _train_diffusion(job: Job, team: Team) -> Outcome:

@@ -23,6 +23,8 @@ from .origin import Origin
 from .team import Team
 
 FULL_SCALE = 32_767  # of the samples in the cache
+MEASURED = 64  # clips whose latents tell their variance
+QUIET = 1e-3  # mean magnitude of sounds below which the share of what is missed counts less
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,11 @@ def spectral_loss(heard: Tensor, wanted: Tensor, windows: tuple[int, ...], floor
         found = _magnitudes(heard, window)
         with torch.no_grad():
             real = _magnitudes(wanted, window)
-        # of each sound by itself, so that a loss does not depend on its neighbours
-        missed = (found - real).square().sum(dim=(-1, -2)).sqrt()
-        loud = real.square().sum(dim=(-1, -2)).sqrt()
-        convergence = (missed / (loud + floor * real[0, 0].numel() ** 0.5)).mean()
+        # of each sound by itself, so that a loss does not depend on its neighbours; of all four
+        # views together, for the side of a sound in the middle is silent
+        missed = (found - real).square().mean(dim=(1, 2, 3))
+        loud = real.square().mean(dim=(1, 2, 3))
+        convergence = ((missed + floor**2) / (loud + QUIET**2)).sqrt().mean()
         logs = l1_loss((found + floor).log(), (real + floor).log())
         losses.append(convergence + logs)
     return torch.stack(losses).mean()
@@ -125,9 +128,11 @@ class VaeStage:
     """Random pieces of cached sounds, a VAE, and the file that it becomes."""
 
     def __init__(
-        self, vae: Oobleck, model: AudioXConfig, config: TrainConfig, cache: Cache, team: Team
-    ) -> None:
+        self, vae: Oobleck, model: AudioXConfig, config: TrainConfig, cache: Cache, team: Team, *,
+        unit: bool,
+    ) -> None:  # fmt: skip
         self.config, self.cache, self.model, self.device = config, cache, model, team.device
+        self.unit = unit
         self.items_a_step = config.optim.items_a_step(team.size)
         self.grid: LatentConfig = replace(
             model.latent, channels=model.vae.latent_channels, hop_length=model.vae.hop_length
@@ -159,4 +164,40 @@ class VaeStage:
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write `vae.safetensors`."""
         state = {n.removeprefix("vae."): t.detach().cpu() for n, t in weights.items()}
+        if self.unit:
+            state = unit_latents(state, self.latent_std(state))
         return write_vae(folder / "vae.safetensors", state, self.model, record)
+
+    @torch.no_grad()
+    def latent_std(self, state: Mapping[str, Tensor]) -> Tensor:
+        """Standard deviation of each latent channel with these weights, `c`."""
+        with torch.device("meta"):
+            vae = Oobleck(self.model.vae)
+        vae.load_state_dict({**state}, assign=True)
+        vae.to(self.device)
+        clips = range(min(MEASURED, len(self.cache)))
+        pieces = [self.piece(0, clip, clip)[None].to(self.device) for clip in clips]
+        posteriors = [vae.encode(piece) for piece in pieces]
+        means = torch.cat([p.mean[0] for p in posteriors], dim=-1)
+        stds = torch.cat([p.std[0] for p in posteriors], dim=-1)
+        return (means.square() + stds.square()).mean(dim=-1).sqrt().cpu()
+
+
+def unit_latents(state: Mapping[str, Tensor], std: Tensor) -> dict[str, Tensor]:
+    """The same VAE with latents divided by `std` `c`: its outermost weights take that up.
+
+    Exact for the means and the decoder; the encoder's raw scale, which goes through a softplus,
+    is moved by a logarithm, as is exact where the spread is small.
+    """
+    state, channels = dict(state), len(std)
+    last = max(int(n.split(".")[2]) for n in state if n.startswith("encoder.layers."))
+    out, into = f"encoder.layers.{last}", "decoder.layers.0.weight"
+    weight, bias = state[f"{out}.weight"].clone(), state[f"{out}.bias"].clone()
+    weight[:channels] /= std[:, None, None]
+    bias[:channels] /= std
+    bias[channels:] -= std.log()
+    return state | {
+        f"{out}.weight": weight,
+        f"{out}.bias": bias,
+        into: state[into] * std[None, :, None],
+    }
