@@ -4,6 +4,8 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ def run_train(options: argparse.Namespace) -> int:
     if options.data is not None:
         assignments.append(("data.source", options.data))
     config = read_settings(options.config, assignments)
-    with _Bar() as bar:
+    with _Bar() as bar, _broken_off():
         outcome = run_job(
             Job(
                 stage=options.stage,
@@ -103,8 +105,19 @@ def run_train(options: argparse.Namespace) -> int:
     why = "Stopped" if outcome.interrupted else "The time is up"
     ended = f"{why} behind step {outcome.step} of {outcome.steps}; the same command goes on."
     sentence = f"{outcome.weights}: {outcome.step} steps" if outcome.finished else ended
-    print(json.dumps(summary) if options.json else sentence)
+    if outcome.weights is not None:  # else another process of the team says it
+        print(json.dumps(summary) if options.json else sentence)
     return 130 if outcome.interrupted else 0
+
+
+@contextmanager
+def _broken_off() -> Iterator[None]:
+    """Say of an interrupt before the first step that nothing is lost by it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on.", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 class _Bar:

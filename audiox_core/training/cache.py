@@ -63,6 +63,7 @@ class Skipped:
 class Cache:
     """Items by position; opened after `fill` made all shards."""
 
+    key: str  # of its maker
     shards: list[Path]
     places: list[tuple[int, int]] = field(default_factory=list)  # shard and clip of each item
     captions: list[str] = field(default_factory=list)
@@ -133,7 +134,7 @@ def open_cache(
     for part in _filled(maker, missing, workers):
         done += len(part)
         on_progress(done, len(indices))
-    cache = Cache([path for path, _ in jobs])
+    cache = Cache(folder.name, [path for path, _ in jobs])
     for number, (path, _) in enumerate(jobs):
         try:
             cache.add(number)

@@ -94,6 +94,8 @@ class Denoising(nn.Module):
 class DiffusionStage:
     """Batches of a cache, what learns from them, and the file that it becomes."""
 
+    may_skip = True  # a batch without a picture
+
     def __init__(
         self, checkpoint: Checkpoint, batches: Batches, config: DiffusionConfig, team: Team, *,
         embedded: Embedded,

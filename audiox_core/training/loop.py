@@ -37,6 +37,7 @@ class Stage(Protocol):
     """What is trained: a module whose forward gives losses, and how its weights are written."""
 
     module: nn.Module  # forward(*batch) -> named numbers, "loss" among them
+    may_skip: bool  # whether a batch may leave some of its weights without a gradient
 
     def batch(self, step: int, items: range) -> tuple[Any, ...]:
         """What some items of a step are, of all that the processes look at together."""
@@ -93,6 +94,7 @@ class _Run:
     output: Path
     team: Team
     record: Mapping[str, Any]
+    made_of: str
     weights: dict[str, nn.Parameter] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
@@ -115,8 +117,12 @@ class _Run:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides the numbers."""
-        trained = {"stage": type(self.stage).__name__, "weights": len(self.weights)}
-        return {**self.config.identity(), "processes": self.team.size, "trained": trained}
+        beside = {
+            "stage": type(self.stage).__name__,
+            "processes": self.team.size,
+            "made_of": self.made_of,
+        }
+        return {**self.config.identity(), **beside}
 
     def save(self) -> Path | None:
         """The state, then the weights for use; the others wait."""
@@ -151,6 +157,7 @@ def train(
         output: a folder that exists; state, weights, log and plot go there.
         team: this process among all.
         record: what is written beside the weights: command, machine, …
+        made_of: a name for the clips and the weights that the run begins with.
         report: called at every step that is logged.
 
     Raises:
@@ -158,7 +165,7 @@ def train(
         SettingsError: `output` holds a run with other settings.
         WeightsError: a file cannot be written.
     """
-    run = _Run(stage, config, output, team, record)
+    run = _Run(stage, config, output, team, record, made_of)
     found = load_state(output, run.weights, run.average, run.optimiser, run.identity)
     if found is not None:
         run.progress = found
@@ -170,51 +177,74 @@ def train(
 
 
 def _steps(run: _Run, interrupted: threading.Event, report: Callable[[Report], None]) -> Outcome:
-    config, progress, team = run.config, run.progress, run.team
+    config, progress = run.config.run, run.progress
     module = run.stage.module
-    if team.size > 1:
-        module = DistributedDataParallel(module, find_unused_parameters=True)
-    began, before, first = time.monotonic(), progress.seconds, progress.step
-    path, saved = None, progress.step
-    while progress.step < config.run.steps:
+    if run.team.size > 1:
+        skips = run.stage.may_skip
+        module = DistributedDataParallel(module, find_unused_parameters=skips)
+    clock = _Clock(progress)
+    saved, path, stopped, late = progress.step, None, False, False
+    while progress.step < config.steps and not stopped and not late:
         losses = _step(run, module)
-        elapsed = time.monotonic() - began
-        late = bool(config.run.minutes) and elapsed > 60 * config.run.minutes
-        names = list(losses)
-        signals = [float(interrupted.is_set()), float(late)]
-        shared = torch.tensor([*losses.values(), *signals], dtype=torch.float64)
-        *values, stopped, late = team.mean(shared).tolist()
-        losses = dict(zip(names, values, strict=True))
+        late = bool(config.minutes) and clock.elapsed > 60 * config.minutes
+        losses, stopped, late = _agreed(run.team, losses, interrupted.is_set(), late)
         if not isfinite(losses["loss"]):
             raise TrainingError(
-                f"The loss of step {progress.step} is no number any more: take a smaller "
-                f"optim.lr than {config.optim.lr:g} or a smaller optim.clip; the state of step "
-                f"{saved} is kept."
+                f"The loss of step {progress.step + 1} is no number any more: take a smaller "
+                f"optim.lr than {run.config.optim.lr:g} or a smaller optim.clip; the state of "
+                f"step {saved} is kept."
             )
         progress.step += 1
-        progress.seconds = before + elapsed
+        progress.seconds = clock.all_seconds
         _count(progress, losses)
-        done = progress.step == config.run.steps
-        if progress.step % config.run.log_every == 0 or done:
-            rate = (progress.step - first) / elapsed
-            means = {name: value / progress.counted for name, value in progress.sums.items()}
-            left = (config.run.steps - progress.step) / rate
-            line = Report(
-                progress.step, config.run.steps, means, _lr(config, progress.step - 1), rate, left
-            )
-            progress.sums, progress.counted = {}, 0
-            if team.leads:
+        done = progress.step == config.steps
+        if progress.step % config.log_every == 0 or done:
+            line = _report(run, clock)
+            if run.team.leads:
                 _log(run.output / LOG, line, losses["loss"], progress.seconds)
                 report(line)
-        if progress.step % config.run.save_every == 0 or done or stopped or late:
-            path, saved = run.save(), progress.step
-        if stopped or late:
-            break
-    else:
-        stopped = late = 0.0
-    if path is None:  # nothing was left to do
+        if progress.step % config.save_every == 0 or done or stopped or late:
+            saved, path = progress.step, run.save()
+    if clock.began_at == progress.step:  # nothing was left to do
         path = run.save()
-    return Outcome(progress.step, config.run.steps, path, bool(stopped), bool(late))
+    return Outcome(progress.step, config.steps, path, interrupted=stopped, late=late)
+
+
+class _Clock:
+    """Time and steps of this run, and of all runs before it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.began_at, self.before, self.began = progress.step, progress.seconds, time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of this run."""
+        return time.monotonic() - self.began
+
+    @property
+    def all_seconds(self) -> float:
+        """Seconds of all runs."""
+        return self.before + self.elapsed
+
+
+def _agreed(
+    team: Team, losses: Mapping[str, float], stopped: bool, late: bool
+) -> tuple[dict[str, float], bool, bool]:
+    """Mean losses of all processes, and whether one of them was told to end, or is late."""
+    shared = torch.tensor([*losses.values(), float(stopped), float(late)], dtype=torch.float64)
+    *values, stops, lates = team.mean(shared).tolist()
+    return dict(zip(losses, values, strict=True)), stops > 0, lates > 0
+
+
+def _report(run: _Run, clock: _Clock) -> Report:
+    """How the run stands; the means begin anew."""
+    progress, config = run.progress, run.config
+    rate = (progress.step - clock.began_at) / clock.elapsed
+    means = {name: value / progress.counted for name, value in progress.sums.items()}
+    progress.sums, progress.counted = {}, 0
+    left = (config.run.steps - progress.step) / rate
+    lr = _lr(config, progress.step - 1)
+    return Report(progress.step, config.run.steps, means, lr, rate, left)
 
 
 def _step(run: _Run, module: nn.Module) -> dict[str, float]:

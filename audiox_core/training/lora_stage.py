@@ -80,6 +80,8 @@ def adapted_layers(model: nn.Module, pattern: str) -> dict[str, nn.Linear]:
 class LoraStage:
     """Batches of a cache, adapters that learn from them, and the file that they become."""
 
+    may_skip = True  # a batch without a picture
+
     def __init__(
         self, checkpoint: Checkpoint, batches: Batches, config: LoraConfig, team: Team, *,
         seed: int, dtype: torch.dtype,

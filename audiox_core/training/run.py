@@ -229,7 +229,10 @@ def _run(job: Job, stage: Any, team: Team, cache: Cache) -> Outcome:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    return train(stage, job.config, job.output, team=team, record=record, report=job.report)
+    return train(
+        stage, job.config, job.output,
+        team=team, record=record, made_of=cache.key, report=job.report,
+    )  # fmt: skip
 
 
 def _device_name(device: torch.device) -> str:

@@ -127,6 +127,8 @@ class Spectrum(torch.autograd.Function):
 class VaeStage:
     """Random pieces of cached sounds, a VAE, and the file that it becomes."""
 
+    may_skip = False
+
     def __init__(
         self, vae: Oobleck, model: AudioXConfig, config: TrainConfig, cache: Cache, team: Team, *,
         unit: bool,
