@@ -147,7 +147,8 @@ class _Run:
 
 def train(
     stage: Stage, config: TrainConfig, output: Path, *,
-    team: Team, record: Mapping[str, Any], report: Callable[[Report], None] = lambda _: None,
+    team: Team, record: Mapping[str, Any], made_of: str = "",
+    report: Callable[[Report], None] = lambda _: None,
 ) -> Outcome:  # fmt: skip
     """Train until the last step, the last minute, or an interrupt; go on where a run ended.
 
