@@ -9,6 +9,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -163,6 +164,11 @@ def _filled(maker: Maker, jobs: list[tuple[Path, range]], workers: int) -> Itera
             for future in as_completed(waiting):
                 future.result()
                 yield waiting[future]
+        except BrokenProcessPool:
+            raise SettingsError(
+                "A process that made clips ready was ended from outside, maybe for want of "
+                "memory: run again with fewer --workers; what is ready is kept."
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -25,7 +25,7 @@ from .diffusion_stage import DiffusionStage
 from .export import Embedded
 from .features import Features
 from .init import new_model, new_vae
-from .loop import Outcome, Report, train
+from .loop import Outcome, Report, Stage, train
 from .lora_stage import LoraStage
 from .origin import Origin
 from .team import Team, gathered
@@ -55,10 +55,22 @@ def run_job(job: Job) -> Outcome:
     """Train, or go on with training; whatever was done is in `job.output` afterwards."""
     job.output.mkdir(parents=True, exist_ok=True)
     with gathered(job.device) as team:
-        return STAGES[job.stage](job, team)
+        stage, cache = prepare(job, team)
+        outcome = train(
+            stage, job.config, job.output,
+            team=team, record=_record(job, team, cache), made_of=cache.key, report=job.report,
+        )  # fmt: skip
+    if job.stage == "vae" and job.init is not None and outcome.finished and team.leads:
+        convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
+    return outcome
 
 
-def _train_vae(job: Job, team: Team) -> Outcome:
+def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
+    """Clips in their cache, and the modules that will learn from them."""
+    return STAGES[job.stage](job, team)
+
+
+def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     config, init = job.config, job.init
     if init is None:
         model = config.model
@@ -68,16 +80,11 @@ def _train_vae(job: Job, team: Team) -> Outcome:
         model, vae = checkpoint.config, checkpoint.vae
     origin = _origin(job, model)
     cache = _cache(job, Sounds(origin), origin, team)
-    stage = VaeStage(
-        vae.requires_grad_(True), model, config, cache, team, unit=config.vae.unit and init is None
-    )
-    outcome = _run(job, stage, team, cache)
-    if init is not None and outcome.finished and team.leads:  # the whole model, with this VAE
-        convert([init, outcome.weights], job.output / "model.safetensors")
-    return outcome
+    unit = config.vae.unit and init is None
+    return VaeStage(vae.requires_grad_(True), model, config, cache, team, unit=unit), cache
 
 
-def _train_diffusion(job: Job, team: Team) -> Outcome:
+def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     config = job.config
     if job.init is None:
         model = _sizes(job)
@@ -92,28 +99,32 @@ def _train_diffusion(job: Job, team: Team) -> Outcome:
         tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
     )
     batches = _batches(job, checkpoint, cache, team)
-    stage = DiffusionStage(checkpoint, batches, config.diffusion, team, embedded=embedded)
-    return _run(job, stage, team, cache)
+    return DiffusionStage(checkpoint, batches, config.diffusion, team, embedded=embedded), cache
 
 
-def _train_lora(job: Job, team: Team) -> Outcome:
+def _lora_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     if job.init is None:
         raise SettingsError("An adapter is trained beside a model: give it with --init.")
     config, checkpoint = job.config, _given(job)
     cache = _features(job, checkpoint.config, team, learning=False)
-    stage = LoraStage(
-        checkpoint,
-        _batches(job, checkpoint, cache, team),
-        config.lora,
-        team,
-        seed=config.run.seed,
-        dtype=getattr(torch, config.run.dtype),
-    )
-    return _run(job, stage, team, cache)
+    batches = _batches(job, checkpoint, cache, team)
+    dtype = getattr(torch, config.run.dtype)
+    seed = config.run.seed
+    return LoraStage(checkpoint, batches, config.lora, team, seed=seed, dtype=dtype), cache
+
+
+STAGES: Mapping[str, Callable[[Job, Team], tuple[Stage, Cache]]] = {
+    "vae": _vae_stage,
+    "diffusion": _diffusion_stage,
+    "lora": _lora_stage,
+}
 
 
 def _given(job: Job) -> Checkpoint:
-    return load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+    checkpoint = load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+    encoder = checkpoint.conditioners.text.encoder
+    encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
+    return checkpoint
 
 
 def _features(job: Job, model: AudioXConfig, team: Team, *, learning: bool) -> Cache:
@@ -189,13 +200,6 @@ def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
     return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
 
 
-STAGES: Mapping[str, Callable[[Job, Team], Outcome]] = {
-    "vae": _train_vae,
-    "diffusion": _train_diffusion,
-    "lora": _train_lora,
-}
-
-
 def _origin(job: Job, model: AudioXConfig) -> Origin:
     return job.origin(model) if job.origin else Origin(job.config.data, model)
 
@@ -216,8 +220,9 @@ def _cache(job: Job, maker: Maker, origin: Origin, team: Team) -> Cache:
     return cache
 
 
-def _run(job: Job, stage: Any, team: Team, cache: Cache) -> Outcome:
-    record = {
+def _record(job: Job, team: Team, cache: Cache) -> dict[str, Any]:
+    """What is written beside the weights; the loop adds steps and seconds."""
+    return {
         "command": job.command,
         "stage": job.stage,
         "seed": job.config.run.seed,
@@ -229,10 +234,6 @@ def _run(job: Job, stage: Any, team: Team, cache: Cache) -> Outcome:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    return train(
-        stage, job.config, job.output,
-        team=team, record=record, made_of=cache.key, report=job.report,
-    )  # fmt: skip
 
 
 def _device_name(device: torch.device) -> str:

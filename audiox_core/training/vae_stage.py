@@ -118,9 +118,9 @@ class Spectrum(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, slope: Tensor) -> Tensor:
-        """What flows back, `... n`: the inverse counts all but the ends twice."""
+        """What flows back, `... n`: the inverse counts twice what has a mirror."""
         slope = slope.clone()
-        slope[..., 1:-1] /= 2
+        slope[..., 1 : (context.length + 1) // 2] /= 2
         return torch.fft.irfft(slope, context.length, norm="forward")
 
 

@@ -1,0 +1,92 @@
+"""The cache: what was made is not made again, what cannot be used is told."""
+
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from audiox_core.errors import MediaError, SettingsError
+from audiox_core.training import cache as module
+from audiox_core.training.cache import Item, open_cache
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Items that say their number; some cannot be made."""
+
+    broken: tuple[int, ...] = ()
+    made: list[int] = field(default_factory=list)
+
+    def key(self) -> str:
+        return "numbers"
+
+    def open(self):
+        return self.make
+
+    def make(self, index: int) -> Item:
+        if index in self.broken:
+            raise MediaError(f"clip {index} is broken")
+        self.made.append(index)
+        return Item(
+            {"number": torch.tensor([index]), "half": torch.tensor(index / 2)}, f"no {index}"
+        )
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 4)
+
+
+def test_items_come_back_with_their_captions(tmp_path):
+    cache = open_cache(Numbers(), tmp_path, range(3, 13))
+    assert [int(cache[i]["number"]) for i in range(len(cache))] == [*range(3, 13)]
+    assert cache[4]["half"] == 3.5
+    assert cache.captions[4] == "no 7"
+
+
+def test_what_is_ready_is_not_made_again(tmp_path):
+    open_cache(Numbers(), tmp_path, range(10))
+    lost = sorted((tmp_path / "numbers").iterdir())[1]
+    lost.unlink()  # a run that was killed did not come to it
+    again = Numbers()
+    assert len(open_cache(again, tmp_path, range(10))) == 10
+    assert again.made == [4, 5, 6, 7]
+
+
+def test_broken_clips_are_counted_and_told(tmp_path):
+    cache = open_cache(Numbers(broken=(2, 5)), tmp_path, range(8))
+    assert [int(cache[i]["number"]) for i in range(len(cache))] == [0, 1, 3, 4, 6, 7]
+    assert [(s.index, s.reason) for s in cache.skipped] == [
+        (2, "clip 2 is broken"),
+        (5, "clip 5 is broken"),
+    ]
+
+
+def test_a_source_of_which_nothing_can_be_used_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r"None of the 3 clips.*clip 0 is broken"):
+        open_cache(Numbers(broken=(0, 1, 2)), tmp_path, range(3))
+
+
+def test_several_processes_fill_a_cache(tmp_path):
+    seen = []
+    cache = open_cache(
+        Numbers(), tmp_path, range(10), workers=2, on_progress=lambda *at: seen.append(at)
+    )
+    assert [int(cache[i]["number"]) for i in range(10)] == [*range(10)]
+    assert seen[-1] == (10, 10)
+
+
+def test_a_damaged_shard_is_named(tmp_path):
+    open_cache(Numbers(), tmp_path, range(4))
+    (shard,) = (tmp_path / "numbers").iterdir()
+    shard.write_bytes(b"no shard")
+    with pytest.raises(SettingsError, match=r"is damaged.*delete it"):
+        open_cache(Numbers(), tmp_path, range(4))
+
+
+def test_the_fingerprint_tells_clips_apart(tmp_path):
+    one, same, other = (
+        open_cache(Numbers(), tmp_path / name, clips).fingerprint()
+        for name, clips in (("a", range(4)), ("b", range(4)), ("c", range(1, 5)))
+    )
+    assert one == same != other

@@ -1,0 +1,61 @@
+"""`train` as a command, and that generation knows nothing of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audiox_core.cli import main
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = Path(__file__).parent / "tiny.toml"
+
+
+@pytest.fixture
+def run(capsys, clips):
+    def call(*arguments):
+        with_cache = ["train", *arguments, "--cache", clips, "--device", "cpu"]
+        code = main([str(argument) for argument in with_cache])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_a_run_says_where_it_is_and_what_it_made(run, tmp_path):
+    code, out, _ = run("vae", "--config", SETTINGS, "-o", tmp_path, "--steps", 2, "--lr", 0.002)
+    assert code == 0
+    first, second, last = out.splitlines()
+    assert first.startswith("step 1/2  loss ")
+    assert " left" in second
+    assert last == f"{tmp_path / 'vae.safetensors'}: 2 steps"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("vae",), "There is nothing to train on"),
+        (("vae", "--data", "world", "--set", "optim.lrr=1"), "did you mean 'lr'?"),
+        (("diffusion", "--data", "world"), "diffusion.train_clip"),
+        (("lora", "--data", "world"), "--init"),
+        (("vae", "--data", "world", "--init", "none.safetensors"), "no weights file"),
+    ],
+)
+def test_a_mistake_is_one_line(run, tmp_path, arguments, said):
+    code, out, err = run(*arguments, "-o", tmp_path / "out")
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_generation_imports_nothing_of_training():
+    look = (
+        "import sys, audiox_core, audiox_core.cli, audiox_core.pipeline;"
+        "print([n for n in sys.modules if 'training' in n and n.startswith('audiox_core')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,95 @@
+import pytest
+import torch
+from safetensors import safe_open
+
+from audiox_core import load_checkpoint
+from audiox_core.checkpoint.load import load_vae
+from audiox_core.models.oobleck import Oobleck
+from audiox_core.training.export import unfold_weight_norm
+from audiox_core.training.init import new_vae
+from audiox_core.training.run import run_job
+from audiox_core.training.vae_stage import Spectrum, spectral_loss, unit_latents
+
+WINDOWS = (256, 64)
+
+
+def test_the_loss_falls(trained_vae, losses):
+    curve = losses(trained_vae.output)
+    assert len(curve) == 50
+    assert sum(curve[-10:]) < 0.3 * sum(curve[:10])
+
+
+def test_the_file_holds_a_vae_of_the_released_layout(trained_vae, settings):
+    vae, grid = load_vae(trained_vae.outcome.weights)
+    assert vae.config == settings().model.vae
+    assert (grid.channels, grid.hop_length) == (8, 512)
+    assert vae.decode(torch.zeros(1, 8, 4)).shape == (1, 2, 4 * 512)
+
+
+def test_a_vae_that_goes_on_from_a_model_leaves_a_whole_model(job, trained_model, tmp_path):
+    steps = {"run.steps": 1, "vae.unit": True}
+    run_job(job("vae", tmp_path, changes=steps, init=trained_model.path))
+    before, after = (
+        load_checkpoint(p) for p in (trained_model.path, tmp_path / "model.safetensors")
+    )
+    assert torch.equal(before.model.preprocess_conv.weight, after.model.preprocess_conv.weight)
+    first = next(before.vae.parameters())
+    assert not torch.equal(first, next(after.vae.parameters()))
+    torch.testing.assert_close(first, next(after.vae.parameters()), atol=5e-3, rtol=0)
+
+
+def test_plain_weights_unfold_into_lengths_and_directions(settings):
+    vae = new_vae(settings().model.vae, seed=0)
+    with torch.no_grad():
+        vae.encoder.layers[0].weight[1] = 0  # a filter that died
+    unfolded = unfold_weight_norm(vae.state_dict())
+    name = "encoder.layers.0.weight"
+    g, v = unfolded[f"{name}_g"], unfolded[f"{name}_v"]
+    norm = v.flatten(1).norm(dim=1).view(g.shape)
+    torch.testing.assert_close(g * v / norm, vae.encoder.layers[0].weight)
+
+
+def test_unit_latents_leave_the_sound_as_it_was(settings, seeded):
+    vae = new_vae(settings().model.vae, seed=0)
+    std, audio = torch.linspace(0.1, 0.3, 8), torch.randn(1, 2, 512 * 6, generator=seeded)
+    other = Oobleck(vae.config)
+    other.load_state_dict(unit_latents(vae.state_dict(), std))
+    mean, scaled = vae.encode(audio).mean, other.encode(audio).mean
+    torch.testing.assert_close(scaled, mean / std[:, None])
+    torch.testing.assert_close(other.decode(scaled), vae.decode(mean))
+
+
+def test_latents_of_the_file_have_unit_variance(trained_vae, clips):
+    vae, _ = load_vae(trained_vae.outcome.weights)
+    shard = next(clips.glob("sounds-*/*.safetensors"))
+    with safe_open(shard, framework="pt") as file:
+        sounds = [file.get_tensor(name).float() / 32_767 for name in [*file.keys()][:8]]
+    with torch.no_grad():
+        latents = torch.cat([vae.encode(sound[None]).mean for sound in sounds])
+    assert 0.5 < latents.std() < 2
+
+
+def test_what_is_heard_right_has_no_spectral_loss(seeded):
+    sound = torch.randn(2, 2, 1024, generator=seeded)
+    same, other = (spectral_loss(s, sound, WINDOWS, 1e-4).item() for s in (sound, 0.5 * sound))
+    assert same == pytest.approx(0, abs=2e-3)
+    assert other > 0.5
+
+
+def test_a_sounds_loss_does_not_depend_on_its_neighbours(seeded):
+    heard, wanted = torch.randn(2, 4, 2, 1024, generator=seeded)
+    whole = spectral_loss(heard, wanted, WINDOWS, 1e-4)
+    halves = [spectral_loss(heard[i::2], wanted[i::2], WINDOWS, 1e-4) for i in range(2)]
+    torch.testing.assert_close(whole, sum(halves) / 2)
+
+
+def test_silence_has_a_slope_that_is_a_number():
+    heard = torch.zeros(1, 2, 512, requires_grad=True)
+    spectral_loss(heard, torch.zeros(1, 2, 512), WINDOWS, 1e-4).backward()
+    assert heard.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("length", [8, 9])
+def test_the_spectrums_slope_is_that_of_its_values(length, seeded):
+    frames = torch.randn(2, length, generator=seeded, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Spectrum.apply, (frames,))
