@@ -1,5 +1,8 @@
 """A LoRA of our own `train lora` in ComfyUI's own loader."""
 
+import importlib
+import sys
+
 import pytest
 import torch
 
@@ -26,9 +29,12 @@ def trained(comfy, tmp_path_factory) -> str:
 
 
 @pytest.mark.parametrize("strength", [1.0, -0.5])
-def test_it_changes_the_model_as_the_cores_own_merge_does(comfy, node, loaded, trained, strength):
+def test_it_changes_the_model_as_the_cores_own_merge_does(
+    comfy, pack, node, loaded, trained, strength
+):
     import comfy.model_management as mm
 
+    backbone = importlib.import_module(f"{pack.__name__}.nodes.bridge.backbone")
     patched = node(
         "LoraLoaderModelOnly", model=loaded.model, lora_name=trained, strength_model=strength
     )
@@ -42,15 +48,14 @@ def test_it_changes_the_model_as_the_cores_own_merge_does(comfy, node, loaded, t
     with torch.inference_mode():
         merged = core(x, torch.tensor([0.5]), tokens)
         found = patched.model.diffusion_model(
-            x, torch.full((1,), 0.5), context=tokens[:, None], audiox_frames=236
-        )
+            x, torch.tensor([0.5]), context=tokens[:, None], audiox_frames=236,
+            audiox_conditions=(backbone.Condition(null=False, hooked=False),),
+        )  # fmt: skip
     torch.testing.assert_close(found, merged, atol=1e-4, rtol=1e-4)
     assert (found - before).abs().max() > 1e-2
 
 
 def test_the_nodes_import_nothing_of_training(pack):
-    import sys
-
     name = f"{pack.__name__}.audiox_core"
     assert f"{name}.models" in sys.modules
     assert not [module for module in sys.modules if module.startswith(f"{name}.training")]

@@ -5,6 +5,7 @@ from audiox_core.bench.memory import peak_bytes
 from audiox_core.config import OobleckConfig
 from audiox_core.models.oobleck import (
     Oobleck,
+    TrainedSnake,
     decode_chunked,
     encode_chunked,
     fold_weight_norm,

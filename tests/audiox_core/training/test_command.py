@@ -13,9 +13,9 @@ SETTINGS = Path(__file__).parent / "tiny.toml"
 
 
 @pytest.fixture
-def run(capsys, clips):
+def run(capsys, clip_cache):
     def call(*arguments):
-        with_cache = ["train", *arguments, "--cache", clips, "--device", "cpu"]
+        with_cache = ["train", *arguments, "--cache", clip_cache, "--device", "cpu"]
         code = main([str(argument) for argument in with_cache])
         out, err = capsys.readouterr()
         return code, out, err
@@ -36,6 +36,7 @@ def test_a_run_says_where_it_is_and_what_it_made(run, tmp_path):
     ("arguments", "said"),
     [
         (("vae",), "There is nothing to train on"),
+        (("vae", "--data", "none.jsonl"), "none.jsonl"),
         (("vae", "--data", "world", "--set", "optim.lrr=1"), "did you mean 'lr'?"),
         (("diffusion", "--data", "world"), "diffusion.train_clip"),
         (("lora", "--data", "world"), "--init"),
@@ -50,11 +51,16 @@ def test_a_mistake_is_one_line(run, tmp_path, arguments, said):
     assert said in line
 
 
-def test_generation_imports_nothing_of_training():
-    look = (
-        "import sys, audiox_core, audiox_core.cli, audiox_core.pipeline;"
-        "print([n for n in sys.modules if 'training' in n and n.startswith('audiox_core')])"
-    )
+@pytest.mark.parametrize(
+    ("imported", "strange"),
+    [
+        ("audiox_core, audiox_core.pipeline", "audiox_core.training"),
+        ("audiox_core.cli", "tinysoundfont"),
+        ("audiox_core.cli", "pretty_midi"),
+    ],
+)
+def test_generation_imports_nothing_of_training(imported, strange):
+    look = f"import sys, {imported}; print([n for n in sys.modules if n.startswith({strange!r})])"
     done = subprocess.run(
         [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -58,9 +58,9 @@ def test_unit_latents_leave_the_sound_as_it_was(settings, seeded):
     torch.testing.assert_close(other.decode(scaled), vae.decode(mean))
 
 
-def test_latents_of_the_file_have_unit_variance(trained_vae, clips):
+def test_latents_of_the_file_have_unit_variance(trained_vae, clip_cache):
     vae, _ = load_vae(trained_vae.outcome.weights)
-    shard = next(clips.glob("sounds-*/*.safetensors"))
+    shard = next(clip_cache.glob("sounds-*/*.safetensors"))
     with safe_open(shard, framework="pt") as file:
         sounds = [file.get_tensor(name).float() / 32_767 for name in [*file.keys()][:8]]
     with torch.no_grad():
