@@ -1,5 +1,6 @@
 """`train` as a command, and that generation knows nothing of it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,28 @@ def test_a_run_says_where_it_is_and_what_it_made(run, tmp_path):
     assert first.startswith("step 1/2  loss ")
     assert " left" in second
     assert last == f"{tmp_path / 'vae.safetensors'}: 2 steps"
+
+
+def test_broken_lines_of_a_manifest_are_counted_and_listed(run, film, media, tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        film(name, seconds=5.0)
+    lines = [
+        '{"path": "a.mp4", "caption": "steps"}',
+        '{"path": "missing.mp4", "start": 0, "caption": "rain"}',
+        "no JSON at all",
+        json.dumps({"path": "b.mp4", "caption": 1_000 * "long words "}),
+    ]
+    manifest = media / "clips.jsonl"
+    manifest.write_text("\n".join(lines), encoding="utf-8")
+    code, _, err = run(
+        "vae", "--config", SETTINGS, "--data", manifest, "-o", tmp_path, "--steps", 1
+    )  # fmt: skip
+    assert code == 0
+    assert "2 of 4 clips cannot be used" in err
+    assert "captions cut 1 times" in err
+    skipped = (tmp_path / "skipped.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["index"] for line in skipped] == [1, 2]
+    assert "missing.mp4" in skipped[0]
 
 
 @pytest.mark.parametrize(
