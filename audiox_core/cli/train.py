@@ -91,7 +91,8 @@ def run_train(options: argparse.Namespace) -> int:
                 on_cache=bar.cached,
                 on_skipped=lambda cache: tqdm.write(
                     f"{len(cache.skipped)} of {len(cache.skipped) + len(cache)} clips cannot be "
-                    f"used: they are listed in {options.output / 'skipped.jsonl'}."
+                    f"used: they are listed in {options.output / 'skipped.jsonl'}.",
+                    file=sys.stderr,
                 ),
                 report=lambda report: tqdm.write(str(report)),
             )

@@ -109,7 +109,7 @@ class _Run:
             lr=optim.lr,
             betas=optim.betas,
             weight_decay=optim.weight_decay,
-            fused=True,
+            fused=self.team.device.type in {"cpu", "cuda"},
         )
         fp16 = optim.precision == "fp16" and self.team.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(self.team.device.type, enabled=fp16)

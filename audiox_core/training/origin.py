@@ -1,5 +1,6 @@
 """Which source a run's clips come from; opened where they are needed, maybe in another process."""
 
+import logging
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -8,6 +9,8 @@ from ..config import AudioXConfig
 from ..errors import SettingsError
 from .clips import Source
 from .config import DataConfig
+
+logger = logging.getLogger(__name__)
 
 WORLD = "world"
 WORLD_CLIPS = 2_000  # where nobody says how many
@@ -38,7 +41,10 @@ class Origin:
 
     def indices(self) -> range:
         """The clips that a run uses."""
-        length, first = len(self.open()), self.data.first
+        source, first = self.open(), self.data.first
+        length = len(source)
+        for what, count in getattr(source, "notes", {}).items():  # what a list's reader did to it
+            logger.warning("%s: %s %d times", self.data.source, what, count)
         last = min(first + self.data.clips, length) if self.data.clips else length
         if first >= last:
             raise SettingsError(

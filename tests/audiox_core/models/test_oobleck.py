@@ -5,6 +5,7 @@ from audiox_core.bench.memory import peak_bytes
 from audiox_core.config import OobleckConfig
 from audiox_core.models.oobleck import (
     Oobleck,
+    TrainedSnake,
     decode_chunked,
     encode_chunked,
     fold_weight_norm,
@@ -101,3 +102,12 @@ def test_folding_means_what_torchs_weight_norm_means(conv, seeded):
     folded = fold_weight_norm(state)
     assert list(folded) == ["conv.weight"]
     torch.testing.assert_close(folded["conv.weight"], layer.weight)
+
+
+def test_a_trained_snake_answers_and_slopes_as_the_plain_one(seeded):
+    x, alpha, beta = (
+        torch.randn(*shape, generator=seeded, dtype=torch.float64, requires_grad=True)
+        for shape in ((2, 3, 5), (3,), (3,))
+    )
+    assert torch.equal(TrainedSnake.apply(x, alpha, beta), snake_beta(x, alpha, beta))
+    assert torch.autograd.gradcheck(TrainedSnake.apply, (x, alpha, beta))

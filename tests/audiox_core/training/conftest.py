@@ -1,4 +1,4 @@
-"""Small media files, and a model of a few thousand weights, trained for a moment."""
+"""Small media files, a model's sizes that make them quick to read, and a trained tiny model."""
 
 import json
 import os
@@ -24,6 +24,15 @@ from audiox_core.training.team import Team
 RATE = 8_000  # Hz
 SETTINGS = Path(__file__).parent / "tiny.toml"
 ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    """On layers this small a second thread only waits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +88,15 @@ def film(media) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    """On layers this small a second thread only waits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,61 @@
+"""A LoRA of our own `train lora` in ComfyUI's own loader."""
+
+import importlib
+import sys
+
+import pytest
+import torch
+
+from audiox_core import load_checkpoint
+from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.checkpoint.lora import merge_lora
+from audiox_core.training.run import Job, run_job
+from audiox_core.training.settings import read_settings
+
+SETTINGS = {
+    "data.source": "world", "data.clips": 2, "data.music": 0.0, "masks.patches": 0.0,
+    "optim.lr": 3e-2, "optim.batch": 1, "run.steps": 20, "run.dtype": "float32", "lora.rank": 4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(comfy, tmp_path_factory) -> str:
+    """The name of a LoRA of 20 steps, in a folder that ComfyUI looks into."""
+    folder = tmp_path_factory.mktemp("loras")
+    config = read_settings(None, SETTINGS.items())
+    outcome = run_job(Job("lora", config, folder, init=EMBEDDED))
+    comfy.folder_paths.add_model_folder_path("loras", str(folder))
+    return outcome.weights.name
+
+
+@pytest.mark.parametrize("strength", [1.0, -0.5])
+def test_it_changes_the_model_as_the_cores_own_merge_does(
+    comfy, pack, node, loaded, trained, strength
+):
+    import comfy.model_management as mm
+
+    backbone = importlib.import_module(f"{pack.__name__}.nodes.bridge.backbone")
+    patched = node(
+        "LoraLoaderModelOnly", model=loaded.model, lora_name=trained, strength_model=strength
+    )
+    core = load_checkpoint(parts=("model",)).model
+    draw = torch.Generator().manual_seed(0)
+    x, tokens = torch.randn(1, 64, 236, generator=draw), torch.randn(1, 471, 64, generator=draw)
+    with torch.inference_mode():
+        before = core(x, torch.tensor([0.5]), tokens)
+    assert merge_lora(core, comfy.folder_paths.get_full_path("loras", trained), strength) == 28
+    mm.load_models_gpu([patched])
+    with torch.inference_mode():
+        merged = core(x, torch.tensor([0.5]), tokens)
+        found = patched.model.diffusion_model(
+            x, torch.tensor([0.5]), context=tokens[:, None], audiox_frames=236,
+            audiox_conditions=(backbone.Condition(null=False, hooked=False),),
+        )  # fmt: skip
+    torch.testing.assert_close(found, merged, atol=1e-4, rtol=1e-4)
+    assert (found - before).abs().max() > 1e-2
+
+
+def test_the_nodes_import_nothing_of_training(pack):
+    name = f"{pack.__name__}.audiox_core"
+    assert f"{name}.models" in sys.modules
+    assert not [module for module in sys.modules if module.startswith(f"{name}.training")]
