@@ -108,14 +108,14 @@ def test_with_comfyuis_noise_the_steps_are_ksamplers(
 
 def test_a_take_of_a_batch_can_be_made_again_alone(node, branches, run, bridge):
     positive, negative = branches()
-    latent = empty(node, batch=3)
+    latent = empty(node, batch=2)
     wrong = []
     for sampler in bridge.SAMPLERS:
         settings = {"sampler_name": sampler, "seed": 3, "cfg": 1.0, "steps": 4}
         batch = run(positive, negative, latent, **settings)["samples"]
         one = node("LatentFromBatch", samples=latent, batch_index=1, length=1)
         alone = run(positive, negative, one, **settings)["samples"]
-        if (batch[1:2] - alone).abs().max() > 1e-4 * alone.std().clamp(min=1):
+        if (batch[1:] - alone).abs().max() > 1e-4 * alone.std().clamp(min=1):
             wrong.append(sampler)
     assert not wrong
 
