@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,6 @@ from audiox_core.windows import plan_frames
 
 from .host import find_comfyui, why_not
 
-DEPTH = 3  # layers at released size
 WHY = {
     "dit": "its norms have no offsets (ours are zero)",
     "vae": "it keeps the gains of the weight norm, which ours folds when it loads",
@@ -53,8 +52,7 @@ def start_comfyui() -> str:
     """Make `comfy` importable; its version. Leaves with the reason where none can be run."""
     if reason := why_not():
         sys.exit(reason)
-    if (place := str(find_comfyui())) not in sys.path:
-        sys.path.insert(0, place)
+    sys.path.insert(0, str(find_comfyui()))
     from comfy.cli_args import args
     from comfyui_version import __version__
 
@@ -62,18 +60,10 @@ def start_comfyui() -> str:
     return __version__
 
 
-def sizes(size: str, depth: int | None) -> AudioXConfig:
-    """v1's, or the embedded model's with the 128 time frequencies that ComfyUI always has."""
-    released = size == "released"
-    config = AudioXConfig() if released else load_checkpoint(parts=["vae"]).config
-    depth = depth or (DEPTH if released else config.dit.depth)
-    return replace(config, dit=replace(config.dit, depth=depth, time_frequencies=128))
-
-
 def build(config: AudioXConfig, device: torch.device) -> Sides:
     """Both sides; ComfyUI's layout is loaded strictly: RuntimeError where it is another."""
     from comfy.ldm.audio import autoencoder, dit
-    from comfy.ops import disable_weight_init
+    from comfy.ops import disable_weight_init as ops
 
     kernel, c, v = dit.optimized_attention, config.dit, config.vae
 
@@ -83,14 +73,12 @@ def build(config: AudioXConfig, device: torch.device) -> Sides:
     with torch.device("meta"):
         model, in_host, vae = DiT(c), DiT(c, attention=attention), Oobleck(v)
         native = dit.AudioDiffusionTransformer(
-            io_channels=c.io_channels, embed_dim=c.width, cond_token_dim=c.cond_dim, depth=c.depth,
-            global_cond_dim=c.global_dim, num_heads=c.width // c.head_dim,
-            operations=disable_weight_init,
+            c.io_channels, embed_dim=c.width, cond_token_dim=c.cond_dim, depth=c.depth,
+            global_cond_dim=c.global_dim, num_heads=c.width // c.head_dim, operations=ops,
         )  # fmt: skip
         sizes = v.io_channels, v.channels, v.latent_channels, [*v.multipliers], [*v.strides]
         native_vae = autoencoder.AudioOobleckVAE(*sizes)
-    generator = torch.Generator().manual_seed(0)
-    weights, codec = _random(model, generator), _random(vae, generator)
+    weights, codec = _random(model), _random(vae)
     pairs = {model: weights, in_host: weights, native: _gammas(weights, c.rotary_dim)}
     for module, state in {**pairs, vae: codec, native_vae: _weight_norm(codec)}.items():
         module.load_state_dict({k: t.to(device) for k, t in state.items()}, assign=True)
@@ -99,33 +87,32 @@ def build(config: AudioXConfig, device: torch.device) -> Sides:
     return Sides(ours, in_host, native, native_vae, kernel.__name__)
 
 
-def _random(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+def _random(module: nn.Module) -> dict[str, Tensor]:
     """Weights that keep signals near unit variance."""
-
-    def weight(name: str, like: Tensor) -> Tensor:
-        if "norm." in name:
-            return torch.full(like.shape, float(name.endswith("weight")))
+    generator, state = torch.Generator().manual_seed(0), {}
+    for name, like in module.state_dict().items():
         z = torch.randn(like.shape, generator=generator)
-        return z / like[0].numel() ** 0.5 if like.ndim > 1 else 0.1 * z
-
-    return {name: weight(name, like) for name, like in module.state_dict().items()}
+        state[name] = z / like[0].numel() ** 0.5 if like.ndim > 1 else 0.1 * z
+        if "norm." in name:
+            state[name] = torch.full(like.shape, float(name.endswith("weight")))
+    return state
 
 
 def _gammas(state: dict[str, Tensor], rotary: int) -> dict[str, Tensor]:
     """The transformer's weights under ComfyUI's names: a norm has a `gamma` and no offset."""
-    named = {k.replace("norm.weight", "norm.gamma"): t for k, t in state.items()}
     frequencies = 10_000 ** (-torch.arange(0, rotary, 2) / rotary)
-    kept = {k: t for k, t in named.items() if not k.endswith("norm.bias")}
-    return kept | {"transformer.rotary_pos_emb.inv_freq": frequencies}
+    kept = {k: t for k, t in state.items() if not k.endswith("norm.bias")}
+    named = {k.replace("norm.weight", "norm.gamma"): t for k, t in kept.items()}
+    return named | {"transformer.rotary_pos_emb.inv_freq": frequencies}
 
 
 def _weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The VAE's weights as ComfyUI holds them: a gain and a direction."""
     split = {k: t for k, t in state.items() if t.ndim < 3}
     for key in state.keys() - split.keys():
-        path = f"{key.removesuffix('weight')}parametrizations.weight.original"
-        split |= {f"{path}0": state[key].flatten(1).norm(dim=1).view(-1, 1, 1)}
-        split |= {f"{path}1": state[key]}
+        path, gain = key.removesuffix("weight"), state[key].flatten(1).norm(dim=1)
+        split[f"{path}parametrizations.weight.original0"] = gain.view(-1, 1, 1)
+        split[f"{path}parametrizations.weight.original1"] = state[key]
     return split
 
 
@@ -141,26 +128,26 @@ def groups(sides: Sides) -> Iterator[Group]:
         "ours, plain path": lambda: model(x, t, tokens),
         "ours": lambda: model(x, t, prepared()),
     }
+    yield Group("forward", forward)
     steps = {
         "ComfyUI": guided(lambda x, t: sides.dit(x, t, context=both), sampling.cfg, 0.0),
         "ours, plain path": plain_step(model, both, sampling),
         "ours, ComfyUI's attention": predictor(sides.in_host, given, 1, sampling, windows=windows),
         "ours": predictor(model, given, 1, sampling, windows=windows),
     }
+    yield Group("guided step", {k: (lambda step=step: step(x, t)) for k, step in steps.items()})
     decode = {
         "ComfyUI": lambda: sides.vae.decode(x),
         "ours, whole": lambda: vae.decode(x),
         "ours, in chunks": lambda: decode_chunked(vae.decode, x),
     }
+    yield Group("decode a window", decode)
     audio = inputs.waveform[None].to(inputs.device)
     encode = {
         "ComfyUI": lambda: sides.vae.encoder(audio).chunk(2, dim=1)[0],  # the mean, no draw
         "ours, whole": lambda: vae.encode(audio).mean,
         "ours, in chunks": lambda: encode_chunked(vae.encode, audio, grid.hop_length).mean,
     }
-    yield Group("forward", forward)
-    yield Group("guided step", {k: (lambda step=step: step(x, t)) for k, step in steps.items()})
-    yield Group("decode a window", decode)
     yield Group("encode 10 s", encode)
 
 
@@ -171,47 +158,41 @@ def difference(group: Group) -> float:
     return max(((other - first).abs().max() / first.std()).item() for other in others)
 
 
-def count(module: nn.Module) -> int:
-    """Numbers that it holds."""
-    return sum(p.numel() for p in module.parameters())
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table, or everything as JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench_host", description=__doc__)
     parser.add_argument("--size", choices=("toy", "released"), default="toy")
-    parser.add_argument("--depth", type=int, help="layers of the transformer")
+    parser.add_argument("--depth", type=int, default=3, help="layers of the transformer")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    version = start_comfyui()
+    settings = {"size": options.size, "depth": options.depth, "comfyui": start_comfyui()}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    sides = build(sizes(options.size, options.depth), device)
-    pairs = {"dit": (sides.ours.model, sides.dit), "vae": (sides.ours.vae, sides.vae)}
-    counts = {k: {"ours": count(a), "comfyui": count(b)} for k, (a, b) in pairs.items()}
-    settings = {
-        "size": options.size, "depth": sides.ours.config.dit.depth,
-        "comfyui": version, "its attention": sides.attention,
-    }  # fmt: skip
-    if not options.json:
-        print(", ".join(f"{k} {v}" for k, v in (settings | report.machine(device)).items()))
-        for part, n in counts.items():
-            numbers = f"{n['ours']:,} parameters, ComfyUI's {n['comfyui']:,}"
-            print(f"{part}: {numbers}: {WHY[part]}")
-        print(report.header())
-    lines, differences = [], {}
+    config = AudioXConfig() if options.size == "released" else load_checkpoint(parts=["vae"]).config
+    # 128 time frequencies, whatever the embedded model has: ComfyUI's always has them
+    dit = replace(config.dit, depth=options.depth, time_frequencies=128)
+    sides = build(replace(config, dit=dit), device)
+    pairs = {
+        "dit": {"ours": sides.ours.model, "comfyui": sides.dit},
+        "vae": {"ours": sides.ours.vae, "comfyui": sides.vae},
+    }
+    settings["its attention"] = sides.attention
+    show = partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
+    show(", ".join(f"{k} {v}" for k, v in (settings | report.machine(device)).items()))
+    lines, numbers, differences = [], {}, {}
+    for part, both in pairs.items():
+        n = numbers[part] = {k: sum(p.numel() for p in m.parameters()) for k, m in both.items()}
+        show(f"{part}: {n['ours']:,} parameters, ComfyUI's {n['comfyui']:,}: {WHY[part]}")
+    show(report.header())
     for group in groups(sides):
-        measured = measure(group, rounds=options.rounds, budget=inf, device=device)
+        lines += (new := measure(group, rounds=options.rounds, budget=inf, device=device))
+        show("\n".join(map(report.row, new)))
         differences[group.name] = difference(group)
-        lines += measured
-        if not options.json:
-            print("\n".join(map(report.row, measured)), flush=True)
-    settings |= {"parameters": counts, "differences": differences}
+    apart = ", ".join(f"{name} {far:.1e}" for name, far in differences.items())
+    show(f"outputs differ, in standard deviations, by at most: {apart}")
     if options.json:
+        settings |= {"parameters": numbers, "differences": differences}
         print(json.dumps(report.summary(settings, lines, device), indent=2))
-    else:
-        apart = ", ".join(f"{name} {far:.1e}" for name, far in differences.items())
-        print(f"outputs differ, in standard deviations, by at most: {apart}")
 
 
 if __name__ == "__main__":
