@@ -47,6 +47,12 @@ def measure() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def bench_host() -> ModuleType:
+    """The comparison with ComfyUI's own transformer and VAE."""
+    return import_ours("bench_host")
+
+
+@pytest.fixture(scope="session")
 def full_size(measure, tmp_path_factory) -> Path:
     """A file of v1's 1357 tensors with random numbers; AUDIOX_FULL_SIZE names a folder to keep."""
     kept = os.environ.get("AUDIOX_FULL_SIZE")
