@@ -23,8 +23,12 @@ from tokenizers import (
 from torch import Tensor
 
 from audiox_core.checkpoint.layout import (
+    AUDIO,
+    AUDIO_VAE,
     SYNC,
     SYNC_ENCODER,
+    TEXT,
+    VAE,
     released_layout,
     shapes_of,
     synchformer_layout,
@@ -46,6 +50,7 @@ from audiox_core.config import (
     TextConfig,
     VideoConfig,
 )
+from audiox_core.hub import MODELS
 from audiox_core.variants import VARIANTS
 
 WORDS = """
@@ -143,6 +148,34 @@ def write(config: AudioXConfig, path: Path) -> Path:
     header = {"format": "pt", "audiox": config.to_json(), "tokenizer": tokenizer.to_str()}
     save_file(make_weights(tokenizer.get_vocab_size(), config), path, metadata=header)
     return path
+
+
+def release(variant: str, models: Path) -> Path:
+    """A tiny model in the files and folders that `fetch` brings, T5 too; the model's own file."""
+    config = tiny(variant)
+    if isinstance(config.dit, MMDiTConfig):  # a bare file does not tell the width of a head
+        config = replace(config, dit=replace(config.dit, width=72, head_dim=24))
+    tokenizer = make_tokenizer()
+    state = make_weights(tokenizer.get_vocab_size(), config)
+    release, t5 = MODELS[variant], models / MODELS["t5-base"].folder
+    t5.mkdir(parents=True, exist_ok=True)
+    save_file(_take(state, TEXT), t5 / "model.safetensors")
+    tokenizer.save(str(t5 / "tokenizer.json"))
+    sync = _take(state, SYNC)
+    vae = {n.removeprefix(VAE): tensor for n, tensor in state.items() if n.startswith(VAE)}
+    if f"{AUDIO}proj_features.weight" not in state:  # prompts go through a VAE of their own
+        state |= {AUDIO_VAE + name: tensor.clone() for name, tensor in vae.items()}
+    folder = models / release.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (file.name for file in release.files if not file.optional):
+        content = sync if "synchformer" in name else vae if "vae" in name.lower() else state
+        torch.save({"state_dict": content}, folder / name)
+    return folder / release.files[0].name
+
+
+def _take(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Move what lies below a prefix out of a table."""
+    return {n.removeprefix(prefix): state.pop(n) for n in [*state] if n.startswith(prefix)}
 
 
 def make_weights(vocab_size: int, config: AudioXConfig = CONFIG) -> dict[str, Tensor]:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..config import AudioXConfig
 from ..errors import SettingsError, WeightsError
-from .companions import find_config
-from .detect import detect, oobleck_from_shapes
+from .companions import find_config, find_vae
+from .detect import oobleck_from_shapes
 from .layout import AUDIO_VAE, DIT, VAE, oobleck_layout
-from .load import check_layout, raise_differences, same_below, vae_prefix
+from .load import check_layout, raise_differences, same_below, settings_of, vae_prefix
 from .weight_file import Stored, WeightFile, open_weights
 from .write import check_target, write_safetensors
 
@@ -62,17 +62,19 @@ class _Source:
 def convert(
     inputs: Sequence[str | Path], output: str | Path, *,
     dtype: torch.dtype | None = None, config: str | Path | None = None,
-    on_tensor: Callable[[Stored], None] | None = None,
+    variant: str | None = None, on_tensor: Callable[[Stored], None] | None = None,
 ) -> Converted:  # fmt: skip
     """Write a model into one safetensors file; a few tensors are in memory at a time.
 
     Args:
-        inputs: the model, then a VAE for decoding, if that is a file of its own.
+        inputs: the model, then a VAE for decoding, if that is a file of its own; of a model that
+            holds none the one beside it is taken.
         output: ends in `.safetensors`; replaced if it exists, but for the inputs.
         dtype: of the matrices: None keeps what is stored. Norms, biases, gains and embeddings
             stay float32. `float8_e4m3fn` holds for the transformer's layers; the rest, whose
             results everything depends on, becomes float16.
         config: the release's config.json; None takes the one beside the model, if any.
+        variant: a key of `VARIANTS`, where the model's file does not tell which of them it is.
         on_tensor: called with each tensor that was written.
 
     Raises:
@@ -85,8 +87,11 @@ def convert(
     check_target(output)
     if output.exists() and any(output.samefile(file.path) for file in (model, vae) if file):
         raise SettingsError(f"{output} is an input too: give the new file another name.")
-    settings, source = detect(model, Path(config) if config else find_config(model.path))
+    given = Path(config) if config else find_config(model.path)
+    settings, source = settings_of(model, given, variant)
     logger.info("%s: %s, sizes from %s", model.path.name, settings.variant, source)
+    if vae is None and not model.below(VAE):
+        vae = open_weights(find_vae(model.path, settings.variant))
     if vae is not None and not model.below(VAE):
         settings = replace(settings, vae=oobleck_from_shapes(vae.shapes, vae_prefix(vae)))
     check_layout(model, settings, own_vae=vae is None)

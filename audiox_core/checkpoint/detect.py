@@ -133,23 +133,23 @@ def _of_tensors(
     file: WeightFile, config_json: Path | None, variant: str | None, probe: Probe | None
 ) -> tuple[AudioXConfig, str]:
     """A released file's config: the sizes from its tensors, the rest from its variant's preset."""
-    fitting = _fitting(file)
+    possible = fitting(file)
     hints = [
         ("config.json", _by_config(config_json)),
         ("the file's name", _by_name(file.path)),
     ]
-    left, used = set(fitting), ["the tensors' shapes"]
+    left, used = set(possible), ["the tensors' shapes"]
     for what, said in hints:
         if len(left) > 1 and left & said != left and left & said:
             left, used = left & said, [*used, what]
     if variant is not None:
-        if variant not in fitting:
-            raise _contradiction(file, variant, f"its tensors are those of {' or '.join(fitting)}")
+        if variant not in possible:
+            raise _contradiction(file, variant, f"its tensors are those of {' or '.join(possible)}")
         if len(left) == 1 and variant not in left:
             raise _contradiction(file, variant, f"{used[-1]} says {min(left)}")
         left, used = {variant}, [*used, "what was asked for"]
     if len({VARIANTS[name].objective for name in left}) > 1 and probe is not None:
-        objective = probe(config_from_shapes(file.shapes, fitting[0]))
+        objective = probe(config_from_shapes(file.shapes, possible[0]))
         left = {name for name in left if VARIANTS[name].objective == objective}
         used.append("what it does with pure noise")
     if len(left) > 1:
@@ -163,7 +163,7 @@ def _of_tensors(
     return config_from_shapes(file.shapes, name), ", ".join(used)
 
 
-def _fitting(file: WeightFile) -> tuple[str, ...]:
+def fitting(file: WeightFile) -> tuple[str, ...]:
     """The variants that a file's tensors fit."""
     if not file.below(MAF):
         return ("audiox",)

@@ -180,12 +180,17 @@ def settings_of(
 
 
 def _objective(file: WeightFile, config: AudioXConfig) -> str:
-    """What a backbone was trained to predict, from its answer to pure noise at t = 1.
-
-    A rectified flow answers noise - clean, which lies along the noise; v-prediction answers
-    -clean, which does not.
-    """
+    """What a backbone was trained to predict, by its answer to pure noise."""
     logger.info("%s does not say what it is: asking the model", file.path.name)
+    return "rectified_flow" if noise_in_answer(file, config) > PROBE else "v"
+
+
+def noise_in_answer(file: WeightFile, config: AudioXConfig) -> float:
+    """How much of the noise is in a backbone's answer to pure noise at t = 1.
+
+    A rectified flow answers noise - clean, which lies along the noise (1); v-prediction answers
+    -clean, which does not (0). Loads the backbone.
+    """
     model = _load_part(file, DIT, partial(backbone, config.dit), canonical=rename_norms)
     noise = torch.randn(
         1, config.latent.channels, config.latent.window,
@@ -193,8 +198,7 @@ def _objective(file: WeightFile, config: AudioXConfig) -> str:
     )  # fmt: skip
     with torch.inference_mode():
         answer = model(noise, torch.ones(1))
-    share = ((answer * noise).sum() / noise.square().sum()).item()
-    return "rectified_flow" if share > PROBE else "v"
+    return ((answer * noise).sum() / noise.square().sum()).item()
 
 
 def check_layout(

@@ -20,6 +20,7 @@ from ..media.audio import AUDIO_SUFFIXES
 from ..media.files import check_output, is_same_file
 from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline import Pipeline, Request, Soundtrack
+from ..variants import VARIANTS
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -101,6 +102,11 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, file or folder")
     group.add_argument("--vae", type=Path, metavar="FILE", help="another VAE for decoding")
+    group.add_argument(
+        "--synchformer", type=Path, metavar="FILE",
+        help="with which the MAF line watches a video; the default is the one beside the checkpoint",
+    )  # fmt: skip
+    add_variant(group)
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
     group.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="of the transformer's weights"
@@ -110,6 +116,18 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         "--output", "-o", type=Path, required=True, metavar="FILE", help=f"one of {suffixes}"
     )
     group.add_argument("--json", action="store_true", help="print a summary as JSON")
+
+
+def add_variant(parser: Any) -> None:
+    """Add what a weights file may not tell about itself."""
+    parser.add_argument(
+        "--variant", choices=VARIANTS,
+        help="which model the weights are, where nothing tells MMDiT, Base and Turbo apart",
+    )  # fmt: skip
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help="the release's config.json; the default is the one beside the weights, if any",
+    )  # fmt: skip
 
 
 def run_generate(options: argparse.Namespace) -> int:
@@ -122,6 +140,9 @@ def run_generate(options: argparse.Namespace) -> int:
         options.checkpoint,
         text_encoder=options.text_encoder,
         vae=options.vae,
+        synchformer=options.synchformer,
+        config=options.config,
+        variant=options.variant,
         dtype=DTYPES[options.dtype],
         device=device,
     )

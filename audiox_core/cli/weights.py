@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ..checkpoint.convert import DTYPES, convert
 from ..hub import LICENCE, MODELS, Job, fetch, plan
 from ..hub.models import HubError
+from .generate import add_variant
 
 
 def add_fetch(commands: Any) -> argparse.ArgumentParser:
@@ -72,7 +73,7 @@ def add_convert(commands: Any) -> argparse.ArgumentParser:
         "--output", "-o", type=Path, required=True, metavar="FILE", help="ends in .safetensors"
     )
     parser.add_argument("--dtype", choices=DTYPES, help="the default is that of the input")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the release's config.json")
+    add_variant(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     return parser
 
@@ -86,6 +87,7 @@ def run_convert(options: argparse.Namespace) -> int:
             options.output,
             dtype=options.dtype and DTYPES[options.dtype],
             config=options.config,
+            variant=options.variant,
             on_tensor=lambda stored: bar.update(stored.nbytes),
         )
     summary = {
