@@ -104,7 +104,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--vae", type=Path, metavar="FILE", help="another VAE for decoding")
     group.add_argument(
         "--synchformer", type=Path, metavar="FILE",
-        help="with which the MAF line watches a video; the default is the one beside the checkpoint",
+        help="with which the MAF line watches a video; else the one beside the checkpoint",
     )  # fmt: skip
     add_variant(group)
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
