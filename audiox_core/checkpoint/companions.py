@@ -35,7 +35,7 @@ def find_vae(checkpoint: Path, variant: str) -> Path:
     Raises:
         WeightsError: it is nowhere; the message says what to get and where to put it.
     """
-    if (found := _search(checkpoint, VAE_NAMES)) is not None:
+    if (found := search_vae(checkpoint)) is not None:
         return found
     release = MODELS.get(variant)
     if release is None:  # a model of somebody's own
@@ -46,8 +46,13 @@ def find_vae(checkpoint: Path, variant: str) -> Path:
     raise WeightsError(
         f"{checkpoint.name} holds no VAE and there is none beside it: put vae.ckpt (or VAE.ckpt) "
         f"of {release.page} into {checkpoint.absolute().parent}, get it with "
-        f"`python -m audiox_core fetch {variant}{_dir(checkpoint)}`, or name it with --vae."
+        f"`{fetch_command(variant, checkpoint)}`, or name it with --vae."
     )
+
+
+def search_vae(checkpoint: Path) -> Path | None:
+    """A VAE beside a checkpoint, or where the hub's folders have it; None: there is none."""
+    return _search(checkpoint, VAE_NAMES)
 
 
 def search_synchformer(checkpoint: Path) -> Path | None:
@@ -75,9 +80,11 @@ def _on_hub(checkpoint: Path) -> bool:
     return checkpoint.parent.name in HUB_FOLDERS
 
 
-def _dir(checkpoint: Path) -> str:
+def fetch_command(name: str, checkpoint: Path) -> str:
+    """What gets a model of `MODELS` into the folder that a checkpoint lies in."""
     models = models_folder(checkpoint)
-    return "" if models == Path("models") else f" --dir {models}"
+    where = "" if models == Path("models") else f" --dir {models}"
+    return f"python -m audiox_core fetch {name}{where}"
 
 
 def find_text_encoder(argument: Path | None, checkpoint: Path) -> Path:
@@ -93,7 +100,7 @@ def find_text_encoder(argument: Path | None, checkpoint: Path) -> Path:
     models = models_folder(checkpoint)
     raise WeightsError(
         f"{checkpoint.name} needs the T5-base text encoder, which its file does not hold. Get it "
-        f"with `python -m audiox_core fetch t5-base{_dir(checkpoint)}`, or put model.safetensors "
+        f"with `{fetch_command('t5-base', checkpoint)}`, or put model.safetensors "
         f"and tokenizer.json of {TEXT_ENCODER.page} into {models / TEXT_ENCODER.folder}, or name "
         "it with --text-encoder."
     )

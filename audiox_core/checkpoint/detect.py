@@ -145,8 +145,8 @@ def _of_tensors(
     if variant is not None:
         if variant not in possible:
             raise _contradiction(file, variant, f"its tensors are those of {' or '.join(possible)}")
-        if len(left) == 1 and variant not in left:
-            raise _contradiction(file, variant, f"{used[-1]} says {min(left)}")
+        if variant not in left:
+            raise _contradiction(file, variant, f"{used[-1]} says {' or '.join(sorted(left))}")
         left, used = {variant}, [*used, "what was asked for"]
     if len({VARIANTS[name].objective for name in left}) > 1 and probe is not None:
         objective = probe(config_from_shapes(file.shapes, possible[0]))

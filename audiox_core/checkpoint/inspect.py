@@ -14,11 +14,30 @@ import torch
 
 from ..config import AudioXConfig
 from ..errors import WeightsError
-from ..hub import LICENCE
-from .companions import find_config, search_text_encoder
-from .detect import STRANGERS, detect
-from .layout import AUDIO, AUDIO_VAE, DIT, INV_FREQ, TEXT, VAE, VIDEO, compare, released_layout
-from .load import same_below
+from ..hub import LICENCE, MODELS
+from ..variants import ALIKE, VARIANTS
+from .companions import (
+    fetch_command,
+    find_config,
+    search_synchformer,
+    search_text_encoder,
+    search_vae,
+)
+from .detect import STRANGERS, config_from_shapes, detect, fitting
+from .layout import (
+    AUDIO,
+    AUDIO_VAE,
+    DIT,
+    INV_FREQ,
+    MAF,
+    SYNC,
+    TEXT,
+    VAE,
+    VIDEO,
+    compare,
+    released_layout,
+)
+from .load import check_layout, noise_in_answer, objective_of, same_below, vae_prefix
 from .weight_file import WeightFile, open_weights, same_tensor
 
 PARTS = {  # the longer prefix before the shorter
@@ -28,9 +47,10 @@ PARTS = {  # the longer prefix before the shorter
     "audio conditioner": AUDIO,
     "VAE": VAE,
     "text encoder": TEXT,
-    "MAF block": "maf_block.",
+    "MAF block": MAF,
+    "Synchformer": SYNC,
 }
-FAMILY = (DIT, VIDEO, AUDIO, "maf_block.")
+FAMILY = (DIT, VIDEO, AUDIO, MAF)
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,7 @@ class Report:
     vae_copies: str | None = None
     norm_betas: str | None = None
     inv_freq: str | None = None
+    noise_in_answer: str | None = None  # of models whose tensors look alike; None: not asked for
     other_entries: dict[str, str] = field(default_factory=dict)
     header: dict[str, int] = field(default_factory=dict)  # entry -> characters
     companions: dict[str, str] = field(default_factory=dict)  # what -> where it is, or what to do
@@ -84,13 +105,17 @@ class Report:
 
 
 def inspect(
-    path: str | Path, *, deep: bool = False, on_tensor: Callable[[int], None] | None = None
-) -> Report:
+    path: str | Path, *,
+    deep: bool = False, variant: str | None = None, config: str | Path | None = None,
+    on_tensor: Callable[[int], None] | None = None,
+) -> Report:  # fmt: skip
     """Look into a weights file of any kind.
 
     Args:
         path: `.safetensors`, `.ckpt`, `.pt`, `.pth` or `.bin`.
-        deep: read every number and count those that are not finite.
+        deep: read every number and count those that are not finite; ask a model whose tensors do
+            not tell its variant what it does with pure noise, which takes the memory of loading it.
+        variant, config: as in `load_checkpoint`.
         on_tensor: called with the bytes of each tensor that was read so.
 
     Raises:
@@ -110,31 +135,71 @@ def inspect(
         header={name: len(text) for name, text in sorted(file.header.items())},
     )
     if any(file.below(prefix) for prefix in FAMILY):
-        _look_at_model(report, file)
+        objective = _ask(report, file) if deep and fitting(file) == ALIKE else None
+        given = Path(config) if config else find_config(file.path)
+        _look_at_model(report, file, given, variant, objective)
     if deep:
         report.not_finite = _not_finite(file, on_tensor)
     return report
 
 
-def _look_at_model(report: Report, file: WeightFile) -> None:
+def _look_at_model(
+    report: Report, file: WeightFile, config_json: Path | None, variant: str | None,
+    objective: str | None,
+) -> None:  # fmt: skip
     report.vae_copies = _vae_copies(file)
     report.norm_betas = _norm_betas(file)
     report.inv_freq = _inv_freq(file)
-    report.companions = _companions(file)
     try:
-        config, report.decided_by = detect(file, find_config(file.path))
+        probe = None if objective is None else (lambda _sizes: objective)
+        config, report.decided_by = detect(file, config_json, variant=variant, probe=probe)
     except WeightsError as error:
-        report.variant, report.decided_by = _other_variant(file), "the tensors' names"
-        report.note = f"{LICENCE} {error}" if report.variant else str(error)
-        return
-    report.variant, report.note = config.variant, config.note
-    report.config = asdict(config)
+        report.note = str(error)
+        if (config := _any_that_fits(file)) is None:
+            report.companions = _companions(file, None)
+            return
+        report.variant, report.decided_by = " or ".join(fitting(file)), "the tensors' shapes alone"
+        report.note = f"{LICENCE} {error}"
+    else:
+        report.variant, report.note = config.variant, config.note
+        report.config = asdict(config)
+        if objective not in (None, config.objective):
+            report.noise_in_answer += f", NOT as of {config.variant}"
+    report.companions = _companions(file, report.variant)
     _compare_layout(report, file, config)
+
+
+def _any_that_fits(file: WeightFile) -> AudioXConfig | None:
+    """The sizes of a model of which only the variant is open; None of any other trouble."""
+    if (possible := fitting(file)) != ALIKE:
+        return None
+    try:
+        return config_from_shapes(file.shapes, possible[0]).checked()
+    except (ValueError, ArithmeticError):
+        return None
+
+
+def _ask(report: Report, file: WeightFile) -> str | None:
+    """The objective by what the model does with pure noise, whatever its name says."""
+    try:
+        header = "audiox" in file.header
+        config = detect(file)[0] if header else config_from_shapes(file.shapes, ALIKE[0])
+        check_layout(file, config, ("model",))
+        share = noise_in_answer(file, config)
+    except (WeightsError, ArithmeticError) as error:
+        report.noise_in_answer = f"could not be asked: {error}"
+        return None
+    objective = objective_of(share)
+    speaks_for = [name for name in ALIKE if VARIANTS[name].objective == objective]
+    report.noise_in_answer = f"{share:.3f}, as of {' or '.join(speaks_for)}"
+    return objective
 
 
 def _compare_layout(report: Report, file: WeightFile, config: AudioXConfig) -> None:
     layout = released_layout(config, prompt_vae=bool(file.below(AUDIO_VAE)))
-    found = {name: shape for name, shape in file.shapes.items() if not name.startswith(TEXT)}
+    if not file.below(VAE):  # it may have a file of its own, which is told among the companions
+        layout = {name: shape for name, shape in layout.items() if not name.startswith(VAE)}
+    found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
     differences = compare(found, layout)
     report.expected = len(layout)
     report.missing, report.unexpected = differences.missing, differences.unexpected
@@ -144,7 +209,7 @@ def _compare_layout(report: Report, file: WeightFile, config: AudioXConfig) -> N
 def _kind(file: WeightFile) -> str:
     """What a file is, in words."""
     names = file.shapes
-    if file.below("maf_block."):
+    if file.below(MAF):
         return "a model of the AudioX-MAF line"
     if file.below(DIT) or file.below(VIDEO):
         return "an AudioX model"
@@ -156,15 +221,6 @@ def _kind(file: WeightFile) -> str:
         return "a Synchformer (the video synchronisation features of the MAF line)"
     found = next((what for part, what in STRANGERS if any(part in name for name in names)), None)
     return found or f"something else: its first tensor is '{next(iter(names))}'"
-
-
-def _other_variant(file: WeightFile) -> str | None:
-    """The variants that `detect` does not know, by the names of their tensors."""
-    if not file.below("maf_block."):
-        return None
-    if f"{DIT}transformer.layers.0.attn.qkv.weight" in file.shapes:
-        return "audiox-maf-mmdit, audiox-base or audiox-turbo (their tensors have the same names)"
-    return "audiox-maf"
 
 
 def _parts(file: WeightFile) -> list[Part]:
@@ -223,26 +279,43 @@ def _inv_freq(file: WeightFile) -> str | None:
     return ("as computed" if error < 1e-5 else "NOT as computed") + f", off by up to {error:.1e}"
 
 
-def _companions(file: WeightFile) -> dict[str, str]:
+def _companions(file: WeightFile, variant: str | None) -> dict[str, str]:
     """The files that are needed beside this one: where they are, or how to get them."""
+    get = fetch_command("t5-base", file.path)
     if file.below(TEXT):
         found: dict[str, str] = {"T5-base text encoder": "in this file"}
     else:
         text = search_text_encoder(file.path)
-        found = {"T5-base text encoder": _where(text, "python -m audiox_core fetch t5-base")}
+        found = {"T5-base text encoder": _where(text, get)}
         if text is not None:
             tokenizer = text.parent / "tokenizer.json"
-            get = "python -m audiox_core fetch t5-base"
             found["T5-base tokenizer"] = _where(tokenizer if tokenizer.is_file() else None, get)
-    if any("proj_sync" in name for name in file.shapes):
-        sync = file.path.parent / "synchformer_state_dict.pth"
-        found["Synchformer"] = _where(sync if sync.is_file() else None, "it lies beside the model")
+    if file.below(SYNC):
+        found["Synchformer"] = "in this file"
+    elif f"{VIDEO}proj_sync.weight" in file.shapes:
+        sync, get = search_synchformer(file.path), fetch_command("synchformer", file.path)
+        found["Synchformer"] = _where(sync, f"{get} (for videos and pictures)")
     if "audiox" not in file.header:
         config = find_config(file.path)
         found["config.json"] = str(config) if config else "not here; not needed for the known sizes"
-    if not file.below(VAE):
-        found["VAE"] = "not in this file: give one with --vae"
+    found["VAE"] = _vae_companion(file, variant)
     return found
+
+
+def _vae_companion(file: WeightFile, variant: str | None) -> str:
+    """Where the VAE is, and whether one beside the model is the same."""
+    path = search_vae(file.path)
+    if not file.below(VAE):
+        get = fetch_command(variant if variant in MODELS else "NAME", file.path)
+        return _where(path, f"{get}, or name one with --vae")
+    if path is None or "audiox" in file.header:  # a conversion has rounded it
+        return "in this file"
+    try:
+        other = open_weights(path)
+        same = same_below(file, VAE, other, vae_prefix(other))
+    except WeightsError as error:
+        return f"in this file; beside it: {error}"
+    return f"in this file; {path} is {'equal bit for bit' if same else 'ANOTHER one'}"
 
 
 def _where(path: Path | None, get: str) -> str:

@@ -182,7 +182,12 @@ def settings_of(
 def _objective(file: WeightFile, config: AudioXConfig) -> str:
     """What a backbone was trained to predict, by its answer to pure noise."""
     logger.info("%s does not say what it is: asking the model", file.path.name)
-    return "rectified_flow" if noise_in_answer(file, config) > PROBE else "v"
+    return objective_of(noise_in_answer(file, config))
+
+
+def objective_of(share: float) -> str:
+    """The objective that `noise_in_answer` speaks for."""
+    return "rectified_flow" if share > PROBE else "v"
 
 
 def noise_in_answer(file: WeightFile, config: AudioXConfig) -> float:

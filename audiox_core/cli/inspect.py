@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..checkpoint.inspect import Part, Report, inspect
+from .generate import add_variant
 
 
 def add_inspect(commands: Any) -> argparse.ArgumentParser:
@@ -22,7 +23,12 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=run_inspect)
     parser.add_argument("file", type=Path, metavar="FILE", help=".safetensors, .ckpt, .pt, .pth")
-    parser.add_argument("--deep", action="store_true", help="read all numbers; count NaN and Inf")
+    parser.add_argument(
+        "--deep", action="store_true",
+        help="read all numbers, count NaN and Inf; of the MMDiT models also ask the model what it "
+        "is, which takes the memory of loading it",
+    )  # fmt: skip
+    add_variant(parser)
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     return parser
 
@@ -30,7 +36,13 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
 def run_inspect(options: argparse.Namespace) -> int:
     """Report; whatever is found, the exit code is 0 where the file can be read."""
     with tqdm(unit="B", unit_scale=True, disable=None if options.deep else True) as bar:
-        report = inspect(options.file, deep=options.deep, on_tensor=bar.update)
+        report = inspect(
+            options.file,
+            deep=options.deep,
+            variant=options.variant,
+            config=options.config,
+            on_tensor=bar.update,
+        )
     print(json.dumps(report.to_dict(), indent=2) if options.json else as_text(report))
     return 0
 
@@ -50,6 +62,7 @@ def as_text(report: Report) -> str:
         "VAE copies": report.vae_copies,
         "LayerNorm betas": report.norm_betas,
         "rotary inv_freq": report.inv_freq,
+        "noise in its answer": report.noise_in_answer,
     }
     rows += [(name, text) for name, text in checks.items() if text is not None]
     rows += _entries("beside the weights", report.other_entries)
