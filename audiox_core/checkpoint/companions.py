@@ -87,6 +87,22 @@ def fetch_command(name: str, checkpoint: Path) -> str:
     return f"python -m audiox_core fetch {name}{where}"
 
 
+def fetch_again(path: Path) -> str:
+    """What gets a file again: of the model in whose folder it lies under its name, else of any."""
+    folder = path.absolute().parent.as_posix()
+    name = next(
+        (
+            model.name
+            for model in MODELS.values()
+            if folder.endswith(f"/{model.folder}") and any(f.name in path.name for f in model.files)
+        ),
+        None,
+    )
+    if name is not None:
+        return f"`{fetch_command(name, path)}`"
+    return f"`{fetch_command('NAME', path)}` (NAME is one of {', '.join(MODELS)})"
+
+
 def find_text_encoder(argument: Path | None, checkpoint: Path) -> Path:
     """The weights of the T5-base encoder: as named, beside the checkpoint, or in `models/`.
 

@@ -26,12 +26,21 @@ from ..config import (
     VideoConfig,
 )
 from ..errors import WeightsError
+from ..hub import MODELS
 from ..variants import ALIKE, VARIANTS
-from .layout import AUDIO, DIT, MAF, VAE, VIDEO
+from .companions import fetch_again, fetch_command, models_folder
+from .layout import AUDIO, AUDIO_VAE, DIT, MAF, VAE, VIDEO
 from .weight_file import Shape, WeightFile
 
+LORA = (
+    "a LoRA, which changes a model and is none (give it with --lora FILE beside --checkpoint; in "
+    "ComfyUI put it into models/loras and connect a LoRA loader behind the model)"
+)
 STRANGERS = (  # part of a key -> what such a file is; the specific before the broad
-    ("lora_", "a LoRA (load it with ComfyUI's LoRA loader, behind the model)"),
+    ("lora_", LORA),
+    (".lora.", LORA),
+    ("hada_w1", LORA),
+    ("lokr_w1", LORA),
     ("diffusion_ema.", "a raw AudioX training state, not the exported model"),
     ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
     ("vfeat_extractor.", "Synchformer (it lies beside the model, nobody loads it alone)"),
@@ -109,9 +118,13 @@ def _of_header(file: WeightFile, header: str, variant: str | None) -> AudioXConf
 
 
 def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
+    get = ""
+    if variant in MODELS:
+        folder = models_folder(file.path) / MODELS[variant].folder
+        get = f", or get that model into {folder} with `{fetch_command(variant, file.path)}`"
     return WeightsError(
-        f"{file.path} was declared as {variant}, but {why}: leave the variant out, or get the "
-        f"right file with `python -m audiox_core fetch {variant}`."
+        f"{file.path} was declared as {variant}, but {why}: leave --variant (variant in the "
+        f"loader node) out{get}."
     )
 
 
@@ -125,7 +138,8 @@ def _check_family(file: WeightFile) -> None:
     looks = f"it looks like {stranger}" if stranger else f"its first tensor is '{first}'"
     raise WeightsError(
         f"{file.path.name} holds no AudioX model: {looks}. Choose AudioX's model.ckpt or "
-        "model.safetensors, or leave --checkpoint out for the embedded one."
+        "model.safetensors (`python -m audiox_core fetch audiox` puts it into models/audiox), or "
+        "leave --checkpoint out for the embedded one."
     )
 
 
@@ -154,9 +168,9 @@ def _of_tensors(
         used.append("what it does with pure noise")
     if len(left) > 1:
         raise WeightsError(
-            f"{file.path} may be {' or '.join(sorted(left))}: their tensors look alike. Say which "
-            "with --variant (variant in the loader node), put the release's config.json beside "
-            "it, or keep its folder's name as `python -m audiox_core fetch` makes it."
+            f"{file.path} may be {' or '.join(sorted(left))}: their tensors look alike. Say "
+            f"--variant {' or --variant '.join(sorted(left))} (variant in the loader node), or "
+            f"keep the folder that {fetch_again(file.path)} makes for it."
         )
     (name,) = left
     used.append(f"the preset of {name}")
@@ -194,7 +208,8 @@ def _by_name(path: Path) -> set[str]:
 def config_from_shapes(shapes: Mapping[str, Shape], variant: str = "audiox") -> AudioXConfig:
     """Every size that shapes tell; the variant's for the rest, and for what is missing."""
     preset = VARIANTS[variant]
-    vae = oobleck_from_shapes(shapes, VAE)
+    own = any(name.startswith(VAE) for name in shapes)
+    vae = oobleck_from_shapes(shapes, VAE if own else AUDIO_VAE)  # else it has a file of its own
     latent = replace(preset.latent, channels=vae.latent_channels, hop_length=vae.hop_length)
     config = replace(
         preset,

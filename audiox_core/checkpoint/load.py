@@ -149,8 +149,13 @@ def load_checkpoint(
         other_vae = find_vae(file.path, settings.variant)
     check_layout(file, settings, parts, own_vae=other_vae is None)
     vaes = _plan_vaes(file, settings, other_vae, parts)
+    sync = None
+    if "video" in parts and settings.video.sync is not None:
+        sync = _plan_synchformer(file, settings, None if synchformer is None else Path(synchformer))
+        if sync is not None:  # whose own file tells its sizes
+            watched = replace(settings.video.sync, encoder=sync.sizes)
+            settings = replace(settings, video=replace(settings.video, sync=watched))
     decoder, prompt_vae = (vae and vae.load(ops) for vae in vaes)
-    sync = None if synchformer is None else Path(synchformer)
     checkpoint = Checkpoint(
         conditioners=_load_conditioners(file, settings, parts, texts, prompt_vae, sync=sync),
         model=_load_part(
@@ -246,7 +251,7 @@ def raise_differences(
 
 def _load_conditioners(
     file: WeightFile, config: AudioXConfig, parts: Collection[str], text: "_Text | None",
-    prompt_vae: Oobleck | None, *, sync: Path | None,
+    prompt_vae: Oobleck | None, *, sync: "_Sync | None",
 ) -> Conditioners | None:  # fmt: skip
     if not set(CONDITIONERS) & set(parts):
         return None
@@ -254,7 +259,7 @@ def _load_conditioners(
         text and text.load(config),
         _load_video(file, config) if "video" in parts else None,
         _load_audio(file, config, prompt_vae) if "audio" in parts else None,
-        sync=_load_synchformer(file, config, sync) if "video" in parts else None,
+        sync=sync and sync.load(),
         maf=config.maf and _load_part(file, MAF, partial(MAFBlock, config.maf)),
     )
 
@@ -276,12 +281,22 @@ def _load_audio(
     return audio
 
 
-def _load_synchformer(
+@dataclass(frozen=True)
+class _Sync:
+    """Where a Synchformer comes from; checked."""
+
+    file: WeightFile
+    prefix: str
+    sizes: SynchformerConfig
+
+    def load(self) -> Synchformer:
+        return _load_part(self.file, self.prefix, partial(Synchformer, self.sizes))
+
+
+def _plan_synchformer(
     file: WeightFile, config: AudioXConfig, argument: Path | None
-) -> Synchformer | None:
-    """From the model's own file, or one of its own; None where there is none, or no need of it."""
-    if config.video.sync is None:
-        return None
+) -> _Sync | None:
+    """From the model's own file, or one of its own; None where there is none."""
     if argument is None and file.below(SYNC):
         source, prefix = file, SYNC + SYNC_ENCODER
     else:
@@ -289,8 +304,7 @@ def _load_synchformer(
         if path is None:
             return None  # text and sound prompts need none; a video asks for it
         source, prefix = open_weights(path), SYNC_ENCODER
-    sizes = check_synchformer(source, prefix, config)
-    return _load_part(source, prefix, partial(Synchformer, sizes))
+    return _Sync(source, prefix, check_synchformer(source, prefix, config))
 
 
 def check_synchformer(file: WeightFile, prefix: str, config: AudioXConfig) -> SynchformerConfig:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -22,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import WeightsError
+from .companions import fetch_again
 
 Shape = tuple[int, ...]
 # where trainers put the weights in a checkpoint, and what they put before the names
@@ -29,6 +31,8 @@ CONTAINERS = ("state_dict", "model", "student", "student_state_dict")
 WRAPPERS = ("module.", "student.model.", "student.", "model.")
 FAMILY = ("model.model.", "maf_block.", "conditioner.")
 SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
+# what hubs and browsers call a file that is still coming
+UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
 _PIECE = 1 << 22  # bytes
 DTYPES = {  # safetensors' names
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -135,8 +139,8 @@ def open_weights(path: str | Path) -> WeightFile:
     path = Path(path)
     try:
         mode = path.stat().st_mode
-        with path.open("rb") if S_ISREG(mode) else nullcontext():
-            pass  # it can be opened
+        with path.open("rb") if S_ISREG(mode) else nullcontext(BytesIO()) as file:
+            head = file.read(4)  # it can be opened
     except FileNotFoundError:
         raise WeightsError(
             f"There is no weights file {path}: check the name and the folder."
@@ -147,12 +151,15 @@ def open_weights(path: str | Path) -> WeightFile:
         what = "a folder" if S_ISDIR(mode) else "no regular file"
         raise WeightsError(f"{path} is {what}: name a weights file.")
     suffix = path.suffix.lower()
-    if suffix == ".gguf":
+    if head == b"GGUF" or suffix == ".gguf":
         raise WeightsError(
-            f"{path.name} is a GGUF file, whose packed numbers this pack cannot read: take the "
-            "released .ckpt (`python -m audiox_core fetch`) or a .safetensors; float8 weights "
-            "(`convert --dtype float8_e4m3fn`, or the loader's weight_dtype) are as small."
+            f"{path} is a GGUF file, whose packed numbers this pack cannot read: take the "
+            f"released .ckpt, which {fetch_again(path)} puts into models/audiox, or a "
+            ".safetensors; float8 weights (`convert --dtype float8_e4m3fn`, or the loader's "
+            "weight_dtype) are as small."
         )
+    if suffix in UNFINISHED:
+        raise _damaged(path, f"its name ends in {suffix}, as of a download that goes on")
     if suffix in SAFETENSORS:
         return _open_safetensors(path)
     if suffix in PICKLES:
@@ -164,8 +171,8 @@ def open_weights(path: str | Path) -> WeightFile:
 def _damaged(path: Path, reason: object) -> WeightsError:
     return WeightsError(
         f"{path.name} is damaged or was not downloaded to its end ({path.stat().st_size:,} bytes; "
-        f"{str(reason)[:120]}): download it again into {path.parent or '.'} "
-        "(`python -m audiox_core fetch` goes on where a download ended)."
+        f"{str(reason)[:120]}): download it again into {path.absolute().parent}. "
+        f"{fetch_again(path)} goes on where its own download ended."
     )
 
 

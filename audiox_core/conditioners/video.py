@@ -148,12 +148,19 @@ def still_clip(image: Tensor, config: SyncConfig) -> Tensor:
     return frame.expand(config.frames, -1, -1, -1)
 
 
-def loaded_synchformer(synchformer: Synchformer | None) -> Synchformer:
-    """The module itself. Raises WeightsError where it was not loaded: a text needs none."""
+def loaded_synchformer(
+    synchformer: Synchformer | None, get: str = "python -m audiox_core fetch synchformer"
+) -> Synchformer:
+    """The module itself. Raises WeightsError where it was not loaded: a text needs none.
+
+    Args:
+        synchformer: of the conditioners.
+        get: the command that brings its file.
+    """
     if synchformer is None:
         raise WeightsError(
             "This model looks at a video or picture through Synchformer, too, and it was not "
             "found: put synchformer_state_dict.pth beside the checkpoint or into models/audiox "
-            "(`python -m audiox_core fetch synchformer`), then load the model again."
+            f"(`{get}`) and load the model again, or name it with --synchformer."
         )
     return synchformer

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint.companions import fetch_command
 from ..conditioners.assemble import Conditioning, assemble
 from ..conditioners.audio import encode_audio
 from ..conditioners.masking import Span
@@ -37,6 +38,7 @@ from ..media.audio import read_audio
 from ..media.video import frame_grids, probe_video, read_grids, read_image
 from ..models import Backbone
 from ..models.oobleck import OVERLAP, Oobleck, decode_chunked, encode_chunked
+from ..models.synchformer import Synchformer
 from ..variants import advice
 from ..windows import Plan, plan, plan_frames, spans_in_window
 from .cache import FeatureCache, content_key, weights_key
@@ -71,6 +73,8 @@ class Pipeline:
             AudioXError: one line that says what was found, expected, and what to do.
         """
         sampling = self.sampling(request)
+        if unusual := advice(self.checkpoint.config, sampling):
+            logger.warning("%s", unusual)
         known = self.known_samples(request)
         seconds = self.seconds(request, known)
         windows = plan(self.grid, seconds)
@@ -98,8 +102,6 @@ class Pipeline:
         sampling = replace(self.checkpoint.config.sampling, **asked)
         check_sampling(request, sampling, self.checkpoint.config.objective)
         check_known(request, sampling)
-        if unusual := advice(self.checkpoint.config, sampling):
-            logger.warning("%s", unusual)
         return sampling
 
     def seconds(self, request: Request, known: Tensor | None = None) -> float:
@@ -171,7 +173,7 @@ class Pipeline:
         if source is None:
             return None
         if self.checkpoint.config.video.sync is not None:  # said before anything is computed
-            loaded_synchformer(self.checkpoint.conditioners.sync)
+            self.synchformer()
         see = partial(self.see, request, windows)
         if self.cache is None:
             return see()
@@ -208,8 +210,13 @@ class Pipeline:
         """Frames of a window for Synchformer -> its features; None of a model that has none."""
         if not clips:
             return None
-        synchformer = loaded_synchformer(self.checkpoint.conditioners.sync)
-        return encode_sync(synchformer, clips[0], self.checkpoint.config.video.sync.fps, hide)
+        fps = self.checkpoint.config.video.sync.fps
+        return encode_sync(self.synchformer(), clips[0], fps, hide)
+
+    def synchformer(self) -> Synchformer:
+        """Of a model that looks twice. Raises WeightsError where its file was not found."""
+        get = fetch_command("synchformer", self.checkpoint.path)
+        return loaded_synchformer(self.checkpoint.conditioners.sync, get)
 
     def _picture_key(self, request: Request, windows: Plan) -> Hashable:
         """All that the features of a picture depend on."""
