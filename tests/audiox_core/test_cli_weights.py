@@ -6,6 +6,7 @@ import pytest
 
 from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.cli import main
+from audiox_core.hub import MODELS
 
 
 @pytest.fixture
@@ -95,3 +96,68 @@ def test_fetch_says_what_is_whole(run, hub, tmp_path):
     assert code == 0, err
     assert "whole: w/text_encoders/t5-base/tokenizer.json" in out
     assert (tmp_path / "w/text_encoders/t5-base/tokenizer.json").read_bytes() == b"x" * 2000
+
+
+SYNC = "synchformer_state_dict.pth"
+TURBO = {"pretransform/vae.ckpt": "vae.ckpt", f"synchformer/{SYNC}": SYNC}
+# model -> repository, folder below models/, path in the repository -> name in the folder
+RELEASES = {
+    "audiox": ("HKUSTAudio/AudioX", "audiox/audiox", {"model.ckpt": "model.ckpt"}),
+    "audiox-maf": (
+        "HKUSTAudio/AudioX-MAF", "audiox/audiox-maf", {"model.ckpt": "model.ckpt", SYNC: SYNC},
+    ),
+    "audiox-maf-mmdit": (
+        "HKUSTAudio/AudioX-MAF-MMDiT", "audiox/audiox-maf-mmdit",
+        {"model.ckpt": "model.ckpt", "VAE.ckpt": "VAE.ckpt", SYNC: SYNC},
+    ),
+    "audiox-base": (
+        "HKUSTAudio/AudioX-Turbo", "audiox/audiox-base",
+        {"pretrained_ckpt/pretrained_ckpt.ckpt": "pretrained_ckpt.ckpt", **TURBO},
+    ),
+    "audiox-turbo": (
+        "HKUSTAudio/AudioX-Turbo", "audiox/audiox-turbo",
+        {"audiox_turbo/audiox_turbo.ckpt": "audiox_turbo.ckpt", **TURBO},
+    ),
+    "synchformer": ("HKUSTAudio/AudioX-MAF", "audiox", {SYNC: SYNC}),
+    "t5-base": (
+        "google-t5/t5-base", "text_encoders/t5-base",
+        {"model.safetensors": "model.safetensors", "tokenizer.json": "tokenizer.json"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_dry_run_knows_every_file_of_a_release(run, hub, hub_module, model):
+    repo, folder, files = RELEASES[model]
+    config = {"config.json": "config.json"} if model.startswith("audiox") else {}
+    for size, path in enumerate(files | config, start=1):
+        hub.files[f"{repo}/{path}"] = hub_module.Served(b"x" * (1000 * size))
+    code, out, _ = run("fetch", model, "--dry-run")
+    expected = [
+        f"{repo} {path} -> models/{folder}/{name} ({size} kB, to fetch)"
+        for size, (path, name) in enumerate((files | config).items(), start=1)
+    ]
+    assert code == 0
+    assert out.splitlines()[: len(expected)] == expected
+    assert ("CC-BY-NC-4.0" in out) == (model != "t5-base")
+
+
+@pytest.mark.parametrize("model", [name for name, m in MODELS.items() if m.needs])
+def test_what_was_fetched_lies_where_it_is_looked_for(
+    run, hub, hub_module, standin, tmp_path, model
+):
+    """A release at toy size through our hub: whole by `inspect`, but for the text encoder."""
+    release = standin.MODELS[model]
+    path = standin.release(model, tmp_path / "made")
+    for file in release.files:
+        if not file.optional:
+            data = path.with_name(file.name).read_bytes()
+            hub.files[f"{release.repo}/{file.path}"] = hub_module.Served(data)
+    code, out, err = run("fetch", model, "--dir", "w")
+    assert code == 0, err
+    assert "Still needed: python -m audiox_core fetch t5-base --dir w" in out
+    _, out, _ = run("inspect", f"w/{release.folder}/{release.files[0].name}", "--json")
+    report = json.loads(out)
+    missing = [name for name, at in report["companions"].items() if at.startswith("MISSING")]
+    assert (report["variant"], report["whole"]) == (model, True)
+    assert missing == ["T5-base text encoder"]

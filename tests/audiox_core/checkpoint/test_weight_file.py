@@ -87,7 +87,7 @@ def test_what_is_no_file_is_named(tmp_path, make, message):
 )
 def test_other_kinds_of_file_are_refused(tmp_path, name, message):
     path = tmp_path / name
-    path.write_bytes(b"GGUF")
+    path.write_bytes(b"none of ours")
     with pytest.raises(WeightsError, match=message):
         open_weights(path)
 
