@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiox_core.checkpoint.layout import released_layout
+from audiox_core.checkpoint.detect import detect
+from audiox_core.checkpoint.layout import SYNC_ENCODER, released_layout
+from audiox_core.checkpoint.load import check_layout, check_synchformer
+from audiox_core.checkpoint.weight_file import Stored, WeightFile
 from audiox_core.config import AudioXConfig
+from audiox_core.errors import WeightsError
+from audiox_core.variants import VARIANTS
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path for path in GOLDEN.glob("*.json") if not path.stem.endswith(".keys"))
@@ -58,3 +63,38 @@ def test_the_layout_is_that_of_the_released_file():
     layout = released_layout(AudioXConfig())
     assert {name: list(shape) for name, shape in layout.items()} == listed["keys"]
     assert sum(map(prod, layout.values())) == listed["elements"]
+
+
+LISTED = {  # file of names and shapes -> variants; the teacher's file is laid out as the student's
+    "audiox-maf": ["audiox-maf"],
+    "audiox-maf-mmdit": ["audiox-maf-mmdit"],
+    "audiox-turbo": ["audiox-base", "audiox-turbo"],
+}
+
+
+def listed(name: str) -> dict[str, tuple[int, ...]]:
+    tensors = json.loads((GOLDEN / f"{name}.keys.json").read_text(encoding="utf-8"))["tensors"]
+    return {key: tuple(shape) for key, shape in tensors.items()}
+
+
+@pytest.mark.parametrize(("name", "variant"), [(n, v) for n, vs in LISTED.items() for v in vs])
+def test_a_full_size_file_of_each_release_is_known_and_whole(name, variant):
+    tensors = {key: Stored(shape, torch.float32) for key, shape in listed(name).items()}
+    file = WeightFile(Path(variant, "model.ckpt"), tensors)
+    config, _ = detect(file, variant=variant)
+    assert config == VARIANTS[variant]
+    assert released_layout(config) == listed(name)
+    check_layout(file, config)
+    less = {key: stored for key, stored in tensors.items() if key != "maf_block.unified_experts"}
+    with pytest.raises(WeightsError, match=r"1 missing \(maf_block\.unified_experts\)"):
+        check_layout(WeightFile(file.path, less), config)
+
+
+def test_synchformers_file_is_known_and_whole():
+    others = {"afeat_extractor.x": (1,), "vproj.weight": (768, 768)}  # of which nothing is used
+    tensors = {key: Stored(s, torch.float32) for key, s in (listed("synchformer") | others).items()}
+    file, config = WeightFile(Path("synchformer_state_dict.pth"), tensors), VARIANTS["audiox-maf"]
+    assert check_synchformer(file, SYNC_ENCODER, config) == config.video.sync.encoder
+    tensors.pop("vfeat_extractor.pos_embed")
+    with pytest.raises(WeightsError, match=r"1 missing \(vfeat_extractor\.pos_embed\)"):
+        check_synchformer(WeightFile(file.path, tensors), SYNC_ENCODER, config)

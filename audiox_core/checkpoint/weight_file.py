@@ -29,7 +29,7 @@ Shape = tuple[int, ...]
 # where trainers put the weights in a checkpoint, and what they put before the names
 CONTAINERS = ("state_dict", "model", "student", "student_state_dict")
 WRAPPERS = ("module.", "student.model.", "student.", "model.")
-FAMILY = ("model.model.", "maf_block.", "conditioner.")
+FAMILY = ("model.model.transformer.", "maf_block.", "conditioner.")
 SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
 # what hubs and browsers call a file that is still coming
 UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")

@@ -189,6 +189,20 @@ def save(path, change):
     return path
 
 
+@pytest.mark.parametrize(
+    ("container", "wrapper"),
+    [(None, ""), ("model", ""), ("student", ""), ("student_state_dict", "module."),
+     ("state_dict", "model."), ("state_dict", "student."), ("state_dict", "student.model.")],
+)  # fmt: skip
+def test_turbo_is_found_wherever_its_trainer_put_it(released, container, wrapper):
+    path = released("audiox-turbo")
+    state = torch.load(path, weights_only=True)["state_dict"]
+    state = {wrapper + name: tensor for name, tensor in state.items()}
+    torch.save({container: state} if container else state, path)
+    report = inspect(path)
+    assert (report.variant, report.whole) == ("audiox-turbo", True)
+
+
 def without(*prefixes):
     return lambda state: {k: v for k, v in state.items() if not k.startswith(prefixes)}
 
