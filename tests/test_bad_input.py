@@ -252,3 +252,22 @@ NUMBERS = {
 @pytest.mark.parametrize(("option", "value"), [(o, v) for o, vs in NUMBERS.items() for v in vs])
 def test_wrong_values(ends_well, option, value):
     assert ends_well("--prompt", "rain", f"{option}={value}") == 2
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "text", "zeros"])
+@pytest.mark.parametrize("name", ["model.safetensors", "model.ckpt"])
+@pytest.mark.parametrize(
+    "command", [("inspect",), ("inspect", "--deep"), ("convert", "-o", "o.safetensors")]
+)
+def test_damaged_weights_are_neither_inspected_nor_converted(
+    good, tmp_path, capsys, monkeypatch, command, name, damage
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(DAMAGES[damage]((good / name).read_bytes()))
+    handles = count_handles()
+    assert main([command[0], name, *command[1:]]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert name in err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert count_handles() <= handles
