@@ -11,15 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tokenizers import (
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from audiox_core.checkpoint.layout import (
@@ -51,6 +43,7 @@ from audiox_core.config import (
     VideoConfig,
 )
 from audiox_core.hub import MODELS
+from audiox_core.training.tokenizer import train_tokenizer
 from audiox_core.variants import VARIANTS
 
 WORDS = """
@@ -67,7 +60,6 @@ dreamy lo-fi orchestral jazz rock pop techno ambient electronic dance party fant
 distant loud soft
 """
 
-CHARACTERS = [chr(code) for code in range(0x20, 0x7F)]
 CONFIG = AudioXConfig(
     variant="audiox-standin",
     note="these weights are random: what you hear is noise, only its length and its path are real",
@@ -99,21 +91,7 @@ SMALL = ("unified_experts", "cls_token", "pos_embed", "temp_embed", "sync_weight
 
 def make_tokenizer() -> Tokenizer:
     """Like T5's: pieces of words, `</s>` at the end, `<unk>` for what it does not know."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=CONFIG.text.vocab_size,
-        special_tokens=["<pad>", "</s>", "<unk>"],
-        initial_alphabet=CHARACTERS,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(WORDS.split(), trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    return tokenizer
+    return train_tokenizer(WORDS.split(), CONFIG.text.vocab_size)
 
 
 def tiny(variant: str) -> AudioXConfig:

@@ -56,7 +56,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
             Pipeline(checkpoint),
             Pipeline(untrained(checkpoint)),
             cases.Sizes().times(options.share),
-            on_clip=lambda _: bar.update(),
+            on_clip=bar.update,
         )
         for _, found in cases.run(bench, options.only):
             figures |= found

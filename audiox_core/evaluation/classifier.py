@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ..training.init import seeded
 from .spectra import band_levels
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.97)  # quantiles of a band's levels over time
@@ -49,8 +50,7 @@ def learn(descriptions: Tensor, labels: Sequence[str]) -> Classifier:
     wanted = torch.tensor([names.index(label) for label in labels])
     mean, std = descriptions.mean(dim=0), descriptions.std(dim=0) + 1e-3
     draw = torch.Generator().manual_seed(0)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
+    with seeded(0), torch.enable_grad():
         network = nn.Sequential(
             nn.Linear(descriptions.shape[1], WIDTH), nn.ReLU(), nn.Linear(WIDTH, len(names))
         )

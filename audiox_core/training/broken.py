@@ -1,4 +1,4 @@
-"""Items that cannot be trained on: counted, listed and passed over, never silently dropped."""
+"""Items that cannot be trained on: counted and listed. `cache.py` passes over them."""
 
 import json
 from collections import Counter
@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import AudioXError, SettingsError
+from ..errors import AudioXError
 from ..media.files import replacing
-from .clips import Clip, Source
+from .clips import Source
 
 
 @dataclass(frozen=True)
@@ -73,22 +73,6 @@ class Report:
             for record in (head, *map(asdict, self.broken)):
                 file.write(json.dumps(record) + "\n")
 
-    @classmethod
-    def read(cls, path: Path) -> "Report":
-        """Read what `write` wrote.
-
-        Raises:
-            SettingsError: no such file, or it is no report.
-        """
-        try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-            head, *broken = map(json.loads, lines)
-            return cls(head["total"], tuple(Broken(**b) for b in broken), head["notes"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise SettingsError(
-                f"{path} is no list of broken items ({error}): delete it, and it is made anew."
-            ) from error
-
 
 def counted(counts: Mapping[str, int]) -> str:
     """Counts as words: `3 no sound, 1 duplicate`."""
@@ -118,55 +102,6 @@ def check(
 def notes_of(source: Source) -> dict[str, int]:
     """What a source changed in its items to make them usable, if it tells."""
     return dict(getattr(source, "notes", {}))
-
-
-class Usable:
-    """A source without its broken items, numbered anew.
-
-    An item that breaks later, a file deleted under a running training, is stood in for by the next
-    one that can be read: the same one in every process. `skipped` has them all.
-    """
-
-    def __init__(self, source: Source, report: Report | None = None) -> None:
-        """Take a source and, where there is one, the report on it.
-
-        Raises:
-            SettingsError: the report is on other items, or nothing usable is left.
-        """
-        if report is not None and report.total != len(source):
-            raise SettingsError(
-                f"The list of broken items is of {report.total} items and the source has "
-                f"{len(source)}: check it again."
-            )
-        broken = {b.index for b in report.broken} if report else set()
-        self.source = source
-        self.indices = [index for index in range(len(source)) if index not in broken]
-        self.skipped: dict[int, Broken] = {}  # by the number in `source`
-        if not self.indices:
-            raise SettingsError(f"Nothing to train on: {report or 'the source is empty'}.")
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def clip(self, index: int) -> Clip:
-        """A clip, or the next one that can be read.
-
-        Raises:
-            AudioXError: not one can be read any more.
-        """
-        turn = range(index, index + len(self.indices))
-        for number in (self.indices[place % len(self.indices)] for place in turn):
-            try:
-                return self.source.clip(number)
-            except AudioXError as error:
-                self.skipped[number] = _broken(error, number)
-        raise AudioXError(
-            f"None of the {len(self)} items can be read any more: {counted(self._reasons())}. "
-            "Is the media folder still there?"
-        )
-
-    def _reasons(self) -> dict[str, int]:
-        return dict(Counter(broken.reason for broken in self.skipped.values()).most_common())
 
 
 def _examine(source: Source, index: int) -> Broken | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..conditioners.audio import MelAudioConditioner, audio_conditioner
@@ -16,6 +15,7 @@ from ..config import AudioXConfig
 from ..models.oobleck import Oobleck
 from .cache import Item, Make
 from .clips import Clip
+from .crops import pad_crop
 from .origin import Origin
 
 
@@ -81,8 +81,7 @@ class Features:
         if clip.prompt is None:
             return {}
         samples = self.model.latent.samples(self.model.latent.described_seconds)
-        audio = clip.prompt[:, :samples]
-        audio = pad(audio, (0, samples - audio.shape[-1]))
+        audio = pad_crop(clip.prompt, samples)
         if self.model.mel is not None:
             ears = audio_conditioner(self.model)
             assert isinstance(ears, MelAudioConditioner)

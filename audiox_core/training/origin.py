@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config import AudioXConfig
 from ..errors import SettingsError
+from .broken import notes_of
 from .clips import Source
 from .config import DataConfig
 
@@ -43,7 +44,7 @@ class Origin:
         """The clips that a run uses."""
         source, first = self.open(), self.data.first
         length = len(source)
-        for what, count in getattr(source, "notes", {}).items():  # what a list's reader did to it
+        for what, count in notes_of(source).items():  # what a list's reader did to it
             logger.warning("%s: %s %d times", self.data.source, what, count)
         last = min(first + self.data.clips, length) if self.data.clips else length
         if first >= last:

@@ -18,6 +18,7 @@ from ..models.oobleck import Oobleck
 from .cache import Cache, Item, Make
 from .chance import Order, generator, noise
 from .config import TrainConfig, VaeConfig
+from .crops import pad_crop
 from .export import write_vae
 from .origin import Origin
 from .team import Team
@@ -157,11 +158,10 @@ class VaeStage:
         chance = generator(self.config.run.seed, "piece", step, item)
         for _ in range(3):
             begin = torch.randint(max(1, audio.shape[-1] - samples + 1), (1,), generator=chance)
-            piece = audio[:, begin : begin + samples]
+            piece = pad_crop(audio, samples, begin)
             if piece.any():
                 break
-        piece = piece.float() / FULL_SCALE
-        return nn.functional.pad(piece, (0, samples - piece.shape[-1]))
+        return piece.float() / FULL_SCALE
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write `vae.safetensors`."""
