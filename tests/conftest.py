@@ -35,9 +35,9 @@ def parity() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def standin() -> ModuleType:
-    """The maker of the embedded checkpoint."""
-    return import_ours("standin")
+def toys() -> ModuleType:
+    """The maker of models at toy size."""
+    return import_ours("toys")
 
 
 @pytest.fixture(scope="session")

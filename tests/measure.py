@@ -31,7 +31,7 @@ from audiox_core.config import AudioXConfig, TextConfig
 from audiox_core.hub import MODELS
 from audiox_core.variants import VARIANTS
 
-from .standin import make_tokenizer
+from .toys import make_tokenizer
 
 ROOT = Path(__file__).parents[1]
 IMPORTS = """

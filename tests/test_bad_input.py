@@ -218,8 +218,8 @@ def test_wrong_weights(ends_well, header, state, kind):
 
 
 @pytest.fixture(scope="session")
-def header(standin):
-    return {"audiox": standin.CONFIG.to_json(), "tokenizer": standin.make_tokenizer().to_str()}
+def header(toys):
+    return {"audiox": toys.CONFIG.to_json(), "tokenizer": toys.make_tokenizer().to_str()}
 
 
 @pytest.mark.parametrize("key", ["audiox", "tokenizer"])

@@ -23,7 +23,7 @@ LONG = 25.0  # seconds: three windows
 
 
 @pytest.fixture(scope="module")
-def front_end(host, clips, standin, tmp_path_factory):
+def front_end(host, clips, toys, tmp_path_factory):
     if reason := host.why_not():
         pytest.skip(reason)
     if host.chromium() is None:
@@ -31,7 +31,7 @@ def front_end(host, clips, standin, tmp_path_factory):
     pytest.importorskip("playwright", reason="no playwright: pip install playwright")
     scratch = tmp_path_factory.mktemp("comfyui")
     fill_inputs(scratch / "input", clips)
-    server = host.Server(scratch, "--extra-model-paths-config", str(fill_models(scratch, standin)))
+    server = host.Server(scratch, "--extra-model-paths-config", str(fill_models(scratch, toys)))
     try:
         server.wait()
         with host.browser(server.url) as page:
@@ -66,12 +66,12 @@ def write_long_video(path: Path) -> None:
         target.mux(stream.encode(None))
 
 
-def fill_models(scratch: Path, standin) -> Path:
+def fill_models(scratch: Path, toys) -> Path:
     """Tiny models of the family in a folder of the user's own; the file that names it."""
     folder = scratch / "my disk" / "of models"
     folder.mkdir(parents=True)
     for variant in VARIANTS:
-        standin.write(standin.tiny(variant), folder / tiny(variant))
+        toys.write(toys.tiny(variant), folder / tiny(variant))
     (scratch / "models" / "audiox" / TURBO).parent.mkdir(parents=True)
     (scratch / "models" / "audiox" / TURBO).touch()
     named = {"mine": {"base_path": str(folder.parent), "audiox": folder.name}}

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..errors import AudioXError
 from .bench import add_bench
 from .captions import add_captions
+from .demo import add_demo
 from .evaluate import add_evaluate
 from .generate import add_generate
 from .inspect import add_inspect
@@ -69,6 +70,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     adders = {
         "generate": add_generate,
+        "demo": add_demo,
         "fetch": add_fetch,
         "inspect": add_inspect,
         "convert": add_convert,

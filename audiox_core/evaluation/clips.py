@@ -39,17 +39,17 @@ def uneven_times(number: int) -> list[float]:
     return [round(float(time), 3) for time in times if time < SECONDS]
 
 
-def write_scene(path: Path, item: Scene, times: Sequence[float]) -> Path:
+def write_scene(path: Path, item: Scene, times: Sequence[float], pixels: int = PIXELS) -> Path:
     """The pictures of a scene as a video without sound; the last one lasts to the end."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=CLOCK)
-        stream.width = stream.height = PIXELS
+        stream.width = stream.height = pixels
         stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
         stream.codec_context.time_base = Fraction(1, CLOCK)
         last = [*times, SECONDS - 1 / CLOCK] if times[-1] < SECONDS - 0.1 else times
-        frames = item.frames(last, PIXELS).permute(0, 2, 3, 1).contiguous().numpy()
-        for time, pixels in zip(last, frames, strict=True):
-            frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
+        frames = item.frames(last, pixels).permute(0, 2, 3, 1).contiguous().numpy()
+        for time, picture in zip(last, frames, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
             frame.pts, frame.time_base = round(time * CLOCK), Fraction(1, CLOCK)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -79,11 +79,11 @@ class VaeConfig:
     """The stage `vae`: what a reconstruction is judged by."""
 
     crop_seconds: float = 1.5
-    stft: float = 1.0  # weights of the losses
-    l1: float = 1.0
-    kl: float = 1e-4
+    mel: float = 1.0  # weights of the losses
+    wave: float = 0.1
+    kl: float = 1e-5
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
-    floor: float = 1e-4  # magnitudes below it are silence to the logarithm
+    floor: float = 2e-4  # magnitudes below it are silence to the logarithm
     # the file's latents get unit variance, which diffusion counts on; never of a VAE of --init,
     # whose latents are known to a model
     unit: bool = True

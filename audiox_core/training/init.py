@@ -20,6 +20,8 @@ from ..config import AudioXConfig, OobleckConfig
 from ..models import Backbone, DiT, backbone
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
+from .positions import begin_frames, begin_places
+from .vocoder import begin_as_vocoder
 
 CLOSED = -10.0  # a gate of the fusion before it learned anything: its sigmoid is almost 0
 EXPERTS_STD = 0.02
@@ -34,9 +36,11 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def new_vae(config: OobleckConfig, seed: int) -> Oobleck:
-    """A VAE with torch's own initial weights."""
+    """A VAE that begins as a channel vocoder."""
     with seeded(seed):
-        return Oobleck(config)
+        vae = Oobleck(config)
+    begin_as_vocoder(vae)
+    return vae
 
 
 def new_model(
@@ -63,7 +67,7 @@ def new_model(
 
 @torch.no_grad()
 def _begin_model(model: Backbone) -> None:
-    """Every block adds nothing at first; a DiT's weights are halved, as the release began."""
+    """Blocks add nothing at first, but for places; a DiT's weights are halved, as the release's."""
     nn.init.normal_(model.timestep_features.weight)
     for layer in (model.preprocess_conv, model.postprocess_conv):
         nn.init.zeros_(layer.weight)
@@ -80,6 +84,7 @@ def _begin_model(model: Backbone) -> None:
             nn.init.zeros_(parameter)
     for parameter in model.parameters():
         parameter.mul_(0.5)
+    begin_places(model)
 
 
 @torch.no_grad()
@@ -87,7 +92,7 @@ def _begin_conditioners(conditioners: Conditioners) -> None:
     """What is learned for absence begins at nothing."""
     video, audio, maf = conditioners.video, conditioners.audio, conditioners.maf
     nn.init.zeros_(video.empty_visual_feat)
-    nn.init.normal_(video.Temp_pos_embedding)
+    begin_frames(video.Temp_pos_embedding)
     if video.config.sync is not None:
         nn.init.zeros_(video.sync_weight)
     if isinstance(audio, AudioConditioner):

@@ -221,10 +221,16 @@ def _cache(job: Job, maker: Maker, origin: Origin, team: Team) -> Cache:
 
 
 def _record(job: Job, team: Team, cache: Cache) -> dict[str, Any]:
-    """What is written beside the weights; the loop adds steps and seconds."""
+    """What is written beside the weights; the loop adds steps and seconds.
+
+    `before` holds the same of the weights that the run began with, back to the first run.
+    """
+    given = {"init": job.init, "vae": job.vae}
+    headers = {name: open_weights(path).header for name, path in given.items() if path is not None}
     return {
         "command": job.command,
         "stage": job.stage,
+        "settings": job.config.identity(),
         "seed": job.config.run.seed,
         "data": job.config.data.source,
         "data_hash": cache.fingerprint(),
@@ -233,6 +239,7 @@ def _record(job: Job, team: Team, cache: Cache) -> dict[str, Any]:
         "device": _device_name(team.device),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "before": {n: json.loads(h["trained"]) for n, h in headers.items() if "trained" in h},
     }
 
 

@@ -1,7 +1,9 @@
 """The stage `vae`: an Oobleck VAE that gives back short pieces of the clips.
 
 Its losses are those of the Stable Audio VAE (arXiv 2402.04825, section 3.1.1) without the
-adversarial ones. Axes: `b` pieces, `c` channels, `n` samples, `k` frequencies, `t` frames.
+adversarial ones; spectra are compared in mel bands, as the Descript codec does (arXiv 2306.06546,
+section 3.4), for no adversary tells how noise goes on within a band. Axes: `b` pieces,
+`c` channels, `n` samples, `k` mel bands, `t` frames.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from ..config import AudioXConfig, LatentConfig
+from ..conditioners.mel import mel_filters
+from ..config import AudioXConfig, LatentConfig, MelConfig
 from ..models.oobleck import Oobleck
 from .cache import Cache, Item, Make
 from .chance import Order, generator, noise
@@ -25,7 +28,9 @@ from .team import Team
 
 FULL_SCALE = 32_767  # of the samples in the cache
 MEASURED = 64  # clips whose latents tell their variance
-QUIET = 1e-3  # mean magnitude of sounds below which the share of what is missed counts less
+QUIET = 1e-2  # deviation of sounds below which the share of what is missed counts less
+AUDIBLE = 0.05  # peak of the pieces that are looked for
+BAND = 16  # samples of a window for each mel band
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,9 @@ class Sounds:
 class Reconstruction(nn.Module):
     """A VAE and how well it gives sounds back."""
 
-    def __init__(self, vae: Oobleck, config: VaeConfig) -> None:
+    def __init__(self, vae: Oobleck, config: VaeConfig, sample_rate: int) -> None:
         super().__init__()
-        self.vae, self.config = vae, config
+        self.vae, self.config, self.sample_rate = vae, config, sample_rate
 
     def forward(self, audio: Tensor, unit: Tensor) -> dict[str, Tensor]:
         """Losses of pieces `b 2 n`; the latent is drawn with `unit` noise `b c t`."""
@@ -65,19 +70,22 @@ class Reconstruction(nn.Module):
         heard = self.vae.decode(posterior.sample(unit)).float()
         config = self.config
         losses = {
-            "stft": spectral_loss(heard, audio, config.windows, config.floor),
-            "l1": l1_loss(heard, audio),
+            "mel": mel_loss(heard, audio, self.sample_rate, config.windows, config.floor),
+            "wave": missed_energy(heard, audio, dims=(1, 2), quiet=QUIET).mean(),
             "kl": posterior.kl(),
         }
         loss = sum(getattr(config, name) * value for name, value in losses.items())
         return {"loss": loss, **losses, "latent_std": mean.detach().std()}
 
 
-def spectral_loss(heard: Tensor, wanted: Tensor, windows: tuple[int, ...], floor: float) -> Tensor:
-    """Log-magnitude distance and spectral convergence, of left, right, mid and side.
+def mel_loss(
+    heard: Tensor, wanted: Tensor, sample_rate: int, windows: tuple[int, ...], floor: float
+) -> Tensor:
+    """Distance of log-mel spectrograms and spectral convergence of mel ones, of left and right.
 
     Args:
         heard, wanted: `b 2 n`.
+        sample_rate: Hz.
         windows: lengths of the spectrograms' windows; those that are longer than the piece do
             not count.
         floor: of the magnitudes of a full-scale tone 1: below it all is silence.
@@ -86,26 +94,32 @@ def spectral_loss(heard: Tensor, wanted: Tensor, windows: tuple[int, ...], floor
     for window in windows:
         if window > heard.shape[-1]:
             continue
-        found = _magnitudes(heard, window)
+        filters = mel_filters(MelConfig(sample_rate, window, 0, max(1, window // BAND)))
+        found = _magnitudes(heard, window) @ filters.to(heard)
         with torch.no_grad():
-            real = _magnitudes(wanted, window)
-        # of each sound by itself, so that a loss does not depend on its neighbours; of all four
-        # views together, for the side of a sound in the middle is silent
-        missed = (found - real).square().mean(dim=(1, 2, 3))
-        loud = real.square().mean(dim=(1, 2, 3))
-        convergence = ((missed + floor**2) / (loud + QUIET**2)).sqrt().mean()
+            real = _magnitudes(wanted, window) @ filters.to(heard)
         logs = l1_loss((found + floor).log(), (real + floor).log())
-        losses.append(convergence + logs)
+        missed = missed_energy(found, real, dims=(1, 2, 3), quiet=floor)
+        losses.append(logs + missed.sqrt().mean())
     return torch.stack(losses).mean()
 
 
+def missed_energy(heard: Tensor, wanted: Tensor, dims: tuple[int, ...], *, quiet: float) -> Tensor:
+    """Energy of the difference as a share of what was wanted, over `dims`; one for each sound.
+
+    Of each by itself, so that a loss does not depend on its neighbours, and so that a quiet
+    one teaches as much as a loud one: else silence is a fair answer to most.
+    """
+    missed = (heard - wanted).square().mean(dims)
+    return (missed + 1e-9) / (wanted.square().mean(dims) + quiet**2)  # the root of 0 has no slope
+
+
 def _magnitudes(audio: Tensor, window: int) -> Tensor:
-    """Audio `b 2 n` -> magnitudes of left, right, mid and side `b 4 t k`, 1 for a full tone."""
+    """Audio `b c n` -> magnitudes of its spectra `b c t f`, 1 for a full-scale tone."""
     weights = torch.hann_window(window, device=audio.device)
     frames = audio.unfold(-1, window, window // 4) * (weights * (2 / weights.sum()))
-    left, right = torch.view_as_real(Spectrum.apply(frames)).unbind(dim=1)
-    views = torch.stack([left, right, (left + right) / 2, (left - right) / 2], dim=1)
-    return (views.square().sum(dim=-1) + 1e-12).sqrt()  # the root of 0 has no slope
+    parts = torch.view_as_real(Spectrum.apply(frames))
+    return (parts.square().sum(dim=-1) + 1e-12).sqrt()  # the root of 0 has no slope
 
 
 class Spectrum(torch.autograd.Function):
@@ -140,7 +154,7 @@ class VaeStage:
         self.grid: LatentConfig = replace(
             model.latent, channels=model.vae.latent_channels, hop_length=model.vae.hop_length
         )
-        self.module = Reconstruction(vae, config.vae).to(team.device)
+        self.module = Reconstruction(vae, config.vae, self.grid.sample_rate).to(team.device)
         self.order = Order(config.run.seed, len(cache))
         frames = round(config.vae.crop_seconds * self.grid.sample_rate / self.grid.hop_length)
         self.frames = max(1, frames)
@@ -153,13 +167,13 @@ class VaeStage:
         return torch.stack(pieces).to(self.device), unit.to(self.device)
 
     def piece(self, step: int, item: int, clip: int) -> Tensor:
-        """A random piece of a cached sound, `2 n`; one without sound is drawn again, twice."""
+        """A random piece of a cached sound, `2 n`; a quiet one is drawn again, twice."""
         audio, samples = self.cache[clip]["audio"], self.frames * self.grid.hop_length
         chance = generator(self.config.run.seed, "piece", step, item)
         for _ in range(3):
             begin = torch.randint(max(1, audio.shape[-1] - samples + 1), (1,), generator=chance)
             piece = pad_crop(audio, samples, begin)
-            if piece.any():
+            if piece.float().abs().max() > AUDIBLE * FULL_SCALE:
                 break
         return piece.float() / FULL_SCALE
 

@@ -35,7 +35,7 @@ def test_inspect_prints_json(run):
     report = json.loads(out)
     assert code == 0
     assert report["whole"] is True
-    assert report["variant"] == "audiox-standin"
+    assert report["variant"] == "audiox-nano"
 
 
 def test_convert_says_what_it_made(run, tmp_path):
@@ -143,12 +143,10 @@ def test_a_dry_run_knows_every_file_of_a_release(run, hub, hub_module, model):
 
 
 @pytest.mark.parametrize("model", [name for name, m in MODELS.items() if m.needs])
-def test_what_was_fetched_lies_where_it_is_looked_for(
-    run, hub, hub_module, standin, tmp_path, model
-):
+def test_what_was_fetched_lies_where_it_is_looked_for(run, hub, hub_module, toys, tmp_path, model):
     """A release at toy size through our hub: whole by `inspect`, but for the text encoder."""
-    release = standin.MODELS[model]
-    path = standin.release(model, tmp_path / "made")
+    release = toys.MODELS[model]
+    path = toys.release(model, tmp_path / "made")
     for file in release.files:
         if not file.optional:
             data = path.with_name(file.name).read_bytes()

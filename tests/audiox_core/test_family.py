@@ -26,27 +26,27 @@ COPIES = dict.fromkeys(VARIANTS, "two, equal bit for bit") | {"audiox-maf": "one
 
 
 @pytest.fixture(scope="session")
-def releases(standin, tmp_path_factory):
+def releases(toys, tmp_path_factory):
     """The folder of a release at toy size, made once a variant: never written into."""
     made = {}
 
     def folder(variant):
         if variant not in made:
             made[variant] = tmp_path_factory.mktemp(variant)
-            standin.release(variant, made[variant] / "models")
+            toys.release(variant, made[variant] / "models")
         return made[variant]
 
     return folder
 
 
 @pytest.fixture
-def released(releases, standin, tmp_path, monkeypatch):
+def released(releases, toys, tmp_path, monkeypatch):
     """Lay out a release in an empty folder, and go there; the path of the model's own file."""
     monkeypatch.chdir(tmp_path)
 
     def lay_out(variant):
         shutil.copytree(releases(variant) / "models", "models")
-        release = standin.MODELS[variant]
+        release = toys.MODELS[variant]
         return tmp_path / "models" / release.folder / release.files[0].name
 
     return lay_out

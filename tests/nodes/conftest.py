@@ -126,7 +126,7 @@ def loaded(node) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def family(comfy, pack, node, standin):
+def family(comfy, pack, node, toys):
     """Load a tiny model of a variant as native objects."""
     files = importlib.import_module(f"{pack.__name__}.nodes.bridge.files")
     folder = comfy.scratch / "models" / files.KIND
@@ -136,7 +136,7 @@ def family(comfy, pack, node, standin):
     def load(variant: str) -> SimpleNamespace:
         if variant not in made:
             name = f"tiny-{variant}.safetensors"
-            standin.write(standin.tiny(variant), folder / name)
+            toys.write(toys.tiny(variant), folder / name)
             comfy.folder_paths.filename_list_cache.clear()
             model, conditioners, vae = node("AudioXLoadCheckpoint", file=name)
             made[variant] = SimpleNamespace(

@@ -22,9 +22,9 @@ VAE = "pretransform.model."
 
 
 @pytest.fixture(scope="session")
-def header(standin):
-    tokenizer = standin.make_tokenizer().to_str()
-    return {"audiox": standin.CONFIG.to_json(), "tokenizer": tokenizer}
+def header(toys):
+    tokenizer = toys.make_tokenizer().to_str()
+    return {"audiox": toys.CONFIG.to_json(), "tokenizer": tokenizer}
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def save(tmp_path, header):
     return run
 
 
-def test_the_embedded_file_is_what_its_command_makes(standin):
-    tokenizer = standin.make_tokenizer()
-    made = standin.make_weights(tokenizer.get_vocab_size())
+def test_the_embedded_file_is_what_its_command_makes(toys):
+    tokenizer = toys.make_tokenizer()
+    made = toys.make_weights(tokenizer.get_vocab_size())
     embedded = load_file(EMBEDDED)
     assert embedded.keys() == made.keys()
     assert all(torch.equal(embedded[name], made[name]) for name in made)
@@ -156,8 +156,8 @@ def test_what_fetch_brings_is_found(state, save, text_folder, models, monkeypatc
     assert load_checkpoint(folder / "model.safetensors").conditioners.text is not None
 
 
-def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, standin):
-    wide = replace(standin.CONFIG, dit=replace(standin.CONFIG.dit, cond_dim=32))
+def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, toys):
+    wide = replace(toys.CONFIG, dit=replace(toys.CONFIG.dit, cond_dim=32))
     with pytest.raises(WeightsError, match="width 64, the model reads 32"):
         load_checkpoint(save(state, header={"audiox": wide.to_json()}), text_encoder=text_folder)
 
@@ -168,7 +168,7 @@ def test_a_text_encoder_without_its_tokenizer_says_so(state, save, text_folder):
         load_checkpoint(save(state), text_encoder=text_folder)
 
 
-def test_a_config_json_beside_the_file_overrides(state, save, tmp_path, standin):
+def test_a_config_json_beside_the_file_overrides(state, save, tmp_path, toys):
     path = save(state)
     settings = {
         "sample_rate": 22_050,
@@ -192,9 +192,9 @@ def test_v1s_sizes_are_read_from_shapes_alone():
 
 
 @pytest.mark.parametrize("part", ["vae", "dit"])
-def test_other_sizes_are_read_from_shapes_too(standin, part):
+def test_other_sizes_are_read_from_shapes_too(toys, part):
     # head width is not in the shapes: v1's is taken
-    config = replace(standin.CONFIG, dit=replace(standin.CONFIG.dit, head_dim=64))
+    config = replace(toys.CONFIG, dit=replace(toys.CONFIG.dit, head_dim=64))
     found = config_from_shapes(released_layout(config))
     assert getattr(found, part) == getattr(config, part)
 

@@ -1,10 +1,8 @@
-"""`python -m tests.standin`: make the embedded stand-in checkpoint.
+"""Models of the family at toy size, with seeded random weights in the released layout.
 
-v1's architecture and file layout at toy size, with seeded random weights: it travels the same
-road as a released checkpoint and makes noise.
+They travel the same road as released checkpoints and make noise.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +23,6 @@ from audiox_core.checkpoint.layout import (
     shapes_of,
     synchformer_layout,
 )
-from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.conditioners.encoders import t5_encoder
 from audiox_core.config import (
     AudioXConfig,
@@ -61,7 +58,7 @@ distant loud soft
 """
 
 CONFIG = AudioXConfig(
-    variant="audiox-standin",
+    variant="audiox-toy",
     note="these weights are random: what you hear is noise, only its length and its path are real",
     vae=OobleckConfig(channels=8),
     dit=DiTConfig(
@@ -95,7 +92,7 @@ def make_tokenizer() -> Tokenizer:
 
 
 def tiny(variant: str) -> AudioXConfig:
-    """A model of the family at toy size: what the variant is, with the stand-in's widths."""
+    """A model of the family at toy size: what the variant is, with the toy's widths."""
     released, small = VARIANTS[variant], CONFIG
     if variant == "audiox":
         return replace(small, variant=variant)
@@ -185,14 +182,3 @@ def _tensor(name: str, shape: tuple[int, ...], random: np.random.RandomState) ->
     else:
         out = z / np.sqrt(np.prod(shape[1:]))
     return out * next((gain for end, gain in GAINS.items() if name.endswith(end)), 1.0)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
-    parser.add_argument("output", nargs="?", type=Path, default=EMBEDDED)
-    output = parser.parse_args().output
-    write(CONFIG, output)
-
-
-if __name__ == "__main__":
-    main()

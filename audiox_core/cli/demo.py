@@ -1,0 +1,73 @@
+"""`demo`: hear at once what the embedded model does, on a rendered clip and on one of yours."""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..checkpoint import load_checkpoint
+from ..media.files import check_output, replacing
+from ..media.mux import check_mux
+from ..pipeline import Pipeline, Request
+from ..training.world import EVENT_LABELS
+from .generate import choose_device
+
+PIXELS = 240  # a side of the rendered clip
+FPS = 24.0
+PICTURES = 10  # in the contact sheet
+
+
+def add_demo(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
+    parser = commands.add_parser(
+        "demo",
+        help="soundtrack a rendered clip and one of yours with the embedded model",
+        description="Render ten seconds of something that moves, let the embedded model watch it "
+        "and make its sound, and draw when it sounds beside when something happens. With a clip "
+        "of yours that one gets a soundtrack, too.",
+    )
+    parser.set_defaults(run=run_demo, runs_alone=True)
+    parser.add_argument("video", type=Path, nargs="?", help="a clip to be soundtracked as well")
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="what to hear in it")
+    parser.add_argument(
+        "--label", choices=EVENT_LABELS, default="ball", help="what is rendered; ball by default"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of pictures and sounds; 0 by default")
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="demo by default"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    return parser
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Make the files and say what they are."""
+    from ..evaluation.clips import SECONDS, even_times, held_out_scene, write_scene
+    from ..evaluation.contact_sheet import contact_sheet  # here: no other command needs them
+
+    folder = options.output
+    folder.mkdir(parents=True, exist_ok=True)
+    rendered, drawn = folder / f"{options.label}.mp4", folder / f"{options.label}.svg"
+    check_output(rendered)
+    if options.video is not None:
+        own = folder / f"{options.video.stem}-with-sound{options.video.suffix.lower()}"
+        check_mux(options.video, own)
+    pipeline = Pipeline(load_checkpoint(device=choose_device(options.device)))
+    item = held_out_scene(options.seed, options.label)
+    with TemporaryDirectory() as scratch:
+        silent = write_scene(Path(scratch) / "silent.mp4", item, even_times(FPS), PIXELS)
+        sound = pipeline.generate(Request(video=silent, seed=options.seed))
+        sound.save(rendered)
+    pictures = item.frames([(n + 0.5) * SECONDS / PICTURES for n in range(PICTURES)], PIXELS)
+    sheet = contact_sheet(
+        pictures, sound.waveform, sound.sample_rate, [event.time for event in item.events],
+        f"What {pipeline.checkpoint.variant} hears in a rendered clip: {options.label}",
+    )  # fmt: skip
+    with replacing(drawn) as path:
+        path.write_text(sheet, encoding="utf-8")
+    print(f"{rendered}: a rendered clip with its sound\n{drawn}: when it sounds, drawn")
+    if options.video is not None:
+        request = Request(prompt=options.prompt, video=options.video, seed=options.seed)
+        pipeline.generate(request).save(own)
+        print(f"{own}: your clip with its sound")
+    return 0

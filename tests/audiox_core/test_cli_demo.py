@@ -1,0 +1,42 @@
+"""`demo`: the first thing that anybody runs."""
+
+from xml.etree import ElementTree
+
+import av
+import pytest
+
+from audiox_core.cli import main
+from audiox_core.evaluation.clips import held_out_scene, write_scene
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_scene(
+        tmp_path / "mine.mp4", held_out_scene(1, "bell"), [n / 10 for n in range(20)]
+    )
+
+
+def streams(path):
+    with av.open(str(path)) as container:
+        return [stream.type for stream in container.streams]
+
+
+def test_a_rendered_clip_and_ones_own_get_sound_and_a_picture(clip, tmp_path, capsys):
+    folder = tmp_path / "made"
+    assert main(["demo", str(clip), "--label", "clock", "--output", str(folder)]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "clock.mp4", "clock.svg", "mine-with-sound.mp4",
+    ]  # fmt: skip
+    out = capsys.readouterr().out
+    for name in ("clock.mp4", "mine-with-sound.mp4"):
+        assert sorted(streams(folder / name)) == ["audio", "video"]
+        assert name in out
+    lines = [e for e in ElementTree.parse(folder / "clock.svg").iter() if e.tag.endswith("line")]
+    assert len(lines) == len(held_out_scene(0, "clock").events)
+
+
+def test_a_clip_that_is_none_is_one_line(tmp_path, capsys):
+    code = main(["demo", str(tmp_path / "nowhere.mp4"), "--output", str(tmp_path / "made")])
+    assert code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not any((tmp_path / "made").iterdir())

@@ -1,0 +1,122 @@
+"""`python -m tests.claim FOLDER`: what the paper says of masked training, in small.
+
+The diffusion stage is trained with its masks and without them, two seeds each: the same clips,
+the same frozen VAE, the same steps. Then each model is asked with text alone, with pictures alone,
+with a sound alone, and with all three. What was done is kept in the folder: the same command goes
+on.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tqdm import tqdm
+
+from audiox_core import Pipeline, Request, load_checkpoint
+from audiox_core.evaluation.cases import FPS, TOLERANCE, learn_classes
+from audiox_core.evaluation.classifier import Classifier
+from audiox_core.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
+from audiox_core.evaluation.onsets import Matching, match, onset_times
+from audiox_core.training.config import TrainConfig
+from audiox_core.training.run import Job, run_job
+from audiox_core.training.settings import read_settings
+from audiox_core.training.world.scenes import EVENT_LABELS
+
+SEEDS = (0, 1)
+INPUTS = {
+    "text": ("prompt",),
+    "video": ("video",),
+    "audio": ("audio",),
+    "all": ("prompt", "video", "audio"),
+}
+FIRST = 5_000  # of the clips that are asked for: `evaluate` has others
+
+
+def settings(path: Path, *, masked: bool, seed: int, steps: int) -> TrainConfig:
+    """Those of the file, but for what is compared."""
+    config = read_settings(path, [])
+    masks = config.masks if masked else config.masks.off()
+    return replace(config, masks=masks, run=replace(config.run, seed=seed, steps=steps))
+
+
+def trained(config: TrainConfig, output: Path, vae: Path, cache: Path) -> Path:
+    """The weights of a run, made or found."""
+    config = replace(config, data=replace(config.data, cache=str(cache)))
+    job = Job("diffusion", config, output, vae=vae, report=lambda line: tqdm.write(str(line)))
+    return run_job(job).weights
+
+
+def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any]:
+    """Share of the clips whose class is heard, and F1 of onsets and events, by what was given."""
+    rate, figures = pipeline.grid.sample_rate, {}
+    with TemporaryDirectory() as folder:
+        for name, given in INPUTS.items():
+            right, pairs = [], []
+            for number in range(clips):
+                label = EVENT_LABELS[number % len(EVENT_LABELS)]
+                item = held_out_scene(FIRST + number, label)
+                other = held_out_scene(2 * FIRST + number, label)
+                files = {
+                    "prompt": item.caption,
+                    "video": write_scene(Path(folder) / "v.mp4", item, even_times(FPS)),
+                    "audio": write_sound(Path(folder) / "a.wav", other.audio(rate), rate),
+                }
+                inputs = {what: files[what] for what in given}
+                sound = pipeline.generate(Request(**inputs, seed=number)).waveform
+                right.append(classifier.label(sound, rate) == label)
+                events = [event.time for event in item.events]
+                pairs.append(match(onset_times(sound, rate), events, TOLERANCE))
+            figures[f"{name}.accuracy"] = mean(right)
+            if "video" in given:
+                figures[f"{name}.f1"] = sum(pairs, Matching((), 0, 0)).f1
+    return figures
+
+
+def table(found: dict[str, list[dict[str, float]]]) -> str:
+    """Figures of both kinds: mean and half the distance of the seeds."""
+
+    def cell(values: Sequence[float]) -> str:
+        return f"{mean(values):.2f} +- {(max(values) - min(values)) / 2:.2f}"
+
+    lines = [f"{'':<16}" + "".join(f"{kind:>18}" for kind in found)]
+    for name in next(iter(found.values()))[0]:
+        cells = [cell([figures[name] for figures in runs]) for runs in found.values()]
+        lines.append(f"{name:<16}" + "".join(f"{text:>18}" for text in cells))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.claim", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--config", type=Path, required=True, help="settings of both")
+    parser.add_argument("--vae", type=Path, required=True, help="the frozen VAE")
+    parser.add_argument("--cache", type=Path, required=True, help="latents and pictures")
+    parser.add_argument("--steps", type=int, default=1_500)
+    parser.add_argument("--clips", type=int, default=45, help="that each model is asked for")
+    options = parser.parse_args()
+    found: dict[str, list[dict[str, float]]] = {"masked": [], "unmasked": []}
+    classifier = None
+    for seed in SEEDS:
+        for kind, runs in found.items():
+            output = options.folder / f"{kind}-{seed}"
+            config = settings(
+                options.config, masked=kind == "masked", seed=seed, steps=options.steps
+            )
+            weights = trained(config, output, options.vae, options.cache)
+            kept = output / f"figures-{options.steps}-{options.clips}.json"
+            if not kept.exists():
+                pipeline = Pipeline(load_checkpoint(weights))
+                classifier = classifier or learn_classes(pipeline.grid.sample_rate)[0]
+                kept.write_text(json.dumps(ask(pipeline, classifier, options.clips), indent=2))
+            runs.append(json.loads(kept.read_text()))
+            print(f"{kind}, seed {seed}: {runs[-1]}", flush=True)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()
