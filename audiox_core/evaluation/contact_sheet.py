@@ -71,9 +71,10 @@ def _coloured(audio: Tensor, sample_rate: int) -> NDArray:
 
 
 def _image(pixels: NDArray, top: int, width: int, height: int) -> str:
+    data = b64encode(_png(pixels)).decode()
     return (
         f'<image x="{MARGIN}" y="{top}" width="{width}" height="{height}" '
-        f'preserveAspectRatio="none" href="data:image/png;base64,{b64encode(_png(pixels)).decode()}"/>'
+        f'preserveAspectRatio="none" href="data:image/png;base64,{data}"/>'
     )
 
 

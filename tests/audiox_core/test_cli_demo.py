@@ -11,9 +11,8 @@ from audiox_core.evaluation.clips import held_out_scene, write_scene
 
 @pytest.fixture
 def clip(tmp_path):
-    return write_scene(
-        tmp_path / "mine.mp4", held_out_scene(1, "bell"), [n / 10 for n in range(20)]
-    )
+    times = [n / 10 for n in range(20)]
+    return write_scene(tmp_path / "mine.mp4", held_out_scene(1, "bell"), times)
 
 
 def streams(path):

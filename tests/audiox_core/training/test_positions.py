@@ -40,6 +40,6 @@ def test_frames_that_lie_near_look_alike(dim):
     embedding = torch.nn.Parameter(torch.empty(1, 40, dim))
     begin_frames(embedding)
     assert torch.equal(embedding[0], waves(40, dim))
-    assert embedding.std() == pytest.approx(1, abs=0.3)
+    assert embedding.std().item() == pytest.approx(1, abs=0.3)
     near, far = ((embedding[0, 20] - embedding[0, n]).norm() for n in (21, 39))
     assert near < far
