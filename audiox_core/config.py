@@ -292,7 +292,8 @@ class AudioXConfig:
         return parts
 
     def _equals(self) -> dict[str, tuple[int, int]]:
-        parts = {}
+        stages = (len(self.vae.strides), len(self.vae.multipliers))
+        parts = {"the VAE's strides are": stages}
         if isinstance(self.dit, MMDiTConfig):
             parts["the transformer reads condition tokens:"] = (self.dit.tokens, self.tokens)
             parts["the transformer's positions are"] = (self.dit.positions, self.latent.window + 1)

@@ -34,7 +34,7 @@ INPUTS = {
     "audio": ("audio",),
     "all": ("prompt", "video", "audio"),
 }
-FIRST = 5_000  # of the clips that are asked for: `evaluate` has others
+ASKED, PROMPTS = 20_000, 30_000  # first of the clips that are asked for, and of the sounds given
 
 
 def settings(path: Path, *, masked: bool, seed: int, steps: int) -> TrainConfig:
@@ -59,8 +59,8 @@ def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any
             right, pairs = [], []
             for number in range(clips):
                 label = EVENT_LABELS[number % len(EVENT_LABELS)]
-                item = held_out_scene(FIRST + number, label)
-                other = held_out_scene(2 * FIRST + number, label)
+                item = held_out_scene(ASKED + number, label)
+                other = held_out_scene(PROMPTS + number, label)
                 files = {
                     "prompt": item.caption,
                     "video": write_scene(Path(folder) / "v.mp4", item, even_times(FPS)),

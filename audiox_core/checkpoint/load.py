@@ -57,7 +57,7 @@ from .weight_file import Shape, WeightFile, open_weights, same_tensor
 
 logger = logging.getLogger(__name__)
 
-EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-standin.safetensors"
+EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
 
 PARTS = ("conditioners", "model", "vae")
 # what the conditioners consist of: a host that has a text encoder of its own leaves "text" out

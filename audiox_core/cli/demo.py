@@ -6,8 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..checkpoint import load_checkpoint
-from ..media.files import check_output, replacing
-from ..media.mux import check_mux
+from ..errors import SettingsError
+from ..media.files import check_output, is_same_file, replacing
+from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline import Pipeline, Request
 from ..training.world import EVENT_LABELS
 from .generate import choose_device
@@ -15,6 +16,7 @@ from .generate import choose_device
 PIXELS = 240  # a side of the rendered clip
 FPS = 24.0
 PICTURES = 10  # in the contact sheet
+SEEDS = 2**32
 
 
 def add_demo(commands: Any) -> argparse.ArgumentParser:
@@ -45,14 +47,23 @@ def run_demo(options: argparse.Namespace) -> int:
     from ..evaluation.clips import SECONDS, even_times, held_out_scene, write_scene
     from ..evaluation.contact_sheet import contact_sheet  # here: no other command needs them
 
-    folder = options.output
+    if not 0 <= options.seed < SEEDS:
+        raise SettingsError(f"--seed {options.seed} was given: it is 0 or more and below 2**32.")
+    folder, video = options.output, options.video
     folder.mkdir(parents=True, exist_ok=True)
     rendered, drawn = folder / f"{options.label}.mp4", folder / f"{options.label}.svg"
-    check_output(rendered)
-    if options.video is not None:
-        own = folder / f"{options.video.stem}-with-sound{options.video.suffix.lower()}"
-        check_mux(options.video, own)
+    request = Request(prompt=options.prompt, video=video, seed=options.seed)
+    for path in (rendered, drawn):
+        check_output(path)
+    if video is not None:
+        if is_same_file(video, rendered):
+            raise SettingsError(f"{video} would be lost: give another folder with --output.")
+        suffix = video.suffix.lower()
+        own = folder / f"{video.stem}-with-sound{suffix if suffix in VIDEO_SUFFIXES else '.mkv'}"
+        check_mux(video, own)
     pipeline = Pipeline(load_checkpoint(device=choose_device(options.device)))
+    if video is not None:
+        pipeline.seconds(request)  # what cannot be done is said now
     item = held_out_scene(options.seed, options.label)
     with TemporaryDirectory() as scratch:
         silent = write_scene(Path(scratch) / "silent.mp4", item, even_times(FPS), PIXELS)
@@ -66,8 +77,7 @@ def run_demo(options: argparse.Namespace) -> int:
     with replacing(drawn) as path:
         path.write_text(sheet, encoding="utf-8")
     print(f"{rendered}: a rendered clip with its sound\n{drawn}: when it sounds, drawn")
-    if options.video is not None:
-        request = Request(prompt=options.prompt, video=options.video, seed=options.seed)
+    if video is not None:
         pipeline.generate(request).save(own)
         print(f"{own}: your clip with its sound")
     return 0

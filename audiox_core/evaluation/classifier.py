@@ -15,6 +15,7 @@ from ..training.init import seeded
 from .spectra import band_levels
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.97)  # quantiles of a band's levels over time
+HEARD_DB = -30.0  # what is softer than the loudest band by more tells no class: it may be noise
 LAGS = (1, 3, 10)  # frames between which a change is looked at
 STEPS, WIDTH = 300, 64
 BLUR = 0.5  # deviations of noise, in training: no class is told by a hair
@@ -22,7 +23,7 @@ BLUR = 0.5  # deviations of noise, in training: no class is told by a hair
 
 def describe(audio: Tensor, sample_rate: int) -> Tensor:
     """Audio `c n` -> `d`."""
-    levels = band_levels(audio, sample_rate)
+    levels = band_levels(audio, sample_rate).clamp(min=HEARD_DB)
     spread = torch.quantile(levels, levels.new_tensor(SHARES), dim=1).flatten()
     changes = [(levels[:, lag:] - levels[:, :-lag]).abs().mean(dim=1) for lag in LAGS]
     return torch.cat([spread, *changes])

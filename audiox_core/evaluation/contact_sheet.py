@@ -7,6 +7,7 @@ SVG, written by hand around two PNGs, so that nothing has to be installed. Axes:
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
+from xml.sax.saxutils import escape
 
 import av
 import numpy as np
@@ -18,6 +19,7 @@ from torch.nn.functional import adaptive_max_pool1d
 from .spectra import FLOOR_DB, band_levels
 
 WIDTH, SPECTROGRAM, MARGIN = 960, 220, 34  # pixels
+SILENT = 1e-4  # peak of a sound that is none
 COLUMNS = 640  # of the spectrogram, in pixels of its own
 COLOURS = ((3, 3, 18), (70, 12, 105), (186, 54, 84), (249, 142, 9), (252, 255, 190))  # of levels
 
@@ -28,7 +30,7 @@ def contact_sheet(
     """Frames at even times, the sound's spectrogram, and a line at each event.
 
     Args:
-        frames: `f 3 h w` uint8, evenly spaced over the clip: as many as shall be seen.
+        frames: `f 3 h h` uint8, evenly spaced over the clip: as many as shall be seen.
         audio: `c n`.
         sample_rate: Hz.
         events: seconds at which something is seen to happen.
@@ -53,7 +55,7 @@ def contact_sheet(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'font-family="sans-serif" font-size="12" fill="#333">'
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
-        f'<text x="{MARGIN}" y="{MARGIN - 12}" font-size="15">{title}</text>'
+        f'<text x="{MARGIN}" y="{MARGIN - 12}" font-size="15">{escape(title)}</text>'
         f"{_image(strip, MARGIN, inner, top - MARGIN)}"
         f"{_image(_coloured(audio, sample_rate), top, inner, SPECTROGRAM)}"
         f'{lines}{ticks}<text x="{WIDTH - MARGIN}" y="{height - 4}" text-anchor="end">seconds; '
@@ -64,6 +66,8 @@ def contact_sheet(
 def _coloured(audio: Tensor, sample_rate: int) -> NDArray:
     """The spectrogram `c n` as pixels, high bands above."""
     levels = adaptive_max_pool1d(band_levels(audio, sample_rate)[None], COLUMNS)[0]
+    if audio.abs().max() < SILENT:  # else silence would be as loud as its loudest band
+        levels = torch.full_like(levels, FLOOR_DB)
     share = (1 - levels / FLOOR_DB).flip(0).numpy()
     at = np.linspace(0, 1, len(COLOURS))
     channels = [np.interp(share, at, channel) for channel in zip(*COLOURS, strict=True)]

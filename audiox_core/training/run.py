@@ -225,12 +225,15 @@ def _record(job: Job, team: Team, cache: Cache) -> dict[str, Any]:
 
     `before` holds the same of the weights that the run began with, back to the first run.
     """
-    given = {"init": job.init, "vae": job.vae}
+    settings = job.config.identity()
+    if job.init is not None:
+        del settings["model"]  # it is that of the weights
+    given = {"init": job.init, "vae": job.vae if job.vae != job.init else None}
     headers = {name: open_weights(path).header for name, path in given.items() if path is not None}
     return {
         "command": job.command,
         "stage": job.stage,
-        "settings": job.config.identity(),
+        "settings": settings,
         "seed": job.config.run.seed,
         "data": job.config.data.source,
         "data_hash": cache.fingerprint(),

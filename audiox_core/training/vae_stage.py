@@ -29,6 +29,7 @@ from .team import Team
 FULL_SCALE = 32_767  # of the samples in the cache
 MEASURED = 64  # clips whose latents tell their variance
 QUIET = 1e-2  # deviation of sounds below which the share of what is missed counts less
+FAINT = 1e-3  # the same of mel bands
 AUDIBLE = 0.05  # peak of the pieces that are looked for
 BAND = 16  # samples of a window for each mel band
 
@@ -99,7 +100,7 @@ def mel_loss(
         with torch.no_grad():
             real = _magnitudes(wanted, window) @ filters.to(heard)
         logs = l1_loss((found + floor).log(), (real + floor).log())
-        missed = missed_energy(found, real, dims=(1, 2, 3), quiet=floor)
+        missed = missed_energy(found, real, dims=(1, 2, 3), quiet=FAINT)
         losses.append(logs + missed.sqrt().mean())
     return torch.stack(losses).mean()
 

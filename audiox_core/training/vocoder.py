@@ -58,7 +58,7 @@ def begin_as_vocoder(vae: Oobleck) -> None:
     up = [layer for layer in vae.decoder if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))]
     _quiet(vae, (*down, *up))
     _begin_outer(down[0].weight, up[-1].weight)
-    bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)][: config.io_channels]
+    bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)]
     fine = zip(config.strides[:-1], down[1:-2], up[-2:1:-1], strict=True)
     for stride, into, out in fine:
         bands = _begin_stage(stride, into.weight, out.weight, bands)
@@ -68,7 +68,7 @@ def begin_as_vocoder(vae: Oobleck) -> None:
 
 
 def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
-    """Straight snakes, but for the one before the coarsest stage, and small random weights."""
+    """Straight snakes, but for those of the coarsest stage and the last; small random weights."""
     for layer in convolutions:
         layer.weight.mul_(RANDOM)
         if layer.bias is not None:
@@ -94,12 +94,11 @@ def mdct(bands: int) -> Tensor:
 
 def _begin_outer(into: Tensor, out: Tensor) -> None:
     """First `c 2 k` and last `2 c k` weights: left and right to both together and difference."""
-    middle, channels = into.shape[-1] // 2, into.shape[1]
-    turn = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) * sqrt(0.5) if channels == 2 else torch.eye(1)
-    into[:channels] = 0
-    into[:channels, :, middle] = GAIN * turn
-    out[:, :channels] = 0
-    out[:, :channels, middle] = turn.T / GAIN
+    middle, turn = into.shape[-1] // 2, torch.tensor([[1.0, 1.0], [1.0, -1.0]]) * sqrt(0.5)
+    into[:2] = 0
+    into[:2, :, middle] = GAIN * turn
+    out[:, :2] = 0
+    out[:, :2, middle] = turn / GAIN
 
 
 def _begin_stage(stride: int, into: Tensor, out: Tensor, bands: Sequence[Band]) -> list[Band]:
@@ -132,7 +131,10 @@ def _begin_energies(into: Tensor, out: Tensor, bands: int) -> None:
 def _begin_latents(
     config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: Sequence[Band]
 ) -> None:
-    """Neighbouring bands in one latent channel, the more the higher they are."""
+    """Neighbouring bands in one latent channel, the more the higher they are.
+
+    A few channels between the lowest bands are left out and begin as faint mixtures.
+    """
     channels = config.latent_channels
     by_rank = sorted(range(len(bands)), key=lambda number: bands[number].rank)
     whole = log1p(len(bands) / WIDEN)

@@ -39,3 +39,30 @@ def test_a_clip_that_is_none_is_one_line(tmp_path, capsys):
     assert code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not any((tmp_path / "made").iterdir())
+
+
+def test_a_clip_with_the_rendered_ones_name_is_not_lost(clip, tmp_path, capsys):
+    mine = clip.rename(tmp_path / "ball.mp4")
+    before = mine.read_bytes()
+    assert main(["demo", str(mine), "--output", str(tmp_path)]) == 2
+    assert "--output" in capsys.readouterr().err
+    assert mine.read_bytes() == before
+
+
+def test_a_clip_of_another_kind_becomes_one_that_holds_it(clip, tmp_path):
+    other = tmp_path / "mine.avi"
+    with av.open(str(clip)) as source, av.open(str(other), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert main(["demo", str(other), "--output", str(tmp_path / "made")]) == 0
+    assert sorted(streams(tmp_path / "made" / "mine-with-sound.mkv")) == ["audio", "video"]
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_out_of_range_is_one_line(seed, tmp_path, capsys):
+    assert main(["demo", "--seed", seed, "--output", str(tmp_path / "made")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "made").exists()

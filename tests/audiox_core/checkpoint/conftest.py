@@ -4,14 +4,25 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from audiox_core import load_checkpoint
 from audiox_core.checkpoint.layout import AUDIO_VAE, INV_FREQ, VAE
-from audiox_core.checkpoint.load import EMBEDDED
 
 
 @pytest.fixture(scope="session")
-def state():
-    """The stand-in's weights with both copies of the VAE, as in a released file."""
-    state = {name: tensor.float() for name, tensor in load_file(EMBEDDED).items()}
+def toy(toys, tmp_path_factory):
+    """A file of v1 at toy size that brings all its parts."""
+    return toys.write(toys.CONFIG, tmp_path_factory.mktemp("toy") / "toy.safetensors")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(toy):
+    return load_checkpoint(toy)
+
+
+@pytest.fixture(scope="session")
+def state(toy):
+    """The toy's weights with both copies of the VAE, as in a released file."""
+    state = {name: tensor.float() for name, tensor in load_file(toy).items()}
     vae = {name: tensor for name, tensor in state.items() if name.startswith(VAE)}
     state |= {AUDIO_VAE + name.removeprefix(VAE): tensor.clone() for name, tensor in vae.items()}
     state[INV_FREQ] = 10_000 ** (-torch.arange(0, 32, 2) / 32)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from audiox_core import load_checkpoint
 from audiox_core.checkpoint import load
@@ -16,6 +16,7 @@ from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError, WeightsError
 from audiox_core.hub import MODELS
+from audiox_core.training.settings import read_settings
 
 PROMPT_VAE = "conditioner.conditioners.audio_prompt.pretransform.model."
 VAE = "pretransform.model."
@@ -37,16 +38,24 @@ def save(tmp_path, header):
     return run
 
 
-def test_the_embedded_file_is_what_its_command_makes(toys):
-    tokenizer = toys.make_tokenizer()
-    made = toys.make_weights(tokenizer.get_vocab_size())
-    embedded = load_file(EMBEDDED)
-    assert embedded.keys() == made.keys()
-    assert all(torch.equal(embedded[name], made[name]) for name in made)
+def test_the_embedded_file_says_how_it_was_made():
     assert EMBEDDED.stat().st_size < 12e6
+    run = json.loads(open_weights(EMBEDDED).header["trained"])
+    for stage in (run, run["before"]["vae"]):
+        assert stage["steps"] > 1_000
+        assert stage["command"].startswith("python -m audiox_core train")
+        assert {"settings", "seed", "data_hash", "seconds", "machine"} <= stage.keys()
 
 
-def test_released_and_embedded_layout_load_to_the_same_model(state, save, checkpoint):
+def test_the_recipe_beside_the_embedded_file_has_its_sizes():
+    made = AudioXConfig.from_json(open_weights(EMBEDDED).header["audiox"])
+    recipe = read_settings(EMBEDDED.with_suffix(".toml"), []).model
+    vocabulary = replace(recipe.text, vocab_size=made.text.vocab_size)  # its captions decide
+    assert replace(recipe, text=vocabulary) == made
+    assert read_settings(EMBEDDED.with_name("audiox-nano-vae.toml"), []).model.vae == made.vae
+
+
+def test_released_and_our_own_layout_load_to_the_same_model(state, save, checkpoint):
     loaded = load_checkpoint(save(state))
     for part in ("model", "vae", "conditioners"):
         ours, theirs = (getattr(c, part).state_dict() for c in (loaded, checkpoint))
@@ -211,14 +220,14 @@ def was_read(monkeypatch):
 
 
 @pytest.fixture(params=["safetensors", "ckpt"])
-def in_parts(request, state, save, tmp_path):
+def in_parts(request, state, header, save, tmp_path):
     """The arguments of `load_checkpoint` for a file of each kind."""
     if request.param == "safetensors":
         return {"path": save(state)}
     path = tmp_path / "model.ckpt"
     released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
     torch.save({"state_dict": released}, path)
-    return {"path": path, "text_encoder": save_text(state, tmp_path)}
+    return {"path": path, "text_encoder": save_text(state, header, tmp_path)}
 
 
 @pytest.mark.parametrize(
@@ -237,12 +246,11 @@ def test_of_parts_not_asked_for_nothing_is_read(in_parts, was_read, part, prefix
     assert any(name.startswith(prefixes[0]) for name in was_read)
 
 
-def save_text(state, folder):
-    """The stand-in's text encoder as a file of its own."""
+def save_text(state, header, folder):
+    """The toy's text encoder as a file of its own."""
     text = {n.removeprefix("text_encoder."): t for n, t in state.items() if "text_encoder" in n}
     save_file(text, folder / "t5.safetensors")
-    tokenizer = json.dumps(json.loads(open_weights(EMBEDDED).header["tokenizer"]))
-    (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+    (folder / "tokenizer.json").write_text(header["tokenizer"], encoding="utf-8")
     return folder / "t5.safetensors"
 
 

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import av
 import pytest
+import torch
 
 from audiox_core.evaluation.contact_sheet import COLUMNS, MARGIN, WIDTH, contact_sheet
 from audiox_core.training.world import scene
@@ -52,3 +53,10 @@ def test_the_spectrogram_gets_bright_where_the_events_are(sheet, item):
     for column in columns:
         before, after = light[column - 6 : column - 2], light[column : column + 4]
         assert after.max() > before.max() + 1_000
+
+
+def test_silence_is_dark_and_a_title_may_have_any_signs(item):
+    sheet = contact_sheet(item.frames([1], 8), torch.zeros(2, RATE), RATE, [], "a & b <c>")
+    assert "a & b <c>" in [element.text for element in ElementTree.fromstring(sheet).iter()]
+    _, spectrogram = pictures(sheet)
+    assert spectrogram.max() < 40

@@ -41,6 +41,7 @@ def test_a_file_says_some_values_and_assignments_win(tmp_path):
         ("[optim]\nprecision = 'fp8'", r"optim\.precision is 'fp8': choose one of fp32"),
         ("[run]\nsteps = 0", r"run\.steps is 0"),
         ("[model.dit]\nwidth = 100", r"\[model\] is no model"),
+        ("[model.vae]\nstrides = [4, 8]", r"\[model\] is no model.*strides"),
         ("[optim", r"cannot be read"),
     ],
 )

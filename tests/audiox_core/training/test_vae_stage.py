@@ -89,6 +89,14 @@ def test_noise_of_the_same_bands_is_nearer_than_silence(seeded):
     assert near < 0.5 * far
 
 
+def test_a_breath_where_silence_is_wanted_is_no_catastrophe(seeded):
+    breath = 1e-3 * torch.randn(1, 2, 4096, generator=seeded)
+    silence = torch.zeros_like(breath)
+    loud = 0.1 * torch.randn(1, 2, 4096, generator=seeded)
+    missed = mel_loss(silence, loud, RATE, WINDOWS, 1e-4)
+    assert mel_loss(breath, silence, RATE, WINDOWS, 1e-4) < missed
+
+
 @pytest.mark.parametrize("loud", [1.0, 0.1])
 def test_a_quiet_sound_that_is_missed_counts_as_much_as_a_loud_one(loud, seeded):
     sound = loud * torch.randn(1, 2, 512, generator=seeded)

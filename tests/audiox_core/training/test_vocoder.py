@@ -27,7 +27,7 @@ def heard(vae, label):
     return item, sound, vae.decode(vae.encode(sound[None]).mean)[0]
 
 
-@pytest.mark.parametrize("bands", [2, 8, 16])
+@pytest.mark.parametrize("bands", [2, 5, 8, 16])
 def test_the_transform_and_its_inverse_lose_nothing(bands, seeded):
     filters = mdct(bands)[:, None]
     sound = torch.randn(1, 1, 40 * bands, generator=seeded)
@@ -58,7 +58,7 @@ def test_it_sounds_when_its_input_sounds(vae, label):
 
 def test_it_sounds_as_high_as_its_input(vae):
     def middle(sound):
-        power = (band_levels(sound, RATE).amax(dim=1) / 10).exp()
+        power = 10 ** (band_levels(sound, RATE).amax(dim=1) / 10)
         return (power * torch.arange(len(power))).sum() / power.sum()
 
     pitches = [(middle(s), middle(h)) for _, s, h in (heard(vae, n) for n in ("ball", "bird"))]
