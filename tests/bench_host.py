@@ -74,7 +74,8 @@ def build(config: AudioXConfig, device: torch.device) -> Sides:
         model, in_host, vae = DiT(c), DiT(c, attention=attention), Oobleck(v)
         native = dit.AudioDiffusionTransformer(
             c.io_channels, embed_dim=c.width, cond_token_dim=c.cond_dim, depth=c.depth,
-            global_cond_dim=c.global_dim, num_heads=c.width // c.head_dim, operations=ops,
+            global_cond_dim=c.global_dim, num_heads=c.width // c.head_dim,
+            ff_kwargs={"mult": c.ff_mult}, operations=ops,
         )  # fmt: skip
         sizes = v.io_channels, v.channels, v.latent_channels, [*v.multipliers], [*v.strides]
         native_vae = autoencoder.AudioOobleckVAE(*sizes)

@@ -41,9 +41,21 @@ def toys() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def toy(toys, tmp_path_factory) -> Path:
+    """A file of v1 at toy size, with v1's frames and tokens, that brings all its parts."""
+    return toys.write(toys.CONFIG, tmp_path_factory.mktemp("toy") / "toy.safetensors")
+
+
+@pytest.fixture(scope="session")
 def measure() -> ModuleType:
     """The measuring of memory in a process of its own, at full size."""
     return import_ours("measure")
+
+
+@pytest.fixture(scope="session")
+def claim() -> ModuleType:
+    """Training with masks and without them, compared."""
+    return import_ours("claim")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,11 @@ from audiox_core.config import AudioXConfig, LatentConfig, OobleckConfig
 
 
 def test_a_config_survives_the_header_of_a_file():
-    config = replace(AudioXConfig(), variant="toy", vae=OobleckConfig(strides=(2, 4), channels=8))
+    config = replace(
+        AudioXConfig(),
+        variant="toy",
+        vae=OobleckConfig(strides=(2, 4), multipliers=(1, 2), channels=8),
+    )
     assert AudioXConfig.from_json(config.to_json()) == config
 
 

@@ -19,6 +19,7 @@ from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import ITEMS_AT_ONCE, over_windows, plan, plan_frames
 
 GRID = LatentConfig()
+TOKENS = 343  # of the embedded model's conditions
 
 
 @pytest.mark.parametrize("seconds", [0.1, 10, 10.96, 11, 20, 45, 600])
@@ -64,7 +65,7 @@ def test_never_more_windows_at_once_than_allowed(seeded):
 
 
 def tokens(windows: int, generator: torch.Generator) -> Conditioning:
-    positive = torch.randn(1, windows * 471, 64, generator=generator)
+    positive = torch.randn(1, windows * TOKENS, 96, generator=generator)
     return Conditioning(positive, torch.zeros_like(positive), windows)
 
 
@@ -72,7 +73,7 @@ def tokens(windows: int, generator: torch.Generator) -> Conditioning:
 def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
     made, given = plan(GRID, 45), tokens(5, seeded)
     other = given.positive.clone()
-    other[:, 2 * 471 : 3 * 471] += 1
+    other[:, 2 * TOKENS : 3 * TOKENS] += 1
     x, t = torch.randn(1, 64, made.frames, generator=seeded), torch.full((1,), 0.5)
     sampling = replace(checkpoint.config.sampling, cfg=cfg)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-DEPTH, WIDTH = 1, 128
+DEPTH, WIDTH = 1, 192
 
 
 @pytest.fixture(scope="module")

@@ -40,10 +40,10 @@ def test_it_changes_the_model_as_the_cores_own_merge_does(
     )
     core = load_checkpoint(parts=("model",)).model
     draw = torch.Generator().manual_seed(0)
-    x, tokens = torch.randn(1, 64, 236, generator=draw), torch.randn(1, 471, 64, generator=draw)
+    x, tokens = torch.randn(1, 64, 236, generator=draw), torch.randn(1, 343, 96, generator=draw)
     with torch.inference_mode():
         before = core(x, torch.tensor([0.5]), tokens)
-    assert merge_lora(core, comfy.folder_paths.get_full_path("loras", trained), strength) == 28
+    assert merge_lora(core, comfy.folder_paths.get_full_path("loras", trained), strength) == 42
     mm.load_models_gpu([patched])
     with torch.inference_mode():
         merged = core(x, torch.tensor([0.5]), tokens)

@@ -15,6 +15,7 @@ from audiox_core.pipeline import sample
 from audiox_core.windows import plan
 
 STEPS = 3
+WIDTH = 96  # of the embedded model's condition tokens
 # the adaptive ones choose their own steps; ComfyUI's lms ends in the clean estimate, ours and the
 # reference's takes its last step like any other
 SAME = [name for name in SOLVERS if name not in ("dpm_adaptive", "dpm_fast", "lms")]
@@ -60,7 +61,7 @@ def windows(pack, loaded):
 
     def make(count, seed=0):
         generator = torch.Generator().manual_seed(seed)
-        positive = torch.randn(1, count * 471, 64, generator=generator)
+        positive = torch.randn(1, count * 471, WIDTH, generator=generator)
         core = Conditioning(positive, torch.zeros_like(positive), count)
         return conditioning.from_core(core, loaded.conditioners.config)
 

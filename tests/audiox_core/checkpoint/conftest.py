@@ -9,12 +9,6 @@ from audiox_core.checkpoint.layout import AUDIO_VAE, INV_FREQ, VAE
 
 
 @pytest.fixture(scope="session")
-def toy(toys, tmp_path_factory):
-    """A file of v1 at toy size that brings all its parts."""
-    return toys.write(toys.CONFIG, tmp_path_factory.mktemp("toy") / "toy.safetensors")
-
-
-@pytest.fixture(scope="session")
 def checkpoint(toy):
     return load_checkpoint(toy)
 

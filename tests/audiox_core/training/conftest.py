@@ -26,15 +26,6 @@ SETTINGS = Path(__file__).parent / "tiny.toml"
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _one_thread():
-    """On layers this small a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="session")
 def small() -> AudioXConfig:
     """Windows of 2.048 s of which 2 s are described, pictures of 32 pixels at 5 a second."""

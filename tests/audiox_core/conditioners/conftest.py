@@ -1,0 +1,10 @@
+"""Conditioners with v1's numbers of frames and tokens."""
+
+import pytest
+
+from audiox_core import load_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(toy):
+    return load_checkpoint(toy)
