@@ -81,7 +81,7 @@ class VaeConfig:
     crop_seconds: float = 1.5
     mel: float = 1.0  # weights of the losses
     wave: float = 0.1
-    kl: float = 1e-5
+    kl: float = 1e-4
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 2e-4  # magnitudes below it are silence to the logarithm
     # the file's latents get unit variance, which diffusion counts on; never of a VAE of --init,

@@ -187,14 +187,14 @@ class VaeStage:
 
     @torch.no_grad()
     def latent_std(self, state: Mapping[str, Tensor]) -> Tensor:
-        """Standard deviation of each latent channel with these weights, `c`."""
+        """Standard deviation of each latent channel over whole clips, silence too, `c`."""
         with torch.device("meta"):
             vae = Oobleck(self.model.vae)
         vae.load_state_dict({**state}, assign=True)
         vae.to(self.device)
         clips = range(min(MEASURED, len(self.cache)))
-        pieces = [self.piece(0, clip, clip)[None].to(self.device) for clip in clips]
-        posteriors = [vae.encode(piece) for piece in pieces]
+        sounds = (self.cache[clip]["audio"][None].to(self.device) for clip in clips)
+        posteriors = [vae.encode(sound.float() / FULL_SCALE) for sound in sounds]
         means = torch.cat([p.mean[0] for p in posteriors], dim=-1)
         stds = torch.cat([p.std[0] for p in posteriors], dim=-1)
         return (means.square() + stds.square()).mean(dim=-1).sqrt().cpu()

@@ -24,6 +24,7 @@ RANDOM = 0.1  # of torch's own weights: what no band needs can learn, and is not
 RESIDUAL = 0.05  # the same, at the end of a residual unit
 STRAIGHT = 4.0  # beta of snakes that are almost a straight line
 LEVEL = 0.7  # deviation of latents
+SATURATED = (3.0, 12.0, 50.0)  # 1 / amplitude at which a band counts as there; in turn
 STEADY = -7.0  # raw scale of the latents' spread: 0.001
 SIDE = 3.0  # a band of left minus right counts as one of a so much higher frequency
 WIDEN = 12  # bands from which on a latent channel stands for more and more of them
@@ -68,20 +69,26 @@ def begin_as_vocoder(vae: Oobleck) -> None:
 
 
 def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
-    """Straight snakes, but for those of the coarsest stage and the last; small random weights."""
+    """Straight snakes but for those that hear how loud a band is; small random weights.
+
+    Their squared sines soon end at one: what a few neighbours say together is about the logarithm
+    of a loudness, so that latents are no rare spikes, which diffusion learns badly.
+    """
     for layer in convolutions:
         layer.weight.mul_(RANDOM)
         if layer.bias is not None:
             layer.bias.zero_()
-    coarsest = vae.encoder.layers[len(vae.config.strides)]
-    squaring = {*coarsest.modules(), *vae.encoder.layers[-2].modules()}
+    *_, hearing, _ = vae.encoder.layers[len(vae.config.strides)].layers
     for layer in vae.modules():
-        if isinstance(layer, Snake) and layer not in squaring:
+        if isinstance(layer, Snake):
             layer.beta.fill_(STRAIGHT)
         if isinstance(layer, ResidualUnit):
             for convolution in layer.layers[1::2]:
                 convolution.bias.zero_()
             layer.layers[3].weight.mul_(RESIDUAL)
+    rates = torch.tensor(SATURATED).repeat(len(hearing.alpha))[: len(hearing.alpha)]
+    hearing.alpha.copy_(rates.log())
+    hearing.beta.fill_(0)
 
 
 def mdct(bands: int) -> Tensor:

@@ -214,7 +214,7 @@ def test_what_is_computed_once_equals_what_is_computed_at_every_step(checkpoint,
             on_step=lambda *_: None,
         )  # fmt: skip
         plain = sample_plainly(checkpoint.model, conditioning, sampling, request.seed)
-    assert (fast - plain).abs().max() < 1e-4 * plain.std()
+    assert (fast - plain).abs().max() < 2e-4 * plain.std()
 
 
 def sample_plainly(model, conditioning, sampling, seed):

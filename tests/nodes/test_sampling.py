@@ -140,7 +140,8 @@ def test_the_core_makes_the_same(node, windows, run, sampler, rescale):
     ours = run(positive, negative, latent, **settings)["samples"]
     checkpoint = load_checkpoint(parts=["model"])
     noise = initial_noise(tuple(latent["samples"].shape), 9)
-    sigmas = polyexponential(16, 0.3, 500)
+    used = checkpoint.config.sampling
+    sigmas = polyexponential(16, used.sigma_min, used.sigma_max)
     sampling = SamplingConfig(steps=16, cfg=4.0, cfg_rescale=rescale, sampler=sampler)
     with torch.no_grad():
         core = sample(
@@ -218,7 +219,8 @@ def test_samplercustomadvanced_makes_the_same(node, loaded, branches, run):
     positive, negative = branches()
     latent = empty(node, 45.0, 2)
     guider = node("CFGGuider", model=loaded.model, positive=positive, negative=negative, cfg=3.0)
-    sigmas = node("AudioXScheduler", model=loaded.model, preset="custom", steps=STEPS)
+    sigmas = node("AudioXScheduler", model=loaded.model, preset="custom", steps=STEPS,
+                  sigma_min=0.03, sigma_max=100.0)  # fmt: skip
     made = node(
         "SamplerCustomAdvanced", noise=node("RandomNoise", noise_seed=4), guider=guider,
         sampler=node("KSamplerSelect", sampler_name="heun"), sigmas=sigmas, latent_image=latent,
