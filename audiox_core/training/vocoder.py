@@ -64,7 +64,7 @@ def begin_as_vocoder(vae: Oobleck) -> None:
     for stride, into, out in fine:
         bands = _begin_stage(stride, into.weight, out.weight, bands)
     _begin_energies(down[-2].weight, up[1].weight, len(bands))
-    _begin_latents(config, down[-1], up[0].weight, bands)
+    _begin_latents(config, down[-1], up[0].weight, len(bands))
     _set_levels(vae, down, up)
 
 
@@ -135,18 +135,15 @@ def _begin_energies(into: Tensor, out: Tensor, bands: int) -> None:
         out[channel, channel] += window * (2 * signs[channel] - 1)
 
 
-def _begin_latents(
-    config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: Sequence[Band]
-) -> None:
+def _begin_latents(config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: int) -> None:
     """Neighbouring bands in one latent channel, the more the higher they are.
 
     A few channels between the lowest bands are left out and begin as faint mixtures.
     """
     channels = config.latent_channels
-    by_rank = sorted(range(len(bands)), key=lambda number: bands[number].rank)
-    whole = log1p(len(bands) / WIDEN)
-    for place, band in enumerate(number for number in by_rank if number < into.in_channels):
-        latent = min(int(log1p(place / WIDEN) / whole * channels), channels - 1)
+    whole = log1p(bands / WIDEN)
+    for band in range(min(bands, into.in_channels)):  # the lowest first
+        latent = min(int(log1p(band / WIDEN) / whole * channels), channels - 1)
         into.weight[latent, band, into.weight.shape[-1] // 2] += 1
         out[band, latent, out.shape[-1] // 2] += 1
 
