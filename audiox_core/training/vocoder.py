@@ -72,7 +72,7 @@ def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
     """Straight snakes but for those that hear how loud a band is; small random weights.
 
     Their squared sines soon end at one: what a few neighbours say together is about the logarithm
-    of a loudness, so that latents are no rare spikes, which diffusion learns badly.
+    of a loudness, so that latents are less of rare spikes, which diffusion learns badly.
     """
     for layer in convolutions:
         layer.weight.mul_(RANDOM)
