@@ -15,6 +15,7 @@ from .generate import choose_device
 
 STAGES = {
     "vae": "the VAE between sound and latents",
+    "encoders": "what reads and looks for a model from scratch, before its transformer learns",
     "diffusion": "the transformer and what feeds it, with the paper's masked training",
     "lora": "a low-rank adapter of the transformer given with --init",
 }

@@ -78,7 +78,7 @@ class Batches:
         self.every = items_a_step
         self.order = Order(config.run.seed, len(cache))
         self.ids, self.words, self.rows = tokenized(text, cache.captions)
-        self.times = Times(config.run.seed)
+        self.times = self._times()
         self.drawn = 0  # times so far
         self.step: tuple[int, Masks, Tensor] | None = None
 
@@ -113,6 +113,9 @@ class Batches:
             unconditional=masks.unconditional[chosen],
         )
 
+    def _times(self) -> Times:
+        return Times(self.config.run.seed, self.config.diffusion.late)
+
     def _of_step(self, step: int) -> tuple[Masks, Tensor]:
         """Masks and times of all items of a step."""
         if self.step is None or self.step[0] != step:
@@ -125,7 +128,7 @@ class Batches:
                 generator=generator(self.config.run.seed, "masks", step),
             )
             if step * self.every < self.drawn:
-                self.times, self.drawn = Times(self.config.run.seed), 0
+                self.times, self.drawn = self._times(), 0
             if step * self.every > self.drawn:
                 self.times.skip(step * self.every - self.drawn)
             self.step = (step, masks, self.times.draw(self.every))

@@ -96,6 +96,7 @@ class DiffusionConfig:
     train_clip: bool = False  # the picture encoder
     train_text: bool = False  # the text encoder
     train_conditioners: bool = True  # temporal transformer, projections, empty features, fusion
+    late: float = 1.0  # above 1, more of the diffusion times lie near pure noise
     vocabulary: int = 2_048  # largest, of a tokenizer that is made from the captions
 
 
@@ -140,6 +141,7 @@ class TrainConfig:
             ("run.seed", self.run.seed, 0),
             ("run.minutes", self.run.minutes, 0),
             ("optim.lr", self.optim.lr, 0),
+            ("diffusion.late", self.diffusion.late, 0.1),
             ("lora.rank", self.lora.rank, 1),
             ("data.clips", self.data.clips, 0),
             ("data.workers", self.data.workers, 0),

@@ -97,15 +97,13 @@ class DiffusionStage:
     may_skip = True  # a batch without a picture
 
     def __init__(
-        self, checkpoint: Checkpoint, batches: Batches, config: DiffusionConfig, team: Team, *,
+        self, module: Denoising, checkpoint: Checkpoint, batches: Batches, team: Team, *,
         embedded: Embedded,
     ) -> None:  # fmt: skip
         self.checkpoint, self.batches, self.device = checkpoint, batches, team.device
         self.embedded = embedded
-        module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
         # dropout, which T5 and the fusion bring along, would need chance that nobody keeps
         self.module = module.eval().to(team.device)
-        choose_trained(module, config)
 
     def batch(self, step: int, items: range) -> tuple[Batch]:
         """Some items of a step."""
@@ -121,8 +119,8 @@ class DiffusionStage:
         )  # fmt: skip
 
 
-def choose_trained(module: Denoising, config: DiffusionConfig) -> None:
-    """Say which weights learn."""
+def choose_trained(module: Denoising, config: DiffusionConfig, *, model: bool = True) -> None:
+    """Say which weights learn; `model`: those of the transformer."""
     unused = UNUSED_MMDIT if isinstance(module.model, MMDiT) else UNUSED
     conditioners = "conditioners."
     kinds = (  # the specific before the broad
@@ -131,7 +129,8 @@ def choose_trained(module: Denoising, config: DiffusionConfig) -> None:
         ("conditioners.text.", config.train_text),
         ("conditioners.video.visual_encoder_model.", config.train_clip),
         (conditioners, config.train_conditioners),
-        ("model.", True),
+        ("model.", model),
+        ("heads.", True),
     )
     for name, parameter in module.named_parameters():
         trained = next(learns for start, learns in kinds if name.startswith(start))

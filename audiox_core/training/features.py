@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..checkpoint.layout import AUDIO_VAE
 from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
+from ..checkpoint.weight_file import open_weights
 from ..conditioners.audio import MelAudioConditioner, audio_conditioner
 from ..conditioners.video import VideoConditioner, encode_sync, loaded_synchformer
 from ..config import AudioXConfig
@@ -36,13 +38,19 @@ class Features:
     def key(self) -> str:
         """As `cache.Maker`: clips, weights, and what is kept."""
         digest = blake2b(digest_size=8)
-        for path in (self.vae, self.init):
+        for path in (self.vae, self.init if self._asks_init() else None):
             if path is not None:
                 with path.open("rb") as file:
                     while block := file.read(1 << 22):
                         digest.update(block)
         digest.update(repr((self.seen, self.model.mel)).encode())
         return f"features-{self.origin.key()}-{digest.hexdigest()}"
+
+    def _asks_init(self) -> bool:
+        """Whether what is kept depends on the checkpoint, too."""
+        if self.init is None or self.vae is None or self.seen or self.model.video.sync is not None:
+            return self.init is not None
+        return bool(open_weights(self.init).below(AUDIO_VAE))
 
     def open(self) -> Make:
         """As `cache.Maker`."""

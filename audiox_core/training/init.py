@@ -82,6 +82,9 @@ def _begin_model(model: Backbone) -> None:
             block.self_attn.to_out.weight, block.cross_attn.to_out.weight, last.weight, last.bias,
         ):  # fmt: skip
             nn.init.zeros_(parameter)
+    # noise has to be copied to the answer, mostly: what comes in goes out again
+    nn.init.orthogonal_(model.transformer.project_in.weight)
+    model.transformer.project_out.weight.copy_(model.transformer.project_in.weight.T)
     for parameter in model.parameters():
         parameter.mul_(0.5)
     begin_places(model)

@@ -50,14 +50,18 @@ def diffusion_loss(
 
 
 class Times:
-    """Diffusion times that fill 0..1 evenly: a scrambled Sobol sequence; resumable."""
+    """Diffusion times that fill 0..1: a scrambled Sobol sequence; resumable.
 
-    def __init__(self, seed: int) -> None:
-        self.engine = SobolEngine(1, scramble=True, seed=seed)
+    Evenly, or (`late` above 1) more densely the nearer they are to pure noise, where a model
+    decides what is to be heard and when: a time is later than t with the chance (1 - t)^(1/late).
+    """
+
+    def __init__(self, seed: int, late: float = 1.0) -> None:
+        self.engine, self.late = SobolEngine(1, scramble=True, seed=seed), late
 
     def draw(self, count: int) -> Tensor:
         """The next `count` times, `b`."""
-        return self.engine.draw(count)[:, 0]
+        return 1 - (1 - self.engine.draw(count)[:, 0]) ** self.late
 
     def skip(self, count: int) -> None:
         """Go on as if `count` times had been drawn."""

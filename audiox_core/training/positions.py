@@ -3,9 +3,10 @@
 A DiT's latent frames know their distance from one another, by rotation, and not their place; that
 they can only find by looking at the time token, which always stands first. So some heads begin by
 looking there, the more the nearer their distance is to a whole number of their own wavelength,
-and write down how much they saw: sines and cosines of the place. Pictures begin with the same.
+and write down how much they saw: sines and cosines of the place. Pictures begin with the same, so
+that cross attention can begin by looking at the pictures of its own moment.
 
-Axes: `p` places, `d` dims.
+Axes: `p` places, `d` dims, `b` clips, `s` tokens, `c` channels, `t` latent frames, `n` rows.
 """
 
 from math import cos, log, pi, sin, sqrt
@@ -20,6 +21,8 @@ WAVELENGTHS = 16.0, 1.6 * PLACES  # latent frames, from and to
 CONTENT = 0.29  # deviation of a new model's projected latents
 STARE = 3.0  # by how much a head's interest in the time token rises and falls
 LOUD = 3.0  # of what it writes down
+LOOK = 5.0  # the same as STARE of cross attention, for each wavelength
+RIDGE = 1e-3  # of a least squares fit, as a share of the mean variance
 
 
 def waves(places: int, dim: int) -> Tensor:
@@ -40,10 +43,7 @@ def begin_places(model: DiT) -> None:
     attention = blocks[0].self_attn
     width, dims = attention.to_out.weight.shape[0], attention.head_dim
     half, heads = model.transformer.rotary_dim // 2, width // dims
-    rates = 10_000.0 ** (-torch.arange(half) / half)
-    found = [i for i, r in enumerate(rates) if WAVELENGTHS[0] <= 2 * pi / r <= WAVELENGTHS[1]]
-    features = [(i, phase) for i in reversed(found) for phase in (0.0, pi / 2)]
-    features = features[: heads * (len(blocks) - 1)]
+    features = [(i, phase) for i in _told(model) for phase in (0.0, pi / 2)]
     directions = torch.linalg.qr(torch.randn(width, width)).Q.T[: 2 + len(features)]
     (everywhere, first), written = directions[:2], directions[2:]
     content = CONTENT * sqrt(width)
@@ -65,6 +65,71 @@ def begin_places(model: DiT) -> None:
         keys[head] = torch.outer(answers, first) / (scale * sqrt(4 / 5))
         values[head.start] = first / (scale * sqrt(4 / 5))
         block.self_attn.to_out.weight[:, head.start] = LOUD * written[number]
+
+
+def _rates(model: DiT) -> Tensor:
+    """Of the rotation, radians a latent frame."""
+    half = model.transformer.rotary_dim // 2
+    return 10_000.0 ** (-torch.arange(half) / half)
+
+
+def _told(model: DiT) -> list[int]:
+    """Which of the rates heads tell, the slowest first; as many as there are pairs of heads for."""
+    shortest, longest = WAVELENGTHS
+    found = [i for i, r in enumerate(_rates(model)) if shortest <= 2 * pi / r <= longest]
+    heads = model.transformer.layers[0].cross_attn.heads * (len(model.transformer.layers) - 1)
+    return found[::-1][: heads // 2]
+
+
+@torch.no_grad()
+def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t: Tensor) -> None:
+    """Let the first heads of cross attention look at the pictures of their own moment.
+
+    Where the latent frames are, and of when the tokens speak, is read off by linear maps.
+
+    Args:
+        model: of `begin_places`; its blocks add nothing yet.
+        tokens: of pictures, `b s d`.
+        places: of which they speak, in latent frames, `s`.
+        noised, t: latents `b c t` and diffusion times `b`, of any clips.
+    """
+    rates = _rates(model)[_told(model)].to(places)
+    embedded, seen = model.to_cond_embed(tokens), []
+    hooks = [
+        block.cross_attend_norm.register_forward_hook(lambda *call: seen.append(call[2][:, 1:]))
+        for block in model.transformer.layers
+    ]
+    model(noised, t, torch.zeros_like(tokens[:1]).expand(len(noised), -1, -1))
+    for hook in hooks:
+        hook.remove()
+    keys = _read_off(embedded, _clock(places, rates))
+    frames = _clock(torch.arange(noised.shape[2]).to(places), rates)
+    for block, x in zip(model.transformer.layers, seen, strict=True):
+        attention, dims = block.cross_attn, block.cross_attn.head_dim
+        strength = sqrt(LOOK * sqrt(dims))
+        asks = strength * _read_off(x, frames)
+        answers = strength * keys
+        shared = len(attention.to_q.weight) // (len(attention.to_kv.weight) // 2)  # of a key head
+        for head, filled in (
+            (attention.to_kv.weight[:dims], answers),
+            *((queries, asks) for queries in attention.to_q.weight.split(dims)[:shared]),
+        ):
+            head.zero_()
+            head[: filled.shape[1]] = filled.T
+
+
+def _clock(places: Tensor, rates: Tensor) -> Tensor:
+    """Sines and cosines of places, `p d`."""
+    angles = places[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def _read_off(x: Tensor, wanted: Tensor) -> Tensor:
+    """The linear map that makes of `b p d` best what is `wanted` at each place, `p k` -> `d k`."""
+    rows = x.flatten(0, 1)
+    square = rows.T @ rows
+    square += RIDGE * square.diagonal().mean() * torch.eye(len(square)).to(square)
+    return torch.linalg.solve(square, rows.T @ wanted.repeat(len(x), 1))
 
 
 def begin_frames(embedding: nn.Parameter) -> None:

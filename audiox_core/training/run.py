@@ -21,7 +21,8 @@ from ..errors import SettingsError
 from .batches import Batches, Silence
 from .cache import Cache, Maker, OnProgress, open_cache
 from .config import TrainConfig
-from .diffusion_stage import DiffusionStage
+from .diffusion_stage import Denoising, DiffusionStage, choose_trained
+from .encoders_stage import EncodersStage, Guessing
 from .export import Embedded
 from .features import Features
 from .init import new_model, new_vae
@@ -93,13 +94,26 @@ def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     else:
         checkpoint = _given(job)
         cache = _features(job, checkpoint.config, team, learning=config.diffusion.train_clip)
-    embedded = Embedded(
-        dtype=getattr(torch, config.run.dtype),
-        text=config.diffusion.train_text or _holds_text(job.init),
-        tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
-    )
-    batches = _batches(job, checkpoint, cache, team)
-    return DiffusionStage(checkpoint, batches, config.diffusion, team, embedded=embedded), cache
+    module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
+    choose_trained(module, config.diffusion)
+    batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)
+    return DiffusionStage(module, checkpoint, batches, team, embedded=embedded), cache
+
+
+def _encoders_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
+    if job.init is not None:
+        raise SettingsError(
+            "The encoders of a checkpoint are trained already: go on with `train diffusion --init`."
+        )
+    model, config = _sizes(job), job.config
+    cache = _features(job, model, team, learning=True)
+    checkpoint = _new_checkpoint(job, model, cache, team)
+    module = Guessing(
+        checkpoint.model, checkpoint.conditioners, checkpoint.config, config.run.seed
+    )  # fmt: skip
+    choose_trained(module, config.diffusion, model=False)
+    batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)
+    return EncodersStage(module, checkpoint, batches, team, embedded=embedded), cache
 
 
 def _lora_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
@@ -115,6 +129,7 @@ def _lora_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
 
 STAGES: Mapping[str, Callable[[Job, Team], tuple[Stage, Cache]]] = {
     "vae": _vae_stage,
+    "encoders": _encoders_stage,
     "diffusion": _diffusion_stage,
     "lora": _lora_stage,
 }
@@ -182,6 +197,14 @@ def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, team: Team) -> 
     model = replace(model, text=text)
     backbone, conditioners = new_model(model, tokenizer, job.config.run.seed)
     return Checkpoint(conditioners, backbone, load_vae(job.vae)[0], model, job.output)
+
+
+def _embedded(job: Job, checkpoint: Checkpoint) -> Embedded:
+    return Embedded(
+        dtype=getattr(torch, job.config.run.dtype),
+        text=job.config.diffusion.train_text or _holds_text(job.init),
+        tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
+    )
 
 
 def _holds_text(init: Path | None) -> bool:

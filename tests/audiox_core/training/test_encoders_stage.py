@@ -1,0 +1,83 @@
+"""Encoders that learn before the transformer, and the transformer that begins by looking."""
+
+import pytest
+import torch
+
+from audiox_core import load_checkpoint
+from audiox_core.config import DiTConfig
+from audiox_core.errors import SettingsError
+from audiox_core.models.dit import DiT
+from audiox_core.training.init import _begin_model, seeded
+from audiox_core.training.positions import PLACES, begin_looking, waves
+from audiox_core.training.run import prepare, run_job
+from audiox_core.training.team import Team
+
+
+@pytest.fixture(scope="module")
+def encoders(job, trained_vae, tmp_path_factory):
+    output = tmp_path_factory.mktemp("encoders")
+    return run_job(job("encoders", output, vae=trained_vae.outcome.weights))
+
+
+def test_the_loss_falls(encoders, losses):
+    curve = losses(encoders.weights.parent)
+    assert len(curve) == 50
+    assert sum(curve[-10:]) < 0.9 * sum(curve[:10])
+
+
+def test_only_what_feeds_the_transformer_learns(job, trained_vae, tmp_path):
+    stage, _ = prepare(job("encoders", tmp_path, vae=trained_vae.outcome.weights), Team())
+    learning = {name for name, p in stage.module.named_parameters() if p.requires_grad}
+    assert {name.split(".")[0] for name in learning} == {"conditioners", "heads"}
+    assert any(name.startswith("conditioners.text.encoder.") for name in learning)
+    assert any(name.startswith("conditioners.video.visual_encoder_model.") for name in learning)
+
+
+def test_the_file_is_a_whole_model_whose_transformer_adds_nothing(encoders):
+    model = load_checkpoint(encoders.weights).model
+    for block in model.transformer.layers:
+        assert not block.cross_attn.to_out.weight.any()
+        assert block.cross_attn.to_q.weight[:32, :].any()
+
+
+def test_diffusion_goes_on_with_the_same_latents(encoders, job, trained_vae, tmp_path):
+    """And does not encode the clips again."""
+    vae = trained_vae.outcome.weights
+    first, kept = prepare(job("encoders", tmp_path, vae=vae), Team())
+    second, again = prepare(job("diffusion", tmp_path, vae=vae, init=encoders.weights), Team())
+    assert again.key == kept.key
+    (one,), (two,) = (stage.batch(0, range(8)) for stage in (first, second))
+    assert torch.equal(one.latent, two.latent)
+
+
+def test_encoders_of_a_checkpoint_do_not_begin_anew(encoders, job, tmp_path):
+    with pytest.raises(SettingsError, match="train diffusion --init"):
+        run_job(job("encoders", tmp_path, init=encoders.weights))
+
+
+@pytest.fixture(scope="module")
+def looking():
+    """A new transformer that was shown tokens with their places in them, and such tokens."""
+    with seeded(0):
+        model = DiT(DiTConfig(width=192, depth=4, head_dim=32, cond_dim=96, global_dim=0))
+        _begin_model(model)
+        tokens = waves(96, 96) + 0.5 * torch.randn(16, 96, 96)
+        noise = torch.randn(16, 64, PLACES)
+    places = (torch.arange(96) + 0.5) * PLACES / 96
+    begin_looking(model, tokens[:12], places, noise[:12], torch.linspace(0.1, 0.9, 12))
+    return model, tokens[12:], noise[12:], places
+
+
+def test_cross_attention_looks_at_its_own_moment(looking):
+    """At tokens and noise that it was not shown, from the third block on."""
+    model, tokens, noise, places = looking
+    frames = []
+    block = model.transformer.layers[2]
+    block.cross_attend_norm.register_forward_hook(lambda *call: frames.append(call[2][:, 1:]))
+    with torch.no_grad():
+        model(noise, torch.linspace(0.2, 0.8, 4), tokens)
+        keys, _ = block.cross_attn.keys_values(model.to_cond_embed(tokens))
+        queries = block.cross_attn.to_q(frames[0])[..., :32]
+    looks = (queries @ keys[:, 0].mT / 32**0.5).softmax(dim=-1)
+    near = (places - torch.arange(PLACES)[:, None]).abs() < 12
+    assert (looks * near).sum(dim=-1).mean() > 2 * near.float().mean()
