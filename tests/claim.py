@@ -1,6 +1,6 @@
 """`python -m tests.claim FOLDER`: what the paper says of masked training, in small.
 
-The diffusion stage is trained with its masks and without them, two seeds each: the same clips,
+Encoders and transformer are trained with masks and without them, two seeds each: the same clips,
 the same frozen VAE, the same steps. Then each model is asked with text alone, with pictures alone,
 with a sound alone, and with all three. What was done is kept in the folder: the same command goes
 on.
@@ -23,11 +23,13 @@ from audiox_core.evaluation.classifier import Classifier
 from audiox_core.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
 from audiox_core.evaluation.onsets import Matching, match, onset_times
 from audiox_core.training.config import TrainConfig
+from audiox_core.training.loop import Report
 from audiox_core.training.run import Job, run_job
 from audiox_core.training.settings import read_settings
 from audiox_core.training.world.scenes import EVENT_LABELS
 
 SEEDS = (0, 1)
+ENCODER_LR, ENCODER_WARMUP = 1e-3, 50
 INPUTS = {
     "text": ("prompt",),
     "video": ("video",),
@@ -44,11 +46,17 @@ def settings(path: Path, *, masked: bool, seed: int, steps: int) -> TrainConfig:
     return replace(config, masks=masks, run=replace(config.run, seed=seed, steps=steps))
 
 
-def trained(config: TrainConfig, output: Path, vae: Path, cache: Path) -> Path:
-    """The weights of a run, made or found."""
+def trained(config: TrainConfig, output: Path, vae: Path, cache: Path, encoders: int) -> Path:
+    """The weights of a run, made or found: the encoders' steps, then the transformer's."""
     config = replace(config, data=replace(config.data, cache=str(cache)))
-    job = Job("diffusion", config, output, vae=vae, report=lambda line: tqdm.write(str(line)))
-    return run_job(job).weights
+    optim = replace(config.optim, lr=ENCODER_LR, warmup_steps=ENCODER_WARMUP)
+    first = replace(config, optim=optim, run=replace(config.run, steps=encoders))
+    begun = run_job(Job("encoders", first, output / "encoders", vae=vae, report=_say)).weights
+    return run_job(Job("diffusion", config, output, init=begun, vae=vae, report=_say)).weights
+
+
+def _say(report: Report) -> None:
+    tqdm.write(str(report))
 
 
 def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any]:
@@ -96,6 +104,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="settings of both")
     parser.add_argument("--vae", type=Path, required=True, help="the frozen VAE")
     parser.add_argument("--cache", type=Path, required=True, help="latents and pictures")
+    parser.add_argument("--encoder-steps", type=int, default=600)
     parser.add_argument("--steps", type=int, default=1_500)
     parser.add_argument("--clips", type=int, default=45, help="that each model is asked for")
     options = parser.parse_args()
@@ -107,7 +116,7 @@ def main() -> None:
             config = settings(
                 options.config, masked=kind == "masked", seed=seed, steps=options.steps
             )
-            weights = trained(config, output, options.vae, options.cache)
+            weights = trained(config, output, options.vae, options.cache, options.encoder_steps)
             kept = output / f"figures-{options.steps}-{options.clips}.json"
             if not kept.exists():
                 pipeline = Pipeline(load_checkpoint(weights))

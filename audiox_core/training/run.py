@@ -105,6 +105,8 @@ def _encoders_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
         raise SettingsError(
             "The encoders of a checkpoint are trained already: go on with `train diffusion --init`."
         )
+    learning = replace(job.config.diffusion, train_clip=True, train_text=True)
+    job = replace(job, config=replace(job.config, diffusion=learning))
     model, config = _sizes(job), job.config
     cache = _features(job, model, team, learning=True)
     checkpoint = _new_checkpoint(job, model, cache, team)
@@ -165,8 +167,9 @@ def _sizes(job: Job) -> AudioXConfig:
     diffusion, model = job.config.diffusion, job.config.model
     if not (diffusion.train_clip and diffusion.train_text):
         raise SettingsError(
-            "A model from scratch has no picture and no text encoder yet: set "
-            "diffusion.train_clip and diffusion.train_text to true, or give --init CHECKPOINT."
+            "A model from scratch has no picture and no text encoder yet: begin with `train "
+            "encoders` and give what it makes with --init, or set diffusion.train_clip and "
+            "diffusion.train_text to true."
         )
     if job.vae is None:
         raise SettingsError(
