@@ -31,17 +31,7 @@ def test_four_runs_become_a_table_and_are_not_made_twice(
     claim, trained_vae, clip_cache, tmp_path, capsys, monkeypatch
 ):
     arguments = ["--config", SETTINGS, "--vae", trained_vae.outcome.weights, "--cache", clip_cache]
-    arguments = [
-        "claim",
-        tmp_path,
-        *arguments,
-        "--encoder-steps",
-        "2",
-        "--steps",
-        "1",
-        "--clips",
-        "1",
-    ]
+    arguments += ["--encoder-steps", "2", "--steps", "1", "--clips", "1"]
     monkeypatch.setattr(sys, "argv", ["claim", *map(str, [tmp_path, *arguments])])
     claim.main()
     first = capsys.readouterr().out
