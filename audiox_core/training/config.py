@@ -97,6 +97,8 @@ class DiffusionConfig:
     train_text: bool = False  # the text encoder
     train_conditioners: bool = True  # temporal transformer, projections, empty features, fusion
     late: float = 1.0  # above 1, more of the diffusion times lie near pure noise
+    # what a DiT from scratch knows places by stays as it began: a high optim.lr wears it away
+    keep_places: bool = False
     vocabulary: int = 2_048  # largest, of a tokenizer that is made from the captions
 
 

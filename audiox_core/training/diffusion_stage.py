@@ -20,6 +20,7 @@ from .batches import Batch, Batches
 from .config import DiffusionConfig
 from .export import Embedded, write_model
 from .objective import diffusion_loss
+from .positions import TELLING
 from .team import Team
 
 # in the files and never run, or constants of the release
@@ -129,6 +130,7 @@ def choose_trained(module: Denoising, config: DiffusionConfig, *, model: bool = 
         ("conditioners.text.", config.train_text),
         ("conditioners.video.visual_encoder_model.", config.train_clip),
         (conditioners, config.train_conditioners),
+        *((f"model.{part}", False) for part in TELLING if config.keep_places),
         ("model.", model),
         ("heads.", True),
     )

@@ -21,6 +21,10 @@ WAVELENGTHS = 16.0, 1.6 * PLACES  # latent frames, from and to
 CONTENT = 0.29  # deviation of a new model's projected latents
 STARE = 3.0  # by how much a head's interest in the time token rises and falls
 LOUD = 3.0  # of what it writes down
+TELLING = (  # the weights that places are known by, if one block has heads enough
+    "preprocess_conv.", "transformer.project_in.", "to_timestep_embed.", "transformer.layers.0.",
+    "transformer.layers.1.pre_norm.", "transformer.layers.1.self_attn.",
+)  # fmt: skip
 LOOK = 5.0  # the same as STARE of cross attention, for each wavelength
 RIDGE = 1e-3  # of a least squares fit, as a share of the mean variance
 
