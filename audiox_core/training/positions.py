@@ -9,7 +9,7 @@ that cross attention can begin by looking at the pictures of its own moment.
 Axes: `p` places, `d` dims, `b` clips, `s` tokens, `c` channels, `t` latent frames, `n` rows.
 """
 
-from math import cos, log, pi, sin, sqrt
+from math import ceil, cos, log, pi, sin, sqrt
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ WAVELENGTHS = 16.0, 1.6 * PLACES  # latent frames, from and to
 CONTENT = 0.29  # deviation of a new model's projected latents
 STARE = 3.0  # by how much a head's interest in the time token rises and falls
 LOUD = 3.0  # of what it writes down
-TELLING = (  # the weights that places are known by, if one block has heads enough
+TELLING = (  # the weights that places are known by
     "preprocess_conv.", "transformer.project_in.", "to_timestep_embed.", "transformer.layers.0.",
     "transformer.layers.1.pre_norm.", "transformer.layers.1.self_attn.",
 )  # fmt: skip
@@ -38,7 +38,7 @@ def waves(places: int, dim: int) -> Tensor:
 
 @torch.no_grad()
 def begin_places(model: DiT) -> None:
-    """Let heads of the second block, and of more where it has too few, tell the place.
+    """Let heads of the second block tell the place.
 
     Args:
         model: whose blocks add nothing yet; torch's global generator draws the directions.
@@ -46,16 +46,16 @@ def begin_places(model: DiT) -> None:
     blocks = model.transformer.layers
     attention = blocks[0].self_attn
     width, dims = attention.to_out.weight.shape[0], attention.head_dim
-    half, heads = model.transformer.rotary_dim // 2, width // dims
+    half = model.transformer.rotary_dim // 2
     features = [(i, phase) for i in _told(model) for phase in (0.0, pi / 2)]
     directions = torch.linalg.qr(torch.randn(width, width)).Q.T[: 2 + len(features)]
     (everywhere, first), written = directions[:2], directions[2:]
     content = CONTENT * sqrt(width)
     blocks[0].ff.ff[2].bias += content * everywhere
     model.to_timestep_embed[2].bias += 2 * content * first
+    block = blocks[min(1, len(blocks) - 1)]
     for number, (rate, phase) in enumerate(features):
-        block = blocks[1 + number // heads]
-        head = slice(number % heads * dims, (number % heads + 1) * dims)
+        head = slice(number * dims, (number + 1) * dims)
         # what the norm makes of the two directions: the frames' is half of them, the token's most
         scale = block.pre_norm.weight.mean() * sqrt(width)
         asks, answers = torch.zeros(2, dims)
@@ -78,11 +78,14 @@ def _rates(model: DiT) -> Tensor:
 
 
 def _told(model: DiT) -> list[int]:
-    """Which of the rates heads tell, the slowest first; as many as there are pairs of heads for."""
+    """Which of the rates the heads of one block tell, two heads each, evenly chosen."""
     shortest, longest = WAVELENGTHS
     found = [i for i, r in enumerate(_rates(model)) if shortest <= 2 * pi / r <= longest]
-    heads = model.transformer.layers[0].cross_attn.heads * (len(model.transformer.layers) - 1)
-    return found[::-1][: heads // 2]
+    layers = model.transformer.layers
+    heads = layers[0].cross_attn.heads
+    if len(layers) < 2 or heads < 2:
+        return []
+    return found[:: max(1, ceil(2 * len(found) / heads))]
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ import torch
 
 from ..checkpoint.companions import load_tokenizer
 from ..checkpoint.convert import convert
-from ..checkpoint.layout import TEXT
+from ..checkpoint.layout import AUDIO_VAE, TEXT
 from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
@@ -139,6 +139,8 @@ STAGES: Mapping[str, Callable[[Job, Team], tuple[Stage, Cache]]] = {
 
 def _given(job: Job) -> Checkpoint:
     checkpoint = load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+    if job.vae is not None and not open_weights(job.init).below(AUDIO_VAE):
+        checkpoint.conditioners.audio.vae = None  # prompts go through the one VAE that there is
     encoder = checkpoint.conditioners.text.encoder
     encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
     return checkpoint

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from audiox_core import load_checkpoint
+from audiox_core.checkpoint.layout import AUDIO_VAE
+from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
 from audiox_core.models.dit import DiT
 from audiox_core.training.init import _begin_model, seeded
-from audiox_core.training.positions import PLACES, begin_looking, waves
+from audiox_core.training.positions import PLACES, TELLING, begin_looking, waves
 from audiox_core.training.run import prepare, run_job
 from audiox_core.training.team import Team
 
@@ -48,6 +50,24 @@ def test_diffusion_goes_on_with_the_same_latents(encoders, job, trained_vae, tmp
     assert again.key == kept.key
     (one,), (two,) = (stage.batch(0, range(8)) for stage in (first, second))
     assert torch.equal(one.latent, two.latent)
+
+
+def test_places_are_kept_where_that_is_asked_for(encoders, job, trained_vae, tmp_path):
+    parts = {"init": encoders.weights, "vae": trained_vae.outcome.weights}
+    keeping = {"diffusion.keep_places": True}
+    stage, _ = prepare(job("diffusion", tmp_path, changes=keeping, **parts), Team())
+    fixed = {n for n, p in stage.module.model.named_parameters() if not p.requires_grad}
+    for part in TELLING:
+        assert any(name.startswith(part) for name in fixed)
+    assert not any(name.startswith("transformer.layers.1.cross_attn.") for name in fixed)
+
+
+def test_a_vae_that_is_given_is_that_of_prompts_too(encoders, job, trained_vae, tmp_path):
+    """The file of the encoders holds it in half precision: no second one shall be kept of it."""
+    vae = trained_vae.outcome.weights
+    going_on = job("diffusion", tmp_path, init=encoders.weights, vae=vae, changes={"run.steps": 1})
+    made = run_job(going_on).weights
+    assert not open_weights(made).below(AUDIO_VAE)
 
 
 def test_encoders_of_a_checkpoint_do_not_begin_anew(encoders, job, tmp_path):
