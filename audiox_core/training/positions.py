@@ -21,11 +21,13 @@ WAVELENGTHS = 16.0, 1.6 * PLACES  # latent frames, from and to
 CONTENT = 0.29  # deviation of a new model's projected latents
 STARE = 3.0  # by how much a head's interest in the time token rises and falls
 LOUD = 3.0  # of what it writes down
-TELLING = (  # the weights that places are known by
+TELLING = (  # the weights that places are known by, and looked for
     "preprocess_conv.", "transformer.project_in.", "to_timestep_embed.", "transformer.layers.0.",
-    "transformer.layers.1.pre_norm.", "transformer.layers.1.self_attn.",
+    "transformer.layers.1.pre_norm.", "transformer.layers.1.self_attn.", "to_cond_embed.",
+    "transformer.layers.1.cross_attend_norm.", "transformer.layers.1.cross_attn.to_q.",
+    "transformer.layers.1.cross_attn.to_kv.",
 )  # fmt: skip
-LOOK = 5.0  # the same as STARE of cross attention, for each wavelength
+LOOK = 8.0  # the same as STARE of cross attention, for each wavelength
 RIDGE = 1e-3  # of a least squares fit, as a share of the mean variance
 
 
@@ -90,7 +92,7 @@ def _told(model: DiT) -> list[int]:
 
 @torch.no_grad()
 def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t: Tensor) -> None:
-    """Let the first heads of cross attention look at the pictures of their own moment.
+    """Let the second block's cross attention look at the pictures of its own moment.
 
     Where the latent frames are, and of when the tokens speak, is read off by linear maps.
 
@@ -101,28 +103,23 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
         noised, t: latents `b c t` and diffusion times `b`, of any clips.
     """
     rates = _rates(model)[_told(model)].to(places)
-    embedded, seen = model.to_cond_embed(tokens), []
-    hooks = [
-        block.cross_attend_norm.register_forward_hook(lambda *call: seen.append(call[2][:, 1:]))
-        for block in model.transformer.layers
-    ]
+    if not len(rates):
+        return
+    block, seen = model.transformer.layers[1], []
+    hook = block.cross_attend_norm.register_forward_hook(lambda *call: seen.append(call[2][:, 1:]))
     model(noised, t, torch.zeros_like(tokens[:1]).expand(len(noised), -1, -1))
-    for hook in hooks:
-        hook.remove()
-    keys = _read_off(embedded, _clock(places, rates))
-    frames = _clock(torch.arange(noised.shape[2]).to(places), rates)
-    for block, x in zip(model.transformer.layers, seen, strict=True):
-        attention, dims = block.cross_attn, block.cross_attn.head_dim
-        strength = sqrt(LOOK * sqrt(dims))
-        asks = strength * _read_off(x, frames)
-        answers = strength * keys
-        shared = len(attention.to_q.weight) // (len(attention.to_kv.weight) // 2)  # of a key head
-        for head, filled in (
-            (attention.to_kv.weight[:dims], answers),
-            *((queries, asks) for queries in attention.to_q.weight.split(dims)[:shared]),
-        ):
-            head.zero_()
-            head[: filled.shape[1]] = filled.T
+    hook.remove()
+    frames = torch.arange(noised.shape[2]).to(places)
+    attention = block.cross_attn
+    keys = attention.to_kv.weight.chunk(2)[0]
+    for weight, x, at in (
+        (attention.to_q.weight, seen[0], frames),
+        (keys, model.to_cond_embed(tokens), places),
+    ):
+        told = sqrt(LOOK * sqrt(attention.head_dim)) * _read_off(x, _clock(at, rates))
+        weight.zero_()
+        for head in weight.split(attention.head_dim):
+            head[: told.shape[1]] = told.T
 
 
 def _clock(places: Tensor, rates: Tensor) -> Tensor:

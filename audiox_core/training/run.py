@@ -105,7 +105,9 @@ def _encoders_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
         raise SettingsError(
             "The encoders of a checkpoint are trained already: go on with `train diffusion --init`."
         )
-    learning = replace(job.config.diffusion, train_clip=True, train_text=True)
+    learning = replace(
+        job.config.diffusion, train_clip=True, train_text=True, train_conditioners=True
+    )
     job = replace(job, config=replace(job.config, diffusion=learning))
     model, config = _sizes(job), job.config
     cache = _features(job, model, team, learning=True)

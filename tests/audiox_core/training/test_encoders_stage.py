@@ -39,7 +39,8 @@ def test_the_file_is_a_whole_model_whose_transformer_adds_nothing(encoders):
     model = load_checkpoint(encoders.weights).model
     for block in model.transformer.layers:
         assert not block.cross_attn.to_out.weight.any()
-        assert block.cross_attn.to_q.weight[:32, :].any()
+    queries = model.transformer.layers[1].cross_attn.to_q.weight
+    assert [bool(row.any()) for row in queries] == [True, True, *[False] * 30] * 2
 
 
 def test_diffusion_goes_on_with_the_same_latents(encoders, job, trained_vae, tmp_path):
@@ -59,7 +60,7 @@ def test_places_are_kept_where_that_is_asked_for(encoders, job, trained_vae, tmp
     fixed = {n for n, p in stage.module.model.named_parameters() if not p.requires_grad}
     for part in TELLING:
         assert any(name.startswith(part) for name in fixed)
-    assert not any(name.startswith("transformer.layers.1.cross_attn.") for name in fixed)
+    assert "transformer.layers.1.cross_attn.to_out.weight" not in fixed
 
 
 def test_a_vae_that_is_given_is_that_of_prompts_too(encoders, job, trained_vae, tmp_path):
@@ -89,10 +90,10 @@ def looking():
 
 
 def test_cross_attention_looks_at_its_own_moment(looking):
-    """At tokens and noise that it was not shown, from the third block on."""
+    """At tokens and noise that it was not shown."""
     model, tokens, noise, places = looking
     frames = []
-    block = model.transformer.layers[2]
+    block = model.transformer.layers[1]
     block.cross_attend_norm.register_forward_hook(lambda *call: frames.append(call[2][:, 1:]))
     with torch.no_grad():
         model(noise, torch.linspace(0.2, 0.8, 4), tokens)
