@@ -102,6 +102,7 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
         places: of which they speak, in latent frames, `s`.
         noised, t: latents `b c t` and diffusion times `b`, of any clips.
     """
+    _hear(model, tokens)
     rates = _rates(model)[_told(model)].to(places)
     if not len(rates):
         return
@@ -120,6 +121,17 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
         weight.zero_()
         for head in weight.split(attention.head_dim):
             head[: told.shape[1]] = told.T
+
+
+def _hear(model: DiT, tokens: Tensor) -> None:
+    """Let tokens reach every block at unit variance: else a new model hardly hears them."""
+    layers = model.to_cond_embed
+    for number in (0, 2):
+        layers[number].weight /= layers[: number + 1](tokens).std()
+    embedded = layers(tokens)
+    for block in model.transformer.layers:
+        _, values = block.cross_attn.to_kv.weight.chunk(2)
+        values /= (embedded @ values.T).std()
 
 
 def _clock(places: Tensor, rates: Tensor) -> Tensor:
