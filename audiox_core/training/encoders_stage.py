@@ -22,9 +22,8 @@ from .batches import Batch
 from .diffusion_stage import Denoising, DiffusionStage
 from .init import seeded
 from .objective import noised_and_target
-from .positions import begin_looking
+from .positions import begin_looking, clock
 
-WIDTH = 256  # of what guesses
 SHOWN = 4  # steps whose clips tell the transformer where to look
 
 
@@ -37,23 +36,31 @@ class Guessing(Denoising):
         super().__init__(model, conditioners, config.objective)
         seen, read = config.video.clip.width, config.text.width
         grid = config.latent
+        places = config.video.tokens
         self.described = grid.samples(grid.described_seconds) // grid.hop_length  # latent frames
+        self.places = (torch.arange(places) + 0.5) * self.described / places  # of the tokens
+        self.clock = clock(model, self.places) if isinstance(model, DiT) else torch.zeros(places, 0)
         with seeded(seed):
             self.heads = nn.ModuleDict({
-                "seen": nn.Sequential(nn.LayerNorm(seen), nn.Linear(seen, WIDTH), nn.GELU()),
-                "course": nn.Conv1d(WIDTH, grid.channels, 5, padding=2),
+                "course": nn.Linear(seen, grid.channels),
                 "level": nn.Linear(read, grid.channels),
+                "place": nn.Linear(seen, self.clock.shape[1]),
             })  # fmt: skip
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Of pictures what is heard when, of a text how strong each channel is."""
+        """Of pictures what is heard when, of a text how strong each channel is.
+
+        By linear maps: what has to be worked out of a token, a transformer hardly finds in it.
+        """
         latent = batch.latent[..., : self.described]
-        seen = self.heads["seen"](self.video_tokens(batch)).mT
-        course = self.heads["course"](interpolate(seen, size=self.described, mode="linear"))
+        seen = self.video_tokens(batch)
+        course = interpolate(self.heads["course"](seen).mT, size=self.described, mode="linear")
         read = self.text_tokens(batch).sum(dim=1) / batch.words.sum(dim=1, keepdim=True)
         video = mse_loss(course, latent)
         text = mse_loss(self.heads["level"](read), latent.std(dim=2))
-        return {"loss": video + text, "video": video, "text": text}
+        missed = self.heads["place"](seen) - self.clock.to(seen)
+        place = missed.square().sum(dim=2).mean()
+        return {"loss": video + text + place, "video": video, "text": text, "place": place}
 
 
 class EncodersStage(DiffusionStage):
@@ -80,8 +87,5 @@ class EncodersStage(DiffusionStage):
                 noised_and_target(batch.latent, batch.noise, batch.t, module.objective)[0]
             )
             times.append(batch.t)
-        seen = torch.cat(tokens)
-        middles = (torch.arange(seen.shape[1], device=seen.device) + 0.5) / seen.shape[1]
-        begin_looking(
-            module.model, seen, middles * module.described, torch.cat(noised), torch.cat(times)
-        )
+        places = module.places.to(self.device)
+        begin_looking(module.model, torch.cat(tokens), places, torch.cat(noised), torch.cat(times))

@@ -28,6 +28,7 @@ TELLING = (  # the weights that places are known by, and looked for
     "transformer.layers.1.cross_attn.to_kv.",
 )  # fmt: skip
 LOOK = 8.0  # the same as STARE of cross attention, for each wavelength
+STRAIGHT = 0.1  # of a token, where SiLU hardly bends
 RIDGE = 1e-3  # of a least squares fit, as a share of the mean variance
 
 
@@ -73,6 +74,12 @@ def begin_places(model: DiT) -> None:
         block.self_attn.to_out.weight[:, head.start] = LOUD * written[number]
 
 
+def clock(model: DiT, places: Tensor) -> Tensor:
+    """Sines and cosines of places that the model's heads tell, `p k`; k is 0 where they cannot."""
+    angles = places[:, None] * _rates(model)[_told(model)].to(places)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
 def _rates(model: DiT) -> Tensor:
     """Of the rotation, radians a latent frame."""
     half = model.transformer.rotary_dim // 2
@@ -103,8 +110,7 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
         noised, t: latents `b c t` and diffusion times `b`, of any clips.
     """
     _hear(model, tokens)
-    rates = _rates(model)[_told(model)].to(places)
-    if not len(rates):
+    if not _told(model):
         return
     block, seen = model.transformer.layers[1], []
     hook = block.cross_attend_norm.register_forward_hook(lambda *call: seen.append(call[2][:, 1:]))
@@ -117,27 +123,21 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
         (attention.to_q.weight, seen[0], frames),
         (keys, model.to_cond_embed(tokens), places),
     ):
-        told = sqrt(LOOK * sqrt(attention.head_dim)) * _read_off(x, _clock(at, rates))
+        told = sqrt(LOOK * sqrt(attention.head_dim)) * _read_off(x, clock(model, at))
         weight.zero_()
         for head in weight.split(attention.head_dim):
             head[: told.shape[1]] = told.T
 
 
 def _hear(model: DiT, tokens: Tensor) -> None:
-    """Let tokens reach every block at unit variance: else a new model hardly hears them."""
-    layers = model.to_cond_embed
-    for number in (0, 2):
-        layers[number].weight /= layers[: number + 1](tokens).std()
-    embedded = layers(tokens)
+    """Let tokens reach every block as they are and at unit variance, or it hardly hears them."""
+    first, _, last = model.to_cond_embed
+    nn.init.eye_(first.weight).mul_(STRAIGHT)
+    nn.init.eye_(last.weight).mul_(2 / STRAIGHT / tokens.std())  # SiLU halves what is small
+    embedded = model.to_cond_embed(tokens)
     for block in model.transformer.layers:
         _, values = block.cross_attn.to_kv.weight.chunk(2)
         values /= (embedded @ values.T).std()
-
-
-def _clock(places: Tensor, rates: Tensor) -> Tensor:
-    """Sines and cosines of places, `p d`."""
-    angles = places[:, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def _read_off(x: Tensor, wanted: Tensor) -> Tensor:
