@@ -41,8 +41,10 @@ def save(tmp_path, header):
 def test_the_embedded_file_says_how_it_was_made():
     assert EMBEDDED.stat().st_size < 12e6
     run = json.loads(open_weights(EMBEDDED).header["trained"])
-    for stage in (run, run["before"]["vae"]):
-        assert stage["steps"] > 1_000
+    encoders, vae = run["before"]["init"], run["before"]["vae"]
+    assert [stage["stage"] for stage in (run, encoders, vae)] == ["diffusion", "encoders", "vae"]
+    for stage in (run, encoders, vae):
+        assert stage["steps"] >= 500
         assert stage["command"].startswith("python -m audiox_core train")
         assert {"settings", "seed", "data_hash", "seconds", "machine"} <= stage.keys()
 
