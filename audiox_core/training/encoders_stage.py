@@ -44,8 +44,9 @@ class Guessing(Denoising):
             self.heads = nn.ModuleDict({
                 "course": nn.Linear(seen, grid.channels),
                 "level": nn.Linear(read, grid.channels),
-                "place": nn.Linear(seen, self.clock.shape[1]),
             })  # fmt: skip
+            if self.clock.shape[1]:
+                self.heads["place"] = nn.Linear(seen, self.clock.shape[1])
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Of pictures what is heard when, of a text how strong each channel is.
@@ -58,9 +59,11 @@ class Guessing(Denoising):
         read = self.text_tokens(batch).sum(dim=1) / batch.words.sum(dim=1, keepdim=True)
         video = mse_loss(course, latent)
         text = mse_loss(self.heads["level"](read), latent.std(dim=2))
-        missed = self.heads["place"](seen) - self.clock.to(seen)
-        place = missed.square().sum(dim=2).mean()
-        return {"loss": video + text + place, "video": video, "text": text, "place": place}
+        losses = {"video": video, "text": text}
+        if "place" in self.heads:
+            missed = self.heads["place"](seen) - self.clock.to(seen)
+            losses["place"] = missed.square().sum(dim=2).mean()
+        return {"loss": sum(losses.values()), **losses}
 
 
 class EncodersStage(DiffusionStage):
