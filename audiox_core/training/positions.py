@@ -94,7 +94,7 @@ def _told(model: DiT) -> list[int]:
     heads = layers[0].cross_attn.heads
     if len(layers) < 2 or heads < 2:
         return []
-    return found[:: max(1, ceil(2 * len(found) / heads))]
+    return found[:: max(1, ceil(len(found) / (heads // 2)))]
 
 
 @torch.no_grad()

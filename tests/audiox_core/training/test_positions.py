@@ -6,7 +6,7 @@ import torch
 from audiox_core.config import DiTConfig
 from audiox_core.models.dit import DiT
 from audiox_core.training.init import _begin_model, seeded
-from audiox_core.training.positions import PLACES, begin_frames, waves
+from audiox_core.training.positions import PLACES, begin_frames, clock, waves
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,13 @@ def test_frames_that_lie_near_look_alike(dim):
     assert embedding.std().item() == pytest.approx(1, abs=0.3)
     near, far = ((embedding[0, 20] - embedding[0, n]).norm() for n in (21, 39))
     assert near < far
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 5, 6])
+def test_any_number_of_heads_will_do(heads):
+    width = 32 * heads
+    with seeded(0):
+        model = DiT(DiTConfig(width=width, depth=2, head_dim=32, cond_dim=32, global_dim=0))
+        _begin_model(model)
+    told = clock(model, torch.arange(8.0)).shape[1]
+    assert told == 2 * min(heads // 2, 3 if heads > 5 else 2)
