@@ -27,6 +27,11 @@ class LatentConfig:
         """Length of the longest sound that one window holds: 10.96 s."""
         return self.window * self.hop_length / self.sample_rate
 
+    @property
+    def described(self) -> int:
+        """Whole frames of a window that tokens speak about: 215."""
+        return int(self.described_seconds * self.sample_rate / self.hop_length)
+
     def samples(self, seconds: float) -> int:
         """Audio samples in `seconds`."""
         return round(seconds * self.sample_rate)

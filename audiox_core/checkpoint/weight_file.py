@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -95,6 +96,14 @@ class WeightFile:
             file.seek(stored.offset)
             _fill(file, raw, self.path)
         return raw.view(stored.dtype).view(stored.shape)
+
+    def fingerprint(self) -> str:
+        """Of the weights, whatever the header says of them: equal weights, equal name."""
+        digest = blake2b(digest_size=8)
+        for name, stored in sorted(self.tensors.items()):
+            digest.update(repr((name, stored.shape, stored.dtype)).encode())
+            digest.update(self.copy(name).flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def below(self, prefix: str) -> list[str]:
         """Names that begin with `prefix`."""

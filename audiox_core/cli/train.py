@@ -54,7 +54,10 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument("--init", type=Path, metavar="FILE", help="a checkpoint to begin from")
     parser.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, for --init")
-    parser.add_argument("--vae", type=Path, metavar="FILE", help="the VAE of a model from scratch")
+    parser.add_argument(
+        "--vae", type=Path, metavar="FILE",
+        help="of the latents, where --init holds none or another one",
+    )  # fmt: skip
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="FOLDER",
         help="weights, log, plot and the state to go on from; made where it is not there",

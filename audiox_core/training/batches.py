@@ -1,4 +1,4 @@
-"""Cached clips -> the batches of the stage `diffusion`, with all chance of a step drawn.
+"""Cached clips -> the batches of all stages but `vae`, with all chance of a step drawn.
 
 Axes: `b` clips of the batch, `p` those of them that have a picture, `c` channels, `t` latent
 frames, `s` tokens, `f` video frames, `q` tokens of a frame, `d` width, `h w` pixels.

@@ -95,7 +95,8 @@ class DiffusionConfig:
 
     train_clip: bool = False  # the picture encoder
     train_text: bool = False  # the text encoder
-    train_conditioners: bool = True  # temporal transformer, projections, empty features, fusion
+    train_video: bool = True  # what follows on it: temporal transformer, projection, absence
+    train_conditioners: bool = True  # the rest: of sound prompts, fusion
     late: float = 1.0  # above 1, more of the diffusion times lie near pure noise
     # what a DiT from scratch knows places by stays as it began: a high optim.lr wears it away
     keep_places: bool = False

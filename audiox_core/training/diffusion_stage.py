@@ -129,6 +129,7 @@ def choose_trained(module: Denoising, config: DiffusionConfig, *, model: bool = 
         ("conditioners.audio.vae.", False),
         ("conditioners.text.", config.train_text),
         ("conditioners.video.visual_encoder_model.", config.train_clip),
+        ("conditioners.video.", config.train_video),
         (conditioners, config.train_conditioners),
         *((f"model.{part}", False) for part in TELLING if config.keep_places),
         ("model.", model),

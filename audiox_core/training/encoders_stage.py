@@ -15,30 +15,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from ..conditioners.assemble import Conditioners
-from ..config import AudioXConfig
-from ..models import Backbone, DiT
+from ..checkpoint.load import Checkpoint
+from ..models import DiT
 from .batches import Batch
 from .diffusion_stage import Denoising, DiffusionStage
 from .init import seeded
 from .objective import noised_and_target
 from .positions import begin_looking, clock
 
-SHOWN = 4  # steps whose clips tell the transformer where to look
+SHOWN, AT_ONCE = 64, 16  # clips that tell the transformer where to look
 
 
 class Guessing(Denoising):
     """Conditioners, and the loss of guessing latents from their tokens; the transformer waits."""
 
-    def __init__(
-        self, model: Backbone, conditioners: Conditioners, config: AudioXConfig, seed: int
-    ) -> None:
-        super().__init__(model, conditioners, config.objective)
+    def __init__(self, checkpoint: Checkpoint, seed: int) -> None:
+        model, config = checkpoint.model, checkpoint.config
+        super().__init__(model, checkpoint.conditioners, config.objective)
         seen, read = config.video.clip.width, config.text.width
-        grid = config.latent
-        places = config.video.tokens
-        self.described = grid.samples(grid.described_seconds) // grid.hop_length  # latent frames
-        self.places = (torch.arange(places) + 0.5) * self.described / places  # of the tokens
+        grid, places = config.latent, config.video.tokens
+        self.described = grid.described  # latent frames
+        self.places = (torch.arange(places) + 0.5) * grid.described / places  # of the tokens
         self.clock = clock(model, self.places) if isinstance(model, DiT) else torch.zeros(places, 0)
         with seeded(seed):
             self.heads = nn.ModuleDict({
@@ -56,7 +53,10 @@ class Guessing(Denoising):
         latent = batch.latent[..., : self.described]
         seen = self.video_tokens(batch)
         course = interpolate(self.heads["course"](seen).mT, size=self.described, mode="linear")
-        read = self.text_tokens(batch).sum(dim=1) / batch.words.sum(dim=1, keepdim=True)
+        course = course[..., : latent.shape[2]]
+        words = self.text_tokens(batch)  # zero where hidden or behind the last one
+        count = words.any(dim=2).sum(dim=1, keepdim=True).clamp(min=1)
+        read = words.sum(dim=1) / count
         video = mse_loss(course, latent)
         text = mse_loss(self.heads["level"](read), latent.std(dim=2))
         losses = {"video": video, "text": text}
@@ -83,12 +83,14 @@ class EncodersStage(DiffusionStage):
     @torch.no_grad()
     def _show(self, module: Guessing) -> None:
         tokens, noised, times = [], [], []
-        for step in range(SHOWN):
-            (batch,) = self.batch(step, range(self.batches.every))
-            tokens.append(module.video_tokens(batch)[batch.seen])
-            noised.append(
-                noised_and_target(batch.latent, batch.noise, batch.t, module.objective)[0]
-            )
-            times.append(batch.t)
-        places = module.places.to(self.device)
-        begin_looking(module.model, torch.cat(tokens), places, torch.cat(noised), torch.cat(times))
+        clips = min(SHOWN, self.batches.every)  # of a step
+        for step in range(SHOWN // clips):
+            for first in range(0, clips, AT_ONCE):
+                (batch,) = self.batch(step, range(first, min(first + AT_ONCE, clips)))
+                target = noised_and_target(batch.latent, batch.noise, batch.t, module.objective)
+                tokens.append(module.video_tokens(batch)[batch.seen])
+                noised.append(target[0])
+                times.append(batch.t)
+        shown, places = torch.cat(tokens), module.places.to(self.device)
+        if len(shown):  # else there are no pictures to look at
+            begin_looking(module.model, shown, places, torch.cat(noised), torch.cat(times))

@@ -1,4 +1,4 @@
-"""What the stage `diffusion` reads of a clip: latents, pictures, a prompt; made once and cached."""
+"""What all stages but `vae` read of a clip: latents, pictures, a prompt; made once and cached."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,17 +40,17 @@ class Features:
         digest = blake2b(digest_size=8)
         for path in (self.vae, self.init if self._asks_init() else None):
             if path is not None:
-                with path.open("rb") as file:
-                    while block := file.read(1 << 22):
-                        digest.update(block)
+                digest.update(open_weights(path).fingerprint().encode())
         digest.update(repr((self.seen, self.model.mel)).encode())
         return f"features-{self.origin.key()}-{digest.hexdigest()}"
 
     def _asks_init(self) -> bool:
         """Whether what is kept depends on the checkpoint, too."""
-        if self.init is None or self.vae is None or self.seen or self.model.video.sync is not None:
-            return self.init is not None
-        return bool(open_weights(self.init).below(AUDIO_VAE))
+        if self.init is None:
+            return False
+        looked = self.seen or self.model.video.sync is not None
+        hears = self.vae is None or bool(open_weights(self.init).below(AUDIO_VAE))
+        return looked or hears
 
     def open(self) -> Make:
         """As `cache.Maker`."""

@@ -1,6 +1,7 @@
 """Steps, one after another: gradients, weights, their average, the log, saving and going on.
 
-What is trained is a stage's affair (`vae_stage.py`, `diffusion_stage.py`, `lora_stage.py`).
+What is trained is a stage's affair (`vae_stage.py`, `encoders_stage.py`, `diffusion_stage.py`,
+`lora_stage.py`).
 """
 
 import json

@@ -6,7 +6,7 @@ looking there, the more the nearer their distance is to a whole number of their 
 and write down how much they saw: sines and cosines of the place. Pictures begin with the same, so
 that cross attention can begin by looking at the pictures of its own moment.
 
-Axes: `p` places, `d` dims, `b` clips, `s` tokens, `c` channels, `t` latent frames, `n` rows.
+Axes: `p` places, `d` dims, `b` clips, `s` tokens, `c` channels, `t` latent frames.
 """
 
 from math import ceil, cos, log, pi, sin, sqrt
@@ -14,6 +14,7 @@ from math import ceil, cos, log, pi, sin, sqrt
 import torch
 from torch import Tensor, nn
 
+from ..models.attention import rotary_angles
 from ..models.dit import DiT
 
 PLACES = 236  # latent frames of a window
@@ -56,9 +57,8 @@ def begin_places(model: DiT) -> None:
     content = CONTENT * sqrt(width)
     blocks[0].ff.ff[2].bias += content * everywhere
     model.to_timestep_embed[2].bias += 2 * content * first
-    block = blocks[min(1, len(blocks) - 1)]
     for number, (rate, phase) in enumerate(features):
-        head = slice(number * dims, (number + 1) * dims)
+        block, head = blocks[1], slice(number * dims, (number + 1) * dims)
         # what the norm makes of the two directions: the frames' is half of them, the token's most
         scale = block.pre_norm.weight.mean() * sqrt(width)
         asks, answers = torch.zeros(2, dims)
@@ -82,8 +82,8 @@ def clock(model: DiT, places: Tensor) -> Tensor:
 
 def _rates(model: DiT) -> Tensor:
     """Of the rotation, radians a latent frame."""
-    half = model.transformer.rotary_dim // 2
-    return 10_000.0 ** (-torch.arange(half) / half)
+    dim = model.transformer.rotary_dim
+    return rotary_angles(2, dim)[1, : dim // 2]
 
 
 def _told(model: DiT) -> list[int]:

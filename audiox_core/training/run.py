@@ -13,7 +13,7 @@ import torch
 
 from ..checkpoint.companions import load_tokenizer
 from ..checkpoint.convert import convert
-from ..checkpoint.layout import AUDIO_VAE, TEXT
+from ..checkpoint.layout import AUDIO_VAE, DIT, TEXT
 from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
@@ -51,19 +51,36 @@ class Job:
     on_skipped: Callable[[Cache], None] = lambda _: None
     report: Callable[[Report], None] = lambda _: None
 
+    def settled(self) -> "Job":
+        """The same; in the stage `encoders` every part that feeds the transformer learns."""
+        if self.stage != "encoders":
+            return self
+        diffusion = replace(self.config.diffusion, train_clip=True, train_text=True,
+                            train_video=True, train_conditioners=True)  # fmt: skip
+        return replace(self, config=replace(self.config, diffusion=diffusion))
+
 
 def run_job(job: Job) -> Outcome:
     """Train, or go on with training; whatever was done is in `job.output` afterwards."""
     job.output.mkdir(parents=True, exist_ok=True)
+    job = job.settled()
     with gathered(job.device) as team:
         stage, cache = prepare(job, team)
         outcome = train(
             stage, job.config, job.output,
-            team=team, record=_record(job, team, cache), made_of=cache.key, report=job.report,
+            team=team, record=_record(job, team, cache), made_of=_made_of(job, cache),
+            report=job.report,
         )  # fmt: skip
-    if job.stage == "vae" and job.init is not None and outcome.finished and team.leads:
+    whole = job.init is not None and bool(open_weights(job.init).below(DIT))
+    if job.stage == "vae" and whole and outcome.finished and team.leads:
         convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
     return outcome
+
+
+def _made_of(job: Job, cache: Cache) -> str:
+    """A name for the clips, and for the weights that the run begins with."""
+    given = [path for path in (job.init, job.text_encoder) if path is not None]
+    return " ".join([cache.key, *(open_weights(path).fingerprint() for path in given)])
 
 
 def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
@@ -94,6 +111,11 @@ def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     else:
         checkpoint = _given(job)
         cache = _features(job, checkpoint.config, team, learning=config.diffusion.train_clip)
+    if config.diffusion.keep_places and not _began_with_encoders(job.init):
+        raise SettingsError(
+            "diffusion.keep_places keeps what a model from `train encoders` began with: give such "
+            "a model with --init, or set it to false."
+        )
     module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
     choose_trained(module, config.diffusion)
     batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)
@@ -105,16 +127,10 @@ def _encoders_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
         raise SettingsError(
             "The encoders of a checkpoint are trained already: go on with `train diffusion --init`."
         )
-    learning = replace(
-        job.config.diffusion, train_clip=True, train_text=True, train_conditioners=True
-    )
-    job = replace(job, config=replace(job.config, diffusion=learning))
     model, config = _sizes(job), job.config
     cache = _features(job, model, team, learning=True)
     checkpoint = _new_checkpoint(job, model, cache, team)
-    module = Guessing(
-        checkpoint.model, checkpoint.conditioners, checkpoint.config, config.run.seed
-    )  # fmt: skip
+    module = Guessing(checkpoint, config.run.seed)
     choose_trained(module, config.diffusion, model=False)
     batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)
     return EncodersStage(module, checkpoint, batches, team, embedded=embedded), cache
@@ -137,6 +153,13 @@ STAGES: Mapping[str, Callable[[Job, Team], tuple[Stage, Cache]]] = {
     "diffusion": _diffusion_stage,
     "lora": _lora_stage,
 }
+
+
+def _began_with_encoders(init: Path | None) -> bool:
+    record = {} if init is None else json.loads(open_weights(init).header.get("trained", "{}"))
+    while record and record["stage"] != "encoders":
+        record = record["before"].get("init")
+    return bool(record)
 
 
 def _given(job: Job) -> Checkpoint:

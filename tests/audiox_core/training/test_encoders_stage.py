@@ -1,5 +1,7 @@
 """Encoders that learn before the transformer, and the transformer that begins by looking."""
 
+import json
+
 import pytest
 import torch
 
@@ -28,7 +30,7 @@ def test_the_loss_falls(encoders, losses):
 
 
 def test_only_what_feeds_the_transformer_learns(job, trained_vae, tmp_path):
-    stage, _ = prepare(job("encoders", tmp_path, vae=trained_vae.outcome.weights), Team())
+    stage, _ = prepare(job("encoders", tmp_path, vae=trained_vae.outcome.weights).settled(), Team())
     learning = {name for name, p in stage.module.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in learning} == {"conditioners", "heads"}
     assert any(name.startswith("conditioners.text.encoder.") for name in learning)
@@ -46,7 +48,7 @@ def test_the_file_is_a_whole_model_whose_transformer_adds_nothing(encoders):
 def test_diffusion_goes_on_with_the_same_latents(encoders, job, trained_vae, tmp_path):
     """And does not encode the clips again."""
     vae = trained_vae.outcome.weights
-    first, kept = prepare(job("encoders", tmp_path, vae=vae), Team())
+    first, kept = prepare(job("encoders", tmp_path, vae=vae).settled(), Team())
     second, again = prepare(job("diffusion", tmp_path, vae=vae, init=encoders.weights), Team())
     assert again.key == kept.key
     (one,), (two,) = (stage.batch(0, range(8)) for stage in (first, second))
@@ -102,3 +104,45 @@ def test_cross_attention_looks_at_its_own_moment(looking):
     looks = (queries @ keys[:, 0].mT / 32**0.5).softmax(dim=-1)
     near = (places - torch.arange(PLACES)[:, None]).abs() < 12
     assert (looks * near).sum(dim=-1).mean() > 2 * near.float().mean()
+
+
+def test_the_file_says_what_learned(encoders):
+    record = json.loads(open_weights(encoders.weights).header["trained"])
+    said = record["settings"]["diffusion"]
+    assert {said[f"train_{part}"] for part in ("clip", "text", "video", "conditioners")} == {True}
+
+
+def test_absent_words_are_judged_by_their_own_number(job, trained_vae, tmp_path):
+    """The mean of the tokens that are there, however many words the clip's caption has."""
+    gone = {"masks.absent": 1.0, "masks.masked": 0.0}
+    vae = trained_vae.outcome.weights
+    stage, _ = prepare(job("encoders", tmp_path, changes=gone, vae=vae).settled(), Team())
+    (batch,) = stage.batch(0, range(8))
+    read = []
+    stage.module.heads["level"].register_forward_hook(lambda *call: read.append(call[1][0]))
+    with torch.no_grad():
+        stage.module(batch)
+    torch.testing.assert_close(read[0], read[0][:1].expand_as(read[0]))
+
+
+def test_clips_without_pictures_leave_nothing_to_look_at(job, trained_vae, tmp_path):
+    """Music alone: the transformer begins as if it had not been shown anything."""
+    changes = {"data.music": 1.0, "data.clips": 8, "run.steps": 1}
+    made = run_job(job("encoders", tmp_path, changes=changes, vae=trained_vae.outcome.weights))
+    queries = load_checkpoint(made.weights).model.transformer.layers[1].cross_attn.to_q.weight
+    assert queries[2:32].any()
+
+
+def test_only_a_model_that_began_with_places_keeps_them(trained_model, job, tmp_path):
+    keeping = {"diffusion.keep_places": True}
+    with pytest.raises(SettingsError, match="train encoders"):
+        run_job(job("diffusion", tmp_path, changes=keeping, init=trained_model.path))
+
+
+def test_a_run_does_not_go_on_from_another_model(encoders, job, trained_vae, tmp_path):
+    """Though the clips, and what is cached of them, are the same."""
+    vae, output = trained_vae.outcome.weights, tmp_path / "output"
+    one = {"run.steps": 1}
+    begun = run_job(job("diffusion", output, changes=one, init=encoders.weights, vae=vae))
+    with pytest.raises(SettingsError, match="made_of"):
+        run_job(job("diffusion", output, changes=one, init=begun.weights, vae=vae))

@@ -116,3 +116,9 @@ def test_silence_has_a_slope_that_is_a_number():
 def test_the_spectrums_slope_is_that_of_its_values(length, seeded):
     frames = torch.randn(2, length, generator=seeded, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(Spectrum.apply, (frames,))
+
+
+def test_a_vae_alone_goes_on_as_a_vae(trained_vae, job, tmp_path):
+    made = run_job(job("vae", tmp_path, changes={"run.steps": 1}, init=trained_vae.outcome.weights))
+    assert not (tmp_path / "model.safetensors").exists()
+    assert load_vae(made.weights)[0].config.latent_channels == 8
