@@ -24,7 +24,7 @@ from ..training.world.music import scale_notes
 from ..training.world.scenes import EVENT_LABELS
 from ..windows import plan
 from . import fidelity, music
-from .classifier import Classifier, describe, learn
+from .classifier import Classifier, describe, learn, with_hiss
 from .clips import (
     SECONDS,
     even_times,
@@ -90,8 +90,12 @@ class Bench:
 def learn_classes(rate: int) -> tuple[Classifier, float]:
     """A classifier of rendered sounds, and its accuracy on renders that it has not heard."""
     known = [(label, n) for label in LABELS for n in range(RENDERS)]
-    sounds = [describe(_render(label, n, rate), rate) for label, n in known]
-    classifier = learn(torch.stack(sounds), [label for label, _ in known])
+    draw = torch.Generator().manual_seed(0)
+    sounds = []
+    for label, n in known:  # each as it is and as it would be through a poor VAE
+        sound = _render(label, n, rate)
+        sounds += [describe(sound, rate), describe(with_hiss(sound, draw), rate)]
+    classifier = learn(torch.stack(sounds), [label for label, _ in known for _ in range(2)])
     apart = [(label, RENDERS + n) for label in LABELS for n in range(RENDERS_APART)]
     right = [classifier.label(_render(label, n, rate), rate) == label for label, n in apart]
     return classifier, mean(right)

@@ -19,6 +19,7 @@ HEARD_DB = -30.0  # what is softer than the loudest band by more tells no class:
 LAGS = (1, 3, 10)  # frames between which a change is looked at
 STEPS, WIDTH = 300, 64
 BLUR = 0.5  # deviations of noise, in training: no class is told by a hair
+HISS_DB = -50.0, -20.0  # of the peak
 
 
 def describe(audio: Tensor, sample_rate: int) -> Tensor:
@@ -27,6 +28,17 @@ def describe(audio: Tensor, sample_rate: int) -> Tensor:
     spread = torch.quantile(levels, levels.new_tensor(SHARES), dim=1).flatten()
     changes = [(levels[:, lag:] - levels[:, :-lag]).abs().mean(dim=1) for lag in LAGS]
     return torch.cat([spread, *changes])
+
+
+def with_hiss(audio: Tensor, draw: torch.Generator) -> Tensor:
+    """A sound `c n` under the noise that a VAE may leave: white, pink or red, softly."""
+    spectrum = torch.fft.rfft(torch.randn(audio.shape, generator=draw))
+    tilt = torch.randint(3, (1,), generator=draw) / 2
+    spectrum /= (50 + torch.arange(spectrum.shape[-1])) ** tilt
+    noise = torch.fft.irfft(spectrum, audio.shape[-1])
+    low, high = HISS_DB
+    level = 10 ** ((low + (high - low) * torch.rand(1, generator=draw)) / 20)
+    return audio + level * audio.abs().max() / noise.std() * noise
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from audiox_core.evaluation.classifier import describe, learn
+from audiox_core.evaluation.classifier import describe, learn, with_hiss
 from audiox_core.evaluation.clips import held_out_scene
 from audiox_core.evaluation.fidelity import jump_rank, log_spectral_distance, si_sdr
 from audiox_core.evaluation.music import keeps_tempo, share_in_scale
@@ -49,6 +49,14 @@ def test_classes_are_told_apart_by_renders_alone():
     assert sum(right) >= len(LABELS) - 1
     quiet = 0.01 * held_out_scene(900, "bell").audio(RATE)
     assert classifier.label(quiet, RATE) == "bell"
+
+
+def test_hiss_is_soft_beside_the_sound(seeded):
+    sound = held_out_scene(3, "bell").audio(RATE)
+    for _ in range(8):
+        hiss = with_hiss(sound, seeded) - sound
+        share_db = 20 * math.log10(hiss.std() / sound.abs().max())
+        assert -50.1 < share_db < -19.9
 
 
 def test_si_sdr_does_not_hear_the_level(seeded):
