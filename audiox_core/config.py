@@ -30,7 +30,7 @@ class LatentConfig:
     @property
     def described(self) -> int:
         """Whole frames of a window that tokens speak about: 215."""
-        return int(self.described_seconds * self.sample_rate / self.hop_length)
+        return self.samples(self.described_seconds) // self.hop_length
 
     def samples(self, seconds: float) -> int:
         """Audio samples in `seconds`."""

@@ -1,4 +1,4 @@
-"""Which class of sounds a clip belongs to, learned from rendered sounds alone.
+"""Which class of sounds a clip belongs to, learned from rendered sounds alone (and soft hiss).
 
 A clip is described by how its band levels are spread over time and how fast they change, so that
 it does not matter when something sounds. Axes: `i` clips, `d` numbers of a clip, `k` bands.

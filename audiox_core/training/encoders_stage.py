@@ -21,7 +21,7 @@ from .batches import Batch
 from .diffusion_stage import Denoising, DiffusionStage
 from .init import seeded
 from .objective import noised_and_target
-from .positions import begin_looking, clock
+from .positions import begin_hearing, begin_looking, clock
 
 SHOWN, AT_ONCE = 64, 16  # clips that tell the transformer where to look
 
@@ -82,15 +82,19 @@ class EncodersStage(DiffusionStage):
 
     @torch.no_grad()
     def _show(self, module: Guessing) -> None:
-        tokens, noised, times = [], [], []
+        tokens, words, noised, times = [], [], [], []
         clips = min(SHOWN, self.batches.every)  # of a step
         for step in range(SHOWN // clips):
             for first in range(0, clips, AT_ONCE):
                 (batch,) = self.batch(step, range(first, min(first + AT_ONCE, clips)))
                 target = noised_and_target(batch.latent, batch.noise, batch.t, module.objective)
                 tokens.append(module.video_tokens(batch)[batch.seen])
+                words.append(module.text_tokens(batch))
                 noised.append(target[0])
                 times.append(batch.t)
         shown, places = torch.cat(tokens), module.places.to(self.device)
-        if len(shown):  # else there are no pictures to look at
+        if len(shown):
             begin_looking(module.model, shown, places, torch.cat(noised), torch.cat(times))
+        else:  # no pictures
+            read = torch.cat(words)
+            begin_hearing(module.model, read[read.any(dim=2)])

@@ -109,7 +109,7 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
         places: of which they speak, in latent frames, `s`.
         noised, t: latents `b c t` and diffusion times `b`, of any clips.
     """
-    _hear(model, tokens)
+    begin_hearing(model, tokens)
     if not _told(model):
         return
     block, seen = model.transformer.layers[1], []
@@ -129,8 +129,9 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
             head[: told.shape[1]] = told.T
 
 
-def _hear(model: DiT, tokens: Tensor) -> None:
-    """Let tokens reach every block as they are and at unit variance, or it hardly hears them."""
+@torch.no_grad()
+def begin_hearing(model: DiT, tokens: Tensor) -> None:
+    """Let tokens `... d` reach every block as they are, at unit variance: it hardly hears less."""
     first, _, last = model.to_cond_embed
     nn.init.eye_(first.weight).mul_(STRAIGHT)
     nn.init.eye_(last.weight).mul_(2 / STRAIGHT / tokens.std())  # SiLU halves what is small

@@ -6,12 +6,13 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..checkpoint.companions import load_tokenizer
+from ..checkpoint.companions import find_text_encoder, load_tokenizer
 from ..checkpoint.convert import convert
 from ..checkpoint.layout import AUDIO_VAE, DIT, TEXT
 from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
@@ -62,6 +63,10 @@ class Job:
 
 def run_job(job: Job) -> Outcome:
     """Train, or go on with training; whatever was done is in `job.output` afterwards."""
+    if job.init is not None and job.init.absolute().parent == job.output.absolute():
+        raise SettingsError(
+            f"{job.init} lies where this run writes its own weights: give another --output."
+        )
     job.output.mkdir(parents=True, exist_ok=True)
     job = job.settled()
     with gathered(job.device) as team:
@@ -71,16 +76,23 @@ def run_job(job: Job) -> Outcome:
             team=team, record=_record(job, team, cache), made_of=_made_of(job, cache),
             report=job.report,
         )  # fmt: skip
-    whole = job.init is not None and bool(open_weights(job.init).below(DIT))
-    if job.stage == "vae" and whole and outcome.finished and team.leads:
-        convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
+    given = job.init if job.stage == "vae" and outcome.finished and team.leads else None
+    if given is not None and open_weights(given).below(DIT):
+        convert([given, outcome.weights], job.output / "model.safetensors")  # with this VAE
     return outcome
 
 
 def _made_of(job: Job, cache: Cache) -> str:
     """A name for the clips, and for the weights that the run begins with."""
-    given = [path for path in (job.init, job.text_encoder) if path is not None]
-    return " ".join([cache.key, *(open_weights(path).fingerprint() for path in given)])
+    names = [cache.key]
+    if job.init is not None:
+        init = open_weights(job.init)
+        sizes = [init.header.get(name, "") for name in ("audiox", "tokenizer")]
+        names += [init.fingerprint(), blake2b("".join(sizes).encode(), digest_size=8).hexdigest()]
+        if job.stage in ("diffusion", "lora") and not _holds_text(job.init):
+            encoder = find_text_encoder(job.text_encoder, job.init)
+            names.append(open_weights(encoder).fingerprint())
+    return " ".join(names)
 
 
 def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
@@ -93,6 +105,9 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     if init is None:
         model = config.model
         vae = new_vae(model.vae, config.run.seed)
+    elif not open_weights(init).below(DIT):  # a VAE alone
+        vae, _ = load_vae(init)
+        model = replace(config.model, vae=vae.config)
     else:
         checkpoint = load_checkpoint(init, parts=("vae",))
         model, vae = checkpoint.config, checkpoint.vae
@@ -104,6 +119,11 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
 
 def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     config = job.config
+    if config.diffusion.keep_places and not _began_with_encoders(job.init):
+        raise SettingsError(
+            "diffusion.keep_places keeps what a model from `train encoders` began with: give such "
+            "a model with --init, or set it to false."
+        )
     if job.init is None:
         model = _sizes(job)
         cache = _features(job, model, team, learning=True)
@@ -111,11 +131,6 @@ def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     else:
         checkpoint = _given(job)
         cache = _features(job, checkpoint.config, team, learning=config.diffusion.train_clip)
-    if config.diffusion.keep_places and not _began_with_encoders(job.init):
-        raise SettingsError(
-            "diffusion.keep_places keeps what a model from `train encoders` began with: give such "
-            "a model with --init, or set it to false."
-        )
     module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
     choose_trained(module, config.diffusion)
     batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)

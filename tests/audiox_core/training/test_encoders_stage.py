@@ -106,10 +106,14 @@ def test_cross_attention_looks_at_its_own_moment(looking):
     assert (looks * near).sum(dim=-1).mean() > 2 * near.float().mean()
 
 
-def test_the_file_says_what_learned(encoders):
-    record = json.loads(open_weights(encoders.weights).header["trained"])
+def test_the_file_says_what_learned(job, trained_vae, tmp_path):
+    """Whatever the settings say of `train diffusion`."""
+    parts = ("clip", "text", "video", "conditioners")
+    changes = {f"diffusion.train_{part}": False for part in parts} | {"run.steps": 1}
+    made = run_job(job("encoders", tmp_path, changes=changes, vae=trained_vae.outcome.weights))
+    record = json.loads(open_weights(made.weights).header["trained"])
     said = record["settings"]["diffusion"]
-    assert {said[f"train_{part}"] for part in ("clip", "text", "video", "conditioners")} == {True}
+    assert {said[f"train_{part}"] for part in parts} == {True}
 
 
 def test_absent_words_are_judged_by_their_own_number(job, trained_vae, tmp_path):
@@ -126,11 +130,13 @@ def test_absent_words_are_judged_by_their_own_number(job, trained_vae, tmp_path)
 
 
 def test_clips_without_pictures_leave_nothing_to_look_at(job, trained_vae, tmp_path):
-    """Music alone: the transformer begins as if it had not been shown anything."""
+    """Music alone: the transformer begins by hearing words, and looks nowhere yet."""
     changes = {"data.music": 1.0, "data.clips": 8, "run.steps": 1}
     made = run_job(job("encoders", tmp_path, changes=changes, vae=trained_vae.outcome.weights))
-    queries = load_checkpoint(made.weights).model.transformer.layers[1].cross_attn.to_q.weight
-    assert queries[2:32].any()
+    model = load_checkpoint(made.weights).model
+    assert model.transformer.layers[1].cross_attn.to_q.weight[2:32].any()
+    first = model.to_cond_embed[0].weight
+    assert torch.equal(first, first.diagonal().diag())
 
 
 def test_only_a_model_that_began_with_places_keeps_them(trained_model, job, tmp_path):
@@ -141,8 +147,9 @@ def test_only_a_model_that_began_with_places_keeps_them(trained_model, job, tmp_
 
 def test_a_run_does_not_go_on_from_another_model(encoders, job, trained_vae, tmp_path):
     """Though the clips, and what is cached of them, are the same."""
-    vae, output = trained_vae.outcome.weights, tmp_path / "output"
-    one = {"run.steps": 1}
-    begun = run_job(job("diffusion", output, changes=one, init=encoders.weights, vae=vae))
+    parts = {"vae": trained_vae.outcome.weights, "changes": {"run.steps": 1}}
+    one, two = tmp_path / "one", tmp_path / "two"
+    begun = run_job(job("diffusion", one, init=encoders.weights, **parts))
+    run_job(job("diffusion", two, init=begun.weights, **parts))
     with pytest.raises(SettingsError, match="made_of"):
-        run_job(job("diffusion", output, changes=one, init=begun.weights, vae=vae))
+        run_job(job("diffusion", two, init=encoders.weights, **parts))

@@ -4,6 +4,7 @@ from safetensors import safe_open
 
 from audiox_core import load_checkpoint
 from audiox_core.checkpoint.load import load_vae
+from audiox_core.errors import SettingsError
 from audiox_core.training.export import unfold_weight_norm
 from audiox_core.training.init import new_vae
 from audiox_core.training.run import run_job
@@ -119,6 +120,11 @@ def test_the_spectrums_slope_is_that_of_its_values(length, seeded):
 
 
 def test_a_vae_alone_goes_on_as_a_vae(trained_vae, job, tmp_path):
-    made = run_job(job("vae", tmp_path, changes={"run.steps": 1}, init=trained_vae.outcome.weights))
-    assert not (tmp_path / "model.safetensors").exists()
+    given = tmp_path / "mine.safetensors"
+    given.write_bytes(trained_vae.outcome.weights.read_bytes())
+    output = tmp_path / "output"
+    made = run_job(job("vae", output, changes={"run.steps": 1}, init=given))
+    assert not (output / "model.safetensors").exists()
+    with pytest.raises(SettingsError, match="another --output"):
+        run_job(job("vae", output, init=made.weights))
     assert load_vae(made.weights)[0].config.latent_channels == 8
