@@ -116,7 +116,8 @@ def test_a_take_of_a_batch_can_be_made_again_alone(node, branches, run, bridge):
         batch = run(positive, negative, latent, **settings)["samples"]
         one = node("LatentFromBatch", samples=latent, batch_index=1, length=1)
         alone = run(positive, negative, one, **settings)["samples"]
-        if (batch[1:] - alone).abs().max() > 1e-4 * alone.std().clamp(min=1):
+        # as a whole: another noise misses by all of it, rounding may grow at single places
+        if (batch[1:] - alone).norm() > 2e-4 * alone.norm():
             wrong.append(sampler)
     assert not wrong
 
