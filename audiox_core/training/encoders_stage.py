@@ -82,19 +82,17 @@ class EncodersStage(DiffusionStage):
 
     @torch.no_grad()
     def _show(self, module: Guessing) -> None:
-        tokens, words, noised, times = [], [], [], []
         clips = min(SHOWN, self.batches.every)  # of a step
-        for step in range(SHOWN // clips):
-            for first in range(0, clips, AT_ONCE):
-                (batch,) = self.batch(step, range(first, min(first + AT_ONCE, clips)))
-                target = noised_and_target(batch.latent, batch.noise, batch.t, module.objective)
-                tokens.append(module.video_tokens(batch)[batch.seen])
-                words.append(module.text_tokens(batch))
-                noised.append(target[0])
-                times.append(batch.t)
-        shown, places = torch.cat(tokens), module.places.to(self.device)
-        if len(shown):
-            begin_looking(module.model, shown, places, torch.cat(noised), torch.cat(times))
-        else:  # no pictures
-            read = torch.cat(words)
+        batches = [
+            self.batch(step, range(first, min(first + AT_ONCE, clips)))[0]
+            for step in range(SHOWN // clips)
+            for first in range(0, clips, AT_ONCE)
+        ]
+        seen = torch.cat([module.video_tokens(batch)[batch.seen] for batch in batches])
+        if not len(seen):  # no pictures to look at
+            read = torch.cat([module.text_tokens(batch) for batch in batches])
             begin_hearing(module.model, read[read.any(dim=2)])
+            return
+        noised = [noised_and_target(b.latent, b.noise, b.t, module.objective)[0] for b in batches]
+        times, places = torch.cat([b.t for b in batches]), module.places.to(self.device)
+        begin_looking(module.model, seen, places, torch.cat(noised), times)

@@ -76,9 +76,8 @@ def run_job(job: Job) -> Outcome:
             team=team, record=_record(job, team, cache), made_of=_made_of(job, cache),
             report=job.report,
         )  # fmt: skip
-    given = job.init if job.stage == "vae" and outcome.finished and team.leads else None
-    if given is not None and open_weights(given).below(DIT):
-        convert([given, outcome.weights], job.output / "model.safetensors")  # with this VAE
+    if job.stage == "vae" and outcome.finished and team.leads and _holds(job.init, DIT):
+        convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
     return outcome
 
 
@@ -89,7 +88,7 @@ def _made_of(job: Job, cache: Cache) -> str:
         init = open_weights(job.init)
         sizes = [init.header.get(name, "") for name in ("audiox", "tokenizer")]
         names += [init.fingerprint(), blake2b("".join(sizes).encode(), digest_size=8).hexdigest()]
-        if job.stage in ("diffusion", "lora") and not _holds_text(job.init):
+        if job.stage in ("diffusion", "lora") and not _holds(job.init, TEXT):
             encoder = find_text_encoder(job.text_encoder, job.init)
             names.append(open_weights(encoder).fingerprint())
     return " ".join(names)
@@ -105,7 +104,7 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     if init is None:
         model = config.model
         vae = new_vae(model.vae, config.run.seed)
-    elif not open_weights(init).below(DIT):  # a VAE alone
+    elif not _holds(init, DIT):  # a VAE alone
         vae, _ = load_vae(init)
         model = replace(config.model, vae=vae.config)
     else:
@@ -179,7 +178,7 @@ def _began_with_encoders(init: Path | None) -> bool:
 
 def _given(job: Job) -> Checkpoint:
     checkpoint = load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
-    if job.vae is not None and not open_weights(job.init).below(AUDIO_VAE):
+    if job.vae is not None and not _holds(job.init, AUDIO_VAE):
         checkpoint.conditioners.audio.vae = None  # prompts go through the one VAE that there is
     encoder = checkpoint.conditioners.text.encoder
     encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
@@ -247,13 +246,13 @@ def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, team: Team) -> 
 def _embedded(job: Job, checkpoint: Checkpoint) -> Embedded:
     return Embedded(
         dtype=getattr(torch, job.config.run.dtype),
-        text=job.config.diffusion.train_text or _holds_text(job.init),
+        text=job.config.diffusion.train_text or _holds(job.init, TEXT),
         tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
     )
 
 
-def _holds_text(init: Path | None) -> bool:
-    return init is not None and bool(open_weights(init).below(TEXT))
+def _holds(init: Path | None, part: str) -> bool:
+    return init is not None and bool(open_weights(init).below(part))
 
 
 def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
