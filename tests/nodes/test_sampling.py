@@ -116,8 +116,8 @@ def test_a_take_of_a_batch_can_be_made_again_alone(node, branches, run, bridge):
         batch = run(positive, negative, latent, **settings)["samples"]
         one = node("LatentFromBatch", samples=latent, batch_index=1, length=1)
         alone = run(positive, negative, one, **settings)["samples"]
-        # as a whole: another noise misses by all of it, rounding may grow at single places
-        if (batch[1:] - alone).norm() > 2e-4 * alone.norm():
+        missed = batch[1:] - alone  # rounding grows at single places where a trained model decides
+        if missed.norm() > 2e-5 * alone.norm() or missed.abs().max() > 1e-3 * alone.std():
             wrong.append(sampler)
     assert not wrong
 
