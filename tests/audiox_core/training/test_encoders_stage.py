@@ -130,8 +130,8 @@ def test_absent_words_are_judged_by_their_own_number(job, trained_vae, tmp_path)
 
 
 def test_clips_without_pictures_leave_nothing_to_look_at(job, trained_vae, tmp_path):
-    """Music alone: the transformer begins by hearing words, and looks nowhere yet."""
-    changes = {"data.music": 1.0, "data.clips": 8, "run.steps": 1}
+    """Every picture is masked away: it begins by hearing words, and looks nowhere yet."""
+    changes = {"masks.absent": 1.0, "run.steps": 1}
     made = run_job(job("encoders", tmp_path, changes=changes, vae=trained_vae.outcome.weights))
     model = load_checkpoint(made.weights).model
     assert model.transformer.layers[1].cross_attn.to_q.weight[2:32].any()
