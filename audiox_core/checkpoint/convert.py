@@ -1,5 +1,6 @@
 """Released files -> one safetensors with the config in its header and no VAE twice."""
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +103,7 @@ def convert(
         source = sources[name]
         return cast(source.file.copy(source.name), tensors[name].dtype, name)
 
-    metadata = {**model.header, "format": "pt", "audiox": settings.to_json()}
+    metadata = {**model.header, **_record(model, vae), "format": "pt", "audiox": settings.to_json()}
     write_safetensors(output, tensors, read, metadata, on_tensor)
     nbytes = sum(stored.nbytes for stored in tensors.values())
     return Converted(output, settings, len(tensors), nbytes, copies)
@@ -118,6 +119,15 @@ def _open(inputs: Sequence[str | Path]) -> tuple[WeightFile, WeightFile | None]:
     if len(models) > 1:
         raise SettingsError("Two whole models were given: convert them one by one.")
     return models[0], others[0] if others else None
+
+
+def _record(model: WeightFile, vae: WeightFile | None) -> dict[str, str]:
+    """How a model of ours was trained, where another VAE came into it."""
+    if vae is None or not {"trained"} <= model.header.keys() & vae.header.keys():
+        return {}
+    record = json.loads(model.header["trained"])
+    before = {**record.get("before", {}), "vae": json.loads(vae.header["trained"])}
+    return {"trained": json.dumps({**record, "before": before})}
 
 
 def _sources(

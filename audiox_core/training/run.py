@@ -113,7 +113,8 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     origin = _origin(job, model)
     cache = _cache(job, Sounds(origin), origin, team)
     unit = config.vae.unit and init is None
-    return VaeStage(vae.requires_grad_(True), model, config, cache, team, unit=unit), cache
+    vae.requires_grad_(True).encoder.requires_grad_(config.vae.train_encoder)
+    return VaeStage(vae, model, config, cache, team, unit=unit), cache
 
 
 def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import avg_pool2d, l1_loss
 
 from ..conditioners.mel import mel_filters
 from ..config import AudioXConfig, LatentConfig, MelConfig
@@ -31,6 +31,7 @@ MEASURED = 64  # clips whose latents tell their variance
 QUIET = 1e-2  # deviation of sounds below which the share of what is missed counts less
 FAINT = 1e-3  # the same of mel bands
 AUDIBLE = 0.05  # peak of the pieces that are looked for
+REGION = 4  # frames and mel bands whose level is asked together
 BAND = 16  # samples of a window for each mel band
 
 
@@ -63,15 +64,20 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.vae, self.config, self.sample_rate = vae, config, sample_rate
 
-    def forward(self, audio: Tensor, unit: Tensor) -> dict[str, Tensor]:
-        """Losses of pieces `b 2 n`; the latent is drawn with `unit` noise `b c t`."""
+    def forward(self, audio: Tensor, unit: Tensor, blur: Tensor) -> dict[str, Tensor]:
+        """Losses of pieces `b 2 n`.
+
+        The latent is drawn with `unit` noise and heard with `blur` on it, `b c t` both.
+        """
         posterior = self.vae.encode(audio)
         mean, scale = (part.float() for part in posterior)
         posterior = type(posterior)(mean, scale)
-        heard = self.vae.decode(posterior.sample(unit)).float()
+        heard = self.vae.decode(posterior.sample(unit) + blur).float()
         config = self.config
+        mel, level = mel_losses(heard, audio, self.sample_rate, config.windows, config.floor)
         losses = {
-            "mel": mel_loss(heard, audio, self.sample_rate, config.windows, config.floor),
+            "mel": mel,
+            "level": level,
             "wave": missed_energy(heard, audio, dims=(1, 2), quiet=QUIET).mean(),
             "kl": posterior.kl(),
         }
@@ -79,10 +85,14 @@ class Reconstruction(nn.Module):
         return {"loss": loss, **losses, "latent_std": mean.detach().std()}
 
 
-def mel_loss(
+def mel_losses(
     heard: Tensor, wanted: Tensor, sample_rate: int, windows: tuple[int, ...], floor: float
-) -> Tensor:
-    """Distance of log-mel spectrograms and spectral convergence of mel ones, of left and right.
+) -> tuple[Tensor, Tensor]:
+    """How far mel spectrograms are apart in each magnitude, and in the levels of their regions.
+
+    Where no latent tells a magnitude, as that of a whistle that trills faster than latents come,
+    the best guess at it alone is too soft, down to silence. A region is as loud as it should be
+    however its magnitudes lie.
 
     Args:
         heard, wanted: `b 2 n`.
@@ -91,18 +101,26 @@ def mel_loss(
             not count.
         floor: of the magnitudes of a full-scale tone 1: below it all is silence.
     """
-    losses = []
+    magnitudes, levels = [], []
     for window in windows:
         if window > heard.shape[-1]:
             continue
         filters = mel_filters(MelConfig(sample_rate, window, 0, max(1, window // BAND)))
-        found = _magnitudes(heard, window) @ filters.to(heard)
-        with torch.no_grad():
-            real = _magnitudes(wanted, window) @ filters.to(heard)
-        logs = l1_loss((found + floor).log(), (real + floor).log())
-        missed = missed_energy(found, real, dims=(1, 2, 3), quiet=FAINT)
-        losses.append(logs + missed.sqrt().mean())
-    return torch.stack(losses).mean()
+        found, real = (_magnitudes(sound, window) @ filters.to(sound) for sound in (heard, wanted))
+        magnitudes.append(_distance(found, real, floor))
+        levels.append(_distance(_regions(found), _regions(real), floor))
+    return torch.stack(magnitudes).mean(), torch.stack(levels).mean()
+
+
+def _distance(found: Tensor, real: Tensor, floor: float) -> Tensor:
+    """Of the logarithms of `b c t k`, and spectral convergence (the share that is missed)."""
+    logs = l1_loss((found + floor).log(), (real + floor).log())
+    return logs + missed_energy(found, real, dims=(1, 2, 3), quiet=FAINT).sqrt().mean()
+
+
+def _regions(magnitudes: Tensor) -> Tensor:
+    """`b c t k` -> root mean squares of some frames and bands together, `b c t' k'`."""
+    return (avg_pool2d(magnitudes.square(), REGION, ceil_mode=True) + 1e-12).sqrt()
 
 
 def missed_energy(heard: Tensor, wanted: Tensor, dims: tuple[int, ...], *, quiet: float) -> Tensor:
@@ -160,12 +178,15 @@ class VaeStage:
         frames = round(config.vae.crop_seconds * self.grid.sample_rate / self.grid.hop_length)
         self.frames = max(1, frames)
 
-    def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
-        """Pieces `b 2 n` and unit noise for their latents `b c t`."""
+    def batch(self, step: int, items: range) -> tuple[Tensor, Tensor, Tensor]:
+        """Pieces `b 2 n`, unit noise for their latents `b c t`, and noise on top of it."""
         seed, every = self.config.run.seed, self.items_a_step
         pieces = [self.piece(step, item, self.order.clip(step * every + item)) for item in items]
-        unit = noise((self.grid.channels, self.frames), seed, "latent", step, items=items)
-        return torch.stack(pieces).to(self.device), unit.to(self.device)
+        shape = self.grid.channels, self.frames
+        unit, blur = (noise(shape, seed, n, step, items=items) for n in ("latent", "blur"))
+        levels = [torch.rand(1, generator=generator(seed, "level", step, item)) for item in items]
+        blur = blur * self.config.vae.noise * torch.stack(levels)[..., None]
+        return tuple(part.to(self.device) for part in (torch.stack(pieces), unit, blur))
 
     def piece(self, step: int, item: int, clip: int) -> Tensor:
         """A random piece of a cached sound, `2 n`; a quiet one is drawn again, twice."""
@@ -180,7 +201,8 @@ class VaeStage:
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write `vae.safetensors`."""
-        state = {n.removeprefix("vae."): t.detach().cpu() for n, t in weights.items()}
+        trained = {name.removeprefix("vae."): tensor for name, tensor in weights.items()}
+        state = {n: t.detach().cpu() for n, t in (self.module.vae.state_dict() | trained).items()}
         if self.unit:
             state = unit_latents(state, self.latent_std(state))
         return write_vae(folder / "vae.safetensors", state, self.model, record)

@@ -1,14 +1,18 @@
+import json
+from math import pi
+
 import pytest
 import torch
 from safetensors import safe_open
 
 from audiox_core import load_checkpoint
 from audiox_core.checkpoint.load import load_vae
+from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import SettingsError
 from audiox_core.training.export import unfold_weight_norm
 from audiox_core.training.init import new_vae
 from audiox_core.training.run import run_job
-from audiox_core.training.vae_stage import Spectrum, mel_loss, missed_energy, unit_latents
+from audiox_core.training.vae_stage import Spectrum, mel_losses, missed_energy, unit_latents
 
 RATE = 16_000
 WINDOWS = (256, 64)
@@ -30,13 +34,26 @@ def test_the_file_holds_a_vae_of_the_released_layout(trained_vae, settings):
 def test_a_vae_that_goes_on_from_a_model_leaves_a_whole_model(job, trained_model, tmp_path):
     steps = {"run.steps": 1, "vae.unit": True}
     run_job(job("vae", tmp_path, changes=steps, init=trained_model.path))
-    before, after = (
-        load_checkpoint(p) for p in (trained_model.path, tmp_path / "model.safetensors")
-    )
+    paths = trained_model.path, tmp_path / "model.safetensors"
+    before, after = (load_checkpoint(path) for path in paths)
     assert torch.equal(before.model.preprocess_conv.weight, after.model.preprocess_conv.weight)
     first = next(before.vae.parameters())
     assert not torch.equal(first, next(after.vae.parameters()))
     torch.testing.assert_close(first, next(after.vae.parameters()), atol=5e-3, rtol=0)
+    old, new = (json.loads(open_weights(path).header["trained"]) for path in paths)
+    assert new["before"].pop("vae")["steps"] == 1 != old["before"].pop("vae", {}).get("steps")
+    assert new == old
+
+
+def test_only_the_decoder_learns_where_latents_are_known_to_a_model(job, trained_vae, tmp_path):
+    before, _ = load_vae(trained_vae.outcome.weights)
+    changes = {"run.steps": 1, "vae.train_encoder": False, "vae.noise": 0.1}
+    made = run_job(job("vae", tmp_path, changes=changes, init=trained_vae.outcome.weights))
+    after, _ = load_vae(made.weights)
+    for name, weights in before.encoder.state_dict().items():
+        torch.testing.assert_close(after.encoder.get_parameter(name), weights, rtol=2e-3, atol=0)
+    pairs = zip(before.decoder.parameters(), after.decoder.parameters(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_plain_weights_unfold_into_lengths_and_directions(settings):
@@ -74,30 +91,49 @@ def test_latents_of_the_file_have_unit_variance(trained_vae, clip_cache):
 
 def test_what_is_heard_right_has_no_loss(seeded):
     sound = torch.randn(2, 2, 1024, generator=seeded)
-    same, other = (mel_loss(s, sound, RATE, WINDOWS, 1e-4).item() for s in (sound, 0.5 * sound))
-    assert same == pytest.approx(0, abs=2e-3)
-    assert other > 0.5
+    same, other = (mel_losses(s, sound, RATE, WINDOWS, 1e-4) for s in (sound, 0.5 * sound))
+    assert [loss.item() for loss in same] == pytest.approx([0, 0], abs=2e-3)
+    assert all(loss > 0.5 for loss in other)
 
 
 def test_a_sounds_loss_does_not_depend_on_its_neighbours(seeded):
     heard, wanted = torch.randn(2, 4, 2, 1024, generator=seeded)
-    whole = mel_loss(heard, wanted, RATE, WINDOWS, 1e-4)
-    halves = [mel_loss(heard[i::2], wanted[i::2], RATE, WINDOWS, 1e-4) for i in range(2)]
-    torch.testing.assert_close(whole, sum(halves) / 2)
+    whole = mel_losses(heard, wanted, RATE, WINDOWS, 1e-4)
+    halves = [mel_losses(heard[i::2], wanted[i::2], RATE, WINDOWS, 1e-4) for i in range(2)]
+    torch.testing.assert_close(whole, tuple(sum(pair) / 2 for pair in zip(*halves, strict=True)))
 
 
 def test_noise_of_the_same_bands_is_nearer_than_silence(seeded):
     sound, other = 0.1 * torch.randn(2, 1, 2, 4096, generator=seeded)
-    near, far = (mel_loss(s, sound, RATE, WINDOWS, 1e-4) for s in (other, torch.zeros_like(sound)))
-    assert near < 0.5 * far
+    near, far = (
+        mel_losses(s, sound, RATE, WINDOWS, 1e-4) for s in (other, torch.zeros_like(sound))
+    )
+    assert near[0] < 0.5 * far[0]
+    assert near[1] < 0.25 * far[1]
+
+
+def test_what_is_guessed_is_best_as_loud_as_it_should_be_by_its_level(seeded):
+    """By each magnitude it is best too soft."""
+    time = torch.arange(16_000) / RATE
+    trill = 3_600 * time - 6 * torch.cos(2 * pi * 20 * time)
+    whistle = (0.3 * torch.sin(2 * pi * trill)).expand(1, 2, -1)
+    other = (0.3 * torch.sin(2 * pi * trill.roll(400))).expand(1, 2, -1)  # half a trill late
+    gains = 10 ** (torch.arange(-30, 7) / 20)
+    losses = torch.tensor(
+        [[*mel_losses(gain * other, whistle, RATE, (512, 128), 1e-4)] for gain in gains]
+    )
+    alone, level = 20 * gains[losses.argmin(dim=0)].log10()
+    assert alone < -3
+    assert abs(level) < 1
 
 
 def test_a_breath_where_silence_is_wanted_is_no_catastrophe(seeded):
     breath = 1e-3 * torch.randn(1, 2, 4096, generator=seeded)
     silence = torch.zeros_like(breath)
     loud = 0.1 * torch.randn(1, 2, 4096, generator=seeded)
-    missed = mel_loss(silence, loud, RATE, WINDOWS, 1e-4)
-    assert mel_loss(breath, silence, RATE, WINDOWS, 1e-4) < missed
+    breathed = mel_losses(breath, silence, RATE, WINDOWS, 1e-4)
+    missed = mel_losses(silence, loud, RATE, WINDOWS, 1e-4)
+    assert all(a < b for a, b in zip(breathed, missed, strict=True))
 
 
 @pytest.mark.parametrize("loud", [1.0, 0.1])
@@ -109,7 +145,7 @@ def test_a_quiet_sound_that_is_missed_counts_as_much_as_a_loud_one(loud, seeded)
 
 def test_silence_has_a_slope_that_is_a_number():
     heard = torch.zeros(1, 2, 512, requires_grad=True)
-    mel_loss(heard, torch.zeros(1, 2, 512), RATE, WINDOWS, 1e-4).backward()
+    sum(mel_losses(heard, torch.zeros(1, 2, 512), RATE, WINDOWS, 1e-4)).backward()
     assert heard.grad.isfinite().all()
 
 
