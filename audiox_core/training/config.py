@@ -83,9 +83,6 @@ class VaeConfig:
     wave: float = 0.1
     level: float = 1.0  # of regions of the spectrograms: of `mel`, but for what no latent tells
     kl: float = 1e-4
-    # deviation of the noise on the latents, at most: the decoder learns to forgive what a
-    # diffusion model leaves of it
-    noise: float = 0.0
     train_encoder: bool = True  # false: latents stay what a model of --init knows
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 2e-4  # magnitudes below it are silence to the logarithm
@@ -149,7 +146,6 @@ class TrainConfig:
             ("run.seed", self.run.seed, 0),
             ("run.minutes", self.run.minutes, 0),
             ("optim.lr", self.optim.lr, 0),
-            ("vae.noise", self.vae.noise, 0),
             ("diffusion.late", self.diffusion.late, 0.1),
             ("lora.rank", self.lora.rank, 1),
             ("data.clips", self.data.clips, 0),

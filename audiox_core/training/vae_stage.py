@@ -64,15 +64,12 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.vae, self.config, self.sample_rate = vae, config, sample_rate
 
-    def forward(self, audio: Tensor, unit: Tensor, blur: Tensor) -> dict[str, Tensor]:
-        """Losses of pieces `b 2 n`.
-
-        The latent is drawn with `unit` noise and heard with `blur` on it, `b c t` both.
-        """
+    def forward(self, audio: Tensor, unit: Tensor) -> dict[str, Tensor]:
+        """Losses of pieces `b 2 n`; the latent is drawn with `unit` noise `b c t`."""
         posterior = self.vae.encode(audio)
         mean, scale = (part.float() for part in posterior)
         posterior = type(posterior)(mean, scale)
-        heard = self.vae.decode(posterior.sample(unit) + blur).float()
+        heard = self.vae.decode(posterior.sample(unit)).float()
         config = self.config
         mel, level = mel_losses(heard, audio, self.sample_rate, config.windows, config.floor)
         losses = {
@@ -178,15 +175,12 @@ class VaeStage:
         frames = round(config.vae.crop_seconds * self.grid.sample_rate / self.grid.hop_length)
         self.frames = max(1, frames)
 
-    def batch(self, step: int, items: range) -> tuple[Tensor, Tensor, Tensor]:
-        """Pieces `b 2 n`, unit noise for their latents `b c t`, and noise on top of it."""
+    def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
+        """Pieces `b 2 n` and unit noise for their latents `b c t`."""
         seed, every = self.config.run.seed, self.items_a_step
         pieces = [self.piece(step, item, self.order.clip(step * every + item)) for item in items]
-        shape = self.grid.channels, self.frames
-        unit, blur = (noise(shape, seed, n, step, items=items) for n in ("latent", "blur"))
-        levels = [torch.rand(1, generator=generator(seed, "level", step, item)) for item in items]
-        blur = blur * self.config.vae.noise * torch.stack(levels)[..., None]
-        return tuple(part.to(self.device) for part in (torch.stack(pieces), unit, blur))
+        unit = noise((self.grid.channels, self.frames), seed, "latent", step, items=items)
+        return torch.stack(pieces).to(self.device), unit.to(self.device)
 
     def piece(self, step: int, item: int, clip: int) -> Tensor:
         """A random piece of a cached sound, `2 n`; a quiet one is drawn again, twice."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -40,13 +41,20 @@ def save(tmp_path, header):
 
 def test_the_embedded_file_says_how_it_was_made():
     assert EMBEDDED.stat().st_size < 12e6
-    run = json.loads(open_weights(EMBEDDED).header["trained"])
-    encoders, vae = run["before"]["init"], run["before"]["vae"]
-    assert [stage["stage"] for stage in (run, encoders, vae)] == ["diffusion", "encoders", "vae"]
-    for stage, least in ((run, 1_000), (encoders, 500), (vae, 1_000)):
-        assert stage["steps"] > least
-        assert stage["command"].startswith("python -m audiox_core train")
-        assert {"settings", "seed", "data_hash", "seconds", "machine"} <= stage.keys()
+    last = json.loads(open_weights(EMBEDDED).header["trained"])
+    runs = [*_back(last), *_back(last["before"]["vae"])]
+    stages = [run["stage"] for run in runs]
+    assert list(dict.fromkeys(stages)) == ["diffusion", "encoders", "vae"]
+    for run in runs:
+        assert run["steps"] > (500 if run["stage"] == "encoders" else 1_000)
+        assert run["command"].startswith(f"python -m audiox_core train {run['stage']}")
+        assert {"settings", "seed", "data_hash", "seconds", "machine"} <= run.keys()
+
+
+def _back(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """A run, the one whose weights it began with, and so on."""
+    begun = run["before"].get("init")
+    return [run, *(_back(begun) if begun else ())]
 
 
 def test_the_recipe_beside_the_embedded_file_has_its_sizes():
