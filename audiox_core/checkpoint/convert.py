@@ -122,12 +122,11 @@ def _open(inputs: Sequence[str | Path]) -> tuple[WeightFile, WeightFile | None]:
 
 
 def _record(model: WeightFile, vae: WeightFile | None) -> dict[str, str]:
-    """How a model of ours was trained, where another VAE came into it."""
-    if vae is None or not {"trained"} <= model.header.keys() & vae.header.keys():
+    """How a model of ours was trained, and the VAE that decodes in its own one's place."""
+    if vae is None or "trained" not in model.header:
         return {}
-    record = json.loads(model.header["trained"])
-    before = {**record.get("before", {}), "vae": json.loads(vae.header["trained"])}
-    return {"trained": json.dumps({**record, "before": before})}
+    decoder = json.loads(vae.header.get("trained", "{}"))
+    return {"trained": json.dumps({**json.loads(model.header["trained"]), "decoder": decoder})}
 
 
 def _sources(

@@ -81,13 +81,13 @@ class VaeConfig:
     crop_seconds: float = 1.5
     mel: float = 1.0  # weights of the losses
     wave: float = 0.1
-    level: float = 1.0  # of regions of the spectrograms: of `mel`, but for what no latent tells
+    level: float = 1.0  # of the same spectrograms' regions: keeps loud what no latent can tell
     kl: float = 1e-4
     train_encoder: bool = True  # false: latents stay what a model of --init knows
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 2e-4  # magnitudes below it are silence to the logarithm
-    # the file's latents get unit variance, which diffusion counts on; never of a VAE of --init,
-    # whose latents are known to a model
+    # the file's latents get unit variance, which diffusion counts on; not where a model of --init
+    # knows them, or where the encoder stays
     unit: bool = True
 
 

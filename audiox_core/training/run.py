@@ -102,6 +102,11 @@ def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
 def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     config, init = job.config, job.init
     if init is None:
+        if not config.vae.train_encoder:
+            raise SettingsError(
+                "vae.train_encoder = false keeps the latents of a VAE: give that VAE, or a model "
+                "with it, with --init."
+            )
         model = config.model
         vae = new_vae(model.vae, config.run.seed)
     elif not _holds(init, DIT):  # a VAE alone
@@ -112,7 +117,7 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
         model, vae = checkpoint.config, checkpoint.vae
     origin = _origin(job, model)
     cache = _cache(job, Sounds(origin), origin, team)
-    unit = config.vae.unit and init is None
+    unit = config.vae.unit and config.vae.train_encoder and not _holds(init, DIT)
     vae.requires_grad_(True).encoder.requires_grad_(config.vae.train_encoder)
     return VaeStage(vae, model, config, cache, team, unit=unit), cache
 

@@ -2,8 +2,8 @@
 
 Its losses are those of the Stable Audio VAE (arXiv 2402.04825, section 3.1.1) without the
 adversarial ones; spectra are compared in mel bands, as the Descript codec does (arXiv 2306.06546,
-section 3.4), for no adversary tells how noise goes on within a band. Axes: `b` pieces,
-`c` channels, `n` samples, `k` mel bands, `t` frames.
+section 3.4), for no adversary tells how noise goes on within a band. `level`, of regions of these
+spectra, is our own. Axes: `b` pieces, `c` channels, `n` samples, `k` mel bands, `t` frames.
 """
 
 from collections.abc import Mapping
@@ -87,9 +87,9 @@ def mel_losses(
 ) -> tuple[Tensor, Tensor]:
     """How far mel spectrograms are apart in each magnitude, and in the levels of their regions.
 
-    Where no latent tells a magnitude, as that of a whistle that trills faster than latents come,
-    the best guess at it alone is too soft, down to silence. A region is as loud as it should be
-    however its magnitudes lie.
+    Where the latents do not tell a magnitude (a whistle that trills faster than they come), the
+    best guess by magnitudes alone is too soft, down to silence. The level of a region does not
+    depend on how its magnitudes lie, so it stays right.
 
     Args:
         heard, wanted: `b 2 n`.
@@ -117,7 +117,8 @@ def _distance(found: Tensor, real: Tensor, floor: float) -> Tensor:
 
 def _regions(magnitudes: Tensor) -> Tensor:
     """`b c t k` -> root mean squares of some frames and bands together, `b c t' k'`."""
-    return (avg_pool2d(magnitudes.square(), REGION, ceil_mode=True) + 1e-12).sqrt()
+    energies = avg_pool2d(magnitudes.float().square(), REGION, ceil_mode=True)
+    return (energies + 1e-12).sqrt()  # the root of 0 has no slope
 
 
 def missed_energy(heard: Tensor, wanted: Tensor, dims: tuple[int, ...], *, quiet: float) -> Tensor:

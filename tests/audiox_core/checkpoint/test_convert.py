@@ -1,5 +1,6 @@
 """Released files to one safetensors: the same numbers, one VAE, whole or not at all."""
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from audiox_core.checkpoint import write
 from audiox_core.checkpoint.convert import DTYPES, convert
 from audiox_core.checkpoint.detect import config_from_shapes
 from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE
+from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError, WeightsError
@@ -104,6 +106,19 @@ def test_another_vae_decodes_and_prompts_keep_the_models(released_file, state, t
     assert made.vae_copies == "two that differ, both kept"
     assert torch.equal(found[VAE + name], state[VAE + name] + 1)
     assert torch.equal(found[AUDIO_VAE + name], state[VAE + name])
+
+
+@pytest.mark.parametrize("vae_record", [{"steps": 3}, None])
+def test_the_header_tells_of_the_vae_that_decodes_instead(tmp_path, vae_record):
+    ours = EMBEDDED, tmp_path / "vae.safetensors", tmp_path / "out.safetensors"
+    with safe_open(EMBEDDED, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(VAE)]  # noqa: SIM118
+        vae = {name.removeprefix(VAE): 2 * file.get_tensor(name) for name in names}
+    save_file(vae, ours[1], {"trained": json.dumps(vae_record)} if vae_record else None)
+    convert(ours[:2], ours[2])
+    before, after = (json.loads(open_weights(ours[i]).header["trained"]) for i in (0, 2))
+    assert after.pop("decoder") == (vae_record or {})
+    assert after == before
 
 
 def test_copies_in_one_file_that_differ_are_both_kept(released_file, tmp_path):
