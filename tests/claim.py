@@ -107,10 +107,11 @@ def main() -> None:
     parser.add_argument("--encoder-steps", type=int, default=600)
     parser.add_argument("--steps", type=int, default=1_500)
     parser.add_argument("--clips", type=int, default=45, help="that each model is asked for")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="one a core, then all")
     options = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {"masked": [], "unmasked": []}
     classifier = None
-    for seed in SEEDS:
+    for seed in options.seeds:
         for kind, runs in found.items():
             output = options.folder / f"{kind}-{seed}"
             config = settings(
