@@ -331,7 +331,9 @@ def test_a_length_beyond_the_video_is_cut_and_said(generate, tmp_path):
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path, number):
     command = [sys.executable, "-m", "audiox_core", "generate", "--prompt", "rain"]
     command += ["--steps", "9999", "--output", str(tmp_path / "a.wav")]
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
     run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, ours)
     while "step" not in run.stderr.read(40):  # until it samples
         pass
     run.send_signal(getattr(signal, f"SIG{number}"))
