@@ -51,8 +51,15 @@ def trained(config: TrainConfig, output: Path, vae: Path, cache: Path, encoders:
     config = replace(config, data=replace(config.data, cache=str(cache)))
     optim = replace(config.optim, lr=ENCODER_LR, warmup_steps=ENCODER_WARMUP)
     first = replace(config, optim=optim, run=replace(config.run, steps=encoders))
-    begun = run_job(Job("encoders", first, output / "encoders", vae=vae, report=_say)).weights
-    return run_job(Job("diffusion", config, output, init=begun, vae=vae, report=_say)).weights
+    begun = _finished(Job("encoders", first, output / "encoders", vae=vae, report=_say))
+    return _finished(Job("diffusion", config, output, init=begun, vae=vae, report=_say))
+
+
+def _finished(job: Job) -> Path:
+    outcome = run_job(job)
+    if not outcome.finished:  # half a run is not asked
+        raise SystemExit("Stopped: the same command goes on.")
+    return outcome.weights
 
 
 def _say(report: Report) -> None:
