@@ -118,7 +118,7 @@ def _distance(found: Tensor, real: Tensor, floor: float) -> Tensor:
 def _regions(magnitudes: Tensor) -> Tensor:
     """`b c t k` -> root mean squares of some frames and bands together, `b c t' k'`."""
     energies = avg_pool2d(magnitudes.float().square(), REGION, ceil_mode=True)
-    return (energies + 1e-12).sqrt()  # the root of 0 has no slope
+    return _root(energies)
 
 
 def missed_energy(heard: Tensor, wanted: Tensor, dims: tuple[int, ...], *, quiet: float) -> Tensor:
@@ -128,7 +128,7 @@ def missed_energy(heard: Tensor, wanted: Tensor, dims: tuple[int, ...], *, quiet
     one teaches as much as a loud one: else silence is a fair answer to most.
     """
     missed = (heard - wanted).square().mean(dims)
-    return (missed + 1e-9) / (wanted.square().mean(dims) + quiet**2)  # the root of 0 has no slope
+    return (missed + 1e-9) / (wanted.square().mean(dims) + quiet**2)  # 1e-9: as in `_root`
 
 
 def _magnitudes(audio: Tensor, window: int) -> Tensor:
@@ -136,7 +136,11 @@ def _magnitudes(audio: Tensor, window: int) -> Tensor:
     weights = torch.hann_window(window, device=audio.device)
     frames = audio.unfold(-1, window, window // 4) * (weights * (2 / weights.sum()))
     parts = torch.view_as_real(Spectrum.apply(frames))
-    return (parts.square().sum(dim=-1) + 1e-12).sqrt()  # the root of 0 has no slope
+    return _root(parts.square().sum(dim=-1))
+
+
+def _root(energies: Tensor) -> Tensor:
+    return (energies + 1e-12).sqrt()  # the root of 0 has no slope
 
 
 class Spectrum(torch.autograd.Function):
