@@ -9,9 +9,11 @@ from tqdm import tqdm
 
 from ..checkpoint import load_checkpoint
 from ..errors import SettingsError
+from ..media.files import check_output, replacing
 from .generate import choose_device
 
 CASES = ("vae", "text", "video", "conflict", "music", "repair")
+DRAWN = ("video", "conflict")
 
 
 def add_evaluate(commands: Any) -> argparse.ArgumentParser:
@@ -20,8 +22,8 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
         "evaluate",
         help="measure how well a small model follows text, video and sound",
         description="Measure a model of the toy world (audiox-nano) on clips that it has not "
-        "seen, with its own default settings. Each figure stands beside those of the same model "
-        "before training, and of conditions shuffled between the clips.",
+        "seen, with its own default settings. Figures stand beside those of the same model before "
+        "training (_untrained), and of conditions shuffled between the clips (_shuffled).",
     )
     parser.set_defaults(run=run_evaluate, runs_alone=True)
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="else the embedded model")
@@ -40,6 +42,7 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
 def run_evaluate(options: argparse.Namespace) -> int:
     """Evaluate; each case is printed when it is done."""
     from ..evaluation import cases, report  # here: no other command needs them
+    from ..evaluation.bench import Bench, Sizes
     from ..evaluation.untrained import untrained
     from ..pipeline import Pipeline
 
@@ -47,15 +50,15 @@ def run_evaluate(options: argparse.Namespace) -> int:
         raise SettingsError(f"--share {options.share:g} was given: it is above 0 and at most 1.")
     if not any(options.only in name for name in CASES):
         raise SettingsError(f"There is no case {options.only!r}: choose from {', '.join(CASES)}.")
-    if options.plot is not None and options.plot.suffix != ".svg":
-        raise SettingsError(f"{options.plot} cannot be drawn: call it .svg.")
+    if options.plot is not None:
+        _check_plot(options)
     checkpoint = load_checkpoint(options.checkpoint, device=choose_device(options.device))
     figures: dict[str, Any] = {"model": checkpoint.variant, "file": checkpoint.path.name}
     with tqdm(unit="clip", desc="evaluating", disable=None) as bar:
-        bench = cases.Bench(
+        bench = Bench(
             Pipeline(checkpoint),
             Pipeline(untrained(checkpoint)),
-            cases.Sizes().times(options.share),
+            Sizes().times(options.share),
             on_clip=bar.update,
         )
         for _, found in cases.run(bench, options.only):
@@ -65,5 +68,17 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(figures, indent=2))
     if options.plot is not None:
-        options.plot.write_text(report.picture(figures), encoding="utf-8")
+        with replacing(options.plot) as path:
+            path.write_text(report.picture(figures), encoding="utf-8")
     return 0
+
+
+def _check_plot(options: argparse.Namespace) -> None:
+    if options.plot.suffix != ".svg":
+        raise SettingsError(f"{options.plot} cannot be drawn: call it .svg.")
+    if not any(options.only in name for name in DRAWN):
+        raise SettingsError(
+            f"--only {options.only} has no figure that is drawn: leave out --plot, or choose from "
+            f"{', '.join(DRAWN)}."
+        )
+    check_output(options.plot)

@@ -1,11 +1,11 @@
 """What is asked of a model, and what came out: each case is a few figures under its own names.
 
-Every figure has its two baselines where they make sense: the same model before training
-(`_untrained`), and what is asked of one clip held against the sound of another (`_shuffled`).
+Every figure has two baselines: the same model before training (`_untrained`), and what is asked of
+one clip held against the sound of another (`_shuffled`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from numpy.random import Generator, default_rng
 from torch import Tensor
 
 from ..diffusion.noise import stream, unit_noise
+from ..models.oobleck import Oobleck
 from ..pipeline import Pipeline, Request
 from ..pipeline.soundtrack import audible
 from ..training.world import LABELS, Scene
@@ -24,6 +25,7 @@ from ..training.world.music import scale_notes
 from ..training.world.scenes import EVENT_LABELS
 from ..windows import plan
 from . import fidelity, music
+from .bench import Bench
 from .classifier import Classifier, describe, learn, with_hiss
 from .clips import (
     SECONDS,
@@ -35,56 +37,18 @@ from .clips import (
     write_sound,
 )
 from .onsets import Matching, match, onset_times
+from .untrained import untrained_vae
 
 TOLERANCE = 0.15  # s between an onset and the event that it belongs to
-RATES = (16.0, 24.0, 25.0, 30.0)  # frames a second
+RATES = (16, 24, 25, 30)  # frames a second
 FPS = 25.0  # of a video where the rate is not what is asked
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 RENDERS, RENDERS_APART = 40, 10  # of a class: to learn from, and to judge the classifier by
 REPAIRED = (4.0, 7.0)  # s of a sound that are made anew
 AROUND = 0.05  # s around a join
+APART = 3  # clips between a conflict and the one that it is shuffled with: both classes differ
 
 Figures = dict[str, Any]
-OnClip = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How many clips each case looks at."""
-
-    text: int = 200
-    video: int = 100
-    rates: int = 18  # at each frame rate
-    conflict: int = 24  # at each strength
-    music: int = 20
-    repair: int = 12
-    vae: int = 48
-    untrained: int = 24  # of the text and video cases each
-
-    def times(self, share: float) -> "Sizes":
-        """A share of them, at least two of each: one cannot be shuffled."""
-        return replace(self, **{n: max(2, round(share * v)) for n, v in vars(self).items()})
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A model under evaluation."""
-
-    trained: Pipeline
-    untrained: Pipeline
-    sizes: Sizes
-    on_clip: OnClip = lambda: None
-
-    @property
-    def rate(self) -> int:
-        """Hz."""
-        return self.trained.grid.sample_rate
-
-    def hear(self, request: Request, pipeline: Pipeline | None = None) -> Tensor:
-        """The sound of a request with the model's own settings, `2 n`."""
-        sound = (pipeline or self.trained).generate(request).waveform
-        self.on_clip()
-        return sound
 
 
 def learn_classes(rate: int) -> tuple[Classifier, float]:
@@ -112,17 +76,13 @@ def text_case(bench: Bench, classifier: Classifier) -> Figures:
     few = prompts[: bench.sizes.untrained]
     lost = [_class(bench, classifier, t, n, bench.untrained) for n, (_, t) in enumerate(few)]
     wanted = [label for label, _ in prompts]
-    by_class = {
-        label: mean(h == label for h, w in zip(heard, wanted, strict=True) if w == label)
-        for label in dict.fromkeys(wanted)
-    }
     return {
         "text.accuracy": _share(heard, wanted),
         "text.accuracy_shuffled": _share(heard, wanted[1:] + wanted[:1]),
         "text.accuracy_untrained": _share(lost, wanted[: len(few)]),
         "text.chance": 1 / len(LABELS),
         "text.prompts": len(prompts),
-        "text.by_class": by_class,
+        "text.by_class": _by_class(heard, wanted),
     }
 
 
@@ -147,44 +107,49 @@ def _share(found: Sequence[str], wanted: Sequence[str]) -> float:
     return mean(a == b for a, b in zip(found, wanted, strict=True))
 
 
+def _by_class(heard: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    """Share of the clips of each class that are heard as it."""
+    return {
+        label: mean(h == label for h, w in zip(heard, wanted, strict=True) if w == label)
+        for label in dict.fromkeys(wanted)
+    }
+
+
 def video_case(bench: Bench) -> Figures:
     """Does it sound when something happens in the picture? Pictures alone, no words."""
-    with TemporaryDirectory() as folder:
-        count = bench.sizes.video
-        sounds = [_watch(bench, n, even_times(FPS), Path(folder)) for n in range(count)]
-        lost = [
-            _watch(bench, n, even_times(FPS), Path(folder), bench.untrained)
-            for n in range(min(count, bench.sizes.untrained))
-        ]
-        at_rates = {
-            f"{fps:g}": [_watch(bench, n, even_times(fps), Path(folder)) for n in _few(bench)]
-            for fps in RATES
-        }
-        at_rates["variable"] = [
-            _watch(bench, n, uneven_times(n), Path(folder)) for n in _few(bench)
-        ]
-    events = [_events(n) for n in range(count)]
+    count, few = bench.sizes.video, min(bench.sizes.video, bench.sizes.untrained)
+    main, others = range(count), range(1_000, 1_000 + bench.sizes.rates)
+    even, events = even_times(FPS), [_events(n) for n in main]
+    sounds = [_watch(bench, n, even) for n in main]
+    lost = [_watch(bench, n, even, bench.untrained) for n in main[:few]]
     all_of = _matched(sounds, events)
     return {
         "video.f1": all_of.f1,
         "video.precision": all_of.precision,
         "video.recall": all_of.recall,
         "video.f1_shuffled": _matched(sounds, events[1:] + events[:1]).f1,
-        "video.f1_untrained": _matched(lost, events[: len(lost)]).f1,
+        "video.f1_untrained": _matched(lost, events[:few]).f1,
         "video.onsets_a_second": all_of.found / (count * SECONDS),
         "video.events_a_second": all_of.wanted / (count * SECONDS),
         "video.clips": count,
         "video.offsets": _histogram(all_of.offsets),
-        "video.f1_at": {
-            name: _matched(found, [_events(n) for n in _few(bench)]).f1
-            for name, found in at_rates.items()
-        },
+        **_at_rates(bench, others),
     }
 
 
-def _few(bench: Bench) -> range:
-    """Other clips than those of the main figure."""
-    return range(1_000, 1_000 + bench.sizes.rates)
+def _at_rates(bench: Bench, clips: range) -> Figures:
+    """F1 of some clips, written at each frame rate."""
+    events = [_events(n) for n in clips]
+    figures: Figures = {"video.f1_at": {}, "video.f1_at_shuffled": {}, "video.f1_at_untrained": {}}
+    for name in (*map(str, RATES), "variable"):
+        times = [uneven_times(n) if name == "variable" else even_times(float(name)) for n in clips]
+        pairs = list(zip(clips, times, strict=True))
+        sounds = [_watch(bench, n, frames) for n, frames in pairs]
+        lost = [_watch(bench, n, frames, bench.untrained) for n, frames in pairs]
+        figures["video.f1_at"][name] = _matched(sounds, events).f1
+        figures["video.f1_at_shuffled"][name] = _matched(sounds, events[1:] + events[:1]).f1
+        figures["video.f1_at_untrained"][name] = _matched(lost, events).f1
+    return figures
 
 
 def _event_scene(number: int) -> Scene:
@@ -196,12 +161,13 @@ def _events(number: int) -> list[float]:
 
 
 def _watch(
-    bench: Bench, number: int, times: Sequence[float], folder: Path,
-    pipeline: Pipeline | None = None,
-) -> list[float]:  # fmt: skip
+    bench: Bench, number: int, times: Sequence[float], pipeline: Pipeline | None = None
+) -> list[float]:
     """Onsets of the sound that is made for a scene's pictures."""
-    path = write_scene(folder / f"{number}.mp4", _event_scene(number), times)
-    return onset_times(bench.hear(Request(video=path, seed=number), pipeline), bench.rate)
+    with TemporaryDirectory() as folder:
+        path = write_scene(Path(folder) / "scene.mp4", _event_scene(number), times)
+        sound = bench.hear(Request(video=path, seed=number), pipeline)
+    return onset_times(sound, bench.rate)
 
 
 def _matched(found: Sequence[list[float]], wanted: Sequence[list[float]]) -> Matching:
@@ -217,69 +183,98 @@ def _histogram(offsets: Sequence[float]) -> dict[str, int]:
 
 def conflict_case(bench: Bench, classifier: Classifier) -> Figures:
     """A text of one class, pictures of another: which is heard, as one grows and one fades?"""
-    curve = []
-    with TemporaryDirectory() as folder:
-        for strength in STRENGTHS:
-            text = video = 0
-            for number in range(bench.sizes.conflict):
-                seen = held_out_scene(2_000 + number)
-                said = LABELS[(number + 1 + number // len(LABELS)) % len(LABELS)]
-                path = write_scene(Path(folder) / f"{number}.mp4", seen, even_times(FPS))
-                sound = bench.hear(
-                    Request(
-                        prompt=caption(said, 0, 0, _random(number)), video=path, seed=number,
-                        text_strength=strength, video_strength=1 - strength,
-                    )
-                )  # fmt: skip
-                heard = classifier.label(sound, bench.rate)
-                text += heard == said
-                video += heard == seen.label
-            count = bench.sizes.conflict
-            curve.append({"text": strength, "as_said": text / count, "as_seen": video / count})
+    scenes = [held_out_scene(2_000 + number) for number in range(bench.sizes.conflict)]
+    seen = [scene.label for scene in scenes]
+    said = [LABELS[(n + 1 + n // len(LABELS)) % len(LABELS)] for n in range(len(scenes))]
+
+    def heard(strength: float, pipeline: Pipeline | None = None) -> list[str]:
+        sounds = _torn(bench, zip(scenes, said, strict=True), strength, pipeline)
+        return [classifier.label(sound, bench.rate) for sound in sounds]
+
+    found = [heard(strength) for strength in STRENGTHS]
+    lost = [heard(strength, bench.untrained) for strength in STRENGTHS]
+    curve = _curve(found, said, seen)
+    others = (names[APART:] + names[:APART] for names in (said, seen))
     rising = [point["as_said"] for point in curve]
     falling = [-point["as_seen"] for point in curve]
     return {
         "conflict.curve": curve,
+        "conflict.curve_shuffled": _curve(found, *others),
+        "conflict.curve_untrained": _curve(lost, said, seen),
         "conflict.monotone": rising == sorted(rising) and falling == sorted(falling),
-        "conflict.clips": bench.sizes.conflict,
+        "conflict.clips": len(scenes),
     }
+
+
+def _torn(
+    bench: Bench, asked: Iterable[tuple[Scene, str]], strength: float, pipeline: Pipeline | None
+) -> Iterator[Tensor]:
+    """Sounds for scenes and other classes, where text has this strength and video the rest."""
+    with TemporaryDirectory() as folder:
+        for number, (scene, label) in enumerate(asked):
+            path = write_scene(Path(folder) / f"{number}.mp4", scene, even_times(FPS))
+            request = Request(
+                prompt=caption(label, 0, 0, _random(number)), video=path, seed=number,
+                text_strength=strength, video_strength=1 - strength,
+            )  # fmt: skip
+            yield bench.hear(request, pipeline)
+
+
+def _curve(
+    heard: Sequence[list[str]], said: Sequence[str], seen: Sequence[str]
+) -> list[dict[str, float]]:
+    return [
+        {"text": strength, "as_said": _share(labels, said), "as_seen": _share(labels, seen)}
+        for strength, labels in zip(STRENGTHS, heard, strict=True)
+    ]
 
 
 def music_case(bench: Bench) -> Figures:
     """Ten seconds of music as the prompt: does what follows keep their key and tempo?"""
     described = bench.trained.grid.described_seconds
-    made, real, phrases = [], [], []
+    phrases = [held_out_phrase(number, 2 * described) for number in range(bench.sizes.music)]
+    made, lost, real = [], [], []
     with TemporaryDirectory() as folder:
-        for number in range(bench.sizes.music):
-            item = held_out_phrase(number, 2 * described)
+        for number, item in enumerate(phrases):
             audio = item.audio(bench.rate)
             begins, follows = audio.split(audio.shape[-1] // 2, dim=-1)[:2]
             path = write_sound(Path(folder) / f"{number}.wav", begins, bench.rate)
-            made.append(bench.hear(Request(audio=path, seconds=SECONDS, seed=number)))
+            request = Request(audio=path, seconds=SECONDS, seed=number)
+            made.append(bench.hear(request))
+            lost.append(bench.hear(request, bench.untrained))
             real.append(follows)
-            phrases.append(item)
     others = phrases[1:] + phrases[:1]
-
-    def figures(sounds: Sequence[Tensor], items: Sequence[Any]) -> tuple[float, float]:
+    figures = {}
+    for kind, sounds, items in (
+        ("", made, phrases),
+        ("_shuffled", made, others),
+        ("_untrained", lost, phrases),
+        ("_of_renders", real, phrases),
+    ):
         pairs = list(zip(sounds, items, strict=True))
-        key = mean(music.share_in_scale(s, bench.rate, scale_notes(i.key)) for s, i in pairs)
-        return key, mean(music.keeps_tempo(s, bench.rate, i.bpm) for s, i in pairs)
+        figures[f"audio.in_key{kind}"] = mean(
+            music.share_in_scale(s, bench.rate, scale_notes(i.key)) for s, i in pairs
+        )
+        figures[f"audio.in_tempo{kind}"] = mean(
+            music.keeps_tempo(s, bench.rate, i.bpm) for s, i in pairs
+        )
+    return figures
 
-    (key, tempo), (real_key, real_tempo) = figures(made, phrases), figures(real, phrases)
-    other_key, other_tempo = figures(made, others)
-    return {
-        "audio.in_key": key,
-        "audio.in_key_shuffled": other_key,
-        "audio.in_key_of_renders": real_key,
-        "audio.in_tempo": tempo,
-        "audio.in_tempo_shuffled": other_tempo,
-        "audio.in_tempo_of_renders": real_tempo,
-    }
+
+@dataclass(frozen=True)
+class Repair:
+    """What became of the known part of a sound whose other seconds were made anew, `2 n`."""
+
+    known: Tensor  # as it was
+    before: Tensor  # as it was made, before it is put back
+    through: Tensor  # as the VAE alone gives it back
+    equal: bool  # afterwards
+    join_rank: float  # of the sample jumps at the joins
 
 
 def repair_case(bench: Bench) -> Figures:
     """Some seconds of a sound made anew: is the rest what it was, and do the joins hold?"""
-    rows = []
+    made, lost = [], []
     with TemporaryDirectory() as folder:
         for number in range(bench.sizes.repair):
             item = held_out_scene(3_000 + number)
@@ -287,69 +282,99 @@ def repair_case(bench: Bench) -> Figures:
             request = Request(
                 prompt=item.caption, init_audio=path, inpaint=(REPAIRED,), seed=number
             )
-            rows.append(_repair(bench, request))
+            made.append(_repair(bench.trained, request))
+            lost.append(_repair(bench.untrained, request))
+            bench.on_clip()
+    known, before = [row.known for row in made], [row.before for row in made]
     return {
-        "audio.repair_si_sdr": mean(row[0] for row in rows),
-        "audio.repair_si_sdr_of_vae": mean(row[1] for row in rows),
-        "audio.repair_known_part_equal": all(row[2] for row in rows),
-        "audio.repair_highest_join_rank": max(row[3] for row in rows),
+        **_nearness("audio.repair_{}", before, known, bench.rate),
+        **_nearness("audio.repair_{}_of_vae", [row.through for row in made], known, bench.rate),
+        **_nearness("audio.repair_{}_shuffled", before, known[1:] + known[:1], bench.rate),
+        **_nearness("audio.repair_{}_untrained", [row.before for row in lost], known, bench.rate),
+        "audio.repair_known_part_equal": all(row.equal for row in made),
+        "audio.repair_highest_join_rank": max(row.join_rank for row in made),
     }
 
 
 @torch.no_grad()
-def _repair(bench: Bench, request: Request) -> tuple[float, float, bool, float]:
-    """SI-SDR of the known part before it is pasted back, of the VAE alone; whether it is equal
-    afterwards; rank of the sample jumps at the joins."""
-    pipeline = bench.trained
+def _repair(pipeline: Pipeline, request: Request) -> Repair:
     known = pipeline.known_samples(request)
     windows = plan(pipeline.grid, SECONDS)
     sampling, vae = pipeline.sampling(request), pipeline.checkpoint.vae
     conditioning = pipeline.conditioning(request, windows)
     latent = pipeline.latent(request, sampling, windows, conditioning, known=known,
                              on_step=lambda *_: None)  # fmt: skip
-    before = vae.decode(latent)[0, :, : known.shape[-1]]
-    through = vae.decode(pipeline.known_latent(known, windows))[0, :, : known.shape[-1]]
+    samples = known.shape[-1]
+    before = vae.decode(latent)[0, :, :samples].cpu()
+    through = vae.decode(pipeline.known_latent(known, windows))[0, :, :samples].cpu()
     after = pipeline.with_known_samples(request, audible(before), known)
-    bench.on_clip()
     begin, end = (pipeline.grid.samples(t) for t in REPAIRED)
-    # a latent's length inside of what is kept: there the decoder hears what was made anew
+    # where the decoder hears what was made anew is neither known nor new
     edge = 8 * pipeline.grid.hop_length
-    kept = torch.ones(known.shape[-1], dtype=torch.bool)
+    kept = torch.ones(samples, dtype=torch.bool)
     kept[begin - edge : end + edge] = False
-    outside = torch.ones(known.shape[-1], dtype=torch.bool)
+    outside = torch.ones(samples, dtype=torch.bool)
     outside[begin:end] = False
     around = pipeline.grid.samples(AROUND)
-    return (
-        fidelity.si_sdr(before[:, kept], known[:, kept]),
-        fidelity.si_sdr(through[:, kept], known[:, kept]),
+    return Repair(
+        known[:, kept],
+        before[:, kept],
+        through[:, kept],
         torch.equal(after[:, outside], known[:, : after.shape[-1]][:, outside]),
         max(fidelity.jump_rank(after, join, around) for join in (begin, end)),
     )
 
 
-@torch.no_grad()
-def vae_case(bench: Bench) -> Figures:
-    """A sound through the VAE and back: how near is it?"""
-    pipeline, distances, ratios = bench.trained, [], []
-    vae = pipeline.checkpoint.vae
-    for number in range(bench.sizes.vae):
-        audio = held_out_scene(4_000 + number).audio(bench.rate)
-        whole = audio[:, : audio.shape[-1] // vae.config.hop_length * vae.config.hop_length]
-        posterior = vae.encode(whole[None])
-        noise = unit_noise(posterior.mean.shape, stream(number, "vae"))
-        heard = vae.decode(posterior.sample(noise))[0]
-        ratios.append(fidelity.si_sdr(heard, whole))
-        distances.append(fidelity.log_spectral_distance(heard, whole, bench.rate))
+def _nearness(
+    name: str, heard: Sequence[Tensor], wanted: Sequence[Tensor], rate: int
+) -> dict[str, float]:
+    """Means over pairs of sounds; each figure takes the place of `{}` in the name."""
+    pairs = list(zip(heard, wanted, strict=True))
+    distances = [fidelity.log_spectral_distance(h, w, rate) for h, w in pairs]
+    return {
+        name.format("si_sdr"): mean(fidelity.si_sdr(h, w) for h, w in pairs),
+        name.format("log_spectral_distance"): mean(distances),
+    }
+
+
+def vae_case(bench: Bench, classifier: Classifier) -> Figures:
+    """A sound through the VAE and back: how near is it, and is it heard as what it is?"""
+    vae, fresh = bench.trained.checkpoint.vae, untrained_vae(bench.trained.checkpoint)
+    scenes = [held_out_scene(4_000 + number) for number in range(bench.sizes.vae)]
+    whole = [item.audio(bench.rate) for item in scenes]
+    whole = [sound[:, : sound.shape[-1] // vae.config.hop_length * vae.config.hop_length]
+             for sound in whole]  # fmt: skip
+    heard, lost = [], []
+    for number, sound in enumerate(whole):
+        heard.append(_through(vae, sound, number, bench.device))
+        lost.append(_through(fresh, sound, number, bench.device))
         bench.on_clip()
-    return {"vae.si_sdr": mean(ratios), "vae.log_spectral_distance": mean(distances)}
+    named = [classifier.label(sound, bench.rate) for sound in heard]
+    labels = [item.label for item in scenes]
+    return {
+        **_nearness("vae.{}", heard, whole, bench.rate),
+        **_nearness("vae.{}_shuffled", heard, whole[1:] + whole[:1], bench.rate),
+        **_nearness("vae.{}_untrained", lost, whole, bench.rate),
+        "vae.accuracy": _share(named, labels),
+        "vae.accuracy_shuffled": _share(named, labels[1:] + labels[:1]),
+        "vae.accuracy_untrained": _share([classifier.label(s, bench.rate) for s in lost], labels),
+        "vae.by_class": _by_class(named, labels),
+    }
+
+
+@torch.no_grad()
+def _through(vae: Oobleck, sound: Tensor, number: int, device: torch.device) -> Tensor:
+    posterior = vae.encode(sound[None].to(device))
+    noise = unit_noise(posterior.mean.shape, stream(number, "vae")).to(device)
+    return vae.decode(posterior.sample(noise))[0].cpu()
 
 
 def run(bench: Bench, only: str = "") -> Iterator[tuple[str, Figures]]:
     """The cases whose name contains `only`, each with its figures when it is done."""
-    needs_classes = any(only in name for name in ("text", "conflict"))
+    needs_classes = any(only in name for name in ("vae", "text", "conflict"))
     classifier, accuracy = learn_classes(bench.rate) if needs_classes else (None, 0.0)
     cases: dict[str, Callable[[], Figures]] = {
-        "vae": lambda: vae_case(bench),
+        "vae": lambda: vae_case(bench, classifier),
         "text": lambda: (
             text_case(bench, classifier) | {"text.accuracy_of_classifier_on_renders": accuracy}
         ),

@@ -32,7 +32,7 @@ def chroma(audio: Tensor, sample_rate: int) -> Tensor:
 def keeps_tempo(audio: Tensor, sample_rate: int, bpm: float) -> float:
     """How much a clip repeats itself after a beat of `bpm`, against other spans: 0 is not at all.
 
-    The autocorrelation of its onsets at one, two and four beats, minus its mean over all spans.
+    The autocorrelation of its onsets at one and two beats, minus its mean over all spans.
     """
     strength = onset_strength(audio, sample_rate)
     strength = strength - strength.mean()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 WIDTH, HEIGHT, MARGIN = 340, 240, 44  # pixels, of one of the two diagrams
+COLOURS = {"as_said": "#1f77b4", "as_seen": "#d62728"}
 
 
 def table(figures: Mapping[str, Any]) -> str:
@@ -23,10 +24,14 @@ def _text(value: Any) -> str:
 
 
 def picture(figures: Mapping[str, Any]) -> str:
-    """Which of text and video wins over their strengths, and how far onsets lie from events."""
+    """Which of text and video wins over their strengths, and how far onsets lie from events.
+
+    Dashed: the same of the untrained model.
+    """
     parts = []
     if curve := figures.get("conflict.curve"):
-        parts.append(_curve(curve))
+        lost = figures.get("conflict.curve_untrained", ())
+        parts.append(_curve(curve) + _lines(lost, 'stroke-width="1" stroke-dasharray="4 3"'))
     if offsets := figures.get("video.offsets"):
         parts.append(_bars(offsets))
     width = WIDTH * max(1, len(parts))
@@ -47,19 +52,25 @@ def _y(share: float) -> float:
 
 
 def _curve(curve: Sequence[Mapping[str, float]]) -> str:
-    lines = []
-    for name, colour in (("as_said", "#1f77b4"), ("as_seen", "#d62728")):
-        points = " ".join(f"{_x(p['text']):.1f},{_y(p[name]):.1f}" for p in curve)
-        last = curve[-1 if name == "as_said" else 0]
-        anchor = "end" if name == "as_said" else "start"
-        lines.append(
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+    names = []
+    for name, colour in COLOURS.items():
+        last, anchor = (curve[-1], "end") if name == "as_said" else (curve[0], "start")
+        names.append(
             f'<text x="{_x(last["text"]):.1f}" y="{_y(last[name]) - 6:.1f}" fill="{colour}" '
             f'text-anchor="{anchor}">{name.replace("_", " ")}</text>'
         )
-    return _frame("strength of the text (of the video: the rest)", "share of clips") + "".join(
-        lines
+    frame = _frame(
+        "strength of the text (of the video: the rest)", "share of clips; dashed: untrained"
     )
+    return frame + _lines(curve, 'stroke-width="2"') + "".join(names)
+
+
+def _lines(curve: Sequence[Mapping[str, float]], style: str) -> str:
+    lines = []
+    for name, colour in COLOURS.items():
+        points = " ".join(f"{_x(p['text']):.1f},{_y(p[name]):.1f}" for p in curve)
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" {style}/>')
+    return "".join(lines)
 
 
 def _bars(counts: Mapping[str, int]) -> str:

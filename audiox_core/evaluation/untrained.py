@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from ..checkpoint import Checkpoint
-from ..training.init import new_model
+from ..models.oobleck import Oobleck
+from ..training.init import new_model, new_vae
 
 SEED = 0
 
@@ -15,3 +16,9 @@ def untrained(checkpoint: Checkpoint) -> Checkpoint:
     for module in (model, conditioners):
         module.eval().requires_grad_(False).to(checkpoint.device)
     return replace(checkpoint, model=model, conditioners=conditioners)
+
+
+def untrained_vae(checkpoint: Checkpoint) -> Oobleck:
+    """What the VAE's training began from."""
+    vae = new_vae(checkpoint.config.vae, SEED)
+    return vae.eval().requires_grad_(False).to(checkpoint.device)

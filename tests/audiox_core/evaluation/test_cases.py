@@ -1,12 +1,14 @@
 """The command, and what it asks of a model."""
 
 import json
+from statistics import mean
 from xml.etree import ElementTree
 
 import pytest
 import torch
 
 from audiox_core.cli import main
+from audiox_core.evaluation import cases
 from audiox_core.evaluation.clips import (
     SECONDS,
     even_times,
@@ -31,17 +33,45 @@ def test_a_scene_in_a_file_is_seen_at_its_times(tmp_path, times):
     assert difference.median() < 0.2 * changes.max()
 
 
-def test_the_vae_alone_can_be_measured(capsys, tmp_path):
-    arguments = ["evaluate", "--only", "vae", "--share", "0.01", "--json"]
+def test_the_vae_alone_can_be_measured(capsys, monkeypatch):
+    monkeypatch.setattr(cases, "RENDERS", 4)
+    monkeypatch.setattr(cases, "RENDERS_APART", 1)
+    assert main(["evaluate", "--only", "vae", "--share", "0.06", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    distance = "vae.log_spectral_distance"
+    assert 0 < figures[distance] < figures[f"{distance}_untrained"]
+    assert figures[distance] < figures[f"{distance}_shuffled"]
+    assert figures["vae.accuracy"] == mean(figures["vae.by_class"].values())
+
+
+def test_what_is_kept_of_a_repaired_sound_is_measured(capsys):
+    assert main(["evaluate", "--only", "repair", "--share", "0.01", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    distance = "audio.repair_log_spectral_distance"
+    assert figures["audio.repair_known_part_equal"] is True
+    assert figures[f"{distance}_of_vae"] < figures[distance] < figures[f"{distance}_shuffled"]
+
+
+def test_onsets_are_drawn(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(cases, "RATES", (16,))
+    arguments = ["evaluate", "--only", "video", "--share", "0.01", "--json"]
     assert main([*arguments, "--plot", str(tmp_path / "e.svg")]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["vae.log_spectral_distance"] > 0
+    baselines = [figures[f"video.f1_at{kind}"] for kind in ("", "_shuffled", "_untrained")]
+    assert [list(names) for names in baselines] == [["16", "variable"]] * 3
     ElementTree.parse(tmp_path / "e.svg")
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--share", "0"], ["--share", "2"], ["--only", "taste"], ["--plot", "figures.png"]],
+    [
+        ["--share", "0"],
+        ["--share", "2"],
+        ["--only", "taste"],
+        ["--plot", "figures.png"],
+        ["--plot", "no/folder/e.svg"],
+        ["--only", "vae", "--plot", "e.svg"],
+    ],
     ids=" ".join,
 )
 def test_what_cannot_be_evaluated_is_one_line(arguments, capsys):
@@ -62,7 +92,8 @@ def test_an_untrained_model_is_another_one_with_the_same_ears(checkpoint):
 def test_figures_are_drawn_and_tabled():
     curve = [{"text": t, "as_said": t, "as_seen": 1 - t} for t in (0.0, 0.5, 1.0)]
     figures = {"video.f1": 0.7, "conflict.curve": curve, "video.offsets": {"-50 ms": 2, "0 ms": 5}}
+    figures["conflict.curve_untrained"] = curve
     drawing = ElementTree.fromstring(picture(figures))
     kinds = [element.tag.rpartition("}")[2] for element in drawing.iter()]
-    assert (kinds.count("polyline"), kinds.count("rect")) == (2, 3)
+    assert (kinds.count("polyline"), kinds.count("rect")) == (4, 3)
     assert "0.700" in table(figures)

@@ -1,0 +1,55 @@
+"""The model that is measured, the same before training, and how many clips each case looks at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..pipeline import Pipeline, Request
+
+OnClip = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many clips each case looks at."""
+
+    text: int = 200
+    video: int = 100
+    rates: int = 18  # at each frame rate
+    conflict: int = 24  # at each strength
+    music: int = 20
+    repair: int = 12
+    vae: int = 96
+    untrained: int = 24  # of the text and video cases each; of the others as many as above
+
+    def times(self, share: float) -> "Sizes":
+        """A share of them, at least two of each: one cannot be shuffled."""
+        return replace(self, **{n: max(2, round(share * v)) for n, v in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model under evaluation."""
+
+    trained: Pipeline
+    untrained: Pipeline
+    sizes: Sizes
+    on_clip: OnClip = lambda: None
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+        return self.trained.grid.sample_rate
+
+    @property
+    def device(self) -> torch.device:
+        """Where both models are."""
+        return self.trained.checkpoint.device
+
+    def hear(self, request: Request, pipeline: Pipeline | None = None) -> Tensor:
+        """The sound of a request with the model's own settings, `2 n`."""
+        sound = (pipeline or self.trained).generate(request).waveform
+        self.on_clip()
+        return sound
