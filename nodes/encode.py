@@ -20,8 +20,8 @@ class AudioXEncodeText(io.ComfyNode):
             node_id="AudioXEncodeText",
             display_name="AudioX Encode Text",
             category="AudioX/encode",
-            description="Turn a prompt into text tokens. The model reads 128 of them, about 100"
-            " words.",
+            description="Turn a prompt into text tokens. The released models read 128 of them,"
+            " about 100 words; the embedded one 32.",
             search_aliases=["audiox prompt"],
             inputs=[
                 Conditioners.Input("conditioners", tooltip=CONDITIONERS),

@@ -14,7 +14,7 @@ LICENCE = "The released weights are for non-commercial use (CC-BY-NC-4.0)."
 FILE = (
     "An AudioX file in models/audiox (or one with audiox in its name in checkpoints, "
     "diffusion_models or vae). 'embedded' is the small model that this pack carries: it needs no "
-    f"download. {LICENCE}"
+    f"download and knows twelve sounds of a toy world, nothing of real pictures. {LICENCE}"
 )
 VARIANT = (
     "Leave it at auto: a converted file, a release's config.json or the folder's name tells. "

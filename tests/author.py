@@ -17,6 +17,10 @@ WORKFLOWS, HELP = ROOT / "workflows", ROOT / "web" / "docs"
 INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
 
 LOAD = ("load", "AudioXLoadCheckpoint", {})
+EMBEDDED = (
+    "'embedded' is a small model of a toy world: twelve sounds, such as rain, a bell, an engine, "
+    "and no real pictures. For your own choose a released one in models/audiox."
+)
 # where `fetch` puts it; the numbers are Turbo's own, for who turns the preset to custom
 TURBO = "audiox-turbo/audiox_turbo.ckpt"
 LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
@@ -65,10 +69,9 @@ def _note(text: str) -> tuple:
 GRAPHS = {
     "text_to_audio": [
         ("1 Model", [LOAD, _note(
-            "Choose a checkpoint. 'embedded' is the small model that comes with the pack; the "
-            "released AudioX goes into models/audiox.\n\nThen write what to hear, and queue."
+            f"Write what to hear, and queue.\n\n{EMBEDDED}"
         )]),
-        ("2 What to hear", [_text("waves on a beach, seagulls in the distance"), _mask()]),
+        ("2 What to hear", [_text("a church bell tolls slowly"), _mask()]),
         ("3 Sound", [_latent(10.0), _sample()]),
         ("4 File", [DECODE, _save("decode.0", "AudioX")]),
     ],
@@ -77,7 +80,7 @@ GRAPHS = {
             LOAD,
             ("video", "LoadVideo", {"file": INPUTS["video"]}),
             _note("The sound is as long as the video: seconds goes from AudioX Encode Video to "
-                  "AudioX Empty Latent. The picture is copied bit for bit."),
+                  f"AudioX Empty Latent. The picture is copied bit for bit.\n\n{EMBEDDED}"),
         ]),
         ("2 What it follows", [
             ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
@@ -97,13 +100,14 @@ GRAPHS = {
             ("video", "LoadVideo", {"file": INPUTS["video"]}),
             ("parts", "GetVideoComponents", {"video": "video.0"}),
             _note("In place of Load Video and Get Video Components connect the IMAGE batch of your "
-                  "video model, and set fps to its rate (16 for Wan, 24 or 25 for most others)."),
+                  "video model, and set fps to its rate (16 for Wan, 24 or 25 for most others)."
+                  f"\n\n{EMBEDDED}"),
         ]),
         ("2 What it follows", [
             ("see", "AudioXEncodeVideo", {
                 "conditioners": "load.1", "images": "parts.0", "fps": "parts.2",
             }),
-            _text("city traffic, bicycles passing by"),
+            _text("a car engine revving"),
             _mask(video="see.0"),
         ]),
         ("3 Sound", [_latent("see.1"), _sample()]),
@@ -114,7 +118,9 @@ GRAPHS = {
         ]),
     ],
     "image_to_audio": [
-        ("1 Model and picture", [LOAD, ("image", "LoadImage", {"image": INPUTS["image"]})]),
+        ("1 Model and picture", [
+            LOAD, ("image", "LoadImage", {"image": INPUTS["image"]}), _note(EMBEDDED),
+        ]),
         ("2 What it follows", [
             ("see", "AudioXEncodeImage", {"conditioners": "load.1", "image": "image.0"}),
             _text("", "sound effects"),
@@ -128,7 +134,7 @@ GRAPHS = {
             LOAD,
             ("music", "LoadAudio", {"audio": INPUTS["audio"]}),
             _note("The model was trained to go on from the ten seconds before: start -10 takes the "
-                  "last ten of the music. What is made is put behind it."),
+                  f"last ten of the music. What is made is put behind it.\n\n{EMBEDDED}"),
         ]),
         ("2 What it follows", [
             ("hear", "AudioXEncodeAudio", {
@@ -172,14 +178,15 @@ GRAPHS = {
         ("1 Model", [LOAD, _note(
             "All that is AudioX here are the model and what it follows: KSampler, VAE Decode Audio "
             "and the rest are ComfyUI's own. 11 seconds are a whole window of the model; Trim "
-            "Audio Duration cuts it.\n\nFor AudioX-Turbo: lcm, simple, 4 steps, cfg 1."
+            "Audio Duration cuts it.\n\nThe numbers are the embedded model's. AudioX: 250 steps, "
+            "cfg 7. AudioX-Turbo: lcm, simple, 4 steps, cfg 1."
         )]),
         ("2 What to hear", [_text("rain on a tin roof"), _mask()]),
         ("3 Sound", [
             ("latent", "EmptyLatentAudio", {"seconds": 11.0}),
             ("sampler", "KSampler", {
                 "model": "load.0", "positive": "mask.0", "negative": "mask.1",
-                "latent_image": "latent.0", "seed": 7, "steps": 50, "cfg": 7.0,
+                "latent_image": "latent.0", "seed": 7, "steps": 50, "cfg": 3.0,
                 "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential",
             }),
         ]),

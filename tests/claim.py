@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from audiox_core import Pipeline, Request, load_checkpoint
+from audiox_core.errors import AudioXError
 from audiox_core.evaluation.cases import FPS, TOLERANCE, learn_classes
 from audiox_core.evaluation.classifier import Classifier
 from audiox_core.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
@@ -136,4 +137,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AudioXError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message, code = str(error), 2
     except torch.OutOfMemoryError:
         message, code = "The GPU has too little memory: try --dtype float16 or --device cpu.", 2
+    except FileExistsError as error:
+        message, code = f"{error.filename} is a file, not a folder: give another --output.", 2
     except OSError as error:
         message, code = f"The system refused: {error}.", 2
     except KeyboardInterrupt:

@@ -146,7 +146,8 @@ class Pipeline:
     def conditioning(self, request: Request, windows: Plan) -> Conditioning:
         """Files -> features -> both branches of guidance."""
         shown = {"video": request.video or request.image, "audio": request.audio}
-        if not any((request.prompt, request.init_audio, *shown.values())):
+        prompt, negative = _said(request.prompt), _said(request.negative)
+        if not any((prompt, request.init_audio, *shown.values())):
             raise SettingsError("There is nothing to go by: give a prompt, video, image or audio.")
         if blind := [name for name in request.hide if not shown.get(name)]:
             raise SettingsError(
@@ -155,8 +156,8 @@ class Pipeline:
         text = self.checkpoint.conditioners.text
         return assemble(
             self.checkpoint.conditioners,
-            text=encode_text(text, request.prompt) if request.prompt else None,
-            negative=encode_text(text, request.negative) if request.negative else None,
+            text=encode_text(text, prompt) if prompt else None,
+            negative=encode_text(text, negative) if negative else None,
             video=self.picture_features(request, windows),
             audio=self.audio_features(request),
             absent_audio=lambda: self.absent_audio,
@@ -360,6 +361,11 @@ def generate(
 ) -> Soundtrack:
     """One soundtrack from one call; the embedded model where no checkpoint is given."""
     return Pipeline(checkpoint or load_checkpoint()).generate(request, on_step)
+
+
+def _said(prompt: str | None) -> str | None:
+    """None for a prompt without a word."""
+    return prompt if prompt and prompt.strip() else None
 
 
 def _both(first: OnStep, second: OnStep) -> OnStep:

@@ -101,6 +101,10 @@ def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
 
 def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     config, init = job.config, job.init
+    if job.vae is not None:
+        raise SettingsError(
+            f"`train vae` makes a VAE itself: to go on from {job.vae.name} give it with --init."
+        )
     if init is None:
         if not config.vae.train_encoder:
             raise SettingsError(

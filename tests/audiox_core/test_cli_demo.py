@@ -41,6 +41,11 @@ def test_a_clip_that_is_none_is_one_line(tmp_path, capsys):
     assert not any((tmp_path / "made").iterdir())
 
 
+def test_a_folder_that_is_a_file_is_named(clip, capsys):
+    assert main(["demo", "--output", str(clip)]) == 2
+    assert f"{clip} is a file" in capsys.readouterr().err
+
+
 def test_a_clip_with_the_rendered_ones_name_is_not_lost(clip, tmp_path, capsys):
     mine = clip.rename(tmp_path / "ball.mp4")
     before = mine.read_bytes()

@@ -139,6 +139,12 @@ def test_a_released_file_asks_for_its_text_encoder(state, save, monkeypatch, tmp
         load_checkpoint(save(released))
 
 
+def test_a_vae_alone_is_no_whole_model(state, save, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match="not a whole AudioX model"):
+        load_checkpoint(save({n: t for n, t in state.items() if n.startswith(VAE)}))
+
+
 @pytest.fixture
 def text_folder(state, tmp_path, header, monkeypatch):
     monkeypatch.chdir(tmp_path)  # `models/` is looked for from here

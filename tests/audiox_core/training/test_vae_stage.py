@@ -61,6 +61,11 @@ def test_an_encoder_that_is_kept_has_to_be_given(job, tmp_path):
         run_job(job("vae", tmp_path, changes={"vae.train_encoder": False}))
 
 
+def test_a_vae_is_not_trained_for_the_latents_of_another(job, trained_vae, tmp_path):
+    with pytest.raises(SettingsError, match="with --init"):
+        run_job(job("vae", tmp_path, vae=trained_vae.outcome.weights))
+
+
 def test_plain_weights_unfold_into_lengths_and_directions(settings):
     vae = new_vae(settings().model.vae, seed=0)
     with torch.no_grad():
