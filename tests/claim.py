@@ -125,9 +125,9 @@ def main() -> None:
             config = settings(
                 options.config, masked=kind == "masked", seed=seed, steps=options.steps
             )
-            weights = trained(config, output, options.vae, options.cache, options.encoder_steps)
             kept = output / f"figures-{options.steps}-{options.clips}.json"
             if not kept.exists():
+                weights = trained(config, output, options.vae, options.cache, options.encoder_steps)
                 pipeline = Pipeline(load_checkpoint(weights))
                 classifier = classifier or learn_classes(pipeline.grid.sample_rate)[0]
                 kept.write_text(json.dumps(ask(pipeline, classifier, options.clips), indent=2))
