@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from audiox_core import Pipeline, Request, load_checkpoint
+from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import AudioXError
 from audiox_core.evaluation.cases import FPS, TOLERANCE, learn_classes
 from audiox_core.evaluation.classifier import Classifier
@@ -61,6 +63,17 @@ def _finished(job: Job) -> Path:
     if not outcome.finished:  # half a run is not asked
         raise SystemExit("Stopped: the same command goes on.")
     return outcome.weights
+
+
+def _made_of(config: TrainConfig, options: argparse.Namespace) -> str:
+    """A name for all that decides the figures of a run."""
+    decide = [
+        config.identity(),
+        open_weights(options.vae).fingerprint(),
+        options.encoder_steps,
+        options.clips,
+    ]
+    return blake2b(json.dumps(decide, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _say(report: Report) -> None:
@@ -125,7 +138,7 @@ def main() -> None:
             config = settings(
                 options.config, masked=kind == "masked", seed=seed, steps=options.steps
             )
-            kept = output / f"figures-{options.steps}-{options.clips}.json"
+            kept = output / f"figures-{_made_of(config, options)}.json"
             if not kept.exists():
                 weights = trained(config, output, options.vae, options.cache, options.encoder_steps)
                 pipeline = Pipeline(load_checkpoint(weights))

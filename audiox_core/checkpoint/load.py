@@ -142,9 +142,9 @@ def load_checkpoint(
     logger.info("%s: %s, sizes from %s", file.path.name, settings.variant, source)
     if settings.note and "model" in parts:  # once, however many parts are loaded one by one
         logger.warning("%s: %s", file.path.name, settings.note)
-    text = None if text_encoder is None else Path(text_encoder)
     if "model" in parts and not file.below(DIT):  # a part alone, which no text encoder completes
         check_layout(file, settings, parts)
+    text = None if text_encoder is None else Path(text_encoder)
     texts = _plan_text(file, settings, text) if "text" in parts else None
     other_vae = None if vae is None else Path(vae)
     if other_vae is None and "vae" in parts and not file.below(VAE):

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message, code = str(error), 2
     except torch.OutOfMemoryError:
         message, code = "The GPU has too little memory: try --dtype float16 or --device cpu.", 2
-    except FileExistsError as error:
+    except FileExistsError as error:  # of the folders that are made where they are not there
         message, code = f"{error.filename} is a file, not a folder: give another --output.", 2
     except OSError as error:
         message, code = f"The system refused: {error}.", 2

@@ -25,8 +25,9 @@ class Sizes:
     untrained: int = 24  # of the text and video cases each; of the others as many as above
 
     def times(self, share: float) -> "Sizes":
-        """A share of them, at least two of each: one cannot be shuffled."""
-        return replace(self, **{n: max(2, round(share * v)) for n, v in vars(self).items()})
+        """A share of them, at least two of each: one cannot be shuffled, of conflicts not three."""
+        sizes = {name: max(2, round(share * value)) for name, value in vars(self).items()}
+        return replace(self, **sizes | {"conflict": max(4, sizes["conflict"])})
 
 
 @dataclass(frozen=True)

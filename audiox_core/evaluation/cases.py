@@ -4,10 +4,11 @@ Every figure has two baselines: the same model before training (`_untrained`), a
 one clip held against the sound of another (`_shuffled`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -62,7 +63,7 @@ def learn_classes(rate: int) -> tuple[Classifier, float]:
     classifier = learn(torch.stack(sounds), [label for label, _ in known for _ in range(2)])
     apart = [(label, RENDERS + n) for label in LABELS for n in range(RENDERS_APART)]
     right = [classifier.label(_render(label, n, rate), rate) == label for label, n in apart]
-    return classifier, mean(right)
+    return classifier, fmean(right)
 
 
 def _render(label: str, number: int, rate: int) -> Tensor:
@@ -75,14 +76,10 @@ def text_case(bench: Bench, classifier: Classifier) -> Figures:
     heard = [_class(bench, classifier, text, n) for n, (_, text) in enumerate(prompts)]
     few = prompts[: bench.sizes.untrained]
     lost = [_class(bench, classifier, t, n, bench.untrained) for n, (_, t) in enumerate(few)]
-    wanted = [label for label, _ in prompts]
     return {
-        "text.accuracy": _share(heard, wanted),
-        "text.accuracy_shuffled": _share(heard, wanted[1:] + wanted[:1]),
-        "text.accuracy_untrained": _share(lost, wanted[: len(few)]),
+        **_recovered("text", heard, lost, [label for label, _ in prompts]),
         "text.chance": 1 / len(LABELS),
         "text.prompts": len(prompts),
-        "text.by_class": _by_class(heard, wanted),
     }
 
 
@@ -103,16 +100,27 @@ def _class(
     return classifier.label(sound, bench.rate)
 
 
+def _recovered(
+    name: str, heard: Sequence[str], lost: Sequence[str], wanted: Sequence[str]
+) -> Figures:
+    """Shares of clips that are heard as what they should be; `lost` are the untrained model's."""
+    figures: Figures = {}
+    for kind, found, labels in (
+        ("", heard, wanted),
+        ("_shuffled", heard, wanted[1:] + wanted[:1]),
+        ("_untrained", lost, wanted[: len(lost)]),
+    ):
+        figures[f"{name}.accuracy{kind}"] = _share(found, labels)
+        figures[f"{name}.by_class{kind}"] = {
+            label: fmean(f == label for f, w in zip(found, labels, strict=True) if w == label)
+            for label in dict.fromkeys(labels)
+        }
+    wrong = [f"{w} as {h}" for h, w in zip(heard, wanted, strict=True) if h != w]
+    return figures | {f"{name}.mistaken": dict(Counter(wrong).most_common())}
+
+
 def _share(found: Sequence[str], wanted: Sequence[str]) -> float:
-    return mean(a == b for a, b in zip(found, wanted, strict=True))
-
-
-def _by_class(heard: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
-    """Share of the clips of each class that are heard as it."""
-    return {
-        label: mean(h == label for h, w in zip(heard, wanted, strict=True) if w == label)
-        for label in dict.fromkeys(wanted)
-    }
+    return fmean(a == b for a, b in zip(found, wanted, strict=True))
 
 
 def video_case(bench: Bench) -> Figures:
@@ -122,19 +130,22 @@ def video_case(bench: Bench) -> Figures:
     even, events = even_times(FPS), [_events(n) for n in main]
     sounds = [_watch(bench, n, even) for n in main]
     lost = [_watch(bench, n, even, bench.untrained) for n in main[:few]]
-    all_of = _matched(sounds, events)
-    return {
-        "video.f1": all_of.f1,
-        "video.precision": all_of.precision,
-        "video.recall": all_of.recall,
-        "video.f1_shuffled": _matched(sounds, events[1:] + events[:1]).f1,
-        "video.f1_untrained": _matched(lost, events[:few]).f1,
-        "video.onsets_a_second": all_of.found / (count * SECONDS),
-        "video.events_a_second": all_of.wanted / (count * SECONDS),
+    figures: Figures = {
         "video.clips": count,
-        "video.offsets": _histogram(all_of.offsets),
-        **_at_rates(bench, others),
+        "video.events_a_second": sum(map(len, events)) / (count * SECONDS),
     }
+    for kind, found, wanted in (
+        ("", sounds, events),
+        ("_shuffled", sounds, events[1:] + events[:1]),
+        ("_untrained", lost, events[:few]),
+    ):
+        all_of = _matched(found, wanted)
+        figures[f"video.f1{kind}"] = all_of.f1
+        figures[f"video.precision{kind}"] = all_of.precision
+        figures[f"video.recall{kind}"] = all_of.recall
+        figures[f"video.onsets_a_second{kind}"] = all_of.found / (len(found) * SECONDS)
+        figures[f"video.offsets{kind}"] = _histogram(all_of.offsets)
+    return figures | _at_rates(bench, others)
 
 
 def _at_rates(bench: Bench, clips: range) -> Figures:
@@ -233,7 +244,7 @@ def music_case(bench: Bench) -> Figures:
     """Ten seconds of music as the prompt: does what follows keep their key and tempo?"""
     described = bench.trained.grid.described_seconds
     phrases = [held_out_phrase(number, 2 * described) for number in range(bench.sizes.music)]
-    made, lost, real = [], [], []
+    made, lost, real, through = [], [], [], []
     with TemporaryDirectory() as folder:
         for number, item in enumerate(phrases):
             audio = item.audio(bench.rate)
@@ -243,6 +254,7 @@ def music_case(bench: Bench) -> Figures:
             made.append(bench.hear(request))
             lost.append(bench.hear(request, bench.untrained))
             real.append(follows)
+            through.append(_through(bench.trained.checkpoint.vae, follows, number, bench.device))
     others = phrases[1:] + phrases[:1]
     figures = {}
     for kind, sounds, items in (
@@ -250,12 +262,13 @@ def music_case(bench: Bench) -> Figures:
         ("_shuffled", made, others),
         ("_untrained", lost, phrases),
         ("_of_renders", real, phrases),
+        ("_of_vae", through, phrases),
     ):
         pairs = list(zip(sounds, items, strict=True))
-        figures[f"audio.in_key{kind}"] = mean(
+        figures[f"audio.in_key{kind}"] = fmean(
             music.share_in_scale(s, bench.rate, scale_notes(i.key)) for s, i in pairs
         )
-        figures[f"audio.in_tempo{kind}"] = mean(
+        figures[f"audio.in_tempo{kind}"] = fmean(
             music.keeps_tempo(s, bench.rate, i.bpm) for s, i in pairs
         )
     return figures
@@ -332,8 +345,8 @@ def _nearness(
     pairs = list(zip(heard, wanted, strict=True))
     distances = [fidelity.log_spectral_distance(h, w, rate) for h, w in pairs]
     return {
-        name.format("si_sdr"): mean(fidelity.si_sdr(h, w) for h, w in pairs),
-        name.format("log_spectral_distance"): mean(distances),
+        name.format("si_sdr"): fmean(fidelity.si_sdr(h, w) for h, w in pairs),
+        name.format("log_spectral_distance"): fmean(distances),
     }
 
 
@@ -341,30 +354,31 @@ def vae_case(bench: Bench, classifier: Classifier) -> Figures:
     """A sound through the VAE and back: how near is it, and is it heard as what it is?"""
     vae, fresh = bench.trained.checkpoint.vae, untrained_vae(bench.trained.checkpoint)
     scenes = [held_out_scene(4_000 + number) for number in range(bench.sizes.vae)]
-    whole = [item.audio(bench.rate) for item in scenes]
-    whole = [sound[:, : sound.shape[-1] // vae.config.hop_length * vae.config.hop_length]
-             for sound in whole]  # fmt: skip
+    whole = [_in_latents(item.audio(bench.rate), vae) for item in scenes]
     heard, lost = [], []
     for number, sound in enumerate(whole):
         heard.append(_through(vae, sound, number, bench.device))
         lost.append(_through(fresh, sound, number, bench.device))
         bench.on_clip()
-    named = [classifier.label(sound, bench.rate) for sound in heard]
-    labels = [item.label for item in scenes]
+    named, misnamed = (
+        [classifier.label(s, bench.rate) for s in sounds] for sounds in (heard, lost)
+    )
     return {
         **_nearness("vae.{}", heard, whole, bench.rate),
         **_nearness("vae.{}_shuffled", heard, whole[1:] + whole[:1], bench.rate),
         **_nearness("vae.{}_untrained", lost, whole, bench.rate),
-        "vae.accuracy": _share(named, labels),
-        "vae.accuracy_shuffled": _share(named, labels[1:] + labels[:1]),
-        "vae.accuracy_untrained": _share([classifier.label(s, bench.rate) for s in lost], labels),
-        "vae.by_class": _by_class(named, labels),
+        **_recovered("vae", named, misnamed, [item.label for item in scenes]),
     }
+
+
+def _in_latents(sound: Tensor, vae: Oobleck) -> Tensor:
+    """As many samples `2 n` as whole latents take."""
+    return sound[:, : sound.shape[-1] // vae.config.hop_length * vae.config.hop_length]
 
 
 @torch.no_grad()
 def _through(vae: Oobleck, sound: Tensor, number: int, device: torch.device) -> Tensor:
-    posterior = vae.encode(sound[None].to(device))
+    posterior = vae.encode(_in_latents(sound, vae)[None].to(device))
     noise = unit_noise(posterior.mean.shape, stream(number, "vae")).to(device)
     return vae.decode(posterior.sample(noise))[0].cpu()
 

@@ -19,6 +19,6 @@ def untrained(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def untrained_vae(checkpoint: Checkpoint) -> Oobleck:
-    """What the VAE's training began from."""
+    """What the training of such a VAE begins from."""
     vae = new_vae(checkpoint.config.vae, SEED)
     return vae.eval().requires_grad_(False).to(checkpoint.device)
