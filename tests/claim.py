@@ -21,10 +21,10 @@ from tqdm import tqdm
 from audiox_core import Pipeline, Request, load_checkpoint
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import AudioXError
-from audiox_core.evaluation.cases import FPS, TOLERANCE, learn_classes
+from audiox_core.evaluation.cases import FPS, learn_classes, matched
 from audiox_core.evaluation.classifier import Classifier
 from audiox_core.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
-from audiox_core.evaluation.onsets import Matching, match, onset_times
+from audiox_core.evaluation.onsets import onset_times
 from audiox_core.training.config import TrainConfig
 from audiox_core.training.loop import Report
 from audiox_core.training.run import Job, run_job
@@ -82,27 +82,29 @@ def _say(report: Report) -> None:
 
 def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any]:
     """Share of the clips whose class is heard, and F1 of onsets and events, by what was given."""
-    rate, figures = pipeline.grid.sample_rate, {}
+    rate, wanted = pipeline.grid.sample_rate, []
+    right, onsets = ({name: [] for name in INPUTS} for _ in range(2))
     with TemporaryDirectory() as folder:
-        for name, given in INPUTS.items():
-            right, pairs = [], []
-            for number in range(clips):
-                label = EVENT_LABELS[number % len(EVENT_LABELS)]
-                item = held_out_scene(ASKED + number, label)
-                other = held_out_scene(PROMPTS + number, label)
-                files = {
-                    "prompt": item.caption,
-                    "video": write_scene(Path(folder) / "v.mp4", item, even_times(FPS)),
-                    "audio": write_sound(Path(folder) / "a.wav", other.audio(rate), rate),
-                }
+        for number in range(clips):
+            label = EVENT_LABELS[number % len(EVENT_LABELS)]
+            item = held_out_scene(ASKED + number, label)
+            other = held_out_scene(PROMPTS + number, label)
+            wanted.append([event.time for event in item.events])
+            files = {
+                "prompt": item.caption,
+                "video": write_scene(Path(folder) / f"{number}.mp4", item, even_times(FPS)),
+                "audio": write_sound(Path(folder) / f"{number}.wav", other.audio(rate), rate),
+            }
+            for name, given in INPUTS.items():
                 inputs = {what: files[what] for what in given}
                 sound = pipeline.generate(Request(**inputs, seed=number)).waveform
-                right.append(classifier.label(sound, rate) == label)
-                events = [event.time for event in item.events]
-                pairs.append(match(onset_times(sound, rate), events, TOLERANCE))
-            figures[f"{name}.accuracy"] = mean(right)
-            if "video" in given:
-                figures[f"{name}.f1"] = sum(pairs, Matching((), 0, 0)).f1
+                right[name].append(classifier.label(sound, rate) == label)
+                onsets[name].append(onset_times(sound, rate))
+    figures = {}
+    for name, given in INPUTS.items():
+        figures[f"{name}.accuracy"] = mean(right[name])
+        if "video" in given:
+            figures[f"{name}.f1"] = matched(onsets[name], wanted).f1
     return figures
 
 

@@ -105,11 +105,7 @@ def _recovered(
 ) -> Figures:
     """Shares of clips that are heard as what they should be; `lost` are the untrained model's."""
     figures: Figures = {}
-    for kind, found, labels in (
-        ("", heard, wanted),
-        ("_shuffled", heard, wanted[1:] + wanted[:1]),
-        ("_untrained", lost, wanted[: len(lost)]),
-    ):
+    for kind, found, labels in _beside(heard, lost, wanted):
         figures[f"{name}.accuracy{kind}"] = _share(found, labels)
         figures[f"{name}.by_class{kind}"] = {
             label: fmean(f == label for f, w in zip(found, labels, strict=True) if w == label)
@@ -117,6 +113,20 @@ def _recovered(
         }
     wrong = [f"{w} as {h}" for h, w in zip(heard, wanted, strict=True) if h != w]
     return figures | {f"{name}.mistaken": dict(Counter(wrong).most_common())}
+
+
+def _beside(
+    found: Sequence[Any], lost: Sequence[Any], wanted: Sequence[Any]
+) -> list[tuple[str, Sequence[Any], Sequence[Any]]]:
+    """What was found against what was wanted, with both baselines: ending of the name, and pairs.
+
+    `lost` are the untrained model's, of as many clips as it was asked for.
+    """
+    return [
+        ("", found, wanted),
+        ("_shuffled", found, [*wanted[1:], *wanted[:1]]),
+        ("_untrained", lost, wanted[: len(lost)]),
+    ]
 
 
 def _share(found: Sequence[str], wanted: Sequence[str]) -> float:
@@ -134,12 +144,8 @@ def video_case(bench: Bench) -> Figures:
         "video.clips": count,
         "video.events_a_second": sum(map(len, events)) / (count * SECONDS),
     }
-    for kind, found, wanted in (
-        ("", sounds, events),
-        ("_shuffled", sounds, events[1:] + events[:1]),
-        ("_untrained", lost, events[:few]),
-    ):
-        all_of = _matched(found, wanted)
+    for kind, found, wanted in _beside(sounds, lost, events):
+        all_of = matched(found, wanted)
         figures[f"video.f1{kind}"] = all_of.f1
         figures[f"video.precision{kind}"] = all_of.precision
         figures[f"video.recall{kind}"] = all_of.recall
@@ -151,15 +157,14 @@ def video_case(bench: Bench) -> Figures:
 def _at_rates(bench: Bench, clips: range) -> Figures:
     """F1 of some clips, written at each frame rate."""
     events = [_events(n) for n in clips]
-    figures: Figures = {"video.f1_at": {}, "video.f1_at_shuffled": {}, "video.f1_at_untrained": {}}
+    figures: Figures = {}
     for name in (*map(str, RATES), "variable"):
         times = [uneven_times(n) if name == "variable" else even_times(float(name)) for n in clips]
         pairs = list(zip(clips, times, strict=True))
         sounds = [_watch(bench, n, frames) for n, frames in pairs]
         lost = [_watch(bench, n, frames, bench.untrained) for n, frames in pairs]
-        figures["video.f1_at"][name] = _matched(sounds, events).f1
-        figures["video.f1_at_shuffled"][name] = _matched(sounds, events[1:] + events[:1]).f1
-        figures["video.f1_at_untrained"][name] = _matched(lost, events).f1
+        for kind, found, wanted in _beside(sounds, lost, events):
+            figures.setdefault(f"video.f1_at{kind}", {})[name] = matched(found, wanted).f1
     return figures
 
 
@@ -181,7 +186,8 @@ def _watch(
     return onset_times(sound, bench.rate)
 
 
-def _matched(found: Sequence[list[float]], wanted: Sequence[list[float]]) -> Matching:
+def matched(found: Sequence[list[float]], wanted: Sequence[list[float]]) -> Matching:
+    """Onsets and events of several clips."""
     pairs = [match(f, w, TOLERANCE) for f, w in zip(found, wanted, strict=True)]
     return sum(pairs, Matching((), 0, 0))
 
@@ -244,6 +250,7 @@ def music_case(bench: Bench) -> Figures:
     """Ten seconds of music as the prompt: does what follows keep their key and tempo?"""
     described = bench.trained.grid.described_seconds
     phrases = [held_out_phrase(number, 2 * described) for number in range(bench.sizes.music)]
+    vae = bench.trained.checkpoint.vae
     made, lost, real, through = [], [], [], []
     with TemporaryDirectory() as folder:
         for number, item in enumerate(phrases):
@@ -254,13 +261,10 @@ def music_case(bench: Bench) -> Figures:
             made.append(bench.hear(request))
             lost.append(bench.hear(request, bench.untrained))
             real.append(follows)
-            through.append(_through(bench.trained.checkpoint.vae, follows, number, bench.device))
-    others = phrases[1:] + phrases[:1]
+            through.append(_through(vae, _in_latents(follows, vae), number, bench.device))
     figures = {}
     for kind, sounds, items in (
-        ("", made, phrases),
-        ("_shuffled", made, others),
-        ("_untrained", lost, phrases),
+        *_beside(made, lost, phrases),
         ("_of_renders", real, phrases),
         ("_of_vae", through, phrases),
     ):
@@ -298,15 +302,17 @@ def repair_case(bench: Bench) -> Figures:
             made.append(_repair(bench.trained, request))
             lost.append(_repair(bench.untrained, request))
             bench.on_clip()
-    known, before = [row.known for row in made], [row.before for row in made]
-    return {
-        **_nearness("audio.repair_{}", before, known, bench.rate),
-        **_nearness("audio.repair_{}_of_vae", [row.through for row in made], known, bench.rate),
-        **_nearness("audio.repair_{}_shuffled", before, known[1:] + known[:1], bench.rate),
-        **_nearness("audio.repair_{}_untrained", [row.before for row in lost], known, bench.rate),
+    figures: Figures = {
         "audio.repair_known_part_equal": all(row.equal for row in made),
         "audio.repair_highest_join_rank": max(row.join_rank for row in made),
     }
+    known = [row.known for row in made]
+    for kind, found, wanted in (
+        *_beside([row.before for row in made], [row.before for row in lost], known),
+        ("_of_vae", [row.through for row in made], known),
+    ):
+        figures |= _nearness(f"audio.repair_{{}}{kind}", found, wanted, bench.rate)
+    return figures
 
 
 @torch.no_grad()
@@ -363,12 +369,10 @@ def vae_case(bench: Bench, classifier: Classifier) -> Figures:
     named, misnamed = (
         [classifier.label(s, bench.rate) for s in sounds] for sounds in (heard, lost)
     )
-    return {
-        **_nearness("vae.{}", heard, whole, bench.rate),
-        **_nearness("vae.{}_shuffled", heard, whole[1:] + whole[:1], bench.rate),
-        **_nearness("vae.{}_untrained", lost, whole, bench.rate),
-        **_recovered("vae", named, misnamed, [item.label for item in scenes]),
-    }
+    figures = _recovered("vae", named, misnamed, [item.label for item in scenes])
+    for kind, found, wanted in _beside(heard, lost, whole):
+        figures |= _nearness(f"vae.{{}}{kind}", found, wanted, bench.rate)
+    return figures
 
 
 def _in_latents(sound: Tensor, vae: Oobleck) -> Tensor:
@@ -378,7 +382,7 @@ def _in_latents(sound: Tensor, vae: Oobleck) -> Tensor:
 
 @torch.no_grad()
 def _through(vae: Oobleck, sound: Tensor, number: int, device: torch.device) -> Tensor:
-    posterior = vae.encode(_in_latents(sound, vae)[None].to(device))
+    posterior = vae.encode(sound[None].to(device))
     noise = unit_noise(posterior.mean.shape, stream(number, "vae")).to(device)
     return vae.decode(posterior.sample(noise))[0].cpu()
 

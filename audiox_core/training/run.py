@@ -101,6 +101,7 @@ def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
 
 def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     config, init = job.config, job.init
+    of_model = _holds(init, DIT)
     if job.vae is not None:
         raise SettingsError(
             f"`train vae` makes a VAE itself: to go on from {job.vae.name} give it with --init."
@@ -113,7 +114,7 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
             )
         model = config.model
         vae = new_vae(model.vae, config.run.seed)
-    elif not _holds(init, DIT):  # a VAE alone
+    elif not of_model:  # a VAE alone
         vae, _ = load_vae(init)
         model = replace(config.model, vae=vae.config)
     else:
@@ -121,7 +122,7 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
         model, vae = checkpoint.config, checkpoint.vae
     origin = _origin(job, model)
     cache = _cache(job, Sounds(origin), origin, team)
-    unit = config.vae.unit and config.vae.train_encoder and not _holds(init, DIT)
+    unit = config.vae.unit and config.vae.train_encoder and not of_model
     vae.requires_grad_(True).encoder.requires_grad_(config.vae.train_encoder)
     return VaeStage(vae, model, config, cache, team, unit=unit), cache
 

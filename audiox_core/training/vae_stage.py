@@ -117,8 +117,7 @@ def _distance(found: Tensor, real: Tensor, floor: float) -> Tensor:
 
 def _regions(magnitudes: Tensor) -> Tensor:
     """`b c t k` -> root mean squares of some frames and bands together, `b c t' k'`."""
-    energies = avg_pool2d(magnitudes.float().square(), REGION, ceil_mode=True)
-    return _root(energies)
+    return _root(avg_pool2d(magnitudes.float().square(), REGION, ceil_mode=True))
 
 
 def missed_energy(heard: Tensor, wanted: Tensor, dims: tuple[int, ...], *, quiet: float) -> Tensor:
