@@ -18,6 +18,7 @@ from torch import Tensor
 from .config import LatentConfig
 from .errors import SettingsError
 
+MIN_SECONDS, MAX_SECONDS = 0.1, 600.0  # of a sound
 ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
 
 # windows `b w c t` and their numbers -> predictions `b w c t`
@@ -58,6 +59,15 @@ class Plan:
             weights[index] *= falling
             weights[index + 1, : self.window - shift] = 1 - falling[shift:]
         return weights
+
+
+def check_seconds(seconds: float) -> None:
+    """Raise SettingsError for a length that cannot be generated; NaN is none."""
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        raise SettingsError(
+            f"A sound of {seconds:g} s cannot be generated: the length is {MIN_SECONDS:g} to "
+            f"{MAX_SECONDS:g} s. Choose a part of a longer video with its start and length."
+        )
 
 
 def plan(grid: LatentConfig, seconds: float) -> Plan:

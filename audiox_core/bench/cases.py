@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..checkpoint import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning, assemble
-from ..conditioners.audio import encode_audio
-from ..conditioners.text import encode_text
-from ..conditioners.video import encode_image, encode_video
+from ..conditioners.audio import encode_waveform
+
+
 from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.noise import initial_noise, step_noise
@@ -86,15 +86,15 @@ class Inputs:
 
     def text(self) -> Tensor:
         """Tokens `1 s d` of a prompt."""
-        return encode_text(self.checkpoint.conditioners.text, PROMPT)
+        return self.checkpoint.conditioners.text.encode([PROMPT])
 
     def video(self) -> Tensor:
         """Tokens `1 s d` of the clip."""
-        return encode_video(self.checkpoint.conditioners.video, self.frames, sync=self.sync())
+        return self.checkpoint.conditioners.video.encode(self.frames, sync=self.sync())
 
     def audio(self) -> Tensor:
         """Tokens `1 s d` of the noise."""
-        return encode_audio(
+        return encode_waveform(
             self.checkpoint.conditioners.audio,
             self.checkpoint.vae,
             self.waveform,
@@ -141,8 +141,8 @@ def _image(inputs: Inputs) -> dict[str, Way]:
     conditioner, picture = inputs.checkpoint.conditioners.video, inputs.frames[0]
     clip = picture.expand(len(inputs.frames), -1, -1, -1)
     return {
-        "as a clip": lambda: encode_video(conditioner, clip),
-        "ours": lambda: encode_image(conditioner, picture),
+        "as a clip": lambda: conditioner.encode(clip),
+        "ours": lambda: conditioner.encode_image(picture),
     }
 
 

@@ -77,7 +77,7 @@ class Features:
         pictures = {"frames": clip.frames}
         if self.seen:
             video: VideoConditioner = checkpoint.conditioners.video
-            pictures = {"seen": video.look(clip.frames).half()}
+            pictures = {"seen": video.clip_states(clip.frames).half()}
         if self.model.video.sync is not None and clip.sync is not None and checkpoint is not None:
             synchformer = loaded_synchformer(checkpoint.conditioners.sync)
             pictures["sync"] = encode_sync(synchformer, clip.sync, self.model.video.sync.fps)[0]

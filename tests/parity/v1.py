@@ -238,7 +238,7 @@ def video_tail(case: Case) -> Outputs:
         hidden = case["clip_hidden"]
     seen = []
     model.Temp_transformer.register_forward_hook(lambda _m, _a, out: seen.append(out))
-    tokens = model.follow(hidden.unflatten(0, (facts["batch"], -1)))
+    tokens = model.temporal_tokens(hidden.unflatten(0, (facts["batch"], -1)))
     case.not_made["mask"] = DISCARDED
     return {
         "out": replace_absent(tokens, model.empty_visual_feat, case["is_zero"].bool()),

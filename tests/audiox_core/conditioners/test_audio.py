@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from audiox_core.conditioners.audio import encode_audio
+from audiox_core.conditioners.audio import encode_waveform
 
 
 @pytest.fixture
 def encode(checkpoint):
     def run(waveform, **options):
         with torch.no_grad():
-            return encode_audio(
+            return encode_waveform(
                 checkpoint.conditioners.audio,
                 checkpoint.vae,
                 waveform,
