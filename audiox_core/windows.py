@@ -67,14 +67,14 @@ def plan(grid: LatentConfig, seconds: float) -> Plan:
 
 def plan_frames(grid: LatentConfig, frames: int) -> Plan:
     """Windows over a latent of `frames`; one that is shorter than a window is a short window."""
-    fade = max(1, round(0.1 * grid.described))  # 22 of 215 frames: one second
-    hop = grid.described - fade
+    fade = max(1, round(0.1 * grid.conditioned_frames))  # 22 of 215 frames: one second
+    hop = grid.conditioned_frames - fade
     count = 1 + max(0, ceil((frames - grid.window) / hop))
     return Plan(
         frames=frames,
         window=min(frames, grid.window),
         starts=tuple(min(hop * i, max(0, frames - grid.window)) for i in range(count)),
-        fade=(hop, grid.described),
+        fade=(hop, grid.conditioned_frames),
         frame_seconds=grid.hop_length / grid.sample_rate,
     )
 

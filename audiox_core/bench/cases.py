@@ -54,7 +54,7 @@ class Inputs:
     @cached_property
     def waveform(self) -> Tensor:
         """Ten seconds of noise, `2 n`."""
-        samples = self.grid.samples(self.grid.described_seconds)
+        samples = self.grid.samples(self.grid.conditioned_seconds)
         return 0.3 * torch.randn(2, samples, generator=self.random)
 
     @cached_property

@@ -248,8 +248,8 @@ def _curve(
 
 def music_case(bench: Bench) -> Figures:
     """Ten seconds of music as the prompt: does what follows keep their key and tempo?"""
-    described = bench.trained.grid.described_seconds
-    phrases = [held_out_phrase(number, 2 * described) for number in range(bench.sizes.music)]
+    conditioned = bench.trained.grid.conditioned_seconds
+    phrases = [held_out_phrase(number, 2 * conditioned) for number in range(bench.sizes.music)]
     vae = bench.trained.checkpoint.vae
     made, lost, real, through = [], [], [], []
     with TemporaryDirectory() as folder:

@@ -114,7 +114,7 @@ class Pipeline:
             )
         seconds = request.seconds
         if seconds is None:
-            seconds = self.grid.described_seconds
+            seconds = self.grid.conditioned_seconds
             seconds = seconds if available is None else available - request.start
         elif request.video is not None and seconds > available - request.start:
             logger.warning("%s ends at %.2f s: the sound ends there, too.", source, available)
@@ -236,7 +236,7 @@ class Pipeline:
         """A sound prompt -> `1 s d`; its latent is drawn with the seed, as in training."""
         if request.audio is None:
             return None
-        seconds, rate = self.grid.described_seconds, self.grid.sample_rate
+        seconds, rate = self.grid.conditioned_seconds, self.grid.sample_rate
         shape = (1, self.grid.channels, self.checkpoint.config.prompt_latents)
         noise = unit_noise(shape, stream(request.seed, "audio prompt"))
         return encode_audio(

@@ -88,7 +88,7 @@ class Features:
     ) -> Mapping[str, Tensor]:
         if clip.prompt is None:
             return {}
-        samples = self.model.latent.samples(self.model.latent.described_seconds)
+        samples = self.model.latent.samples(self.model.latent.conditioned_seconds)
         audio = pad_crop(clip.prompt, samples)
         if self.model.mel is not None:
             ears = audio_conditioner(self.model)

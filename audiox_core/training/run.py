@@ -272,7 +272,7 @@ def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
     if model.mel is not None:
         return Silence.mel(model.mel.filters, model.audio_tokens)
     vae = (ears.vae or checkpoint.vae).to(device)
-    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
+    silence = torch.zeros(1, 2, model.latent.samples(model.latent.conditioned_seconds))
     with torch.inference_mode():
         posterior = vae.encode(silence.to(device))
     return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
