@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from audiox_core.config import AudioXConfig, ClipConfig, LatentConfig, VideoConfig
+from audiox_core.lab.world.source import WorldData
 from audiox_core.training.config import TrainConfig
 from audiox_core.training.run import Job, prepare, run_job
 from audiox_core.training.settings import read_settings
@@ -108,7 +109,7 @@ def job(settings, clip_cache) -> Callable[..., Job]:
 
     def make(stage: str, output: Path, *, changes=(), **parts) -> Job:
         config = settings(**{"data.cache": str(clip_cache), **dict(changes)})
-        return Job(stage, config, output, **parts)
+        return Job(stage, config, output, **{"data_source": WorldData} | parts)
 
     return make
 

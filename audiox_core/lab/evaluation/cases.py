@@ -16,15 +16,15 @@ import torch
 from numpy.random import Generator, default_rng
 from torch import Tensor
 
-from ..diffusion.noise import stream, unit_noise
-from ..models.oobleck import Oobleck
-from ..pipeline import Pipeline, Request
-from ..pipeline.soundtrack import audible
-from ..training.world import LABELS, Scene
-from ..training.world.captions import caption
-from ..training.world.music import scale_notes
-from ..training.world.scenes import EVENT_LABELS
-from ..windows import plan
+from ...diffusion.noise import stream, unit_noise
+from ...models.oobleck import Oobleck
+from ...pipeline import Pipeline, Request
+from ...pipeline.soundtrack import audible
+from ...windows import plan
+from ..world import LABELS, Scene
+from ..world.captions import caption
+from ..world.music import scale_notes
+from ..world.scenes import EVENT_LABELS
 from . import fidelity, music
 from .bench import Bench
 from .classifier import Classifier, describe, learn, with_hiss

@@ -9,8 +9,8 @@ import torch
 from audiox_core.config import AudioXConfig, ClipConfig, LatentConfig, SyncConfig, VideoConfig
 from audiox_core.config import SynchformerConfig as Encoder
 from audiox_core.errors import SettingsError
-from audiox_core.training.world import Phrase, Scene, World
-from audiox_core.training.world.soundfont import INSTALL
+from audiox_core.lab.world import Phrase, Scene, World
+from audiox_core.lab.world.soundfont import INSTALL
 
 SMALL = AudioXConfig(
     latent=LatentConfig(

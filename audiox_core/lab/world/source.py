@@ -1,17 +1,22 @@
 """The toy world as a source of training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
 
+from dataclasses import dataclass
+
 import torch
 from numpy.random import default_rng
 from torch import Tensor
 
 from ...config import AudioXConfig
 from ...errors import SettingsError
-from ..clips import Clip
-from ..crops import pad_crop
+from ...training.clips import Clip
+from ...training.config import DataConfig
+from ...training.crops import pad_crop
+from ...training.data_source import clips_key
 from .music import Phrase, phrase
 from .scenes import SHORTEST, Scene, scene
 
 PROMPTED = 1 / 3  # of the scenes come with another sound of their class as a prompt
+DEFAULT_CLIPS = 2_000  # of a run that does not set data.clips
 SEEDS = 2**48
 ITEM, PROMPT = range(2)  # streams of random numbers of an index
 
@@ -90,3 +95,20 @@ class World:
 def _pictures(item: Scene, frames: int, fps: float, size: int) -> Tensor:
     times = torch.arange(frames, dtype=torch.float64) / fps
     return item.frames(times.tolist(), size)
+
+
+@dataclass(frozen=True)
+class WorldData:
+    """The world as a training run's data source (`training.data_source.DataSource`)."""
+
+    data: DataConfig
+    config: AudioXConfig
+
+    def open(self) -> World:
+        """Open the source. Raises SettingsError for a share of music that is none."""
+        count = self.data.first + (self.data.clips or DEFAULT_CLIPS)
+        return World(self.config, seed=self.data.seed, count=count, music=self.data.music)
+
+    def key(self) -> str:
+        """A name for the clips: the same name, the same clips."""
+        return clips_key(b"", ("world", self.data.seed, self.data.music), self.config)
