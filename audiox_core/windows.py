@@ -70,22 +70,25 @@ def check_seconds(seconds: float) -> None:
         )
 
 
-def plan(grid: LatentConfig, seconds: float) -> Plan:
+def plan(latent_format: LatentConfig, seconds: float) -> Plan:
     """Windows that cover `seconds`, at least one."""
-    return plan_frames(grid, max(grid.window, ceil(grid.samples(seconds) / grid.hop_length)))
+    return plan_frames(
+        latent_format,
+        max(latent_format.window, ceil(latent_format.samples(seconds) / latent_format.hop_length)),
+    )
 
 
-def plan_frames(grid: LatentConfig, frames: int) -> Plan:
+def plan_frames(latent_format: LatentConfig, frames: int) -> Plan:
     """Windows over a latent of `frames`; one that is shorter than a window is a short window."""
-    fade = max(1, round(0.1 * grid.described))  # 22 of 215 frames: one second
-    hop = grid.described - fade
-    count = 1 + max(0, ceil((frames - grid.window) / hop))
+    fade = max(1, round(0.1 * latent_format.conditioned_frames))  # 22 of 215 frames: one second
+    hop = latent_format.conditioned_frames - fade
+    count = 1 + max(0, ceil((frames - latent_format.window) / hop))
     return Plan(
         frames=frames,
-        window=min(frames, grid.window),
-        starts=tuple(min(hop * i, max(0, frames - grid.window)) for i in range(count)),
-        fade=(hop, grid.described),
-        frame_seconds=grid.hop_length / grid.sample_rate,
+        window=min(frames, latent_format.window),
+        starts=tuple(min(hop * i, max(0, frames - latent_format.window)) for i in range(count)),
+        fade=(hop, latent_format.conditioned_frames),
+        frame_seconds=latent_format.hop_length / latent_format.sample_rate,
     )
 
 

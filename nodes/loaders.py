@@ -1,4 +1,4 @@
-"""Menu folder `AudioX/loaders`: files -> model, conditioners, VAE."""
+"""Menu folder `AudioX/loaders`: weight files -> MODEL, AUDIOX_CONDITIONERS, VAE."""
 
 from comfy_api.latest import io
 
@@ -10,21 +10,22 @@ from .bridge.sampling import config_of
 from .bridge.schema import Conditioners, schema, tell
 from .bridge.vae import load_vae
 
-LICENCE = "The released weights are for non-commercial use (CC-BY-NC-4.0)."
+LICENCE = "The released weights are licensed for non-commercial use (CC-BY-NC-4.0)."
 FILE = (
-    "An AudioX file in models/audiox (or one with audiox in its name in checkpoints, "
-    "diffusion_models or vae). 'embedded' is the small model that this pack carries: it needs no "
-    f"download and knows twelve sounds of a toy world, nothing of real pictures. {LICENCE}"
+    "A model file in models/audiox, or a file with 'audiox' in its name in checkpoints, "
+    "diffusion_models or vae. 'embedded' is a small demo model that comes with this pack. It needs "
+    "no download, but it knows only twelve synthetic sounds and rendered scenes, not real video. "
+    f"{LICENCE}"
 )
 VARIANT = (
-    "Leave it at auto: a converted file, a release's config.json or the folder's name tells. "
-    "AudioX-MAF-MMDiT, Base and Turbo have tensors of the same shapes: where nothing else tells, "
-    "say which it is."
+    "Which model the file contains. 'auto' reads it from the file, the config.json beside it or "
+    "the folder name. Select it yourself if the loader cannot tell AudioX-MAF-MMDiT, Base and "
+    "Turbo apart: their tensors have the same shapes."
 )
 AUTO = "auto"
 DTYPE = (
-    "How the transformer's weights are kept: default lets ComfyUI choose for your GPU; float16 and "
-    "bfloat16 halve the memory, float8 halves it again and costs precision."
+    "Data type of the transformer's weights. 'default' lets ComfyUI choose for your GPU. float16 "
+    "and bfloat16 halve the memory; float8 halves it again, with some loss of precision."
 )
 
 
@@ -46,8 +47,8 @@ class AudioXLoadCheckpoint(io.ComfyNode):
             display_name="AudioX Load Checkpoint",
             category="AudioX/loaders",
             description="Load the model, its conditioners and its VAE from one AudioX file. T5-base"
-            " is taken from models/text_encoders where it is there; else connect ComfyUI's own"
-            f" CLIPLoader to AudioX Encode Text. {LICENCE}",
+            " is read from models/text_encoders if it is there; otherwise connect CLIPLoader to"
+            f" AudioX Encode Text. {LICENCE}",
             search_aliases=["audiox", "sound", "foley", "text to audio", "video to audio"],
             inputs=[
                 io.Combo.Input("file", options=model_names(), tooltip=FILE),
@@ -55,11 +56,14 @@ class AudioXLoadCheckpoint(io.ComfyNode):
                 _variant(),
             ],
             outputs=[
-                io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders."),
-                Conditioners.Output(
-                    "conditioners", tooltip="To the encode nodes and AudioX Masked Conditioning."
+                io.Model.Output(
+                    "model", tooltip="Connect to AudioX Sampler, KSampler or a LoRA loader."
                 ),
-                io.Vae.Output("vae", tooltip="To AudioX Decode, or VAE Decode Audio."),
+                Conditioners.Output(
+                    "conditioners",
+                    tooltip="Connect to the encode nodes and AudioX Masked Conditioning.",
+                ),
+                io.Vae.Output("vae", tooltip="Connect to AudioX Decode or VAE Decode Audio."),
             ],
         )
 
@@ -78,15 +82,18 @@ class AudioXLoadModel(io.ComfyNode):
             node_id="AudioXLoadModel",
             display_name="AudioX Load Model",
             category="AudioX/loaders",
-            description="Load the diffusion transformer alone from an AudioX file; nothing else of"
-            " the file is read.",
+            description="Load only the diffusion transformer from an AudioX file. The other parts"
+            " of the file are not read.",
+            search_aliases=["audiox", "audiox unet"],
             inputs=[
                 io.Combo.Input("file", options=model_names(), tooltip=FILE),
                 io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
                 _variant(),
             ],
             outputs=[
-                io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders.")
+                io.Model.Output(
+                    "model", tooltip="Connect to AudioX Sampler, KSampler or a LoRA loader."
+                )
             ],
         )
 
@@ -104,12 +111,14 @@ class AudioXLoadConditioners(io.ComfyNode):
             node_id="AudioXLoadConditioners",
             display_name="AudioX Load Conditioners",
             category="AudioX/loaders",
-            description="Load what turns text, video, pictures and sound into condition tokens from"
-            " an AudioX file, and T5-base from models/text_encoders where it is there.",
+            description="Load only the encoders for text, video, images and audio from an AudioX"
+            " file, and T5-base from models/text_encoders if it is there.",
+            search_aliases=["audiox", "audiox encoders"],
             inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE), _variant()],
             outputs=[
                 Conditioners.Output(
-                    "conditioners", tooltip="To the encode nodes and AudioX Masked Conditioning."
+                    "conditioners",
+                    tooltip="Connect to the encode nodes and AudioX Masked Conditioning.",
                 )
             ],
         )
@@ -126,10 +135,11 @@ class AudioXLoadVAE(io.ComfyNode):
             node_id="AudioXLoadVAE",
             display_name="AudioX Load VAE",
             category="AudioX/loaders",
-            description="Load the audio VAE alone: of an AudioX checkpoint, or a VAE.ckpt of the"
-            " family.",
+            description="Load only the audio VAE, from an AudioX checkpoint or a separate VAE"
+            " file.",
+            search_aliases=["audiox"],
             inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE)],
-            outputs=[io.Vae.Output("vae", tooltip="To AudioX Decode, or VAE Decode Audio.")],
+            outputs=[io.Vae.Output("vae", tooltip="Connect to AudioX Decode or VAE Decode Audio.")],
         )
 
     @classmethod

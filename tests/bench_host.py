@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from audiox_core import Checkpoint, load_checkpoint
-from audiox_core.bench import report
-from audiox_core.bench.cases import Inputs, plain_step
-from audiox_core.bench.timing import Group, measure
 from audiox_core.config import AudioXConfig
 from audiox_core.diffusion.guidance import guided
+from audiox_core.lab.bench import report
+from audiox_core.lab.bench.cases import Inputs, plain_step
+from audiox_core.lab.bench.timing import Group, measure
 from audiox_core.models.dit import DiT
 from audiox_core.models.oobleck import Oobleck, decode_chunked, encode_chunked
 from audiox_core.pipeline.predictor import predictor

@@ -65,6 +65,12 @@ def bench_host() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def help_pages() -> ModuleType:
+    """The generator of the nodes' help pages."""
+    return import_ours("help_pages")
+
+
+@pytest.fixture(scope="session")
 def full_size(measure, tmp_path_factory) -> Path:
     """A file of v1's 1357 tensors with random numbers; AUDIOX_FULL_SIZE names a folder to keep."""
     kept = os.environ.get("AUDIOX_FULL_SIZE")

@@ -222,7 +222,7 @@ def config_from_shapes(shapes: Mapping[str, Shape], variant: str = "audiox") -> 
     audio = _Shapes(shapes, AUDIO)
     if preset.mel is not None:
         mel = _mel(audio, preset.mel)
-        columns = 1 + latent.samples(latent.described_seconds) // mel.hop
+        columns = 1 + latent.samples(latent.conditioned_seconds) // mel.hop
         return replace(config, mel=mel, audio_tokens=columns)
     if preset.audio_latents is not None:
         tokens, latents = (

@@ -4,7 +4,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def run_train(options: argparse.Namespace) -> int:
                 text_encoder=options.text_encoder,
                 device=choose_device(options.device),
                 command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
+                data_source=_data_source(config.data.source),
                 on_cache=bar.cached,
                 on_skipped=lambda cache: tqdm.write(
                     f"{len(cache.skipped)} of {len(cache.skipped) + len(cache)} clips cannot be "
@@ -113,6 +114,17 @@ def run_train(options: argparse.Namespace) -> int:
     if outcome.weights is not None:  # else another process of the team says it
         print(json.dumps(summary) if options.json else sentence)
     return 130 if outcome.interrupted else 0
+
+
+def _data_source(name: str) -> Callable[..., Any]:
+    """What opens the clips: of the rendered world, or of a manifest."""
+    if name == "world":
+        from ..lab.world.source import WorldData
+
+        return WorldData
+    from ..training.data_source import ManifestData
+
+    return ManifestData
 
 
 @contextmanager

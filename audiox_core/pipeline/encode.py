@@ -167,7 +167,7 @@ def encode_audio(
         SettingsError: there is no sound at `start`, or nothing of it is left.
     """
     latent_format, latents = host.config.latent, host.config.prompt_latents
-    rate, described = latent_format.sample_rate, latent_format.described_seconds
+    rate, described = latent_format.sample_rate, latent_format.conditioned_seconds
     waveform = resample(waveform, sample_rate, rate)
     total = waveform.shape[-1] / rate
     begin = max(0.0, total + start) if start < 0 else start

@@ -29,7 +29,7 @@ from ..conditioners.video import (
     still_clip,
 )
 from ..config import LatentConfig, SamplingConfig
-from ..diffusion.inpaint import begin_inpainting, keep_known, paste_back, soft_mask
+from ..diffusion.inpaint import begin_inpainting, keep_init_latent, paste_back, soft_mask
 from ..diffusion.noise import NoiseSampler, initial_noise, step_noise, stream, unit_noise
 from ..diffusion.objectives import OBJECTIVES, OnStep
 from ..diffusion.samplers import solve
@@ -67,7 +67,7 @@ class Pipeline:
 
         Args:
             request: what shall sound.
-            on_step: called at each step with its index, the noisy latent and the clean estimate.
+            on_step: called at each step with its index, the noisy latent and the denoised estimate.
 
         Raises:
             AudioXError: one line that says what was found, expected, and what to do.
@@ -114,7 +114,7 @@ class Pipeline:
             )
         seconds = request.seconds
         if seconds is None:
-            seconds = self.grid.described_seconds
+            seconds = self.grid.conditioned_seconds
             seconds = seconds if available is None else available - request.start
         elif request.video is not None and seconds > available - request.start:
             logger.warning("%s ends at %.2f s: the sound ends there, too.", source, available)
@@ -236,7 +236,7 @@ class Pipeline:
         """A sound prompt -> `1 s d`; its latent is drawn with the seed, as in training."""
         if request.audio is None:
             return None
-        seconds, rate = self.grid.described_seconds, self.grid.sample_rate
+        seconds, rate = self.grid.conditioned_seconds, self.grid.sample_rate
         shape = (1, self.grid.channels, self.checkpoint.config.prompt_latents)
         noise = unit_noise(shape, stream(request.seed, "audio prompt"))
         return encode_audio(
@@ -278,7 +278,7 @@ class Pipeline:
             mask = self.regenerated_frames(request, windows).to(noise.device)
             start = begin_inpainting(clean, noise, mask, sigmas, noised=noised)
             redraw = step_noise(noise, request.seed, "inpainting")
-            on_step = _both(keep_known(clean, mask, sigmas, redraw, noised=noised), on_step)
+            on_step = _both(keep_init_latent(clean, mask, sigmas, redraw, noised=noised), on_step)
         return sample(
             self.checkpoint.model,
             conditioning,
@@ -338,7 +338,7 @@ def sample(
     trained = OBJECTIVES[objective]
     return solve(
         sampling.sampler, trained.denoiser(predict), start, sigmas,
-        noise=fresh_noise, on_step=on_step, noised=trained.noised,
+        noise_sampler=fresh_noise, on_step=on_step, noised=trained.noised,
     )  # fmt: skip
 
 
@@ -369,8 +369,8 @@ def _said(prompt: str | None) -> str | None:
 
 
 def _both(first: OnStep, second: OnStep) -> OnStep:
-    def run(step: int, x: Tensor, clean: Tensor) -> None:
-        first(step, x, clean)
-        second(step, x, clean)
+    def run(step: int, x: Tensor, denoised: Tensor) -> None:
+        first(step, x, denoised)
+        second(step, x, denoised)
 
     return run

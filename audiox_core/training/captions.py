@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media.contents import Contents, read_contents
+from ..media.probe import MediaInfo, probe_media
 from ..media.video import read_frame
 from .broken import Broken, Report
 from .caption_table import Row
@@ -149,9 +149,9 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
         made.sources[source] += 1
 
 
-def _contents(file: Path) -> Contents:
+def _contents(file: Path) -> MediaInfo:
     try:
-        contents = read_contents(file)
+        contents = probe_media(file)
     except MediaError as error:
         raise _SkipError("unreadable media", str(error)) from error
     if not contents.has_sound:
@@ -162,7 +162,7 @@ def _contents(file: Path) -> Contents:
 
 
 def _caption(
-    made: Captioned, file: Path, contents: Contents, start: float | None, settings: Settings
+    made: Captioned, file: Path, contents: MediaInfo, start: float | None, settings: Settings
 ) -> tuple[str, str]:
     """A caption and where it is from; empty where there is none."""
     if settings.captioner is not None and contents.has_picture:

@@ -34,8 +34,8 @@ class Guessing(Denoising):
         super().__init__(model, checkpoint.conditioners, config.objective)
         seen, read = config.video.clip.width, config.text.width
         grid, places = config.latent, config.video.tokens
-        self.described = grid.described  # latent frames
-        self.places = (torch.arange(places) + 0.5) * grid.described / places  # of the tokens
+        self.conditioned_frames = grid.conditioned_frames
+        self.places = (torch.arange(places) + 0.5) * self.conditioned_frames / places
         self.clock = clock(model, self.places) if isinstance(model, DiT) else torch.zeros(places, 0)
         with seeded(seed):
             self.heads = nn.ModuleDict({
@@ -50,9 +50,10 @@ class Guessing(Denoising):
 
         By linear maps: what has to be worked out of a token, a transformer hardly finds in it.
         """
-        latent = batch.latent[..., : self.described]
+        latent = batch.latent[..., : self.conditioned_frames]
         seen = self.video_tokens(batch)
-        course = interpolate(self.heads["course"](seen).mT, size=self.described, mode="linear")
+        size = self.conditioned_frames
+        course = interpolate(self.heads["course"](seen).mT, size=size, mode="linear")
         course = course[..., : latent.shape[2]]
         words = self.text_tokens(batch)  # zero where hidden or behind the last one
         count = words.any(dim=2).sum(dim=1, keepdim=True).clamp(min=1)

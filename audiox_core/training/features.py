@@ -18,7 +18,7 @@ from ..models.oobleck import Oobleck
 from .cache import Item, Make
 from .clips import Clip
 from .crops import pad_crop
-from .origin import Origin
+from .data_source import DataSource
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Features:
     them) and `sync`; of a sound prompt `prompt_mean` and `prompt_std`, or `prompt_mel`.
     """
 
-    origin: Origin
+    data_source: DataSource
     model: AudioXConfig
     vae: Path | None  # a file of its own
     init: Path | None  # a checkpoint, for all that `vae` does not hold
@@ -42,7 +42,7 @@ class Features:
             if path is not None:
                 digest.update(open_weights(path).fingerprint().encode())
         digest.update(repr((self.seen, self.model.mel)).encode())
-        return f"features-{self.origin.key()}-{digest.hexdigest()}"
+        return f"features-{self.data_source.key()}-{digest.hexdigest()}"
 
     def _asks_init(self) -> bool:
         """Whether what is kept depends on the checkpoint, too."""
@@ -57,7 +57,7 @@ class Features:
         parts = ("vae", "video", "audio") if self.vae is None else ("video", "audio")
         checkpoint = None if self.init is None else load_checkpoint(self.init, parts=parts)
         vae = checkpoint.vae if self.vae is None else load_vae(self.vae)[0]
-        source = self.origin.open()
+        source = self.data_source.open()
 
         def make(index: int) -> Item:
             clip = source.clip(index)
@@ -88,7 +88,7 @@ class Features:
     ) -> Mapping[str, Tensor]:
         if clip.prompt is None:
             return {}
-        samples = self.model.latent.samples(self.model.latent.described_seconds)
+        samples = self.model.latent.samples(self.model.latent.conditioned_seconds)
         audio = pad_crop(clip.prompt, samples)
         if self.model.mel is not None:
             ears = audio_conditioner(self.model)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config import AudioXConfig
 from ..errors import AudioXError
 from ..media.audio import read_audio
-from ..media.contents import Contents, read_contents
+from ..media.probe import MediaInfo, probe_media
 from ..media.video import frame_grids, read_grids
 from .broken import Broken, BrokenItemError
 from .clips import Clip
@@ -76,7 +76,7 @@ class ManifestSource:
         with told(item, "missing media"):
             path, start = self._file(item, target.start)
         with told(item, "unreadable media"):
-            contents = read_contents(path)
+            contents = probe_media(path)
         audio = self._sound(item, path, contents, start)
         looked = self._pictures(item, path, contents, start)
         clip = Clip(
@@ -96,13 +96,13 @@ class ManifestSource:
             return [Target(item, None)]
         try:
             path, _ = self._file(item, 0.0)
-            seconds = read_contents(path).seconds
+            seconds = probe_media(path).seconds
         except AudioXError:  # told when the clip is asked for
             return [Target(item, 0.0)]
         rate, samples = self.config.latent.sample_rate, self._samples
         starts = target_starts(round(seconds * rate), rate, samples)
         if "audio" in item.needs and self._is_music(item):
-            starts = [start for start in starts if start >= self._described] or starts[:1]
+            starts = [start for start in starts if start >= self._conditioned_seconds] or starts[:1]
         return [Target(item, float(start)) for start in starts]
 
     def _file(self, item: Item, start: float | None) -> tuple[Path, float]:
@@ -110,7 +110,7 @@ class ManifestSource:
         path, begin = self.folder.find(item.path or item.id, item.start)
         return path, begin if start is None else start
 
-    def _sound(self, item: Item, path: Path, contents: Contents, start: float) -> Tensor:
+    def _sound(self, item: Item, path: Path, contents: MediaInfo, start: float) -> Tensor:
         if not contents.has_sound:
             raise broken(item, "no sound", f"{path.name} holds no sound: nothing to learn from")
         if not contents.seconds:
@@ -121,7 +121,7 @@ class ManifestSource:
             raise broken(item, "silent", f"{path.name} is silent from {start:g} s on")
         return audio
 
-    def _pictures(self, item: Item, path: Path, contents: Contents, start: float) -> list[Tensor]:
+    def _pictures(self, item: Item, path: Path, contents: MediaInfo, start: float) -> list[Tensor]:
         """What a model looks at, `f 3 h w` of each grid; nothing where there is no picture."""
         if "video" not in item.given:
             return []
@@ -129,7 +129,7 @@ class ManifestSource:
             with told(item, "missing media"):
                 path, start = self.folder.find(item.video_path, start)
             with told(item, "unreadable media"):
-                contents = read_contents(path)
+                contents = probe_media(path)
         if not contents.has_picture:
             if "video" in item.needs:
                 raise broken(item, "no picture", f"{item.task} needs one, {path.name} has none")
@@ -141,21 +141,22 @@ class ManifestSource:
         """Music goes on from the seconds before it; a sound is heard itself (specification 10.1).
 
         Returns:
-            `2 n`, as long as what is described; None where the task has none, or nothing lies
+            `2 n`, as long as the conditioned seconds; None where the task has none, or nothing lies
             before.
         """
         if "audio" not in item.given:
             return None
-        samples = self.config.latent.samples(self._described)
+        seconds = self._conditioned_seconds
+        samples = self.config.latent.samples(seconds)
         if not self._is_music(item):
             return pad_crop(audio, samples).clone()
-        if start < self._described:
+        if start < seconds:
             if "audio" in item.needs:
-                message = f"{item.task} needs {self._described:g} s of sound before {start:g} s"
+                message = f"{item.task} needs {seconds:g} s of sound before {start:g} s"
                 raise broken(item, "no prompt", message)
             return None
         with told(item, "unreadable sound"):
-            return self._read(path, start - self._described, self._described, samples)
+            return self._read(path, start - seconds, seconds, samples)
 
     def _read(self, path: Path, start: float, seconds: float, samples: int) -> Tensor:
         """A piece of a sound, `2 n` in -1..1, zeros behind its end."""
@@ -172,8 +173,8 @@ class ManifestSource:
         return self.config.latent.window * self.config.latent.hop_length
 
     @property
-    def _described(self) -> float:
-        return self.config.latent.described_seconds
+    def _conditioned_seconds(self) -> float:
+        return self.config.latent.conditioned_seconds
 
 
 def broken(item: Item, reason: str, message: str) -> BrokenItemError:

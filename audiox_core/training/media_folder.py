@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import MediaError, SettingsError
-from ..media.contents import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from ..media.probe import SOUND_SUFFIXES, VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES + SOUND_SUFFIXES  # in this order where one id has several files
 

@@ -21,7 +21,8 @@ from ..config import AudioXConfig
 from ..errors import SettingsError
 from .batches import Batches, Silence
 from .cache import Cache, Maker, OnProgress, open_cache
-from .config import TrainConfig
+from .config import DataConfig, TrainConfig
+from .data_source import DataSource, ManifestData, clip_range
 from .diffusion_stage import Denoising, DiffusionStage, choose_trained
 from .encoders_stage import EncodersStage, Guessing
 from .export import Embedded
@@ -29,7 +30,6 @@ from .features import Features
 from .init import new_model, new_vae
 from .loop import Outcome, Report, Stage, train
 from .lora_stage import LoraStage
-from .origin import Origin
 from .team import Team, gathered
 from .tokenizer import train_tokenizer
 from .vae_stage import Sounds, VaeStage
@@ -47,7 +47,7 @@ class Job:
     vae: Path | None = None  # of the latents, where it is not the checkpoint's
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     command: str = ""  # that asked for it, to be written beside the weights
-    origin: Callable[[AudioXConfig], Origin] | None = None  # other clips than config.data names
+    data_source: Callable[[DataConfig, AudioXConfig], DataSource] = ManifestData
     on_cache: OnProgress = lambda *_: None
     on_skipped: Callable[[Cache], None] = lambda _: None
     report: Callable[[Report], None] = lambda _: None
@@ -120,8 +120,8 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     else:
         checkpoint = load_checkpoint(init, parts=("vae",))
         model, vae = checkpoint.config, checkpoint.vae
-    origin = _origin(job, model)
-    cache = _cache(job, Sounds(origin), origin, team)
+    source = job.data_source(config.data, model)
+    cache = _cache(job, Sounds(source), source, team)
     unit = config.vae.unit and config.vae.train_encoder and not of_model
     vae.requires_grad_(True).encoder.requires_grad_(config.vae.train_encoder)
     return VaeStage(vae, model, config, cache, team, unit=unit), cache
@@ -198,9 +198,9 @@ def _given(job: Job) -> Checkpoint:
 
 def _features(job: Job, model: AudioXConfig, team: Team, *, learning: bool) -> Cache:
     """`learning`: CLIP learns, so that it has to look at the pictures at every step."""
-    masks, origin = job.config.masks, _origin(job, model)
+    masks, source = job.config.masks, job.data_source(job.config.data, model)
     seen = not learning and not (masks.masked and masks.patches)
-    return _cache(job, Features(origin, model, job.vae, job.init, seen=seen), origin, team)
+    return _cache(job, Features(source, model, job.vae, job.init, seen=seen), source, team)
 
 
 def _batches(job: Job, checkpoint: Checkpoint, cache: Cache, team: Team) -> Batches:
@@ -272,22 +272,18 @@ def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
     if model.mel is not None:
         return Silence.mel(model.mel.filters, model.audio_tokens)
     vae = (ears.vae or checkpoint.vae).to(device)
-    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
+    silence = torch.zeros(1, 2, model.latent.samples(model.latent.conditioned_seconds))
     with torch.inference_mode():
         posterior = vae.encode(silence.to(device))
     return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
 
 
-def _origin(job: Job, model: AudioXConfig) -> Origin:
-    return job.origin(model) if job.origin else Origin(job.config.data, model)
-
-
-def _cache(job: Job, maker: Maker, origin: Origin, team: Team) -> Cache:
+def _cache(job: Job, maker: Maker, source: DataSource, team: Team) -> Cache:
     data = job.config.data
     cache = open_cache(
         maker,
         Path(data.cache) if data.cache else job.output / "cache",
-        origin.indices(),
+        clip_range(source.open(), data),
         workers=data.workers,
         on_progress=job.on_cache if team.leads else lambda *_: None,
     )

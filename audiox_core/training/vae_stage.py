@@ -22,8 +22,8 @@ from .cache import Cache, Item, Make
 from .chance import Order, generator, noise
 from .config import TrainConfig, VaeConfig
 from .crops import pad_crop
+from .data_source import DataSource
 from .export import write_vae
-from .origin import Origin
 from .team import Team
 
 FULL_SCALE = 32_767  # of the samples in the cache
@@ -39,15 +39,15 @@ BAND = 16  # samples of a window for each mel band
 class Sounds:
     """Makes the cache: the sound of each clip as 16-bit samples."""
 
-    origin: Origin
+    data_source: DataSource
 
     def key(self) -> str:
         """As `cache.Maker`."""
-        return f"sounds-{self.origin.key()}"
+        return f"sounds-{self.data_source.key()}"
 
     def open(self) -> Make:
         """As `cache.Maker`."""
-        source = self.origin.open()
+        source = self.data_source.open()
 
         def make(index: int) -> Item:
             clip = source.clip(index)

@@ -129,7 +129,7 @@ class NativeConditioners:
         for waveform, spans in zip(windows, hide, strict=True):
             encoded = encode_audio(
                 module, _Coder(vae), waveform,
-                samples=grid.samples(grid.described_seconds), sample_rate=grid.sample_rate,
+                samples=grid.samples(grid.conditioned_seconds), sample_rate=grid.sample_rate,
                 hide=spans, noise=unit_noise(shape, draws).to(device),
             )  # fmt: skip
             tokens.append(_home(encoded))

@@ -88,8 +88,8 @@ def audio_features(
             "earlier."
         )
     starts = plan(grid, piece.shape[-1] / grid.sample_rate).start_seconds
-    described = grid.samples(grid.described_seconds)
-    windows = [piece[:, grid.samples(at) :][:, :described] for at in starts]
+    conditioned = grid.samples(grid.conditioned_seconds)
+    windows = [piece[:, grid.samples(at) :][:, :conditioned] for at in starts]
     spans = _spans(time_mask)
     return conditioners.audio(vae, windows, [spans_in_window(spans, at) for at in starts])
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...audiox_core.config import AudioXConfig, SamplingConfig
-from ...audiox_core.diffusion.guidance import guide_clean
+from ...audiox_core.diffusion.guidance import guide_denoised
 from ...audiox_core.diffusion.noise import initial_noise, step_noise
 from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.diffusion.schedules import last_part, polyexponential
@@ -140,7 +140,7 @@ def _sampler(name: str, start: Tensor, seed: int, items: Sequence[int]) -> Any:
 def _rescaled_cfg(rescale: float, objective: Objective) -> Any:
     def combine(args: Mapping[str, Any]) -> Tensor:
         x = args["input"]
-        guided = guide_clean(
+        guided = guide_denoised(
             args["cond_denoised"], args["uncond_denoised"], x, args["sigma"],
             cfg=args["cond_scale"], rescale=rescale, scalings=objective.scalings,
         )  # fmt: skip

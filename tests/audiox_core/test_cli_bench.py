@@ -6,19 +6,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from audiox_core.bench.cases import NAMES
-from audiox_core.bench.memory import peak_bytes
-from audiox_core.bench.timing import Group, measure
-from audiox_core.bench.weights import write_random
 from audiox_core.checkpoint import load_checkpoint
 from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.cli import main
 from audiox_core.config import AudioXConfig
+from audiox_core.lab.bench.cases import NAMES
+from audiox_core.lab.bench.memory import peak_bytes
+from audiox_core.lab.bench.timing import Group, measure
+from audiox_core.lab.bench.weights import write_random
 
 
 def test_the_steps_are_measured_beside_the_plain_path(capsys):
-    assert main(["bench", "--only", "guided step", "--rounds", "1", "--json"]) == 0
+    assert main(["lab", "bench", "--only", "guided step", "--rounds", "1", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["machine"]["torch"] == torch.__version__
     plain, *ours = report["lines"]
@@ -38,7 +38,7 @@ TOY = [n for n in NAMES if n not in ("guided step", "end to end", "encode sync")
 
 @pytest.mark.parametrize("name", TOY)
 def test_every_case_makes_a_line_of_the_table(name, capsys):
-    assert main(["bench", "--only", name, "--rounds", "1"]) == 0
+    assert main(["lab", "bench", "--only", name, "--rounds", "1"]) == 0
     machine, header, *lines = capsys.readouterr().out.splitlines()
     assert "torch" in machine
     assert header.split()[:2] == ["time", "memory"]
@@ -62,7 +62,7 @@ def test_every_case_makes_a_line_of_the_table(name, capsys):
 )
 def test_what_cannot_be_measured_is_one_line(arguments, capsys):
     try:
-        code = main(["bench", *arguments])
+        code = main(["lab", "bench", *arguments])
     except SystemExit as stop:  # argparse
         code = stop.code
     out, err = capsys.readouterr()

@@ -101,7 +101,9 @@ def test_a_modality_of_strength_0_is_not_there(pipeline, bunny):
 def test_steps_are_reported_as_they_happen(pipeline):
     seen = []
     request = Request(prompt="rain", steps=5, seed=0)
-    pipeline.generate(request, on_step=lambda step, x, clean: seen.append((step, clean.shape)))
+    pipeline.generate(
+        request, on_step=lambda step, x, denoised: seen.append((step, denoised.shape))
+    )
     assert seen == [(step, (1, 64, 236)) for step in range(5)]
 
 
@@ -230,7 +232,7 @@ def sample_plainly(model, conditioning, sampling, seed):
     sigmas = polyexponential(sampling.steps, sampling.sigma_min, sampling.sigma_max)
     start = noise * sigmas[0]
     return solve(
-        sampling.sampler, v_denoiser(predict), start, sigmas, noise=step_noise(start, seed)
+        sampling.sampler, v_denoiser(predict), start, sigmas, noise_sampler=step_noise(start, seed)
     )
 
 

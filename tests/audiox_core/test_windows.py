@@ -18,13 +18,13 @@ from audiox_core.errors import SettingsError
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import ITEMS_AT_ONCE, over_windows, plan, plan_frames
 
-GRID = LatentConfig()
+LATENT = LatentConfig()
 TOKENS = 343  # of the embedded model's conditions
 
 
 @pytest.mark.parametrize("seconds", [0.1, 10, 10.96, 11, 20, 45, 600])
 def test_lengths_and_windows_follow_the_design(seconds):
-    made = plan(GRID, seconds)
+    made = plan(LATENT, seconds)
     frames = max(236, ceil(round(seconds * 44_100) / 2048))
     count = 1 if frames == 236 else 1 + ceil((frames - 236) / 193)
     assert made.frames == frames
@@ -33,7 +33,7 @@ def test_lengths_and_windows_follow_the_design(seconds):
 
 @given(frames=st.integers(1, 3_000))
 def test_the_weights_add_up_to_one_at_every_frame(frames):
-    made = plan_frames(GRID, frames)
+    made = plan_frames(LATENT, frames)
     total = torch.zeros(frames)
     for start, weights in zip(made.starts, made.weights(), strict=True):
         total[start : start + made.window] += weights
@@ -42,14 +42,14 @@ def test_the_weights_add_up_to_one_at_every_frame(frames):
 
 @given(frames=st.integers(237, 3_000))
 def test_what_the_tokens_do_not_describe_counts_in_the_last_window_alone(frames):
-    weights = plan_frames(GRID, frames).weights()
+    weights = plan_frames(LATENT, frames).weights()
     assert not weights[:-1, 215:].any()
     assert weights[-1, 215:].all()
 
 
 def test_joining_what_the_windows_saw_gives_the_whole(seeded):
     x = torch.randn(3, 64, 969, generator=seeded)
-    torch.testing.assert_close(over_windows(x, plan_frames(GRID, 969), lambda w, _: w), x)
+    torch.testing.assert_close(over_windows(x, plan_frames(LATENT, 969), lambda w, _: w), x)
 
 
 def test_never_more_windows_at_once_than_allowed(seeded):
@@ -59,9 +59,9 @@ def test_never_more_windows_at_once_than_allowed(seeded):
         seen.append(windows.shape[0] * windows.shape[1])
         return windows
 
-    over_windows(torch.randn(2, 64, 3_000, generator=seeded), plan_frames(GRID, 3_000), predict)
+    over_windows(torch.randn(2, 64, 3_000, generator=seeded), plan_frames(LATENT, 3_000), predict)
     assert max(seen) <= ITEMS_AT_ONCE
-    assert sum(seen) == 2 * plan_frames(GRID, 3_000).windows
+    assert sum(seen) == 2 * plan_frames(LATENT, 3_000).windows
 
 
 def tokens(windows: int, generator: torch.Generator) -> Conditioning:
@@ -71,7 +71,7 @@ def tokens(windows: int, generator: torch.Generator) -> Conditioning:
 
 @pytest.mark.parametrize("cfg", [1.0, 7.0])
 def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
-    made, given = plan(GRID, 45), tokens(5, seeded)
+    made, given = plan(LATENT, 45), tokens(5, seeded)
     other = given.positive.clone()
     other[:, 2 * TOKENS : 3 * TOKENS] += 1
     x, t = torch.randn(1, 64, made.frames, generator=seeded), torch.full((1,), 0.5)
@@ -88,7 +88,7 @@ def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
 
 
 def test_tokens_of_one_window_serve_all(checkpoint, seeded):
-    made, one = plan(GRID, 45), tokens(1, seeded)
+    made, one = plan(LATENT, 45), tokens(1, seeded)
     same = Conditioning(one.positive.repeat(1, 5, 1), one.negative.repeat(1, 5, 1), 5)
     x, t = torch.randn(2, 64, made.frames, generator=seeded), torch.full((2,), 0.5)
     sampling = checkpoint.config.sampling
@@ -103,7 +103,7 @@ def test_another_number_of_windows_is_refused(checkpoint, seeded):
     with pytest.raises(SettingsError, match="connect the same seconds"):
         predictor(
             checkpoint.model, tokens(3, seeded), 1, checkpoint.config.sampling,
-            windows=plan(GRID, 45),
+            windows=plan(LATENT, 45),
         )  # fmt: skip
 
 
@@ -114,13 +114,13 @@ def test_45_seconds_are_45_seconds(pipeline):
 
 
 def test_a_long_video_is_read_window_by_window(pipeline, long_video):
-    seen = pipeline.picture_features(Request(video=long_video), plan(GRID, 24))
+    seen = pipeline.picture_features(Request(video=long_video), plan(LATENT, 24))
     late = pipeline.picture_features(Request(video=long_video, start=193 * 2048 / 44_100), PLAN_10)
     assert seen.shape[0] == 3
     torch.testing.assert_close(seen[1:2], late, rtol=1e-4, atol=1e-4)
 
 
-PLAN_10 = plan(GRID, 10)
+PLAN_10 = plan(LATENT, 10)
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +151,8 @@ def ranks_of_borders(latents: torch.Tensor, made) -> list[float]:
 def kolmogorov_smirnov(values: list[float]) -> float:
     """Chance to see at least this distance from the uniform distribution."""
     ordered, n = torch.tensor(sorted(values), dtype=torch.float64), len(values)
-    grid = torch.arange(n, dtype=torch.float64)
-    distance = max(((grid + 1) / n - ordered).max(), (ordered - grid / n).max()).item()
+    order = torch.arange(n, dtype=torch.float64)
+    distance = max(((order + 1) / n - ordered).max(), (ordered - order / n).max()).item()
     scaled = (n**0.5 + 0.12 + 0.11 / n**0.5) * distance
     k = torch.arange(1, 50, dtype=torch.float64)
     terms = (-1) ** (k - 1) * torch.exp(-2 * (k * scaled) ** 2)
@@ -160,7 +160,7 @@ def kolmogorov_smirnov(values: list[float]) -> float:
 
 
 def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
-    made, ranks = plan(GRID, 45), []
+    made, ranks = plan(LATENT, 45), []
     generator = torch.Generator().manual_seed(0)
     for name in ("dpmpp_3m_sde", "dpmpp_2m_sde", "heun"):
         for seed in range(10):
@@ -178,7 +178,7 @@ def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
 
 
 def test_the_measure_finds_a_seam():
-    made = plan(GRID, 45)
+    made = plan(LATENT, 45)
     latent = torch.randn(1, 64, made.frames, generator=torch.Generator().manual_seed(0))
     for start in made.starts[:-1]:
         latent[..., start + made.fade[0] :] *= 1.3

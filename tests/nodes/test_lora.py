@@ -9,6 +9,7 @@ import torch
 from audiox_core import load_checkpoint
 from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.lora import merge_lora
+from audiox_core.lab.world.source import WorldData
 from audiox_core.training.run import Job, run_job
 from audiox_core.training.settings import read_settings
 
@@ -23,7 +24,7 @@ def trained(comfy, tmp_path_factory) -> str:
     """The name of a LoRA of 20 steps, in a folder that ComfyUI looks into."""
     folder = tmp_path_factory.mktemp("loras")
     config = read_settings(None, SETTINGS.items())
-    outcome = run_job(Job("lora", config, folder, init=EMBEDDED))
+    outcome = run_job(Job("lora", config, folder, init=EMBEDDED, data_source=WorldData))
     comfy.folder_paths.add_model_folder_path("loras", str(folder))
     return outcome.weights.name
 

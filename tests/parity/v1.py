@@ -36,7 +36,7 @@ from audiox_core.diffusion.inpaint import (
     begin_inpainting,
     crop_paste,
     is_kept,
-    keep_known,
+    keep_init_latent,
     soft_mask,
 )
 from audiox_core.diffusion.noise import brownian_noise
@@ -458,18 +458,21 @@ def e2e(case: Case) -> Outputs:
         conditioning = Conditioning(positive, nothing, windows=1)
         windows = plan_frames(LatentConfig(window=start.shape[-1]), start.shape[-1])
         predict = predictor(model, conditioning, len(start), settings, windows=windows)
-        drawn, xs, cleans = iter(noises), [], []
+        drawn, xs, estimates = iter(noises), [], []
         latent = SOLVERS[sampler.replace("-", "_")].run(
             v_denoiser(predict),
             start * sigmas[0],
             sigmas,
-            noise=lambda *_, drawn=drawn: next(drawn),
-            on_step=lambda _s, x, clean, xs=xs, cs=cleans: (xs.append(x), cs.append(clean)),
+            noise_sampler=lambda *_, drawn=drawn: next(drawn),
+            on_step=lambda _s, x, denoised, xs=xs, es=estimates: (
+                xs.append(x),
+                es.append(denoised),
+            ),
         )
         outputs |= {
             f"{run}.latents": latent,
             f"{run}.x_traj": torch.stack(xs),
-            f"{run}.denoised_traj": torch.stack(cleans),
+            f"{run}.denoised_traj": torch.stack(estimates),
             f"{run}.audio": vae.decode(latent),
         }
         if f"{run}.int16" in case.tensors:
@@ -506,7 +509,7 @@ def inpaint(case: Case) -> Outputs:
 
 def _inpaint_runs(case: Case, mask: Tensor) -> Outputs:
     names = ("traj_noise", "traj_init_latent", "traj_mu", "traj_step_noise", "traj_cb_noise")
-    noise, known, mu, step_noises, redraws = (case[name] for name in names)
+    noise, init_latent, mu, step_noises, redraws = (case[name] for name in names)
     settings = case.facts["traj"]
     gain, pull = re.search(r"([\d.]+)\*tanh\(x\).*?-([\d.]+)\*mu", settings["v_model"]).groups()
 
@@ -523,19 +526,19 @@ def _inpaint_runs(case: Case, mask: Tensor) -> Outputs:
     steps, low = settings["steps"], settings["sigma_min"]
     sigmas = polyexponential(steps, low, settings["sigma_max"])
     again, seen = iter(redraws), []
-    hold = keep_known(known, mask, sigmas, lambda: next(again))
+    hold = keep_init_latent(init_latent, mask, sigmas, lambda: next(again))
 
-    def on_step(step: int, x: Tensor, clean: Tensor) -> None:
-        hold(step, x, clean)
+    def on_step(step: int, x: Tensor, denoised: Tensor) -> None:
+        hold(step, x, denoised)
         seen.append(x.clone())
 
-    final = run(begin_inpainting(known, noise, mask, sigmas), sigmas, on_step)
+    final = run(begin_inpainting(init_latent, noise, mask, sigmas), sigmas, on_step)
     level = float(re.search(r"init_noise_level=([\d.]+)", case.facts["variation"])[1])
     weak = polyexponential(steps, low, level)
     return {
         "traj_final": final,
         "traj_x_after_callback": torch.stack(seen),
-        "variation_final": run(known + noise * weak[0], weak, lambda *_: None),
+        "variation_final": run(init_latent + noise * weak[0], weak, lambda *_: None),
     }
 
 

@@ -254,8 +254,8 @@ def flow(
         FLOW.denoiser(predict),
         x,
         sigmas,
-        noise=lambda *_: next(fresh),
-        on_step=lambda _i, z, _clean: seen.append(z.clone()),
+        noise_sampler=lambda *_: next(fresh),
+        on_step=lambda _i, z, _denoised: seen.append(z.clone()),
         noised=FLOW.noised,
     )
     return out, torch.stack(seen)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -49,6 +50,14 @@ def test_the_embedded_file_says_how_it_was_made():
         assert run["steps"] > (500 if run["stage"] == "encoders" else 1_000)
         assert run["command"].startswith(f"python -m audiox_core train {run['stage']}")
         assert {"settings", "seed", "data_hash", "seconds", "machine"} <= run.keys()
+
+
+def test_the_tensor_bytes_of_the_embedded_file_are_those_that_were_trained():
+    data = EMBEDDED.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    assert (8 + length) % 64 == 0  # where the first tensor begins
+    digest = sha256(data[8 + length :]).hexdigest()
+    assert digest == "cbad7b79fc3a14b01c7685d578576d80143cf8273c38e5df3d9a2fe1410db1c3"
 
 
 def _back(run: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from audiox_core.diffusion.inpaint import (
     begin_inpainting,
     crop_paste,
     is_kept,
-    keep_known,
+    keep_init_latent,
     paste_back,
     soft_mask,
 )
@@ -36,27 +36,31 @@ def test_a_ramp_longer_than_the_part_stays_in_it():
     assert not mask[5:].any()
 
 
-def test_kept_frames_end_as_what_is_known(seeded):
-    known, target = torch.randn(2, 1, 4, 20, generator=seeded)
+def test_kept_frames_end_as_the_initial_latent(seeded):
+    init_latent, target = torch.randn(2, 1, 4, 20, generator=seeded)
     mask = soft_mask(20, 5, 12)
     sigmas = polyexponential(80, 0.01, 100)
-    noise = torch.randn(known.shape, generator=seeded)
-    start = begin_inpainting(known, noise, mask, sigmas)
-    hold = keep_known(known, mask, sigmas, lambda: torch.randn(known.shape, generator=seeded))
+    noise = torch.randn(init_latent.shape, generator=seeded)
+    start = begin_inpainting(init_latent, noise, mask, sigmas)
+    hold = keep_init_latent(
+        init_latent, mask, sigmas, lambda: torch.randn(init_latent.shape, generator=seeded)
+    )
     seen = []
 
-    def on_step(step, x, clean):
-        hold(step, x, clean)
+    def on_step(step, x, denoised):
+        hold(step, x, denoised)
         seen.append(x.clone())
 
     # a denoiser that believes what it sees at low noise, and in `target` at high noise
     denoise = lambda x, s: (x + s**2 * target) / (1 + s**2)  # noqa: E731
-    out = solve("dpmpp_3m_sde", denoise, start, sigmas, noise=step_noise(start, 0), on_step=on_step)
-    torch.testing.assert_close(out[..., :5], known[..., :5], atol=0.1, rtol=0)
-    torch.testing.assert_close(out[..., 12:], known[..., 12:], atol=0.1, rtol=0)
-    assert (out - known)[..., 5:12].abs().mean() > 0.2
+    out = solve(
+        "dpmpp_3m_sde", denoise, start, sigmas, noise_sampler=step_noise(start, 0), on_step=on_step
+    )
+    torch.testing.assert_close(out[..., :5], init_latent[..., :5], atol=0.1, rtol=0)
+    torch.testing.assert_close(out[..., 12:], init_latent[..., 12:], atol=0.1, rtol=0)
+    assert (out - init_latent)[..., 5:12].abs().mean() > 0.2
     for x, sigma in zip(seen[:-1], sigmas.tolist(), strict=False):
-        assert ((x - known)[..., :5] / sigma).abs().max() < 5  # noise of the step's own level
+        assert ((x - init_latent)[..., :5] / sigma).abs().max() < 5  # noise of the step's own level
 
 
 def test_a_part_is_moved():
@@ -64,9 +68,9 @@ def test_a_part_is_moved():
     assert moved.tolist() == [0, 0, 0, 0, 3, 4, 5, 0]
 
 
-def test_known_samples_return_and_joins_are_smooth():
-    known, made = torch.zeros(1, 100), torch.ones(1, 100)
-    out = paste_back(made, known, [(20, 60), (90, 130)], fade=9)[0]
+def test_original_samples_return_and_joins_are_smooth():
+    init_audio, decoded = torch.zeros(1, 100), torch.ones(1, 100)
+    out = paste_back(decoded, init_audio, [(20, 60), (90, 130)], fade=9)[0]
     assert not out[:20].any()
     assert not out[60:90].any()
     assert (out[29:51] == 1).all()

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from audiox_core.config import AudioXConfig, ClipConfig, LatentConfig, VideoConfig
+from audiox_core.lab.world.source import WorldData
 from audiox_core.training.config import TrainConfig
 from audiox_core.training.run import Job, prepare, run_job
 from audiox_core.training.settings import read_settings
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 def small() -> AudioXConfig:
     """Windows of 2.048 s of which 2 s are described, pictures of 32 pixels at 5 a second."""
-    latent = LatentConfig(sample_rate=RATE, hop_length=1_024, window=16, described_seconds=2.0)
+    latent = LatentConfig(sample_rate=RATE, hop_length=1_024, window=16, conditioned_seconds=2.0)
     video = VideoConfig(frames=10, clip=ClipConfig(image=32))
     return replace(AudioXConfig(), latent=latent, video=video)
 
@@ -108,7 +109,7 @@ def job(settings, clip_cache) -> Callable[..., Job]:
 
     def make(stage: str, output: Path, *, changes=(), **parts) -> Job:
         config = settings(**{"data.cache": str(clip_cache), **dict(changes)})
-        return Job(stage, config, output, **parts)
+        return Job(stage, config, output, **{"data_source": WorldData} | parts)
 
     return make
 

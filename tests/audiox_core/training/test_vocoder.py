@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 from audiox_core.config import OobleckConfig
-from audiox_core.evaluation.onsets import match, onset_times
-from audiox_core.evaluation.spectra import band_levels
+from audiox_core.lab.evaluation.onsets import match, onset_times
+from audiox_core.lab.evaluation.spectra import band_levels
+from audiox_core.lab.world import scene
 from audiox_core.models.oobleck import Oobleck
 from audiox_core.training.init import new_vae
 from audiox_core.training.vocoder import STEADY, Band, begin_as_vocoder, mdct
-from audiox_core.training.world import scene
 
 RATE = 44_100
 NANO = OobleckConfig(channels=8, multipliers=(4, 16, 24), strides=(16, 16, 8))

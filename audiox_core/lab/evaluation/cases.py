@@ -16,15 +16,15 @@ import torch
 from numpy.random import Generator, default_rng
 from torch import Tensor
 
-from ..diffusion.noise import stream, unit_noise
-from ..models.oobleck import Oobleck
-from ..pipeline import Pipeline, Request
-from ..pipeline.soundtrack import audible
-from ..training.world import LABELS, Scene
-from ..training.world.captions import caption
-from ..training.world.music import scale_notes
-from ..training.world.scenes import EVENT_LABELS
-from ..windows import plan
+from ...diffusion.noise import stream, unit_noise
+from ...models.oobleck import Oobleck
+from ...pipeline import Pipeline, Request
+from ...pipeline.soundtrack import audible
+from ...windows import plan
+from ..world import LABELS, Scene
+from ..world.captions import caption
+from ..world.music import scale_notes
+from ..world.scenes import EVENT_LABELS
 from . import fidelity, music
 from .bench import Bench
 from .classifier import Classifier, describe, learn, with_hiss
@@ -248,8 +248,8 @@ def _curve(
 
 def music_case(bench: Bench) -> Figures:
     """Ten seconds of music as the prompt: does what follows keep their key and tempo?"""
-    described = bench.trained.grid.described_seconds
-    phrases = [held_out_phrase(number, 2 * described) for number in range(bench.sizes.music)]
+    conditioned = bench.trained.grid.conditioned_seconds
+    phrases = [held_out_phrase(number, 2 * conditioned) for number in range(bench.sizes.music)]
     vae = bench.trained.checkpoint.vae
     made, lost, real, through = [], [], [], []
     with TemporaryDirectory() as folder:

@@ -10,14 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..bench import cases, report
-from ..bench.timing import Line, measure
-from ..bench.weights import write_random
-from ..checkpoint import load_checkpoint
-from ..checkpoint.load import EMBEDDED
-from ..errors import SettingsError
-from ..variants import VARIANTS
-from .generate import DTYPES, choose_device
+from ...checkpoint import load_checkpoint
+from ...checkpoint.load import EMBEDDED
+from ...errors import SettingsError
+from ...variants import VARIANTS
+from ..generate import DTYPES, choose_device
 
 DEPTH = 3  # layers: seconds a step on two cores, and a checkpoint of 2 GB
 
@@ -46,8 +43,8 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         help="whose sizes, at released size; the default is audiox",
     )  # fmt: skip
     parser.add_argument(
-        "--only", default="", metavar="NAME", help="cases with this in their name: "
-        + ", ".join(cases.NAMES),
+        "--only", default="", metavar="NAME",
+        help="cases with this in their name; an unknown word lists all",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="at most; the default is 5")
     parser.add_argument(
@@ -65,9 +62,12 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
 
 def run_bench(options: argparse.Namespace) -> int:
     """Measure; each line is printed when it is there."""
+    from ...lab.bench import cases, report
+    from ...lab.bench.timing import Line, measure
+
     _check(options)
     device = choose_device(options.device)
-    logging.getLogger(__package__.rpartition(".")[0]).setLevel(logging.ERROR)  # else at each load
+    logging.getLogger(__package__.partition(".")[0]).setLevel(logging.ERROR)  # else at each load
     depth = options.depth or DEPTH
     settings = {"size": options.size, "dtype": options.dtype}
     if options.size == "released":
@@ -91,6 +91,8 @@ def run_bench(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Raise SettingsError for what cannot be measured."""
+    from ...lab.bench.cases import NAMES
+
     for name in ("rounds", "steps", "depth"):
         if (value := getattr(options, name)) is not None and not 1 <= value <= 1_000:
             raise SettingsError(f"--{name} {value} was given: it is 1 to 1000.")
@@ -98,7 +100,7 @@ def _check(options: argparse.Namespace) -> None:
         raise SettingsError(f"--budget {options.budget:g} was given: it is 0 s or more.")
     if options.depth is not None and options.size == "toy":
         raise SettingsError("The embedded model has its own depth: add --size released.")
-    _check_cases(options.only, cases.NAMES)
+    _check_cases(options.only, NAMES)
 
 
 def _check_cases(only: str, names: Sequence[str]) -> None:
@@ -111,6 +113,8 @@ def _check_cases(only: str, names: Sequence[str]) -> None:
 @contextmanager
 def _weights(size: str, depth: int, variant: str) -> Iterator[Path]:
     """The file to measure, there as long as the block runs."""
+    from ...lab.bench.weights import write_random
+
     if size == "toy":
         yield EMBEDDED
         return

@@ -7,10 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..checkpoint import load_checkpoint
-from ..errors import SettingsError
-from ..media.files import check_output, replacing
-from .generate import choose_device
+from ...checkpoint import load_checkpoint
+from ...errors import SettingsError
+from ...media.files import check_output, replacing
+from ..generate import choose_device
 
 CASES = ("vae", "text", "video", "conflict", "music", "repair")
 DRAWN = ("video", "conflict")
@@ -41,10 +41,10 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Evaluate; each case is printed when it is done."""
-    from ..evaluation import cases, report  # here: no other command needs them
-    from ..evaluation.bench import Bench, Sizes
-    from ..evaluation.untrained import untrained
-    from ..pipeline import Pipeline
+    from ...lab.evaluation import cases, report  # here: no other command needs them
+    from ...lab.evaluation.bench import Bench, Sizes
+    from ...lab.evaluation.untrained import untrained
+    from ...pipeline import Pipeline
 
     if not 0 < options.share <= 1:
         raise SettingsError(f"--share {options.share:g} was given: it is above 0 and at most 1.")

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from ..checkpoint import Checkpoint
-from ..models.oobleck import Oobleck
-from ..training.init import new_model, new_vae
+from ...checkpoint import Checkpoint
+from ...models.oobleck import Oobleck
+from ...training.init import new_model, new_vae
 
 SEED = 0
 

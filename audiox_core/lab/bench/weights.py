@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoint.layout import (
+from ...checkpoint.layout import (
     SYNC,
     SYNC_ENCODER,
     TEXT,
@@ -14,10 +14,10 @@ from ..checkpoint.layout import (
     text_layout,
     used,
 )
-from ..checkpoint.load import EMBEDDED
-from ..checkpoint.weight_file import Shape, Stored, open_weights
-from ..checkpoint.write import write_safetensors
-from ..config import AudioXConfig
+from ...checkpoint.load import EMBEDDED
+from ...checkpoint.weight_file import Shape, Stored, open_weights
+from ...checkpoint.write import write_safetensors
+from ...config import AudioXConfig
 
 
 def write_random(path: Path, config: AudioXConfig) -> None:

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from audiox_core.evaluation.classifier import describe, learn, with_hiss
-from audiox_core.evaluation.clips import held_out_scene
-from audiox_core.evaluation.fidelity import jump_rank, log_spectral_distance, si_sdr
-from audiox_core.evaluation.music import keeps_tempo, share_in_scale
-from audiox_core.evaluation.onsets import Matching, match, onset_times
-from audiox_core.training.world.scenes import EVENT_LABELS, LABELS
+from audiox_core.lab.evaluation.classifier import describe, learn, with_hiss
+from audiox_core.lab.evaluation.clips import held_out_scene
+from audiox_core.lab.evaluation.fidelity import jump_rank, log_spectral_distance, si_sdr
+from audiox_core.lab.evaluation.music import keeps_tempo, share_in_scale
+from audiox_core.lab.evaluation.onsets import Matching, match, onset_times
+from audiox_core.lab.world.scenes import EVENT_LABELS, LABELS
 
 RATE = 22_050
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.training.world import phrase
-from audiox_core.training.world.music import BEATS, INSTRUMENTS, MOODS, TONICS, scale_notes
-from audiox_core.training.world.soundfont import INSTALL
+from audiox_core.lab.world import phrase
+from audiox_core.lab.world.music import BEATS, INSTRUMENTS, MOODS, TONICS, scale_notes
+from audiox_core.lab.world.soundfont import INSTALL
 
 SEEDS = range(5)
 RATE = 22_050

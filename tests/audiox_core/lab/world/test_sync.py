@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiox_core.training.world import EVENT_LABELS, TEXTURE_LABELS, Scene, scene
-from audiox_core.training.world.motion import place
+from audiox_core.lab.world import EVENT_LABELS, TEXTURE_LABELS, Scene, scene
+from audiox_core.lab.world.motion import place
 
 RATE = 22_050
 HOP = 64  # samples: 3 ms

@@ -6,8 +6,8 @@ Axes: `c` channels, `n` samples, `k` bands, `t` frames.
 import torch
 from torch import Tensor
 
-from ..conditioners.mel import mel_filters
-from ..config import MelConfig
+from ...conditioners.mel import mel_filters
+from ...config import MelConfig
 
 FFT, BANDS = 1_024, 64
 HOP_SECONDS = 0.01

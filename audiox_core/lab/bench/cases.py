@@ -10,23 +10,21 @@ from functools import cache, cached_property
 import torch
 from torch import Tensor
 
-from ..checkpoint import Checkpoint, load_checkpoint
-from ..conditioners.assemble import Conditioning, assemble
-from ..conditioners.audio import encode_waveform
-
-
-from ..config import AudioXConfig, SamplingConfig
-from ..diffusion.guidance import guided
-from ..diffusion.noise import initial_noise, step_noise
-from ..diffusion.objectives import OBJECTIVES, Predict
-from ..models import Backbone, Prepared
-from ..models.dit import Context, DiT
-from ..models.mmdit import MMDiT, TimeAttention
-from ..models.oobleck import decode_chunked
-from ..models.synchformer import sync_features
-from ..pipeline.predictor import predictor
-from ..pipeline.road import decode, sample
-from ..windows import plan_frames
+from ...checkpoint import Checkpoint, load_checkpoint
+from ...conditioners.assemble import Conditioning, assemble
+from ...conditioners.audio import encode_waveform
+from ...config import AudioXConfig, SamplingConfig
+from ...diffusion.guidance import guided
+from ...diffusion.noise import initial_noise, step_noise
+from ...diffusion.objectives import OBJECTIVES, Predict
+from ...models import Backbone, Prepared
+from ...models.dit import Context, DiT
+from ...models.mmdit import MMDiT, TimeAttention
+from ...models.oobleck import decode_chunked
+from ...models.synchformer import sync_features
+from ...pipeline.predictor import predictor
+from ...pipeline.road import decode, sample
+from ...windows import plan_frames
 from .timing import Group, Way
 
 PROMPT = "heavy rain on a metal roof, thunder far away"
@@ -54,7 +52,7 @@ class Inputs:
     @cached_property
     def waveform(self) -> Tensor:
         """Ten seconds of noise, `2 n`."""
-        samples = self.grid.samples(self.grid.described_seconds)
+        samples = self.grid.samples(self.grid.conditioned_seconds)
         return 0.3 * torch.randn(2, samples, generator=self.random)
 
     @cached_property

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.training.world import EVENT_LABELS, LABELS, TEXTURE_LABELS, scene
-from audiox_core.training.world.scenes import GAP
+from audiox_core.lab.world import EVENT_LABELS, LABELS, TEXTURE_LABELS, scene
+from audiox_core.lab.world.scenes import GAP
 
 SEEDS = range(40)
 

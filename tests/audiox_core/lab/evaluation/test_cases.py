@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from audiox_core.cli import main
-from audiox_core.evaluation import cases
-from audiox_core.evaluation.clips import (
+from audiox_core.lab.evaluation import cases
+from audiox_core.lab.evaluation.clips import (
     SECONDS,
     even_times,
     held_out_scene,
     uneven_times,
     write_scene,
 )
-from audiox_core.evaluation.report import picture, table
-from audiox_core.evaluation.untrained import untrained
+from audiox_core.lab.evaluation.report import picture, table
+from audiox_core.lab.evaluation.untrained import untrained
 from audiox_core.media.video import FrameGrid, probe_video, read_grids
 
 
@@ -36,7 +36,7 @@ def test_a_scene_in_a_file_is_seen_at_its_times(tmp_path, times):
 def test_the_vae_alone_can_be_measured(capsys, monkeypatch):
     monkeypatch.setattr(cases, "RENDERS", 4)
     monkeypatch.setattr(cases, "RENDERS_APART", 1)
-    assert main(["evaluate", "--only", "vae", "--share", "0.125", "--json"]) == 0
+    assert main(["lab", "evaluate", "--only", "vae", "--share", "0.125", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     distance = "vae.log_spectral_distance"
     assert 0 < figures[distance] < figures[f"{distance}_untrained"]
@@ -47,7 +47,7 @@ def test_the_vae_alone_can_be_measured(capsys, monkeypatch):
 
 
 def test_what_is_kept_of_a_repaired_sound_is_measured(capsys):
-    assert main(["evaluate", "--only", "repair", "--share", "0.01", "--json"]) == 0
+    assert main(["lab", "evaluate", "--only", "repair", "--share", "0.01", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     distance = "audio.repair_log_spectral_distance"
     assert figures["audio.repair_known_part_equal"] is True
@@ -56,7 +56,7 @@ def test_what_is_kept_of_a_repaired_sound_is_measured(capsys):
 
 def test_onsets_are_drawn(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(cases, "RATES", (16,))
-    arguments = ["evaluate", "--only", "video", "--share", "0.01", "--json"]
+    arguments = ["lab", "evaluate", "--only", "video", "--share", "0.01", "--json"]
     assert main([*arguments, "--plot", str(tmp_path / "e.svg")]) == 0
     figures = json.loads(capsys.readouterr().out)
     baselines = [figures[f"video.f1_at{kind}"] for kind in ("", "_shuffled", "_untrained")]
@@ -77,7 +77,7 @@ def test_onsets_are_drawn(capsys, tmp_path, monkeypatch):
     ids=" ".join,
 )
 def test_what_cannot_be_evaluated_is_one_line(arguments, capsys):
-    assert main(["evaluate", *arguments]) == 2
+    assert main(["lab", "evaluate", *arguments]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
 

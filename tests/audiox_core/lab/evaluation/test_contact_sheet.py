@@ -9,8 +9,8 @@ import av
 import pytest
 import torch
 
-from audiox_core.evaluation.contact_sheet import COLUMNS, MARGIN, WIDTH, contact_sheet
-from audiox_core.training.world import scene
+from audiox_core.lab.evaluation.contact_sheet import COLUMNS, MARGIN, WIDTH, contact_sheet
+from audiox_core.lab.world import scene
 
 RATE = 44_100
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..pipeline import Pipeline, Request
+from ...pipeline import Pipeline, Request
 
 OnClip = Callable[[], object]
 

@@ -1,17 +1,22 @@
 """The toy world as a source of training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
 
+from dataclasses import dataclass
+
 import torch
 from numpy.random import default_rng
 from torch import Tensor
 
 from ...config import AudioXConfig
 from ...errors import SettingsError
-from ..clips import Clip
-from ..crops import pad_crop
+from ...training.clips import Clip
+from ...training.config import DataConfig
+from ...training.crops import pad_crop
+from ...training.data_source import clips_key
 from .music import Phrase, phrase
 from .scenes import SHORTEST, Scene, scene
 
 PROMPTED = 1 / 3  # of the scenes come with another sound of their class as a prompt
+DEFAULT_CLIPS = 2_000  # of a run that does not set data.clips
 SEEDS = 2**48
 ITEM, PROMPT = range(2)  # streams of random numbers of an index
 
@@ -48,7 +53,7 @@ class World:
         is_music, seed = rng.random() < self.music, int(rng.integers(SEEDS))
         grid = self.config.latent
         if is_music:
-            return phrase(seed, grid.described_seconds + grid.window_seconds)
+            return phrase(seed, grid.conditioned_seconds + grid.window_seconds)
         return scene(seed, seconds=max(grid.window_seconds, SHORTEST))
 
     def clip(self, index: int) -> Clip:
@@ -57,12 +62,12 @@ class World:
         return self._heard(item) if isinstance(item, Phrase) else self._seen(item, index)
 
     def _heard(self, item: Phrase) -> Clip:
-        """Music: what is described comes first, as the prompt; the target goes on from there."""
+        """Music: the conditioned seconds come first, as the prompt; the target continues them."""
         grid = self.config.latent
         sound = item.audio(grid.sample_rate)
-        described = grid.samples(grid.described_seconds)
-        target = pad_crop(sound, grid.window * grid.hop_length, described)
-        return Clip(target, item.caption, prompt=sound[:, :described].clone())
+        conditioned = grid.samples(grid.conditioned_seconds)
+        target = pad_crop(sound, grid.window * grid.hop_length, conditioned)
+        return Clip(target, item.caption, prompt=sound[:, :conditioned].clone())
 
     def _seen(self, item: Scene, index: int) -> Clip:
         grid, video = self.config.latent, self.config.video
@@ -81,12 +86,29 @@ class World:
         if rng.random() >= PROMPTED:
             return None
         grid = self.config.latent
-        seconds = max(grid.described_seconds, SHORTEST)
+        seconds = max(grid.conditioned_seconds, SHORTEST)
         other = scene(int(rng.integers(SEEDS)), item.label, seconds)
         sound = other.audio(grid.sample_rate)
-        return pad_crop(sound, grid.samples(grid.described_seconds))
+        return pad_crop(sound, grid.samples(grid.conditioned_seconds))
 
 
 def _pictures(item: Scene, frames: int, fps: float, size: int) -> Tensor:
     times = torch.arange(frames, dtype=torch.float64) / fps
     return item.frames(times.tolist(), size)
+
+
+@dataclass(frozen=True)
+class WorldData:
+    """The world as a training run's data source (`training.data_source.DataSource`)."""
+
+    data: DataConfig
+    config: AudioXConfig
+
+    def open(self) -> World:
+        """Open the source. Raises SettingsError for a share of music that is none."""
+        count = self.data.first + (self.data.clips or DEFAULT_CLIPS)
+        return World(self.config, seed=self.data.seed, count=count, music=self.data.music)
+
+    def key(self) -> str:
+        """A name for the clips: the same name, the same clips."""
+        return clips_key(b"", ("world", self.data.seed, self.data.music), self.config)
