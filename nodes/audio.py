@@ -4,7 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .bridge.audio import LEVELS, decoded, soundtracked
+from ..audiox_core.pipeline.decode import LEVELS
+from .bridge.audio import decoded, soundtracked
 from .bridge.schema import schema, tell
 
 
@@ -25,7 +26,7 @@ class AudioXDecode(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "level",
-                    options=LEVELS,
+                    options=[*LEVELS],
                     tooltip="'keep' leaves the model's level and turns it down only if it would"
                     " clip. 'peak' normalizes the loudest sample to full scale. 'loudness'"
                     " normalizes to the lufs value below.",

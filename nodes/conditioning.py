@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..audiox_core.pipeline.encode import Strengths
 from .bridge.encode import masked_conditioning
 from .bridge.schema import Conditioners, Features, schema
 
@@ -68,10 +69,6 @@ class AudioXMaskedConditioning(io.ComfyNode):
         cls, conditioners: Any, text_strength: float, video_strength: float, audio_strength: float,
         text: Any = None, negative_text: Any = None, video: Any = None, audio: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
-        strengths = {
-            "text_strength": text_strength,
-            "video_strength": video_strength,
-            "audio_strength": audio_strength,
-        }
+        strengths = Strengths(text_strength, video_strength, audio_strength)
         branches = masked_conditioning(conditioners, text, negative_text, video, audio, strengths)
         return io.NodeOutput(*branches)

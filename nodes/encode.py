@@ -119,11 +119,9 @@ class AudioXEncodeVideo(io.ComfyNode):
         cls, conditioners: Any, fps: float, start: float, length: float, time_mask: str,
         video: Any = None, images: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
-        features, seconds = video_features(
-            conditioners, video, images, fps, start, length, time_mask
-        )
-        tell(cls, f"{seconds:.2f} s, {len(features.tokens)} windows")
-        return io.NodeOutput(features, seconds)
+        features = video_features(conditioners, video, images, fps, start, length, time_mask)
+        tell(cls, f"{features.seconds:.2f} s, {features.windows} windows")
+        return io.NodeOutput(features, features.seconds)
 
 
 class AudioXEncodeImage(io.ComfyNode):

@@ -12,7 +12,6 @@ from .bridge.sampling import (
     SAMPLERS,
     SCHEDULERS,
     config_of,
-    our_sigmas,
     sample,
     settings,
     sigmas_of,
@@ -76,7 +75,7 @@ class AudioXScheduler(io.ComfyNode):
     ) -> io.NodeOutput:
         used = settings(model, preset, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
         tell(cls, f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}")
-        return io.NodeOutput(our_sigmas(model, used, denoise))
+        return io.NodeOutput(sigmas_of(model, used, OURS, denoise))
 
 
 class AudioXSampler(io.ComfyNode):

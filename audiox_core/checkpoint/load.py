@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..conditioners.assemble import Conditioners
 from ..conditioners.audio import AnyAudioConditioner, MelAudioConditioner, audio_conditioner
+from ..conditioners.host import ModelHost, Part
 from ..conditioners.encoders import clip_vision, t5_encoder, tie_embedding
 from ..conditioners.text import TextConditioner
 from ..conditioners.video import VideoConditioner
@@ -71,8 +72,8 @@ PROBE = 0.5  # of the noise in the answer to it: between v-prediction's 0 and re
 M = TypeVar("M", bound=nn.Module)
 
 
-@dataclass
-class Checkpoint:
+@dataclass(frozen=True)
+class Checkpoint(ModelHost):
     """A loaded model: the parts of the road, in its order. Parts not asked for are None."""
 
     conditioners: Conditioners | None
@@ -80,6 +81,14 @@ class Checkpoint:
     vae: Oobleck | None
     config: AudioXConfig
     path: Path
+
+    @property
+    def backbone(self):
+        return self.model
+
+    def use(self, name: Part) -> nn.Module:
+        """The module itself."""
+        return self.vae if name == "vae" else getattr(self.conditioners, name)
 
     @property
     def variant(self) -> str:

@@ -21,15 +21,8 @@ Part = Literal["text", "video", "sync", "audio", "maf", "vae"]
 class ModelHost(ABC):
     """Hands out modules on the device they compute on, shows progress, stops when asked."""
 
-    @property
-    @abstractmethod
-    def config(self) -> AudioXConfig:
-        """The sizes of the model."""
-
-    @property
-    @abstractmethod
-    def conditioners(self) -> Conditioners:
-        """The conditioners as modules, wherever they are now; to compute with one, `use` it."""
+    config: AudioXConfig
+    conditioners: Conditioners  # wherever they are now; to compute with one, `use` it
 
     @abstractmethod
     def use(self, name: Part) -> nn.Module:

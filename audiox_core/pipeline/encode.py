@@ -83,7 +83,7 @@ def encode_video(
         WeightsError: the model needs Synchformer and it was not found.
     """
     seconds = seconds_from(clip, start, seconds)
-    video, grids = host.use("video"), frame_grids(host.config.video)
+    grids = frame_grids(host.config.video)
     starts = plan(host.config.latent, seconds).start_seconds
     tokens = []
     for index, begin in enumerate(starts):
@@ -95,7 +95,7 @@ def encode_video(
         frames, *sync_frames = clip.frames(start + begin, start + seconds, grids)
         spans = spans_in_window(hide, begin)
         sync = _sync_features(host, sync_frames, spans, show)
-        tokens.append(host.keep(video.encode(frames, spans, sync=sync)))
+        tokens.append(host.keep(host.use("video").encode(frames, spans, sync=sync)))
         show(1.0)
     return Features("video", torch.cat(tokens), host.config.variant, start, seconds)
 
@@ -125,11 +125,10 @@ def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> F
         image: `3 h w` in 0..255.
         hide: spans in seconds that are blackened.
     """
-    video, spans = host.use("video"), tuple(hide)
-    sync_config = host.config.video.sync
-    clips = [] if sync_config is None else [still_clip(image, sync_config)]
+    config, spans = host.config.video.sync, tuple(hide)
+    clips = [] if config is None else [still_clip(image, config)]
     sync = _sync_features(host, clips, spans, host.progress)
-    tokens = host.keep(video.encode_image(image, spans, sync=sync))
+    tokens = host.keep(host.use("video").encode_image(image, spans, sync=sync))
     return Features("video", tokens, host.config.variant)
 
 
@@ -229,7 +228,6 @@ def assemble(
         WeightsError: the empty prompt is needed and there is no text encoder.
     """
     _check_features(host, video, audio)
-    maf = None if host.config.maf is None else host.use("maf")
     if empty_text is None:
         empty_text = text if text is not None and strengths.text == 1 else encode_text(host, "")
     if audio is not None and strengths.audio == 1 and negative is None:
@@ -241,6 +239,7 @@ def assemble(
         "text": empty_text,
         "audio": absent_audio,
     }
+    maf = None if host.config.maf is None else host.use("maf")
     present = {"text": text, **{f.kind: f.tokens for f in (video, audio) if f is not None}}
     device = empty_text.device if maf is None else host.device_of("maf")
     return assemble_tokens(

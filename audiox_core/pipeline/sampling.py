@@ -146,7 +146,7 @@ def sample(
         denoiser,
         begin(samples, noise, sigmas[0].item()),
         sigmas,
-        noise=step_noise(noise, seed),
+        noise_sampler=step_noise(noise, seed),
         on_step=on_step,
         noised=objective.noised,
     )

@@ -23,8 +23,9 @@ from ...audiox_core.checkpoint.load import load_checkpoint, settings_of
 from ...audiox_core.checkpoint.weight_file import open_weights
 from ...audiox_core.config import AudioXConfig, MMDiTConfig
 from ...audiox_core.errors import SettingsError
+from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
-from .backbone import RUN, Condition, ConditionsCond, HostAttention, Run, native_backbone
+from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .conditioning import tokens_of_a_run
 
 WEIGHT_DTYPES = {
@@ -83,11 +84,11 @@ class AudioXModel(comfy.model_base.BaseModel):
 
     def memory_required(self, input_shape: Sequence[int], **_shapes: Any) -> float:
         """Bytes of one forward, counted from the layers; flat in the length of the sound."""
-        dit, grid = self.audiox.dit, self.audiox.latent
-        windows = max(1, ceil(input_shape[-1] / grid.window))
+        dit, window = self.audiox.dit, self.audiox.latent.window
+        windows = max(1, ceil(input_shape[-1] / window))
         rows = min(input_shape[0] * windows, max(ITEMS_AT_ONCE, input_shape[0]))
         # at its widest a block holds about 24 values a frame and width, 8 a condition token
-        frames = min(input_shape[-1], grid.window)
+        frames = min(input_shape[-1], window)
         values = rows * dit.width * (24 * frames + 8 * self.audiox.tokens)
         if isinstance(dit, MMDiTConfig):  # modulations of every block, of each window and of null
             different = min(windows, ITEMS_AT_ONCE) + 1
@@ -112,15 +113,15 @@ class HostConfig(comfy.supported_models_base.BASE):
     supported_inference_dtypes = COMPUTES_IN
 
 
-def keep_for_a_run(executor: Any, *args: Any, **kwargs: Any) -> Any:
-    """Around a whole sampling run: what it computes once lives as long as it does."""
+def cache_conditions(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """Keep prepared conditions for one sampling run: a wrapper around all of it."""
     _check_masks(executor.class_obj.conds)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
-    run = options[RUN] = Run()
+    cache = options[RUN] = RunCache()
     try:
         return executor(*args, **kwargs)
     finally:
-        run.close()
+        cache.clear()
         options.pop(RUN, None)
 
 
@@ -160,7 +161,7 @@ def load_model(
             path, parts=("model",), dtype=dtype, ops=operations, attention=HostAttention(),
             transformer=native_backbone, variant=audiox.variant,
         )  # fmt: skip
-        loaded.model.grid, loaded.model.dtype = audiox.latent, dtype
+        loaded.model.latent_format, loaded.model.dtype = audiox.latent, dtype
         return loaded.model
 
     host = HostConfig({})
@@ -177,5 +178,5 @@ def load_model(
     patcher = kind(model, load_device=device, offload_device=offload)
     patcher.cached_patcher_init = (load_model, (path, weight_dtype, variant))
     wrapper = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
-    patcher.add_wrapper_with_key(wrapper, "audiox", keep_for_a_run)
+    patcher.add_wrapper_with_key(wrapper, "audiox", cache_conditions)
     return patcher
