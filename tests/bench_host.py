@@ -133,8 +133,8 @@ def groups(sides: Sides) -> Iterator[Group]:
     steps = {
         "ComfyUI": guided(lambda x, t: sides.dit(x, t, context=both), sampling.cfg, 0.0),
         "ours, plain path": plain_step(model, both, sampling),
-        "ours, ComfyUI's attention": predictor(sides.in_host, given, 1, sampling, windows=windows),
-        "ours": predictor(model, given, 1, sampling, windows=windows),
+        "ours, ComfyUI's attention": predictor(sides.in_host, given, sampling, windows),
+        "ours": predictor(model, given, sampling, windows),
     }
     yield Group("guided step", {k: (lambda step=step: step(x, t)) for k, step in steps.items()})
     decode = {

@@ -11,11 +11,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from ..checkpoint import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError
 from ..media.audio import peak_normalize
 from ..media.loudness import normalize_loudness
-from ..models.oobleck import OVERLAP, ChunkedOobleck, Oobleck
+from ..models.oobleck import OVERLAP, ChunkedOobleck
 from .init_audio import InitAudio
 
 logger = logging.getLogger(__name__)
@@ -25,26 +26,24 @@ LEVELS = get_args(Level)
 
 
 @torch.no_grad()
-def decode(
-    vae: Oobleck | ChunkedOobleck, latent: Tensor, latent_format: LatentConfig,
-    seconds: float | None = None,
-) -> Tensor:  # fmt: skip
-    """Decode latents; longer ones than a window in pieces, for at full rate the last layers take
-    gigabytes.
+def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None) -> Tensor:
+    """Decode latents; longer ones than a window in pieces, so that the memory stays flat.
 
     Args:
-        vae: of a checkpoint; a `ChunkedOobleck` always decodes in pieces.
+        checkpoint: of the model.
         latent: `b c t`.
-        latent_format: of the model.
         seconds: length of the sound; None decodes the whole latent.
 
     Returns:
         Audio `b 2 n`, float32.
+
+    Raises:
+        SettingsError: the latent is not one of this model.
     """
+    latent_format, vae = checkpoint.config.latent, checkpoint.vae
 
     def decode_items(latent: Tensor) -> Tensor:
-        pieces = latent.shape[-1] > latent_format.window and isinstance(vae, Oobleck)
-        decoder = ChunkedOobleck(vae) if pieces else vae
+        decoder = ChunkedOobleck(vae) if latent.shape[-1] > latent_format.window else vae
         return torch.cat([decoder.decode(item) for item in latent[:, None].float()])
 
     return decode_with(decode_items, latent, latent_format, seconds)
@@ -54,7 +53,7 @@ def decode_with(
     decode_latent: Callable[[Tensor], Tensor], latent: Tensor, latent_format: LatentConfig,
     seconds: float | None = None,
 ) -> Tensor:  # fmt: skip
-    """As `decode`, with a function from latents `b c t` to audio `b 2 n`.
+    """Decode with a function from latents `b c t` to audio `b 2 n`; else as `decode`.
 
     Only the frames of the sound are decoded, and those after its end that reach into it.
 

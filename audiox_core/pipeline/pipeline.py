@@ -69,8 +69,11 @@ class Pipeline:
         clip, init_audio, seconds = self.sources(request)
         conditioning = self.conditioning(request, clip, seconds)
         start = self.start_latent(request, init_audio, seconds)
-        latent = self.sample(request, conditioning, start, sampling, on_step)
-        waveform = decode(self.checkpoint.vae, latent, self.latent_format, seconds)[0].cpu()
+        latent = sample(
+            self.checkpoint, conditioning, start,
+            sampling=sampling, seed=request.seed, on_step=on_step,
+        )  # fmt: skip
+        waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
         return Soundtrack(
             finish(waveform, self.latent_format, init_audio=init_audio),
             self.latent_format.sample_rate,
@@ -196,16 +199,6 @@ class Pipeline:
             return StartLatent(latent, mask.to(device))
         denoise = DENOISE if request.denoise is None else request.denoise
         return StartLatent(latent, denoise=denoise, sigma=request.init_noise_level)
-
-    def sample(
-        self, request: Request, conditioning: Conditioning, start: StartLatent,
-        sampling: SamplingConfig, on_step: OnStep = lambda *_: None,
-    ) -> Tensor:  # fmt: skip
-        """Generate the latent of a request, `1 c t`."""
-        return sample(
-            self.checkpoint.backbone, self.checkpoint.config, conditioning, start,
-            sampling=sampling, seed=request.seed, on_step=on_step,
-        )  # fmt: skip
 
 
 def generate(

@@ -11,6 +11,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from ..checkpoint import Checkpoint
 from ..conditioners.assemble import Conditioning
 from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser
@@ -19,7 +20,6 @@ from ..diffusion.objectives import OBJECTIVES, OnStep
 from ..diffusion.samplers import SOLVERS, solve
 from ..diffusion.schedules import last_part
 from ..errors import SettingsError
-from ..models import Backbone
 from ..windows import plan_frames
 from .predictor import predictor
 
@@ -111,17 +111,16 @@ def run_sigmas(
 
 @torch.no_grad()
 def sample(
-    backbone: Backbone, config: AudioXConfig, conditioning: Conditioning, start: StartLatent, *,
-    sampling: SamplingConfig, seed: int = 0, on_step: OnStep = lambda *_: None,
+    checkpoint: Checkpoint, conditioning: Conditioning, start: StartLatent, *,
+    sampling: SamplingConfig | None = None, seed: int = 0, on_step: OnStep = lambda *_: None,
 ) -> Tensor:  # fmt: skip
     """Generate latents of any length.
 
     Args:
-        backbone: of the model; it computes in its own dtype, the solver in float32.
-        config: of the model.
-        conditioning: both branches of guidance.
+        checkpoint: its backbone computes in its own dtype, the solver in float32.
+        conditioning: both branches of guidance, from `assemble`.
         start: what to start from; see `StartLatent`.
-        sampling: solver, steps, guidance.
+        sampling: solver, steps, guidance; None is the model's own.
         seed: of all noise; item k of a batch has a stream of its own.
         on_step: called at each step with its index, the noisy latent and the denoised estimate.
 
@@ -131,13 +130,15 @@ def sample(
     Raises:
         SettingsError: the conditioning was made for another length.
     """
+    config = checkpoint.config
+    sampling = sampling or config.sampling
     objective, samples = OBJECTIVES[config.objective], start.samples.float()
     windows = plan_frames(config.latent, samples.shape[-1])
     noise = initial_noise(tuple(samples.shape), seed).to(samples.device)
     sigmas = run_sigmas(config, sampling, start.denoise, start.sigma)
     full = sigmas[0] >= config.sampling.sigma_max * (1 - 1e-5)  # as ComfyUI decides it
     begin = objective.noised_fully if full else objective.noised
-    denoiser = objective.denoiser(predictor(backbone, conditioning, sampling, windows))
+    denoiser = objective.denoiser(predictor(checkpoint.backbone, conditioning, sampling, windows))
     if start.mask is not None:
         mask = start.mask.to(samples)
         denoiser = masked_denoiser(denoiser, samples, noise, mask, objective.noised)

@@ -457,7 +457,7 @@ def e2e(case: Case) -> Outputs:
         nothing = torch.zeros_like(positive)
         conditioning = Conditioning(positive, nothing, windows=1)
         windows = plan_frames(LatentConfig(window=start.shape[-1]), start.shape[-1])
-        predict = predictor(model, conditioning, len(start), settings, windows=windows)
+        predict = predictor(model, conditioning, settings, windows)
         drawn, xs, estimates = iter(noises), [], []
         latent = SOLVERS[sampler.replace("-", "_")].run(
             v_denoiser(predict),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...checkpoint import Checkpoint, load_checkpoint
-from ...conditioners.assemble import Conditioning, assemble
+from ...conditioners.assemble import Conditioning
 from ...conditioners.audio import encode_waveform
 from ...config import AudioXConfig, SamplingConfig
 from ...diffusion.guidance import guided
@@ -22,8 +22,8 @@ from ...models.dit import Context, DiT
 from ...models.mmdit import MMDiT, TimeAttention
 from ...models.oobleck import decode_chunked
 from ...models.synchformer import sync_features
+from ...pipeline import Features, StartLatent, assemble, decode, sample
 from ...pipeline.predictor import predictor
-from ...pipeline.road import decode, sample
 from ...windows import plan_frames
 from .timing import Group, Way
 
@@ -168,7 +168,7 @@ def _guided_step(inputs: Inputs) -> dict[str, Way]:
     sampling = replace(sampling, cfg=max(sampling.cfg, 2.0))  # guided, whatever the model's own is
     both = torch.cat([conditioning.positive, conditioning.negative]).to(checkpoint.dtype)
     windows = plan_frames(inputs.grid, inputs.grid.window)
-    ours = predictor(model, conditioning, 1, sampling, windows=windows)
+    ours = predictor(model, conditioning, sampling, windows)
     ways = {
         "plain path": plain_step(model, both, sampling),
         **(_mmdit_ways if isinstance(model, MMDiT) else _dit_ways)(model, both, sampling),
@@ -246,15 +246,13 @@ def _decode(inputs: Inputs) -> dict[str, Way]:
 def _end_to_end(inputs: Inputs, steps: int) -> dict[str, Way]:
     """From all three inputs to sound, and once more with another seed."""
     checkpoint = inputs.checkpoint
-    audio = checkpoint.conditioners.audio
 
     def conditioned() -> Conditioning:
         return assemble(
-            checkpoint.conditioners,
+            checkpoint,
             text=inputs.text(),
-            video=inputs.video(),
-            audio=inputs.audio(),
-            absent_audio=lambda: audio.absent(checkpoint.vae),
+            video=Features("video", inputs.video(), checkpoint.variant),
+            audio=Features("audio", inputs.audio(), checkpoint.variant),
         )
 
     known = cache(conditioned)
@@ -265,18 +263,6 @@ def _end_to_end(inputs: Inputs, steps: int) -> dict[str, Way]:
 
 
 def _sound(checkpoint: Checkpoint, conditioning: Conditioning, noise: Tensor, steps: int) -> Tensor:
-    config = checkpoint.config
-    objective, sampling = OBJECTIVES[config.objective], config.sampling
-    sigmas = objective.schedule(steps, sampling.sigma_min, sampling.sigma_max)
-    start = objective.noised(torch.zeros_like(noise), noise, sigmas[0].item())
-    latent = sample(
-        checkpoint.model,
-        conditioning,
-        start,
-        sigmas,
-        sampling=sampling,
-        fresh_noise=step_noise(start, 0),
-        grid=config.latent,
-        objective=config.objective,
-    )
-    return decode(checkpoint.vae, latent)
+    sampling = replace(checkpoint.config.sampling, steps=steps)
+    start = StartLatent(torch.zeros_like(noise))
+    return decode(checkpoint, sample(checkpoint, conditioning, start, sampling=sampling))
