@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "checkpoint": ("Checkpoint", "load_checkpoint"),
+    "checkpoint": ("Checkpoint", "CheckpointFile", "load_checkpoint", "open_checkpoint"),
     "conditioners.assemble": ("Conditioning",),
     "errors": ("AudioXError",),
     "pipeline": (

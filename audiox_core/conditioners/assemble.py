@@ -14,19 +14,24 @@ from ..models.maf import MAFBlock
 from ..models.synchformer import Synchformer
 from .audio import AnyAudioConditioner
 from .masking import apply_strength
+from .missing import MissingModule
 from .text import TextConditioner
 from .video import VideoConditioner
 
 
 class Conditioners(nn.Module):
-    """One conditioner a modality, and what fuses them; None where it was not loaded or is none."""
+    """One conditioner per modality, and what fuses their tokens.
+
+    `sync` and `maf` are None in variants that have no such part. A text encoder or Synchformer
+    whose file was not found is a `MissingModule`, which raises its error where it is used.
+    """
 
     def __init__(
         self,
-        text: TextConditioner | None,
-        video: VideoConditioner | None,
-        audio: AnyAudioConditioner | None,
-        sync: Synchformer | None = None,  # the second look at a video, of models that take one
+        text: TextConditioner | MissingModule,
+        video: VideoConditioner,
+        audio: AnyAudioConditioner,
+        sync: Synchformer | MissingModule | None = None,
         maf: MAFBlock | None = None,
     ) -> None:
         super().__init__()

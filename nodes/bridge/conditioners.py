@@ -4,7 +4,6 @@ They come from transformers and take no host layers, so they are loaded whole an
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import comfy.model_management as mm
@@ -13,34 +12,40 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ...audiox_core.checkpoint.companions import search_text_encoder
-from ...audiox_core.checkpoint.layout import TEXT
-from ...audiox_core.checkpoint.load import load_checkpoint
-from ...audiox_core.checkpoint.weight_file import open_weights
+from ...audiox_core.checkpoint import CheckpointFile
 from ...audiox_core.conditioners.assemble import Conditioners
 from ...audiox_core.conditioners.host import ModelHost, Part
+from ...audiox_core.conditioners.missing import MissingModule, check_present
 from ...audiox_core.config import AudioXConfig
-from .files import text_encoder_path
+from ...audiox_core.errors import WeightsError
+from ...audiox_core.models.synchformer import Synchformer
+
+NO_TEXT_ENCODER = (
+    "This checkpoint has no text encoder, and the model needs one even for an empty prompt: connect "
+    "CLIPLoader (T5-base, type stable_audio) to clip of AudioX Encode Text, or put T5-base with its "
+    "tokenizer.json into models/text_encoders/t5-base (`python -m audiox_core fetch t5-base`)."
+)
 
 
 class NativeConditioners(ModelHost):
     """The conditioners of a checkpoint; ComfyUI moves one to the GPU when a step uses it."""
 
     def __init__(
-        self, modules: Conditioners, config: AudioXConfig, path: Path,
-        patchers: Mapping[str, Any] | None = None, vae: Any = None,
+        self, file: CheckpointFile, conditioners: Conditioners, patchers: Mapping[str, Any],
+        vae: Any = None,
     ) -> None:  # fmt: skip
         """Args:
-        modules, config, path: of the checkpoint.
-        patchers: of the modules, by name; None makes them.
+        file: of the checkpoint.
+        conditioners: its modules.
+        patchers: of the modules, by name.
         vae: a native VAE to encode with; None takes the checkpoint's own.
         """
-        self.conditioners, self.config, self._vae, self.path = modules, config, vae, path
-        self.patchers = _patchers(modules) if patchers is None else patchers
+        self.file, self.config = file, file.config
+        self.conditioners, self.patchers, self._vae = conditioners, patchers, vae
 
     def with_vae(self, vae: Any) -> "NativeConditioners":
         """The same conditioners, which encode with the VAE that a node is connected to."""
-        return NativeConditioners(self.conditioners, self.config, self.path, self.patchers, vae)
+        return NativeConditioners(self.file, self.conditioners, self.patchers, vae)
 
     def get_models(self) -> list[Any]:
         """ComfyUI looks here for what it may unload."""
@@ -49,6 +54,9 @@ class NativeConditioners(ModelHost):
     def use(self, name: Part) -> nn.Module:
         if name == "vae":
             return self._own_vae() if self._vae is None else _loaded_vae(self._vae, self.config)
+        if name == "text" and name not in self.patchers:
+            raise WeightsError(NO_TEXT_ENCODER)
+        check_present(getattr(self.conditioners, name))
         patcher = self.patchers[name]
         needed = patcher.model.activation_bytes() if name == "sync" else 0
         mm.load_models_gpu([patcher], memory_required=needed, force_full_load=True)
@@ -68,19 +76,27 @@ class NativeConditioners(ModelHost):
 
     def _own_vae(self) -> nn.Module:
         """The VAE of the checkpoint, loaded for the one step that encodes silence."""
-        vae = load_checkpoint(self.path, parts=("vae",), variant=self.config.variant).vae
+        vae = self.file.load_vae()
         patcher = comfy.model_patcher.ModelPatcher(vae, mm.vae_device(), mm.vae_offload_device())
         mm.load_models_gpu([patcher], force_full_load=True)
         return vae
 
 
-def _patchers(modules: Conditioners) -> dict[str, Any]:
+def load_conditioners(file: CheckpointFile) -> NativeConditioners:
+    """The conditioners of a checkpoint -> AUDIOX_CONDITIONERS."""
+    conditioners = file.load_conditioners()
+    return NativeConditioners(file, conditioners, make_patchers(conditioners))
+
+
+def make_patchers(conditioners: Conditioners) -> dict[str, Any]:
+    """Put each module under ComfyUI's memory manager, by name; those without a file have none."""
     device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
-    if modules.sync is not None and mm.should_use_fp16(device):
-        modules.sync.half()  # of all encoders the one that computes for long
+    if isinstance(conditioners.sync, Synchformer) and mm.should_use_fp16(device):
+        conditioners.sync.half()  # of all encoders the one that computes for long
     return {
         name: comfy.model_patcher.ModelPatcher(module, device, offload)
-        for name, module in modules.named_children()
+        for name, module in conditioners.named_children()
+        if not isinstance(module, MissingModule)
     }
 
 
@@ -89,12 +105,3 @@ def _loaded_vae(vae: Any, config: AudioXConfig) -> nn.Module:
     needed = vae.memory_used_encode((1, 2, samples), vae.vae_dtype)
     mm.load_models_gpu([vae.patcher], memory_required=needed)
     return vae.first_stage_model.oobleck
-
-
-def load_conditioners(path: Path, variant: str | None = None) -> NativeConditioners:
-    """The conditioners of a checkpoint; its text encoder where there is one, beside it or ours."""
-    file = open_weights(path)
-    text = None if file.below(TEXT) else text_encoder_path() or search_text_encoder(file.path)
-    parts = ["video", "audio", *(["text"] if text is not None or file.below(TEXT) else [])]
-    loaded = load_checkpoint(path, parts=parts, text_encoder=text, variant=variant)
-    return NativeConditioners(loaded.conditioners, loaded.config, path)

@@ -77,7 +77,7 @@ def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
     sampling = replace(checkpoint.config.sampling, cfg=cfg)
     with torch.no_grad():
         first, second = (
-            predictor(checkpoint.model, c, sampling, made)(x, t)
+            predictor(checkpoint.backbone, c, sampling, made)(x, t)
             for c in (given, Conditioning(other, given.negative, 5))
         )
     changed = (first != second).any(dim=1)[0].nonzero().flatten()
@@ -93,14 +93,14 @@ def test_tokens_of_one_window_serve_all(checkpoint, seeded):
     sampling = checkpoint.config.sampling
     with torch.no_grad():
         shared, own = (
-            predictor(checkpoint.model, c, sampling, made)(x, t) for c in (one, same)
+            predictor(checkpoint.backbone, c, sampling, made)(x, t) for c in (one, same)
         )
     torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-4)
 
 
 def test_another_number_of_windows_is_refused(checkpoint, seeded):
     with pytest.raises(SettingsError, match="connect the same seconds"):
-        predictor(checkpoint.model, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45))
+        predictor(checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45))
 
 
 def test_45_seconds_are_45_seconds(pipeline):
