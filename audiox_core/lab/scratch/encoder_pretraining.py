@@ -15,18 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from ..checkpoint.load import Checkpoint
-from ..models import DiT
-from .batches import Batch
-from .diffusion_stage import Denoising, DiffusionStage
-from .init import seeded
-from .objective import noised_and_target
-from .positions import begin_hearing, begin_looking, clock
+from ...checkpoint.load import Checkpoint
+from ...models import DiT
+from ...training.batches import Batch
+from ...training.diffusion_stage import Denoising, DiffusionStage
+from ...training.objective import noised_and_target
+from ...training.rng import seeded
+from .position_init import clock, init_cross_attention, init_values
 
 SHOWN, AT_ONCE = 64, 16  # clips that tell the transformer where to look
 
 
-class Guessing(Denoising):
+class EncoderPretraining(Denoising):
     """Conditioners, and the loss of guessing latents from their tokens; the transformer waits."""
 
     def __init__(self, checkpoint: Checkpoint, seed: int) -> None:
@@ -69,7 +69,7 @@ class Guessing(Denoising):
 class EncodersStage(DiffusionStage):
     """As the stage `diffusion`; but what learns is what feeds the transformer."""
 
-    module: Guessing
+    module: EncoderPretraining
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write `model.safetensors`; its transformer knows nothing but where to look."""
@@ -81,7 +81,7 @@ class EncodersStage(DiffusionStage):
         return super().save(folder, dict(weights) | shown, record)
 
     @torch.no_grad()
-    def _show(self, module: Guessing) -> None:
+    def _show(self, module: EncoderPretraining) -> None:
         clips = min(SHOWN, self.batches.every)  # of a step
         batches = [
             self.batch(step, range(first, min(first + AT_ONCE, clips)))[0]
@@ -91,8 +91,8 @@ class EncodersStage(DiffusionStage):
         seen = torch.cat([module.video_tokens(batch)[batch.seen] for batch in batches])
         if not len(seen):  # no pictures to look at
             read = torch.cat([module.text_tokens(batch) for batch in batches])
-            begin_hearing(module.model, read[read.any(dim=2)])
+            init_values(module.model, read[read.any(dim=2)])
             return
         noised = [noised_and_target(b.latent, b.noise, b.t, module.objective)[0] for b in batches]
         times, places = torch.cat([b.t for b in batches]), module.places.to(self.device)
-        begin_looking(module.model, seen, places, torch.cat(noised), times)
+        init_cross_attention(module.model, seen, places, torch.cat(noised), times)
