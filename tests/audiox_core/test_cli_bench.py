@@ -13,6 +13,7 @@ from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.cli import main
 from audiox_core.config import AudioXConfig
+from audiox_core.lab.bench import against
 from audiox_core.lab.bench.against import Comparison
 from audiox_core.lab.bench.cases import NAMES
 from audiox_core.lab.bench.memory import peak_bytes
@@ -76,37 +77,26 @@ def test_what_cannot_be_measured_is_one_line(arguments, capsys):
     assert (code, out, len(err.splitlines())) == (2, "", 1)
 
 
-@pytest.fixture
-def against_head(capsys):
-    """Compare HEAD with the files as they are; returns exit code and output."""
-
-    def run(ratio, *arguments):
-        if not (ROOT / ".git").exists():
-            pytest.skip("this is no git checkout")
-        given = ["--only", "encode text", "--rounds", "1", "--ratio", str(ratio), *arguments]
-        code = main(["lab", "bench", "--against", "HEAD", *given])
-        return code, capsys.readouterr().out
-
-    return run
-
-
-def test_code_that_is_slower_than_the_limit_ends_with_exit_code_1(against_head):
-    code, out = against_head(0.001)
-    (line,) = out.splitlines()
-    assert code == 1
-    assert line.endswith("encode text: ours: slower than the limit of 0.001")
-
-
-def test_code_that_is_not_slower_ends_with_exit_code_0(against_head):
-    code, out = against_head(1_000, "--json")
-    (case,) = json.loads(out)
-    assert code == 0
+def test_a_commit_is_compared_with_the_files_as_they_are(capsys):
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout")
+    options = ["--only", "encode text", "--rounds", "1", "--ratio", "0.001", "--json"]
+    assert main(["lab", "bench", "--against", "HEAD", *options]) == 1
+    (case,) = json.loads(capsys.readouterr().out)
     assert case["case"] == "encode text: ours"
     assert case["ratio"] == pytest.approx(case["after_seconds"] / case["before_seconds"], abs=1e-4)
     worktrees = subprocess.run(
         ["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "audiox-bench-" not in worktrees.stdout
+
+
+@pytest.mark.parametrize(("ratio", "code"), [("1.2", 0), ("1.03", 1)])
+def test_the_exit_code_says_whether_a_case_is_slower(ratio, code, monkeypatch, capsys):
+    found = [Comparison("decode: whole", 1.0, 1.1), Comparison("load: ours", 1.0, 0.9)]
+    monkeypatch.setattr(against, "compare", lambda *_, **__: found)
+    assert main(["lab", "bench", "--against", "HEAD", "--ratio", ratio]) == code
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @pytest.mark.parametrize(("after", "says"), [(1.02, "ok"), (1.04, "slower than the limit of 1.03")])
