@@ -53,6 +53,12 @@ def measure() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def measure_lines() -> ModuleType:
+    """Counts code lines and looks for import cycles."""
+    return import_ours("measure_lines")
+
+
+@pytest.fixture(scope="session")
 def claim() -> ModuleType:
     """Training with masks and without them, compared."""
     return import_ours("claim")

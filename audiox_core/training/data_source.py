@@ -8,9 +8,9 @@ from typing import Protocol
 
 from ..config import AudioXConfig
 from ..errors import SettingsError
-from .broken import notes_of
 from .clips import Source
 from .config import DataConfig
+from .invalid_items import notes_of
 from .manifest_source import ManifestSource
 
 logger = logging.getLogger(__name__)

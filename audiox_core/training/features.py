@@ -34,7 +34,7 @@ class Features:
     model: AudioXConfig
     vae: Path | None  # a file of its own
     init: Path | None  # a checkpoint, for all that `vae` does not hold
-    seen: bool = False  # CLIP learns nothing and no patch is hidden: its answers are kept
+    encode_clip: bool = False  # CLIP learns nothing and no patch is hidden: its answers are kept
 
     def key(self) -> str:
         """As `cache.Maker`: clips, weights, and what is kept."""
@@ -42,14 +42,14 @@ class Features:
         for path in (self.vae, self.init if self._asks_init() else None):
             if path is not None:
                 digest.update(open_weights(path).fingerprint().encode())
-        digest.update(repr((self.seen, self.model.mel)).encode())
+        digest.update(repr((self.encode_clip, self.model.mel)).encode())
         return f"features-{self.data_source.key()}-{digest.hexdigest()}"
 
     def _asks_init(self) -> bool:
         """Whether what is kept depends on the checkpoint, too."""
         if self.init is None:
             return False
-        looked = self.seen or self.model.video.sync is not None
+        looked = self.encode_clip or self.model.video.sync is not None
         hears = self.vae is None or bool(open_weights(self.init).below(AUDIO_VAE))
         return looked or hears
 
@@ -76,7 +76,7 @@ class Features:
         if clip.frames is None:
             return {}
         pictures = {"frames": clip.frames}
-        if self.seen:
+        if self.encode_clip:
             video: VideoConditioner = conditioners.video
             pictures = {"seen": video.clip_states(clip.frames).half()}
         sync = self.model.video.sync

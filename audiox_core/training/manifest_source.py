@@ -15,9 +15,9 @@ from ..errors import AudioXError
 from ..media.audio import read_audio
 from ..media.probe import MediaInfo, probe_media
 from ..media.video import frame_grids, read_grids
-from .broken import Broken, BrokenItemError
 from .clips import Clip
 from .crops import pad_crop, target_starts
+from .invalid_items import InvalidItem, InvalidItemError
 from .manifest import Item, Manifest, read
 from .media_folder import MediaFolder
 
@@ -57,19 +57,19 @@ class ManifestSource:
         self.folder = MediaFolder(media_folder)
         self.config = config
         self.notes = {"captions cut": listed.cut_captions} if listed.cut_captions else {}
-        self.targets: list[Target | Broken] = []
+        self.targets: list[Target | InvalidItem] = []
         for line in sorted((*listed.items, *listed.broken), key=lambda line: line.line):
-            self.targets += [line] if isinstance(line, Broken) else self._targets(line)
+            self.targets += [line] if isinstance(line, InvalidItem) else self._targets(line)
             on_item()
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def clip(self, index: int) -> Clip:
-        """A clip. Raises BrokenItemError for an item that cannot be used."""
+        """A clip. Raises InvalidItemError for an item that cannot be used."""
         target = self.targets[index]
-        if isinstance(target, Broken):
-            raise BrokenItemError(target)
+        if isinstance(target, InvalidItem):
+            raise InvalidItemError(target)
         item = target.item
         if "text" in item.needs and not item.caption.strip():
             raise broken(item, "no caption", f"{item.task} needs one: write it, or change the task")
@@ -177,9 +177,9 @@ class ManifestSource:
         return self.config.latent.conditioned_seconds
 
 
-def broken(item: Item, reason: str, message: str) -> BrokenItemError:
+def broken(item: Item, reason: str, message: str) -> InvalidItemError:
     """The error for an item."""
-    return BrokenItemError(Broken(item.name, item.line, reason, f"{message}."))
+    return InvalidItemError(InvalidItem(item.name, item.line, reason, f"{message}."))
 
 
 @contextmanager

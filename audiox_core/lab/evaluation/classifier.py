@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...training.init import seeded
+from ...training.rng import seeded
 from .spectra import band_levels
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.97)  # quantiles of a band's levels over time

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ...checkpoint import Checkpoint
 from ...models.oobleck import Oobleck
-from ...training.init import new_model, new_vae
+from ..scratch.init import new_model, new_vae
 
 SEED = 0
 

@@ -147,7 +147,7 @@ def test_any_split_of_a_step_sees_the_same_items(prepared):
     [
         ({"diffusion.train_text": False}, True, "train_clip and diffusion.train_text"),
         ({}, False, "needs a VAE"),
-        ({"model.latent.channels": 16, "model.dit.io_channels": 16}, True, "makes latents of 8"),
+        ({"model.latent.channels": 16, "model.dit.io_channels": 16}, True, "has latents of 8"),
     ],
 )
 def test_what_a_model_from_scratch_lacks_is_said(job, trained_vae, tmp_path, changes, vae, said):

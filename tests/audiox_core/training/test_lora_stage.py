@@ -6,9 +6,9 @@ from audiox_core.checkpoint.lora import merge_lora, read_lora
 from audiox_core.cli.generate import parse_lora
 from audiox_core.errors import SettingsError, WeightsError
 from audiox_core.training.config import LoraConfig
+from audiox_core.training.distributed import Distributed
 from audiox_core.training.lora_stage import adapted_layers
 from audiox_core.training.run import prepare, run_job
-from audiox_core.training.team import Team
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_names_are_those_of_comfyuis_loaders(lora):
 
 
 def test_merged_it_is_what_was_trained(lora, lora_job, trained_model, seeded):
-    stage, _ = prepare(lora_job, Team())
+    stage, _ = prepare(lora_job, Distributed())
     adapters = read_lora(lora)
     for layer, module in zip(stage.module.layers, stage.module.adapters, strict=True):
         weights = {"up.weight": adapters[layer].up, "down.weight": adapters[layer].down}
@@ -52,7 +52,7 @@ def test_merged_it_is_what_was_trained(lora, lora_job, trained_model, seeded):
 
 
 def test_the_model_itself_does_not_move(lora_job):
-    stage, _ = prepare(lora_job, Team())
+    stage, _ = prepare(lora_job, Distributed())
     learning = [n for n, p in stage.module.named_parameters() if p.requires_grad]
     assert learning
     assert all(name.startswith("adapters.") for name in learning)
@@ -96,7 +96,7 @@ def test_a_pattern_that_finds_nothing_is_said(trained_model, pattern, said):
 
 
 def test_an_adapter_without_a_model_is_refused(job, tmp_path):
-    with pytest.raises(SettingsError, match="give it with --init"):
+    with pytest.raises(SettingsError, match="give the model with --init"):
         run_job(job("lora", tmp_path))
 
 

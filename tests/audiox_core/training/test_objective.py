@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from audiox_core.training.objective import Times
+from audiox_core.training.objective import TimestepSampler
 
 
 @pytest.mark.parametrize("late", [1.0, 1.5, 3.0])
 def test_times_have_their_density(late):
     """Later than t with the chance (1 - t)^(1 / late)."""
-    times = Times(0, late).draw(4_096)
+    times = TimestepSampler(0, late).draw(4_096)
     assert times.min() >= 0
     assert times.max() <= 1
     for t in (0.25, 0.5, 0.9):
@@ -17,6 +17,6 @@ def test_times_have_their_density(late):
 
 
 def test_times_go_on_where_a_run_ended():
-    whole, rest = Times(3, 1.5), Times(3, 1.5)
+    whole, rest = TimestepSampler(3, 1.5), TimestepSampler(3, 1.5)
     rest.skip(24)
     assert torch.equal(whole.draw(40)[24:], rest.draw(16))

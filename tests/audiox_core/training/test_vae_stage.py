@@ -9,8 +9,8 @@ from audiox_core import load_checkpoint
 from audiox_core.checkpoint import open_vae
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import SettingsError
+from audiox_core.lab.scratch.init import new_vae
 from audiox_core.training.export import unfold_weight_norm
-from audiox_core.training.init import new_vae
 from audiox_core.training.run import run_job
 from audiox_core.training.vae_stage import Spectrum, mel_losses, missed_energy, unit_latents
 
@@ -33,7 +33,7 @@ def test_the_file_holds_a_vae_of_the_released_layout(trained_vae, settings):
 
 
 def test_a_vae_that_goes_on_from_a_model_leaves_a_whole_model(job, trained_model, tmp_path):
-    steps = {"run.steps": 1, "vae.unit": True}
+    steps = {"run.steps": 1, "vae.normalize_latents": True}
     run_job(job("vae", tmp_path, changes=steps, init=trained_model.path))
     paths = trained_model.path, tmp_path / "model.safetensors"
     before, after = (load_checkpoint(path, device="cpu") for path in paths)

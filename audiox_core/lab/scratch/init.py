@@ -3,43 +3,34 @@
 The libraries draw them from torch's global generator: it is put back as it was.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from ..conditioners.assemble import Conditioners
-from ..conditioners.audio import AudioConditioner, audio_conditioner
-from ..conditioners.encoders import clip_vision, t5_encoder
-from ..conditioners.text import TextConditioner
-from ..conditioners.video import VideoConditioner
-from ..config import AudioXConfig, OobleckConfig
-from ..models import Backbone, DiT, backbone
-from ..models.maf import MAFBlock
-from ..models.oobleck import Oobleck
-from .positions import begin_frames, begin_places
-from .vocoder import begin_as_vocoder
+from ...conditioners.assemble import Conditioners
+from ...conditioners.audio import AudioConditioner, audio_conditioner
+from ...conditioners.encoders import clip_vision, t5_encoder
+from ...conditioners.text import TextConditioner
+from ...conditioners.video import VideoConditioner
+from ...config import AudioXConfig, OobleckConfig
+from ...models import Backbone, DiT, backbone
+from ...models.maf import MAFBlock
+from ...models.oobleck import Oobleck
+from ...training.rng import seeded
+from .position_init import init_frame_positions, init_positions
+from .vae_init import init_vae
 
 CLOSED = -10.0  # a gate of the fusion before it learned anything: its sigmoid is almost 0
 EXPERTS_STD = 0.02
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let torch's global generator begin at `seed`, and go on as before behind the block."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def new_vae(config: OobleckConfig, seed: int) -> Oobleck:
     """A VAE that begins as a channel vocoder."""
     with seeded(seed):
         vae = Oobleck(config)
-    begin_as_vocoder(vae)
+    init_vae(vae)
     return vae
 
 
@@ -87,7 +78,7 @@ def _begin_model(model: Backbone) -> None:
     model.transformer.project_out.weight.copy_(model.transformer.project_in.weight.T)
     for parameter in model.parameters():
         parameter.mul_(0.5)
-    begin_places(model)
+    init_positions(model)
 
 
 @torch.no_grad()
@@ -95,7 +86,7 @@ def _begin_conditioners(conditioners: Conditioners) -> None:
     """What is learned for absence begins at nothing."""
     video, audio, maf = conditioners.video, conditioners.audio, conditioners.maf
     nn.init.zeros_(video.empty_visual_feat)
-    begin_frames(video.Temp_pos_embedding)
+    init_frame_positions(video.Temp_pos_embedding)
     if video.config.sync is not None:
         nn.init.zeros_(video.sync_weight)
     if isinstance(audio, AudioConditioner):

@@ -1,4 +1,4 @@
-"""The processes of a run: one alone, or several that `torchrun` started."""
+"""The processes of a run: a single one, or several that `torchrun` started."""
 
 import os
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from torch import Tensor, distributed
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process among all."""
+class Distributed:
+    """This process among all processes of the run."""
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def leads(self) -> bool:
-        """Whether it is the one that writes files and talks."""
+    def is_main(self) -> bool:
+        """Whether this process writes files and logs."""
         return self.rank == 0
 
     def mean(self, values: Tensor) -> Tensor:
@@ -31,23 +31,23 @@ class Team:
         return shared / self.size
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             distributed.barrier()
 
 
 @contextmanager
-def gathered(device: torch.device) -> Iterator[Team]:
-    """The team of this process, on `device` or, of several GPUs, on its own."""
+def start_distributed(device: torch.device) -> Iterator[Distributed]:
+    """Join the process group of `torchrun`, if there is one; each process takes its own GPU."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or "RANK" not in os.environ:
-        yield Team(device=device)
+        yield Distributed(device=device)
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Team(distributed.get_rank(), size, device)
+        yield Distributed(distributed.get_rank(), size, device)
     finally:
         distributed.destroy_process_group()

@@ -14,21 +14,15 @@ from math import ceil, cos, log, pi, sin, sqrt
 import torch
 from torch import Tensor, nn
 
-from ..models.attention import rotary_angles
-from ..models.dit import DiT
+from ...models.attention import rotary_angles
+from ...models.dit import DiT
 
-PLACES = 236  # latent frames of a window
-WAVELENGTHS = 16.0, 1.6 * PLACES  # latent frames, from and to
+WINDOW = 236  # latent frames of a window
+WAVELENGTHS = 16.0, 1.6 * WINDOW  # latent frames, from and to
 CONTENT = 0.29  # deviation of a new model's projected latents
-STARE = 3.0  # by how much a head's interest in the time token rises and falls
+POSITION_SHARPNESS = 3.0  # by how much a head's interest in the time token rises and falls
 LOUD = 3.0  # of what it writes down
-TELLING = (  # the weights that places are known by, and looked for
-    "preprocess_conv.", "transformer.project_in.", "to_timestep_embed.", "transformer.layers.0.",
-    "transformer.layers.1.pre_norm.", "transformer.layers.1.self_attn.", "to_cond_embed.",
-    "transformer.layers.1.cross_attend_norm.", "transformer.layers.1.cross_attn.to_q.",
-    "transformer.layers.1.cross_attn.to_kv.",
-)  # fmt: skip
-LOOK = 8.0  # the same as STARE of cross attention, for each wavelength
+LOOK_SHARPNESS = 8.0  # the same as POSITION_SHARPNESS of cross attention, for each wavelength
 STRAIGHT = 0.1  # of a token, where SiLU hardly bends
 RIDGE = 1e-3  # of a least squares fit, as a share of the mean variance
 
@@ -41,7 +35,7 @@ def waves(places: int, dim: int) -> Tensor:
 
 
 @torch.no_grad()
-def begin_places(model: DiT) -> None:
+def init_positions(model: DiT) -> None:
     """Let heads of the second block tell the place.
 
     Args:
@@ -51,7 +45,7 @@ def begin_places(model: DiT) -> None:
     attention = blocks[0].self_attn
     width, dims = attention.to_out.weight.shape[0], attention.head_dim
     half = model.transformer.rotary_dim // 2
-    features = [(i, phase) for i in _told(model) for phase in (0.0, pi / 2)]
+    features = [(i, phase) for i in _chosen_rates(model) for phase in (0.0, pi / 2)]
     directions = torch.linalg.qr(torch.randn(width, width)).Q.T[: 2 + len(features)]
     (everywhere, first), written = directions[:2], directions[2:]
     content = CONTENT * sqrt(width)
@@ -62,8 +56,8 @@ def begin_places(model: DiT) -> None:
         # what the norm makes of the two directions: the frames' is half of them, the token's most
         scale = block.pre_norm.weight.mean() * sqrt(width)
         asks, answers = torch.zeros(2, dims)
-        asks[half - 1] = answers[half - 1] = sqrt(log(PLACES) * sqrt(dims))  # hardly turns
-        strength = sqrt(STARE * sqrt(dims))
+        asks[half - 1] = answers[half - 1] = sqrt(log(WINDOW) * sqrt(dims))  # hardly turns
+        strength = sqrt(POSITION_SHARPNESS * sqrt(dims))
         asks[rate] += strength
         answers[rate] += strength * cos(phase)
         answers[rate + half] -= strength * sin(phase)
@@ -76,7 +70,7 @@ def begin_places(model: DiT) -> None:
 
 def clock(model: DiT, places: Tensor) -> Tensor:
     """Sines and cosines of places that the model's heads tell, `p k`; k is 0 where they cannot."""
-    angles = places[:, None] * _rates(model)[_told(model)].to(places)
+    angles = places[:, None] * _rates(model)[_chosen_rates(model)].to(places)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
@@ -86,7 +80,7 @@ def _rates(model: DiT) -> Tensor:
     return rotary_angles(2, dim)[1, : dim // 2]
 
 
-def _told(model: DiT) -> list[int]:
+def _chosen_rates(model: DiT) -> list[int]:
     """Which of the rates the heads of one block tell, two heads each, evenly chosen."""
     shortest, longest = WAVELENGTHS
     found = [i for i, r in enumerate(_rates(model)) if shortest <= 2 * pi / r <= longest]
@@ -98,19 +92,21 @@ def _told(model: DiT) -> list[int]:
 
 
 @torch.no_grad()
-def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t: Tensor) -> None:
+def init_cross_attention(
+    model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t: Tensor
+) -> None:
     """Let the second block's cross attention look at the pictures of its own moment.
 
     Where the latent frames are, and of when the tokens speak, is read off by linear maps.
 
     Args:
-        model: of `begin_places`; its blocks add nothing yet.
+        model: of `init_positions`; its blocks add nothing yet.
         tokens: of pictures, `b s d`.
         places: of which they speak, in latent frames, `s`.
         noised, t: latents `b c t` and diffusion times `b`, of any clips.
     """
-    begin_hearing(model, tokens)
-    if not _told(model):
+    init_values(model, tokens)
+    if not _chosen_rates(model):
         return
     block, seen = model.transformer.layers[1], []
     hook = block.cross_attend_norm.register_forward_hook(lambda *call: seen.append(call[2][:, 1:]))
@@ -123,14 +119,14 @@ def begin_looking(model: DiT, tokens: Tensor, places: Tensor, noised: Tensor, t:
         (attention.to_q.weight, seen[0], frames),
         (keys, model.to_cond_embed(tokens), places),
     ):
-        told = sqrt(LOOK * sqrt(attention.head_dim)) * _read_off(x, clock(model, at))
+        told = sqrt(LOOK_SHARPNESS * sqrt(attention.head_dim)) * _read_off(x, clock(model, at))
         weight.zero_()
         for head in weight.split(attention.head_dim):
             head[: told.shape[1]] = told.T
 
 
 @torch.no_grad()
-def begin_hearing(model: DiT, tokens: Tensor) -> None:
+def init_values(model: DiT, tokens: Tensor) -> None:
     """Let tokens `... d` reach every block as they are, at unit variance: it hardly hears less."""
     first, _, last = model.to_cond_embed
     nn.init.eye_(first.weight).mul_(STRAIGHT)
@@ -149,7 +145,7 @@ def _read_off(x: Tensor, wanted: Tensor) -> Tensor:
     return torch.linalg.solve(square, rows.T @ wanted.repeat(len(x), 1))
 
 
-def begin_frames(embedding: nn.Parameter) -> None:
+def init_frame_positions(embedding: nn.Parameter) -> None:
     """Positions of a video's frames, `1 p d`."""
     with torch.no_grad():
         embedding.copy_(waves(*embedding.shape[1:]))

@@ -14,7 +14,7 @@ from .clips import Source
 
 
 @dataclass(frozen=True)
-class Broken:
+class InvalidItem:
     """One item and why it cannot be used."""
 
     item: str  # what it is called
@@ -24,10 +24,10 @@ class Broken:
     index: int = -1  # of its source; -1 where it is in none
 
 
-class BrokenItemError(AudioXError):
+class InvalidItemError(AudioXError):
     """What a source raises for an item that cannot be used."""
 
-    def __init__(self, broken: Broken) -> None:
+    def __init__(self, broken: InvalidItem) -> None:
         where = f" (line {broken.line})" if broken.line else ""
         super().__init__(f"{broken.item}{where}: {broken.message}")
         self.broken = broken
@@ -41,7 +41,7 @@ class Report:
     """What a source's items are worth."""
 
     total: int
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[InvalidItem, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)  # changed to be usable, by what
 
     @property
@@ -80,7 +80,7 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def check(
-    source: Source, *, workers: int = 1, on_item: Callable[[Broken | None], None] | None = None
+    source: Source, *, workers: int = 1, on_item: Callable[[InvalidItem | None], None] | None = None
 ) -> Report:
     """Try every item of a source once; one clip at a time, per worker, is in memory.
 
@@ -104,7 +104,7 @@ def notes_of(source: Source) -> dict[str, int]:
     return dict(getattr(source, "notes", {}))
 
 
-def _examine(source: Source, index: int) -> Broken | None:
+def _examine(source: Source, index: int) -> InvalidItem | None:
     try:
         source.clip(index)
     except AudioXError as error:
@@ -112,7 +112,7 @@ def _examine(source: Source, index: int) -> Broken | None:
     return None
 
 
-def _broken(error: AudioXError, index: int) -> Broken:
-    if isinstance(error, BrokenItemError):
+def _broken(error: AudioXError, index: int) -> InvalidItem:
+    if isinstance(error, InvalidItemError):
         return replace(error.broken, index=index)
-    return Broken(f"item {index}", 0, type(error).__name__, str(error), index)
+    return InvalidItem(f"item {index}", 0, type(error).__name__, str(error), index)

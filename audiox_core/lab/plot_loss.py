@@ -9,8 +9,9 @@ WIDTH, HEIGHT, MARGIN = 720, 360, 56  # pixels
 POINTS = 600  # at most, of a line
 
 
-def plot_losses(log: Path, picture: Path) -> None:
-    """Draw the `loss` of a log over its steps, logarithmic where it is positive throughout."""
+def plot_losses(folder: Path) -> None:
+    """Draw `loss.svg` from the log of a run, logarithmic if the loss is always positive."""
+    log, picture = folder / "log.jsonl", folder / "loss.svg"
     if not log.exists():
         return
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]

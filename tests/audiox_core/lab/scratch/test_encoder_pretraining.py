@@ -7,14 +7,19 @@ import torch
 
 from audiox_core import open_checkpoint
 from audiox_core.checkpoint.layout import AUDIO_VAE
+from audiox_core.checkpoint import EMBEDDED
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
+from audiox_core.lab.scratch.init import _begin_model
+from audiox_core.lab.scratch.position_init import WINDOW, init_cross_attention, waves
 from audiox_core.models.dit import DiT
-from audiox_core.training.init import _begin_model, seeded
-from audiox_core.training.positions import PLACES, TELLING, begin_looking, waves
+from audiox_core.training.distributed import Distributed
+from audiox_core.training.rng import seeded
 from audiox_core.training.run import prepare, run_job
-from audiox_core.training.team import Team
+from audiox_core.training.settings import read_settings
+
+RECIPE = EMBEDDED.with_suffix(".toml")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,7 @@ def test_the_loss_falls(encoders, losses):
 
 
 def test_only_what_feeds_the_transformer_learns(job, trained_vae, tmp_path):
-    stage, _ = prepare(job("encoders", tmp_path, vae=trained_vae.outcome.weights).settled(), Team())
+    stage, _ = prepare(job("encoders", tmp_path, vae=trained_vae.outcome.weights), Distributed())
     learning = {name for name, p in stage.module.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in learning} == {"conditioners", "heads"}
     assert any(name.startswith("conditioners.text.encoder.") for name in learning)
@@ -48,20 +53,26 @@ def test_the_file_is_a_whole_model_whose_transformer_adds_nothing(encoders):
 def test_diffusion_goes_on_with_the_same_latents(encoders, job, trained_vae, tmp_path):
     """And does not encode the clips again."""
     vae = trained_vae.outcome.weights
-    first, kept = prepare(job("encoders", tmp_path, vae=vae).settled(), Team())
-    second, again = prepare(job("diffusion", tmp_path, vae=vae, init=encoders.weights), Team())
+    first, kept = prepare(job("encoders", tmp_path, vae=vae), Distributed())
+    second, again = prepare(
+        job("diffusion", tmp_path, vae=vae, init=encoders.weights), Distributed()
+    )
     assert again.key == kept.key
     (one,), (two,) = (stage.batch(0, range(8)) for stage in (first, second))
     assert torch.equal(one.latent, two.latent)
 
 
-def test_places_are_kept_where_that_is_asked_for(encoders, job, trained_vae, tmp_path):
+def test_the_recipe_freezes_what_tells_the_transformer_positions(
+    encoders, job, trained_vae, tmp_path
+):
+    prefixes = read_settings(RECIPE).diffusion.frozen
     parts = {"init": encoders.weights, "vae": trained_vae.outcome.weights}
-    keeping = {"diffusion.keep_places": True}
-    stage, _ = prepare(job("diffusion", tmp_path, changes=keeping, **parts), Team())
+    frozen = {"diffusion.frozen": prefixes}
+    stage, _ = prepare(job("diffusion", tmp_path, changes=frozen, **parts), Distributed())
     fixed = {n for n, p in stage.module.model.named_parameters() if not p.requires_grad}
-    for part in TELLING:
-        assert any(name.startswith(part) for name in fixed)
+    assert prefixes
+    for prefix in prefixes:
+        assert any(name.startswith(prefix) for name in fixed)
     assert "transformer.layers.1.cross_attn.to_out.weight" not in fixed
 
 
@@ -85,9 +96,9 @@ def looking():
         model = DiT(DiTConfig(width=192, depth=4, head_dim=32, cond_dim=96, global_dim=0))
         _begin_model(model)
         tokens = waves(96, 96) + 0.5 * torch.randn(16, 96, 96)
-        noise = torch.randn(16, 64, PLACES)
-    places = (torch.arange(96) + 0.5) * PLACES / 96
-    begin_looking(model, tokens[:12], places, noise[:12], torch.linspace(0.1, 0.9, 12))
+        noise = torch.randn(16, 64, WINDOW)
+    places = (torch.arange(96) + 0.5) * WINDOW / 96
+    init_cross_attention(model, tokens[:12], places, noise[:12], torch.linspace(0.1, 0.9, 12))
     return model, tokens[12:], noise[12:], places
 
 
@@ -102,7 +113,7 @@ def test_cross_attention_looks_at_its_own_moment(looking):
         keys, _ = block.cross_attn.keys_values(model.to_cond_embed(tokens))
         queries = block.cross_attn.to_q(frames[0])[..., :32]
     looks = (queries @ keys[:, 0].mT / 32**0.5).softmax(dim=-1)
-    near = (places - torch.arange(PLACES)[:, None]).abs() < 12
+    near = (places - torch.arange(WINDOW)[:, None]).abs() < 12
     assert (looks * near).sum(dim=-1).mean() > 2 * near.float().mean()
 
 
@@ -120,7 +131,7 @@ def test_absent_words_are_judged_by_their_own_number(job, trained_vae, tmp_path)
     """The mean of the tokens that are there, however many words the clip's caption has."""
     gone = {"masks.absent": 1.0, "masks.masked": 0.0}
     vae = trained_vae.outcome.weights
-    stage, _ = prepare(job("encoders", tmp_path, changes=gone, vae=vae).settled(), Team())
+    stage, _ = prepare(job("encoders", tmp_path, changes=gone, vae=vae), Distributed())
     (batch,) = stage.batch(0, range(8))
     read = []
     stage.module.heads["level"].register_forward_hook(lambda *call: read.append(call[1][0]))
@@ -139,10 +150,10 @@ def test_clips_without_pictures_leave_nothing_to_look_at(job, trained_vae, tmp_p
     assert torch.equal(first, first.diagonal().diag())
 
 
-def test_only_a_model_that_began_with_places_keeps_them(trained_model, job, tmp_path):
-    keeping = {"diffusion.keep_places": True}
-    with pytest.raises(SettingsError, match="train encoders"):
-        run_job(job("diffusion", tmp_path, changes=keeping, init=trained_model.path))
+def test_freezing_a_weight_that_does_not_exist_is_an_error(trained_model, job, tmp_path):
+    frozen = {"diffusion.frozen": ["transformer.layer.0."]}
+    with pytest.raises(SettingsError, match=r"'transformer\.layer\.0\.'"):
+        run_job(job("diffusion", tmp_path, changes=frozen, init=trained_model.path))
 
 
 def test_a_run_does_not_go_on_from_another_model(encoders, job, trained_vae, tmp_path):
@@ -151,5 +162,5 @@ def test_a_run_does_not_go_on_from_another_model(encoders, job, trained_vae, tmp
     one, two = tmp_path / "one", tmp_path / "two"
     begun = run_job(job("diffusion", one, init=encoders.weights, **parts))
     run_job(job("diffusion", two, init=begun.weights, **parts))
-    with pytest.raises(SettingsError, match="made_of"):
+    with pytest.raises(SettingsError, match="data_fingerprint"):
         run_job(job("diffusion", two, init=encoders.weights, **parts))

@@ -16,8 +16,8 @@ from math import log1p, pi, sqrt
 import torch
 from torch import Tensor, nn
 
-from ..config import OobleckConfig
-from ..models.oobleck import Oobleck, ResidualUnit, Snake
+from ...config import OobleckConfig
+from ...models.oobleck import Oobleck, ResidualUnit, Snake
 
 GAIN = 3.0  # usual sounds have a deviation of 0.1; activations want more
 RANDOM = 0.1  # of torch's own weights: what no band needs can learn, and is not heard yet
@@ -52,7 +52,7 @@ class Band:
 
 
 @torch.no_grad()
-def begin_as_vocoder(vae: Oobleck) -> None:
+def init_vae(vae: Oobleck) -> None:
     """Give a new VAE's weights their first values; torch's global generator is not asked."""
     config = vae.config
     down = [layer for layer in vae.encoder if isinstance(layer, nn.Conv1d)]

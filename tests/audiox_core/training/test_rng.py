@@ -1,7 +1,7 @@
 import torch
 
-from audiox_core.training.chance import Order, generator, noise
 from audiox_core.training.optim import cosine_lr, update_average
+from audiox_core.training.rng import Order, generator, noise
 
 
 def test_an_order_shows_every_clip_once_before_any_twice():

@@ -12,7 +12,7 @@ from tokenizers import (
     trainers,
 )
 
-from ..conditioners.text import END, PAD, UNKNOWN
+from ...conditioners.text import END, PAD, UNKNOWN
 
 CHARACTERS = [chr(code) for code in range(0x20, 0x7F)]  # so that no English word is unknown
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.training.broken import Broken, BrokenItemError, check
 from audiox_core.training.clips import Clip
+from audiox_core.training.invalid_items import InvalidItem, InvalidItemError, check
 
 
 class Numbers:
@@ -22,7 +22,9 @@ class Numbers:
 
     def clip(self, index):
         if index in self.broken:
-            raise BrokenItemError(Broken(f"{index}.mp4", index + 1, "no sound", "It is mute."))
+            raise InvalidItemError(
+                InvalidItem(f"{index}.mp4", index + 1, "no sound", "It is mute.")
+            )
         return Clip(torch.zeros(2, 4), caption=str(index))
 
 
@@ -41,7 +43,7 @@ def test_any_error_of_ours_is_a_broken_item():
         def clip(self, index):
             raise SettingsError("It is odd.")
 
-    assert check(Other(1)).broken == (Broken("item 0", 0, "SettingsError", "It is odd.", 0),)
+    assert check(Other(1)).broken == (InvalidItem("item 0", 0, "SettingsError", "It is odd.", 0),)
 
 
 def test_a_written_report_holds_the_counts_and_every_item(tmp_path):
@@ -49,10 +51,10 @@ def test_a_written_report_holds_the_counts_and_every_item(tmp_path):
     report.write(tmp_path / "broken.jsonl")
     head, *items = map(json.loads, (tmp_path / "broken.jsonl").read_text().splitlines())
     assert head == {"total": 5, "counts": {"no sound": 2}, "notes": {"captions cut": 2}}
-    assert tuple(Broken(**item) for item in items) == report.broken
+    assert tuple(InvalidItem(**item) for item in items) == report.broken
 
 
 def test_the_error_crosses_processes():
-    error = BrokenItemError(Broken("a.mp4", 7, "silent", "It is silent."))
+    error = InvalidItemError(InvalidItem("a.mp4", 7, "silent", "It is silent."))
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.broken) == ("a.mp4 (line 7): It is silent.", error.broken)

@@ -7,10 +7,10 @@ from torch import nn
 from audiox_core.config import OobleckConfig
 from audiox_core.lab.evaluation.onsets import match, onset_times
 from audiox_core.lab.evaluation.spectra import band_levels
+from audiox_core.lab.scratch.init import new_vae
+from audiox_core.lab.scratch.vae_init import STEADY, Band, init_vae, mdct
 from audiox_core.lab.world import scene
 from audiox_core.models.oobleck import Oobleck
-from audiox_core.training.init import new_vae
-from audiox_core.training.vocoder import STEADY, Band, begin_as_vocoder, mdct
 
 RATE = 44_100
 NANO = OobleckConfig(channels=8, multipliers=(4, 16, 24), strides=(16, 16, 8))
@@ -85,7 +85,7 @@ def test_any_sizes_begin(config):
     with torch.random.fork_rng(devices=[]):
         vae = Oobleck(config)
         state = torch.get_rng_state()
-        begin_as_vocoder(vae)
+        init_vae(vae)
         assert torch.equal(torch.get_rng_state(), state)
     sound = 0.1 * torch.randn(1, 2, 8 * config.hop_length, generator=torch.Generator())
     answer = vae.decode(vae.encode(sound).mean)

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from ..checkpoint import Checkpoint
-from ..models import DiT
-from .batches import Batch
-from .diffusion_stage import Denoising, DiffusionStage
-from .init import seeded
-from .objective import noised_and_target
-from .positions import begin_hearing, begin_looking, clock
+from ...checkpoint import Checkpoint
+from ...models import DiT
+from ...training.batches import Batch
+from ...training.diffusion_stage import Denoising, DiffusionStage
+from ...training.objective import noised_and_target
+from ...training.rng import seeded
+from .position_init import clock, init_cross_attention, init_values
 
 SHOWN, AT_ONCE = 64, 16  # clips that tell the transformer where to look
 
 
-class Guessing(Denoising):
+class EncoderPretraining(Denoising):
     """Conditioners, and the loss of guessing latents from their tokens; the transformer waits."""
 
     def __init__(self, checkpoint: Checkpoint, seed: int) -> None:
@@ -34,8 +34,8 @@ class Guessing(Denoising):
         super().__init__(model, checkpoint.conditioners, config.objective)
         seen, read = config.video.clip.width, config.text.width
         grid, places = config.latent, config.video.tokens
-        self.conditioned_frames = grid.conditioned_frames
-        self.places = (torch.arange(places) + 0.5) * self.conditioned_frames / places
+        self.described = grid.described  # latent frames
+        self.places = (torch.arange(places) + 0.5) * grid.described / places  # of the tokens
         self.clock = clock(model, self.places) if isinstance(model, DiT) else torch.zeros(places, 0)
         with seeded(seed):
             self.heads = nn.ModuleDict({
@@ -50,10 +50,9 @@ class Guessing(Denoising):
 
         By linear maps: what has to be worked out of a token, a transformer hardly finds in it.
         """
-        latent = batch.latent[..., : self.conditioned_frames]
+        latent = batch.latent[..., : self.described]
         seen = self.video_tokens(batch)
-        size = self.conditioned_frames
-        course = interpolate(self.heads["course"](seen).mT, size=size, mode="linear")
+        course = interpolate(self.heads["course"](seen).mT, size=self.described, mode="linear")
         course = course[..., : latent.shape[2]]
         words = self.text_tokens(batch)  # zero where hidden or behind the last one
         count = words.any(dim=2).sum(dim=1, keepdim=True).clamp(min=1)
@@ -70,7 +69,7 @@ class Guessing(Denoising):
 class EncodersStage(DiffusionStage):
     """As the stage `diffusion`; but what learns is what feeds the transformer."""
 
-    module: Guessing
+    module: EncoderPretraining
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write `model.safetensors`; its transformer knows nothing but where to look."""
@@ -82,7 +81,7 @@ class EncodersStage(DiffusionStage):
         return super().save(folder, dict(weights) | shown, record)
 
     @torch.no_grad()
-    def _show(self, module: Guessing) -> None:
+    def _show(self, module: EncoderPretraining) -> None:
         clips = min(SHOWN, self.batches.every)  # of a step
         batches = [
             self.batch(step, range(first, min(first + AT_ONCE, clips)))[0]
@@ -92,8 +91,8 @@ class EncodersStage(DiffusionStage):
         seen = torch.cat([module.video_tokens(batch)[batch.seen] for batch in batches])
         if not len(seen):  # no pictures to look at
             read = torch.cat([module.text_tokens(batch) for batch in batches])
-            begin_hearing(module.model, read[read.any(dim=2)])
+            init_values(module.model, read[read.any(dim=2)])
             return
         noised = [noised_and_target(b.latent, b.noise, b.t, module.objective)[0] for b in batches]
         times, places = torch.cat([b.t for b in batches]), module.places.to(self.device)
-        begin_looking(module.model, seen, places, torch.cat(noised), times)
+        init_cross_attention(module.model, seen, places, torch.cat(noised), times)
