@@ -132,7 +132,7 @@ def test_spans_of_seconds_are_read():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2", "2-", "1-1", "2-1", "a-b", "1-2-3", "video:0-2", "1e3-2e3"]
+    "text", ["", "2", "2-", "1-1", "2-1", "a-b", "1-2-3", "video:0-2", "1e3-2"]
 )
 def test_other_spans_are_refused(text):
     with pytest.raises(SettingsError, match=r"such as|ends before"):
