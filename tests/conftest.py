@@ -35,6 +35,12 @@ def parity() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def plain_mmdit() -> type:
+    """MMDiT as plain formulas."""
+    return import_ours("parity.plain").PlainMMDiT
+
+
+@pytest.fixture(scope="session")
 def toys() -> ModuleType:
     """The maker of models at toy size."""
     return import_ours("toys")

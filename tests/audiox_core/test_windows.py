@@ -15,7 +15,14 @@ from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
 from audiox_core.media.clip import clip_from_file
 from audiox_core.pipeline.predictor import predictor
-from audiox_core.windows import ITEMS_AT_ONCE, over_windows, plan, plan_frames
+from audiox_core.windows import (
+    ITEMS_AT_ONCE,
+    check_windows,
+    over_windows,
+    plan,
+    plan_frames,
+    spans_in_window,
+)
 
 LATENT = LatentConfig()
 TOKENS = 343  # of the embedded model's conditions
@@ -28,6 +35,100 @@ def test_lengths_and_windows_follow_the_design(seconds):
     count = 1 if frames == 236 else 1 + ceil((frames - 236) / 193)
     assert made.frames == frames
     assert made.starts == tuple(min(193 * i, frames - 236) for i in range(count))
+
+
+SMALL = LatentConfig(100, 10, 4, 24, 2.0)  # 24 frames of 0.1 s, 20 of them described
+
+
+def test_a_window_fades_into_the_next_one_where_both_are_described():
+    made = plan_frames(SMALL, 50)
+    assert made.starts == (0, 18, 26)  # a hop of 20 less a fade of 2; the last one ends at 50
+    assert made.fade == (18, 20)
+    third = 1 / 3
+    first, second, last = made.weights().tolist()
+    assert first == pytest.approx([1] * 18 + [2 * third, third] + [0] * 4)
+    # the last window begins 8 frames after the second one, which fades as the first did
+    assert second == pytest.approx([third, 2 * third] + [1] * 16 + [2 * third, third] + [0] * 4)
+    assert last == pytest.approx([0] * 10 + [third, 2 * third] + [1] * 12)
+
+
+def test_a_single_window_counts_everywhere():
+    for frames, starts in ((24, (0,)), (7, (0,))):
+        made = plan_frames(SMALL, frames)
+        assert (made.window, made.starts, made.windows) == (frames, starts, 1)
+        assert made.weights().tolist() == [[1.0] * frames]
+
+
+@pytest.mark.parametrize(
+    ("frames", "starts"),
+    [(25, (0, 1)), (42, (0, 18)), (43, (0, 18, 19)), (60, (0, 18, 36)), (61, (0, 18, 36, 37))],
+)
+def test_windows_hop_until_the_end_is_covered(frames, starts):
+    assert plan_frames(SMALL, frames).starts == starts
+
+
+def test_windows_begin_at_their_seconds():
+    assert plan_frames(SMALL, 50).start_seconds == pytest.approx((0, 1.8, 2.6))
+
+
+def test_a_length_in_seconds_is_rounded_up_to_frames():
+    assert plan(SMALL, 0.1).frames == 24
+    assert plan(SMALL, 2.4).frames == 24
+    assert plan(SMALL, 2.41).frames == 25
+    assert plan(SMALL, 5.0).frames == 50
+
+
+def test_a_tiny_window_still_fades_over_one_frame():
+    made = plan_frames(LatentConfig(100, 10, 4, 5, 0.3), 8)
+    assert made.fade == (2, 3)
+    assert made.starts == (0, 2, 3)
+
+
+def test_conditions_serve_all_windows_or_each_its_own():
+    made = plan_frames(SMALL, 50)
+    for given_windows in (1, 3):
+        check_windows(given_windows, made)
+    with pytest.raises(SettingsError, match=r"2 windows and the latent of 5\.00 s has 3"):
+        check_windows(2, made)
+
+
+def test_spans_are_seen_from_the_start_of_a_window():
+    spans = ((0.0, 1.0), (1.5, 3.0), (2.0, 2.5), (4.0, 5.0))
+    assert spans_in_window(spans, 2.0) == ((0.0, 1.0), (0.0, 0.5), (2.0, 3.0))
+    assert spans_in_window(spans, 0.0) == spans
+
+
+def test_predictions_are_blended_by_the_weights():
+    made = plan_frames(SMALL, 42)
+    x = torch.zeros(1, 4, 42)
+    predict = lambda windows, group: windows + torch.tensor([[[[0.0]], [[3.0]]]])  # noqa: E731
+    out = over_windows(x, made, predict)[0, 0]
+    assert out.tolist() == pytest.approx([0] * 18 + [1, 2] + [3] * 22)
+
+
+def test_a_single_window_is_predicted_as_it_is(seeded):
+    x, seen = torch.randn(2, 4, 24, generator=seeded), []
+
+    def predict(windows, group):
+        seen.append((windows.shape, tuple(group)))
+        return 2 * windows
+
+    assert torch.equal(over_windows(x, plan_frames(SMALL, 24), predict), 2 * x)
+    assert seen == [((2, 1, 4, 24), (0,))]
+
+
+def test_each_window_is_predicted_from_its_own_frames_under_its_number():
+    x, seen = torch.arange(100.0).expand(3, 4, 100), []
+
+    def predict(windows, group):
+        seen.append((windows[0, :, 0, 0].tolist(), tuple(group)))
+        return windows
+
+    made = plan_frames(SMALL, 100)
+    torch.testing.assert_close(over_windows(x, made, predict), x)
+    # eight items at once, three a batch: two windows a group
+    assert [numbers for _, numbers in seen] == [(0, 1), (2, 3), (4, 5)]
+    assert [start for starts, _ in seen for start in starts] == list(made.starts)
 
 
 @given(frames=st.integers(1, 3_000))

@@ -60,7 +60,7 @@ from audiox_core.windows import plan_frames
 
 from .fixtures import Case, Outputs, adapter
 
-DISCARDED = "the reference discards its attention masks (specification 6.2); we make none"
+DISCARDED = "the reference discards its attention masks; we make none"
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -123,7 +123,7 @@ def vae(case: Case) -> Outputs:
     return outputs
 
 
-@adapter("v1_brownian")
+@adapter("v1_brownian*")
 def brownian(case: Case) -> Outputs:
     sigmas = case["sigmas"]
     draw = brownian_noise(torch.zeros(1, 4, 6), sigmas, case.facts["seed_used"])
@@ -192,10 +192,10 @@ def _dit_output(case: Case, name: str, model: DiT) -> Tensor:
     cfg, phi, negative = re.fullmatch(
         r"out_cfg([\dp]+)(?:_phi([\dp]+))?(?:_(neg|negmask))?", name
     ).groups()
-    opposed = case["neg_cond"] if negative else nothing
+    negative_context = case["neg_cond"] if negative else nothing
     if negative == "negmask":
-        opposed = opposed * case["cross_attn_mask"][..., None]
-    halves = model.prepare(torch.cat([context, opposed]))
+        negative_context = negative_context * case["cross_attn_mask"][..., None]
+    halves = model.prepare(torch.cat([context, negative_context]))
     return guided(partial(model, context=halves), _number(cfg), _number(phi or "0"))(*inputs)
 
 
@@ -362,9 +362,8 @@ def samplers(case: Case) -> Outputs:
         run = final.removesuffix(".final")
         sampler, options = _sampler_options(run)
         trajectory, drawn = [], iter(noises)
-        options |= (
-            {"noise": lambda *_, drawn=drawn: next(drawn)} if SOLVERS[sampler].stochastic else {}
-        )
+        if SOLVERS[sampler].stochastic:
+            options |= {"noise_sampler": lambda *_, drawn=drawn: next(drawn)}
         levels = sigmas
         if sampler in FROM_MAX_TO_MIN:
             levels = sigmas.clone()
@@ -520,7 +519,7 @@ def _inpaint_runs(case: Case, mask: Tensor) -> Outputs:
     def run(start: Tensor, sigmas: Tensor, on_step: Callable) -> Tensor:
         drawn = iter(step_noises)
         solver = SOLVERS[settings["sampler"].replace("-", "_")]
-        noise = {"noise": lambda *_: next(drawn)}
+        noise = {"noise_sampler": lambda *_: next(drawn)}
         return solver.run(v_denoiser(predict), start, sigmas, on_step=on_step, **noise)
 
     steps, low = settings["steps"], settings["sigma_min"]
