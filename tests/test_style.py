@@ -20,36 +20,39 @@ SOURCES = [
 ]
 PAGES = [path for path in ROOT.rglob("*.md") if not {".git", "clips"} & set(path.parts)]
 
-# a whole word of an identifier, or of a file's name: what to use instead
-PRIVATE_NAMES = {
-    r"road|roads": "pipeline",
+# a word of an identifier or of a file's name -> what to use instead
+PRIVATE_WORDS = {
+    r"roads?": "pipeline",
     r"opposed": "negative",
-    r"audible": "check_finite, limit_peak",
-    r"chance": "rng, random streams",
-    r"team|gathered": "distributed, is_main, all_gather",
-    r"origin": "data_source",
-    r"broken": "invalid items",
-    r"told|tells": "position init; otherwise a verb that says what is done",
+    r"gathered": "all_gather",
     r"guessing": "encoder pretraining",
     r"vocoder": "vae_init",
-    r"settled": "resolved",
     r"companions?": "auxiliary files",
     r"strangers?": "foreign checkpoints",
-    r"alike": "ambiguous variants",
     r"tally|tallied": "checksum",
     r"eyes|ears": "image encoders, audio conditioner",
-    r"whoever|whence|hither": "a noun that says what it is",
+    r"whoever": "a noun that says who it is",
 }
-PRIVATE_IDENTIFIERS = {
+# a whole identifier or file name -> what to use instead
+PRIVATE_NAMES = {
     r"known_latent": "init_latent",
+    r"audible": "check_finite, limit_peak",
+    r"chance|test_chance": "rng, random streams",
+    r"team|Team": "distributed",
+    r"leads": "is_main",
+    r"Broken\w*|broken": "invalid items",
+    r"_?told": "position init; otherwise a verb that says what is done",
     r"look_twice|second_look": "encode_sync",
-    r"made_of|_made_of": "data_fingerprint",
+    r"_?made_of": "data_fingerprint",
+    r"settled": "resolved",
+    r"ALIKE": "AMBIGUOUS_VARIANTS",
     r"PROBE|noise_in_answer": "objective probe",
     r"described_seconds": "conditioned_seconds",
     r"_Coder": "VAE adapter",
+    r"late": "timestep skew",
     r"guide_clean": "guide_denoised",
     r"fresh_noise": "noise_sampler",
-    r"keep_for_a_run|Run|_Contexts": "RunCache",
+    r"keep_for_a_run|_Contexts": "RunCache",
     r"FREE|WITHIN": "a name that says what it bounds",
 }
 # in sentences that a user reads: what to write instead
@@ -62,10 +65,8 @@ PRIVATE_PHRASES = {
     r"\bthe road\b": "the pipeline",
     r"\bgo(?:es)? on (?:with|from|where)\b": "continue",
     r"\bdo as well\b": "also work",
-    r"\btoy world\b": "synthetic world",
     r"\bsecond look\b": "Synchformer features",
     r"\btamed?s?\b": "reduces",
-    r"\bhonou?rs\b": "uses, respects",
     r"\bfor want of\b": "because of too little",
     r"\bspecification\b": "the paper, or a document of this repository",
 }
@@ -110,12 +111,10 @@ def test_identifiers_and_file_names_use_the_terms_of_the_field():
         where = path.relative_to(ROOT).as_posix()
         names = {path.stem, *identifiers(ast.parse(path.read_text(encoding="utf-8")))}
         for name in sorted(names):
-            for pattern, use in PRIVATE_IDENTIFIERS.items():
-                if re.fullmatch(pattern, name):
-                    found.append(f"{where}: {name} -> {use}")
-            for pattern, use in PRIVATE_NAMES.items():
-                if any(re.fullmatch(pattern, word) for word in words_of(name)):
-                    found.append(f"{where}: {name} -> {use}")
+            uses = [use for pattern, use in PRIVATE_NAMES.items() if re.fullmatch(pattern, name)]
+            for pattern, use in PRIVATE_WORDS.items():
+                uses += [use for word in words_of(name) if re.fullmatch(pattern, word)]
+            found += [f"{where}: {name} -> {use}" for use in uses]
     assert found == []
 
 
