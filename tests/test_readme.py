@@ -83,12 +83,18 @@ def test_commands_in_blocks_parse(page, arguments):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_in_sentences_exist(page):
+    """With `python -m audiox_core` before them, or as `lab evaluate`, `train lora`."""
     _, known = build_parser()
+    choices = {
+        name: {choice for a in known[name]._actions for choice in a.choices or ()}
+        for name in ("lab", "train")
+    }
     for code in inline(TEXTS[page]):
-        for prefix in (OURS, SEVERAL_GPUS):
-            words = code.removeprefix(prefix).split()
-            if code.startswith(prefix) and words:
-                assert words[0] in known, code
+        first, *others = code.removeprefix(OURS).removeprefix(SEVERAL_GPUS).split() or [""]
+        if code.startswith((OURS, SEVERAL_GPUS)) and first:
+            assert first in known, code
+        if first in choices and others:
+            assert others[0] in choices[first] | {"…"}, code
 
 
 def test_command_for_portable_windows_runs_in_an_isolated_python():
