@@ -8,7 +8,7 @@ from ..audiox_core.pipeline.encode import Strengths
 from .bridge.encode import masked_conditioning
 from .bridge.schema import Conditioners, Features, schema
 
-STRENGTH = "Influence of the {what}: 0 ignores it, 1 uses it fully, values between are linear."
+STRENGTH = "Influence of the {what}: 0 ignores it, 1 uses it fully; linear in between."
 
 
 def _strength(what: str) -> io.Float.Input:
@@ -30,7 +30,7 @@ class AudioXMaskedConditioning(io.ComfyNode):
             display_name="AudioX Masked Conditioning",
             category="AudioX/conditioning",
             description="Combine text, video and audio into the conditioning of the model. An input"
-            " that is not connected is masked, as it was in training.",
+            " that is not connected is masked, as in training.",
             search_aliases=["audiox conditioning", "combine modalities"],
             inputs=[
                 Conditioners.Input(

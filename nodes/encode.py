@@ -88,7 +88,7 @@ class AudioXEncodeVideo(io.ComfyNode):
                     min=0.0,
                     max=1000.0,
                     step=0.001,
-                    tooltip="Frame rate of the images. Ignored for a video, which has its own.",
+                    tooltip="Frame rate of the images; required for images. A video has its own.",
                 ),
                 io.Float.Input(
                     "start",
@@ -131,8 +131,8 @@ class AudioXEncodeImage(io.ComfyNode):
             node_id="AudioXEncodeImage",
             display_name="AudioX Encode Image",
             category="AudioX/encode",
-            description="Encode a still image. The model treats it as a video without motion; it"
-            " fits audio of any length.",
+            description="Encode a still image, which the model treats as a video without motion."
+            " It can be used for audio of any length.",
             search_aliases=["image to audio"],
             inputs=[
                 Conditioners.Input("conditioners", tooltip=CONDITIONERS),
@@ -179,8 +179,8 @@ class AudioXEncodeAudio(io.ComfyNode):
                     min=0.1,
                     max=600.0,
                     step=0.01,
-                    tooltip="Length of the prompt in seconds. Up to ten seconds fit output of any"
-                    " length; a longer prompt must be as long as the output.",
+                    tooltip="Length of the prompt in seconds. Up to ten seconds work with any"
+                    " output length; a longer prompt must be as long as the output.",
                 ),
                 io.String.Input("time_mask", default="", tooltip=TIME_MASK),
             ],

@@ -21,8 +21,7 @@ from .bridge.schema import schema, tell
 MODEL = "From AudioX Load Checkpoint or AudioX Load Model, optionally with LoRAs or patches."
 PRESET = (
     "'model default' uses the settings that the model was made for, 'quality' twice its steps, "
-    f"'fast' a fifth of them. The settings below are used only if this is '{CUSTOM}'; seed and "
-    "denoise are always used."
+    f"'fast' a fifth of them. Only '{CUSTOM}' uses the settings below, except denoise."
 )
 STEPS = "Number of sampling steps. More steps are slower and usually better."
 DENOISE = (

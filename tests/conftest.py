@@ -83,6 +83,12 @@ def help_pages() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def author() -> ModuleType:
+    """The description of the shared workflows."""
+    return import_ours("author")
+
+
+@pytest.fixture(scope="session")
 def full_size(measure, tmp_path_factory) -> Path:
     """A file of v1's 1357 tensors with random numbers; AUDIOX_FULL_SIZE names a folder to keep."""
     kept = os.environ.get("AUDIOX_FULL_SIZE")

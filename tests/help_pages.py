@@ -42,9 +42,9 @@ TIPS = {
         " `feather`. To continue audio, leave `regenerate` empty and set `extend_after`."
     ),
     "AudioXLoadCheckpoint": (
-        "Start with AudioX-Turbo: it needs 4 steps. `python -m audiox_core fetch audiox-turbo"
-        " t5-base --dir ../../models`, run in the folder of this pack, downloads it. Press R in"
-        " ComfyUI to refresh the file list."
+        "Start with AudioX-Turbo: it needs only 4 steps. To download it, run `python -m audiox_core"
+        " fetch audiox-turbo t5-base --dir ../../models` in the folder of this pack. Then press R"
+        " in ComfyUI to refresh the file list."
     ),
     "AudioXLoadConditioners": (
         "Use it with AudioX Load Model and AudioX Load VAE if the parts come from different files,"
@@ -59,12 +59,12 @@ TIPS = {
         " AudioX checkpoint."
     ),
     "AudioXMaskedConditioning": (
-        "If the audio does not follow the prompt, lower `video_strength` to 0.5. If it does not"
-        " follow the picture, lower `text_strength`."
+        "If the audio does not follow the prompt, lower `video_strength`, for example to 0.5. If it"
+        " does not follow the video, lower `text_strength`."
     ),
     "AudioXSampler": (
-        "Leave `preset` at `model default`. Then a model without guidance, such as AudioX-Turbo,"
-        " also gets the right settings. The node shows the settings that it used."
+        "Leave `preset` at `model default`. Each model then gets its own settings, for example"
+        " 4 steps without guidance for AudioX-Turbo. The node shows the settings that it used."
     ),
     "AudioXScheduler": (
         "Connect it with KSamplerSelect, CFGGuider and RandomNoise to SamplerCustomAdvanced. Use"
