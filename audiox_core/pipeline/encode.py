@@ -25,7 +25,6 @@ from ..models.oobleck import ChunkedOobleck
 from ..windows import check_seconds, plan, spans_in_window
 
 
-
 @dataclass(frozen=True)
 class Features:
     """The encoded tokens of a video, an image or a sound prompt."""

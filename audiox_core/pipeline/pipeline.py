@@ -119,9 +119,7 @@ class Pipeline:
         known = pad(known[:, :samples], (0, max(0, samples - known.shape[-1])))
         return InitAudio(known, tuple(request.inpaint))
 
-    def conditioning(
-        self, request: Request, clip: Clip | None, seconds: float
-    ) -> Conditioning:
+    def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> Conditioning:
         """Encode the inputs of a request and join them into both branches of guidance."""
         host = self.checkpoint
         prompt, negative = (text if text and text.strip() else None for text in

@@ -29,9 +29,7 @@ class RunCache:
     def __init__(self) -> None:
         self._slots: dict[torch.device, tuple[Hashable, Prepared]] = {}
 
-    def get(
-        self, key: Hashable, device: torch.device, prepare: Callable[[], Prepared]
-    ) -> Prepared:
+    def get(self, key: Hashable, device: torch.device, prepare: Callable[[], Prepared]) -> Prepared:
         """The prepared conditions under `key`; other ones on the same device are dropped."""
         kept = self._slots.get(device)
         if kept is None or kept[0] != key:

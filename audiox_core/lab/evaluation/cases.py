@@ -19,7 +19,6 @@ from torch import Tensor
 from ...diffusion.noise import stream, unit_noise
 from ...models.oobleck import Oobleck
 from ...pipeline import Pipeline, Request, decode, finish, sample
-from ...windows import plan
 from ..world import LABELS, Scene
 from ..world.captions import caption
 from ..world.music import scale_notes

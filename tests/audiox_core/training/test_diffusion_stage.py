@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from audiox_core import Request, generate, load_checkpoint
+from audiox_core import Features, Request, assemble, encode_text, generate, load_checkpoint
 from audiox_core.checkpoint.weight_file import open_weights
-from audiox_core import Features, assemble, encode_text
 from audiox_core.errors import SettingsError
 from audiox_core.training.run import run_job
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from audiox_core import open_checkpoint
-from audiox_core.checkpoint.layout import AUDIO_VAE
 from audiox_core.checkpoint import EMBEDDED
+from audiox_core.checkpoint.layout import AUDIO_VAE
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
