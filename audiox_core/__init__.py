@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint import Checkpoint, load_checkpoint
+    from .checkpoint import Checkpoint, CheckpointFile, load_checkpoint, open_checkpoint
     from .conditioners.assemble import Conditioning, assemble
     from .conditioners.audio import encode_audio
     from .conditioners.text import encode_text
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AudioXError",
     "Checkpoint",
+    "CheckpointFile",
     "Conditioning",
     "FeatureCache",
     "Pipeline",
@@ -32,11 +33,12 @@ __all__ = [
     "encode_video",
     "generate",
     "load_checkpoint",
+    "open_checkpoint",
     "sample",
 ]
 
 _HOMES = {
-    "checkpoint": ("Checkpoint", "load_checkpoint"),
+    "checkpoint": ("Checkpoint", "CheckpointFile", "load_checkpoint", "open_checkpoint"),
     "conditioners.assemble": ("Conditioning", "assemble"),
     "conditioners.audio": ("encode_audio",),
     "conditioners.text": ("encode_text",),

@@ -2,11 +2,11 @@
 
 from comfy_api.latest import io
 
+from ..audiox_core.checkpoint import open_vae
 from ..audiox_core.variants import VARIANTS
 from .bridge.conditioners import load_conditioners
-from .bridge.files import model_names, model_path
+from .bridge.files import model_names, model_path, open_model
 from .bridge.model import WEIGHT_DTYPES, load_model
-from .bridge.sampling import config_of
 from .bridge.schema import Conditioners, schema, tell
 from .bridge.vae import load_vae
 
@@ -35,7 +35,7 @@ def _variant() -> io.Combo.Input:
     )
 
 
-def _said(variant: str) -> str | None:
+def _chosen(variant: str) -> str | None:
     return None if variant == AUTO else variant
 
 
@@ -69,10 +69,13 @@ class AudioXLoadCheckpoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
-        path, which = model_path(file), _said(variant)
-        model = load_model(str(path), weight_dtype, which)
-        tell(cls, config_of(model).variant)
-        return io.NodeOutput(model, load_conditioners(path, which), load_vae(path, which))
+        checkpoint = open_model(file, _chosen(variant))
+        tell(cls, checkpoint.variant)
+        return io.NodeOutput(
+            load_model(checkpoint, weight_dtype),
+            load_conditioners(checkpoint),
+            load_vae(checkpoint.vae),
+        )
 
 
 class AudioXLoadModel(io.ComfyNode):
@@ -99,9 +102,9 @@ class AudioXLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
-        model = load_model(str(model_path(file)), weight_dtype, _said(variant))
-        tell(cls, config_of(model).variant)
-        return io.NodeOutput(model)
+        checkpoint = open_model(file, _chosen(variant))
+        tell(cls, checkpoint.variant)
+        return io.NodeOutput(load_model(checkpoint, weight_dtype))
 
 
 class AudioXLoadConditioners(io.ComfyNode):
@@ -125,7 +128,7 @@ class AudioXLoadConditioners(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, variant: str = AUTO) -> io.NodeOutput:
-        return io.NodeOutput(load_conditioners(model_path(file), _said(variant)))
+        return io.NodeOutput(load_conditioners(open_model(file, _chosen(variant))))
 
 
 class AudioXLoadVAE(io.ComfyNode):
@@ -144,4 +147,4 @@ class AudioXLoadVAE(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(load_vae(model_path(file)))
+        return io.NodeOutput(load_vae(open_vae(model_path(file))))

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from audiox_core import Checkpoint, load_checkpoint
+from audiox_core import Checkpoint, open_checkpoint
 from audiox_core.config import AudioXConfig
 from audiox_core.diffusion.guidance import guided
 from audiox_core.lab.bench import report
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     settings = {"size": options.size, "depth": options.depth, "comfyui": start_comfyui()}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    config = AudioXConfig() if options.size == "released" else load_checkpoint(parts=["vae"]).config
+    config = AudioXConfig() if options.size == "released" else open_checkpoint().config
     # 128 time frequencies, whatever the embedded model has: ComfyUI's always has them
     dit = replace(config.dit, depth=options.depth, time_frequencies=128)
     sides = build(replace(config, dit=dit), device)

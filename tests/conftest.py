@@ -91,7 +91,7 @@ def host() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
-    return load_checkpoint()
+    return load_checkpoint(device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from audiox_core.checkpoint.detect import detect
-from audiox_core.checkpoint.layout import SYNC_ENCODER, released_layout
-from audiox_core.checkpoint.load import check_layout, check_synchformer
+from audiox_core.checkpoint.layout import check_layout, released_layout
+from audiox_core.checkpoint.parts import synchformer_in
 from audiox_core.checkpoint.weight_file import Stored, WeightFile
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import WeightsError
@@ -94,7 +94,7 @@ def test_synchformers_file_is_known_and_whole():
     others = {"afeat_extractor.x": (1,), "vproj.weight": (768, 768)}  # of which nothing is used
     tensors = {key: Stored(s, torch.float32) for key, s in (listed("synchformer") | others).items()}
     file, config = WeightFile(Path("synchformer_state_dict.pth"), tensors), VARIANTS["audiox-maf"]
-    assert check_synchformer(file, SYNC_ENCODER, config) == config.video.sync.encoder
+    assert synchformer_in(file, config).sizes == config.video.sync.encoder
     tensors.pop("vfeat_extractor.pos_embed")
     with pytest.raises(WeightsError, match=r"1 missing \(vfeat_extractor\.pos_embed\)"):
-        check_synchformer(WeightFile(file.path, tensors), SYNC_ENCODER, config)
+        synchformer_in(WeightFile(file.path, tensors), config)

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..config import AudioXConfig
+from ..device import choose_device
 from ..errors import SettingsError
 from ..media.files import check_output
 from ..training.broken import Broken, Report, check, counted
@@ -18,7 +19,6 @@ from ..training.captioner import Captioner
 from ..training.captions import Captioned, Settings, caption_files, find_files
 from ..training.manifest import GIVEN, TARGETS, Task, read, write
 from ..training.manifest_source import ManifestSource
-from .generate import choose_device
 
 MOST_WORKERS = 64
 

@@ -6,11 +6,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..checkpoint import load_checkpoint
+from ..device import choose_device
 from ..errors import SettingsError
 from ..media.files import check_output, is_same_file, replacing
 from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline import Pipeline, Request
-from .generate import choose_device
 
 PIXELS = 240  # a side of the rendered clip
 FPS = 24.0

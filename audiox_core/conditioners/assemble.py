@@ -10,24 +10,28 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..errors import SettingsError
 from ..models.maf import MAFBlock
 from ..models.synchformer import Synchformer
 from .audio import AnyAudioConditioner
 from .masking import apply_strength
+from .missing import MissingModule
 from .text import TextConditioner
 from .video import VideoConditioner
 
 
 class Conditioners(nn.Module):
-    """One conditioner a modality, and what fuses them; None where it was not loaded or is none."""
+    """One conditioner per modality, and what fuses their tokens.
+
+    `sync` and `maf` are None in variants that have no such part. A text encoder or Synchformer
+    whose file was not found is a `MissingModule`, which raises its error where it is used.
+    """
 
     def __init__(
         self,
-        text: TextConditioner | None,
-        video: VideoConditioner | None,
-        audio: AnyAudioConditioner | None,
-        sync: Synchformer | None = None,  # the second look at a video, of models that take one
+        text: TextConditioner | MissingModule,
+        video: VideoConditioner,
+        audio: AnyAudioConditioner,
+        sync: Synchformer | MissingModule | None = None,
         maf: MAFBlock | None = None,
     ) -> None:
         super().__init__()
@@ -84,7 +88,8 @@ def assemble(
         text_strength, video_strength, audio_strength: 0 is absent, 1 is present.
     """
     if empty_text is None:
-        empty_text = text if text is not None and text_strength == 1 else _empty(conditioners.text)
+        whole = text is not None and text_strength == 1
+        empty_text = text if whole else conditioners.text.encode([""])
     if audio is not None and audio_strength == 1 and negative is None:
         no_audio = audio[:1]  # not needed, and it may be dear to make
     else:
@@ -115,12 +120,3 @@ def assemble(
             opposed = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
     flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, opposed)]
     return Conditioning(*flat, windows=len(positive))
-
-
-def _empty(conditioner: TextConditioner | None) -> Tensor:
-    if conditioner is None:
-        raise SettingsError(
-            "The tokens of an empty prompt are needed and no text encoder was loaded: give a text "
-            "at full strength, or load the model with its text encoder."
-        )
-    return conditioner.encode([""])

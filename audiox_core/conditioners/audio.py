@@ -145,14 +145,19 @@ class MelAudioConditioner(nn.Module):
 AnyAudioConditioner = AudioConditioner | ProjectedAudioConditioner | MelAudioConditioner
 
 
-def audio_conditioner(config: AudioXConfig) -> AnyAudioConditioner:
-    """The kind that a model was trained with, without weights."""
+def audio_conditioner(config: AudioXConfig, vae: Oobleck | None = None) -> AnyAudioConditioner:
+    """The kind that a model was trained with, without weights.
+
+    Args:
+        config: of the model.
+        vae: for audio prompts, where that is another than the one that decodes.
+    """
     channels, width, tokens = config.latent.channels, config.dit.cond_dim, config.audio_tokens
     if config.mel is not None:
         return MelAudioConditioner(config.mel, width, tokens)
     if config.audio_latents is not None:
-        return ProjectedAudioConditioner(channels, config.audio_latents, tokens, width)
-    return AudioConditioner(channels, tokens, width)
+        return ProjectedAudioConditioner(channels, config.audio_latents, tokens, width, vae=vae)
+    return AudioConditioner(channels, tokens, width, vae)
 
 
 def encode_prompt(vae: Oobleck, audio: Tensor, noise: Tensor | None) -> Tensor:

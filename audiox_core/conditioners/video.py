@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..config import SyncConfig, VideoConfig
-from ..errors import WeightsError
 from ..models.synchformer import Synchformer, sync_features
 from ..models.temporal import TemporalTransformer
 from .masking import Span, hidden_frames, hide_frames, is_absent, replace_absent
@@ -146,21 +145,3 @@ def still_clip(image: Tensor, config: SyncConfig) -> Tensor:
     """A still image `3 h w` in 0..255 as the frames of `encode_sync`, without memory for each."""
     frame = stretch(image, config.encoder.image).round().clamp(0, 255).to(torch.uint8)
     return frame.expand(config.frames, -1, -1, -1)
-
-
-def loaded_synchformer(
-    synchformer: Synchformer | None, get: str = "python -m audiox_core fetch synchformer"
-) -> Synchformer:
-    """The module itself. Raises WeightsError where it was not loaded: a text needs none.
-
-    Args:
-        synchformer: of the conditioners.
-        get: the command that brings its file.
-    """
-    if synchformer is None:
-        raise WeightsError(
-            "This model looks at a video or picture through Synchformer, too, and it was not "
-            "found: put synchformer_state_dict.pth beside the checkpoint or into models/audiox "
-            f"(`{get}`) and load the model again, or name it with --synchformer."
-        )
-    return synchformer

@@ -16,16 +16,15 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..checkpoint import Checkpoint, load_checkpoint
-from ..checkpoint.companions import fetch_command
 from ..conditioners.assemble import Conditioning, assemble
 from ..conditioners.audio import encode_audio
 from ..conditioners.masking import Span
+from ..conditioners.missing import check_present
 from ..conditioners.text import encode_text
 from ..conditioners.video import (
     encode_image,
     encode_sync,
     encode_video,
-    loaded_synchformer,
     still_clip,
 )
 from ..config import LatentConfig, SamplingConfig
@@ -38,7 +37,6 @@ from ..media.audio import read_audio
 from ..media.video import frame_grids, probe_video, read_grids, read_image
 from ..models import Backbone
 from ..models.oobleck import OVERLAP, Oobleck, decode_chunked, encode_chunked
-from ..models.synchformer import Synchformer
 from ..variants import advice
 from ..windows import Plan, plan, plan_frames, spans_in_window
 from .cache import FeatureCache, content_key, weights_key
@@ -173,8 +171,7 @@ class Pipeline:
         source = request.video or request.image
         if source is None:
             return None
-        if self.checkpoint.config.video.sync is not None:  # said before anything is computed
-            self.synchformer()
+        check_present(self.checkpoint.conditioners.sync)
         see = partial(self.see, request, windows)
         if self.cache is None:
             return see()
@@ -212,12 +209,7 @@ class Pipeline:
         if not clips:
             return None
         fps = self.checkpoint.config.video.sync.fps
-        return encode_sync(self.synchformer(), clips[0], fps, hide)
-
-    def synchformer(self) -> Synchformer:
-        """Of a model that looks twice. Raises WeightsError where its file was not found."""
-        get = fetch_command("synchformer", self.checkpoint.path)
-        return loaded_synchformer(self.checkpoint.conditioners.sync, get)
+        return encode_sync(self.checkpoint.conditioners.sync, clips[0], fps, hide)
 
     def _picture_key(self, request: Request, windows: Plan) -> Hashable:
         """All that the features of a picture depend on."""
@@ -280,7 +272,7 @@ class Pipeline:
             redraw = step_noise(noise, request.seed, "inpainting")
             on_step = _both(keep_init_latent(clean, mask, sigmas, redraw, noised=noised), on_step)
         return sample(
-            self.checkpoint.model,
+            self.checkpoint.backbone,
             conditioning,
             start,
             sigmas,

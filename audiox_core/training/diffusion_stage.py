@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint.load import Checkpoint
+from ..checkpoint import Checkpoint
 from ..conditioners.assemble import Conditioners, fuse, join
 from ..conditioners.audio import AudioConditioner
 from ..conditioners.masking import hide_tokens, replace_absent

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from ..checkpoint.load import Checkpoint
+from ..checkpoint import Checkpoint
 from ..models import DiT
 from .batches import Batch
 from .diffusion_stage import Denoising, DiffusionStage
@@ -30,7 +30,7 @@ class Guessing(Denoising):
     """Conditioners, and the loss of guessing latents from their tokens; the transformer waits."""
 
     def __init__(self, checkpoint: Checkpoint, seed: int) -> None:
-        model, config = checkpoint.model, checkpoint.config
+        model, config = checkpoint.backbone, checkpoint.config
         super().__init__(model, checkpoint.conditioners, config.objective)
         seen, read = config.video.clip.width, config.text.width
         grid, places = config.latent, config.video.tokens

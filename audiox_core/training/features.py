@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..checkpoint import open_checkpoint, open_vae
 from ..checkpoint.layout import AUDIO_VAE
-from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import open_weights
+from ..conditioners.assemble import Conditioners
 from ..conditioners.audio import MelAudioConditioner, audio_conditioner
-from ..conditioners.video import VideoConditioner, encode_sync, loaded_synchformer
+from ..conditioners.video import VideoConditioner, encode_sync
 from ..config import AudioXConfig
 from ..models.oobleck import Oobleck
 from .cache import Item, Make
@@ -54,9 +55,9 @@ class Features:
 
     def open(self) -> Make:
         """As `cache.Maker`."""
-        parts = ("vae", "video", "audio") if self.vae is None else ("video", "audio")
-        checkpoint = None if self.init is None else load_checkpoint(self.init, parts=parts)
-        vae = checkpoint.vae if self.vae is None else load_vae(self.vae)[0]
+        file = None if self.init is None else open_checkpoint(self.init)
+        conditioners = None if file is None else file.load_conditioners()
+        vae = file.load_vae() if self.vae is None else open_vae(self.vae).load()
         source = self.data_source.open()
 
         def make(index: int) -> Item:
@@ -64,27 +65,27 @@ class Features:
             with torch.inference_mode():
                 tensors = {
                     **_posterior(vae, clip.audio, ""),
-                    **self._pictures(clip, checkpoint),
-                    **self._prompt(clip, vae, checkpoint),
+                    **self._pictures(clip, conditioners),
+                    **self._prompt(clip, vae, conditioners),
                 }
             return Item({name: t.contiguous() for name, t in tensors.items()}, clip.caption)
 
         return make
 
-    def _pictures(self, clip: Clip, checkpoint: Checkpoint | None) -> Mapping[str, Tensor]:
+    def _pictures(self, clip: Clip, conditioners: Conditioners | None) -> Mapping[str, Tensor]:
         if clip.frames is None:
             return {}
         pictures = {"frames": clip.frames}
         if self.seen:
-            video: VideoConditioner = checkpoint.conditioners.video
+            video: VideoConditioner = conditioners.video
             pictures = {"seen": video.look(clip.frames).half()}
-        if self.model.video.sync is not None and clip.sync is not None and checkpoint is not None:
-            synchformer = loaded_synchformer(checkpoint.conditioners.sync)
-            pictures["sync"] = encode_sync(synchformer, clip.sync, self.model.video.sync.fps)[0]
+        sync = self.model.video.sync
+        if sync is not None and clip.sync is not None and conditioners is not None:
+            pictures["sync"] = encode_sync(conditioners.sync, clip.sync, sync.fps)[0]
         return pictures
 
     def _prompt(
-        self, clip: Clip, vae: Oobleck, checkpoint: Checkpoint | None
+        self, clip: Clip, vae: Oobleck, conditioners: Conditioners | None
     ) -> Mapping[str, Tensor]:
         if clip.prompt is None:
             return {}
@@ -94,7 +95,7 @@ class Features:
             ears = audio_conditioner(self.model)
             assert isinstance(ears, MelAudioConditioner)
             return {"prompt_mel": ears.log_mel(audio[None])[0].half()}
-        own = None if checkpoint is None else checkpoint.conditioners.audio.vae
+        own = None if conditioners is None else conditioners.audio.vae
         return _posterior(own or vae, audio, "prompt_")
 
 

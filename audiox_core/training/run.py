@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from ..checkpoint.companions import find_text_encoder, load_tokenizer
+from ..checkpoint import Checkpoint, open_checkpoint, open_vae
+from ..checkpoint.auxiliary_files import load_tokenizer
 from ..checkpoint.convert import convert
 from ..checkpoint.layout import AUDIO_VAE, DIT, TEXT
-from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
 from ..errors import SettingsError
@@ -89,8 +89,8 @@ def _made_of(job: Job, cache: Cache) -> str:
         sizes = [init.header.get(name, "") for name in ("audiox", "tokenizer")]
         names += [init.fingerprint(), blake2b("".join(sizes).encode(), digest_size=8).hexdigest()]
         if job.stage in ("diffusion", "lora") and not _holds(job.init, TEXT):
-            encoder = find_text_encoder(job.text_encoder, job.init)
-            names.append(open_weights(encoder).fingerprint())
+            file = open_checkpoint(job.init, text_encoder=job.text_encoder)
+            names.append(file.text_encoder.weights.fingerprint())
     return " ".join(names)
 
 
@@ -115,11 +115,11 @@ def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
         model = config.model
         vae = new_vae(model.vae, config.run.seed)
     elif not of_model:  # a VAE alone
-        vae, _ = load_vae(init)
+        vae = open_vae(init).load()
         model = replace(config.model, vae=vae.config)
     else:
-        checkpoint = load_checkpoint(init, parts=("vae",))
-        model, vae = checkpoint.config, checkpoint.vae
+        file = open_checkpoint(init)
+        model, vae = file.config, file.load_vae()
     source = job.data_source(config.data, model)
     cache = _cache(job, Sounds(source), source, team)
     unit = config.vae.unit and config.vae.train_encoder and not of_model
@@ -141,7 +141,7 @@ def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
     else:
         checkpoint = _given(job)
         cache = _features(job, checkpoint.config, team, learning=config.diffusion.train_clip)
-    module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
+    module = Denoising(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
     choose_trained(module, config.diffusion)
     batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)
     return DiffusionStage(module, checkpoint, batches, team, embedded=embedded), cache
@@ -188,7 +188,7 @@ def _began_with_encoders(init: Path | None) -> bool:
 
 
 def _given(job: Job) -> Checkpoint:
-    checkpoint = load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+    checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
     if job.vae is not None and not _holds(job.init, AUDIO_VAE):
         checkpoint.conditioners.audio.vae = None  # prompts go through the one VAE that there is
     encoder = checkpoint.conditioners.text.encoder
@@ -229,16 +229,16 @@ def _sizes(job: Job) -> AudioXConfig:
         )
     if model.video.sync is not None:
         raise SettingsError("A model that watches through Synchformer is trained with --init only.")
-    vae, _ = load_vae(job.vae)
+    vae = open_vae(job.vae).sizes
     grid = (model.latent.channels, model.latent.hop_length, model.dit.io_channels)
-    made = (vae.config.latent_channels, vae.config.hop_length, vae.config.latent_channels)
+    made = (vae.latent_channels, vae.hop_length, vae.latent_channels)
     if grid != made:
         raise SettingsError(
             f"{job.vae.name} makes latents of {made[0]} channels and {made[1]} samples; the "
             f"model's latent.channels, latent.hop_length, dit.io_channels are {grid}: let them "
             "be the same."
         )
-    return replace(model, vae=vae.config)
+    return replace(model, vae=vae)
 
 
 def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, team: Team) -> Checkpoint:
@@ -251,7 +251,7 @@ def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, team: Team) -> 
     text = replace(model.text, vocab_size=tokenizer.get_vocab_size())
     model = replace(model, text=text)
     backbone, conditioners = new_model(model, tokenizer, job.config.run.seed)
-    return Checkpoint(conditioners, backbone, load_vae(job.vae)[0], model, job.output)
+    return Checkpoint(conditioners, backbone, open_vae(job.vae).load(), model, job.output)
 
 
 def _embedded(job: Job, checkpoint: Checkpoint) -> Embedded:

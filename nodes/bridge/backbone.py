@@ -88,8 +88,13 @@ class Run:
 class _AnyLength:
     """Over `forward(x, t, prepared)` of a window: the call of ComfyUI."""
 
-    grid: LatentConfig
-    dtype: torch.dtype  # of the weights
+    def __init__(
+        self, config: DiTConfig | MMDiTConfig, *, ops: Any, attention: HostAttention,
+        latent: LatentConfig, dtype: torch.dtype,
+    ) -> None:  # fmt: skip
+        super().__init__(config, ops=ops, attention=attention)
+        self.host_attention, self.grid = attention, latent
+        self.dtype = dtype  # of the weights: ComfyUI asks for it
 
     def forward(
         self, x: Tensor, timesteps: Tensor, context: Tensor | None = None, *,
@@ -158,11 +163,12 @@ class NativeMMDiT(_AnyLength, MMDiT):
     """The backbone of AudioX-MAF-MMDiT, Base and Turbo."""
 
 
-def native_backbone(
-    config: DiTConfig | MMDiTConfig, *, ops: Any, attention: HostAttention
-) -> NativeDiT | NativeMMDiT:
-    """The backbone of these sizes, of ComfyUI's layers, without weights."""
+def native_backbone(config: DiTConfig | MMDiTConfig, **parts: Any) -> NativeDiT | NativeMMDiT:
+    """The backbone of these sizes, of ComfyUI's layers, without weights.
+
+    Args:
+        config: of the backbone.
+        parts: `ops`, `attention`, `latent` and `dtype` of its constructor.
+    """
     kind = NativeMMDiT if isinstance(config, MMDiTConfig) else NativeDiT
-    module = kind(config, ops=ops, attention=attention)
-    module.host_attention = attention
-    return module
+    return kind(config, **parts)

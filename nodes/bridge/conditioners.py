@@ -6,7 +6,6 @@ They come from transformers and take no host layers, so they are loaded whole an
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import comfy.model_management as mm
@@ -15,24 +14,20 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ...audiox_core.checkpoint.companions import search_text_encoder
-from ...audiox_core.checkpoint.layout import TEXT
-from ...audiox_core.checkpoint.load import load_checkpoint
-from ...audiox_core.checkpoint.weight_file import open_weights
-from ...audiox_core.conditioners.assemble import Conditioners, Conditioning, assemble
+from ...audiox_core.checkpoint import CheckpointFile
+from ...audiox_core.conditioners.assemble import Conditioning, assemble
 from ...audiox_core.conditioners.audio import encode_audio
+from ...audiox_core.conditioners.missing import MissingModule, check_present
 from ...audiox_core.conditioners.text import encode_text
 from ...audiox_core.conditioners.video import (
     encode_image,
     encode_sync,
     encode_video,
-    loaded_synchformer,
     still_clip,
 )
-from ...audiox_core.config import AudioXConfig
 from ...audiox_core.diffusion.noise import stream, unit_noise
 from ...audiox_core.errors import SettingsError
-from .files import text_encoder_path
+from ...audiox_core.models.synchformer import Synchformer
 
 
 @dataclass(frozen=True)
@@ -47,15 +42,17 @@ class Features:
 class NativeConditioners:
     """The conditioners of a checkpoint; ComfyUI moves them to the GPU where one is used."""
 
-    def __init__(self, modules: Conditioners, config: AudioXConfig, path: Path) -> None:
-        self.modules, self.config, self.path = modules, config, path
+    def __init__(self, file: CheckpointFile) -> None:
+        self.file, self.config = file, file.config
+        self.modules = modules = file.load_conditioners()
         self.silence: Tensor | None = None
         device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
-        if modules.sync is not None and mm.should_use_fp16(device):
+        if isinstance(modules.sync, Synchformer) and mm.should_use_fp16(device):
             modules.sync.half()  # of all encoders the one that computes for long
         self.patchers = {
             name: comfy.model_patcher.ModelPatcher(module, device, offload)
             for name, module in modules.named_children()
+            if not isinstance(module, MissingModule)
         }
 
     def get_models(self) -> list[Any]:
@@ -96,9 +93,9 @@ class NativeConditioners:
         """What looks at pictures, on its device: CLIP with its transformer, and Synchformer."""
         if self.config.video.sync is None:
             return self._load("video"), None
-        synchformer = loaded_synchformer(self.modules.sync)
+        check_present(self.modules.sync)
         patchers = [self.patchers["video"], self.patchers["sync"]]
-        needed = synchformer.activation_bytes()
+        needed = self.modules.sync.activation_bytes()
         mm.load_models_gpu(patchers, memory_required=needed, force_full_load=True)
         return patchers[0].model, patchers[1].model
 
@@ -162,7 +159,7 @@ class NativeConditioners:
         """The VAE for a moment, where the conditioners bring no copy of their own."""
         if self.modules.audio.vae is not None:
             return None
-        vae = load_checkpoint(self.path, parts=("vae",), variant=self.config.variant).vae
+        vae = self.file.load_vae()
         patcher = comfy.model_patcher.ModelPatcher(vae, mm.vae_device(), mm.vae_offload_device())
         mm.load_models_gpu([patcher], force_full_load=True)
         return vae
@@ -196,10 +193,6 @@ def _home(tokens: Tensor) -> Tensor:
     return tokens.detach().float().to(mm.intermediate_device())
 
 
-def load_conditioners(path: Path, variant: str | None = None) -> NativeConditioners:
-    """The conditioners of a checkpoint; its text encoder where there is one, beside it or ours."""
-    file = open_weights(path)
-    text = None if file.below(TEXT) else text_encoder_path() or search_text_encoder(file.path)
-    parts = ["video", "audio", *(["text"] if text is not None or file.below(TEXT) else [])]
-    loaded = load_checkpoint(path, parts=parts, text_encoder=text, variant=variant)
-    return NativeConditioners(loaded.conditioners, loaded.config, path)
+def load_conditioners(file: CheckpointFile) -> NativeConditioners:
+    """The conditioners of a checkpoint -> AUDIOX_CONDITIONERS."""
+    return NativeConditioners(file)

@@ -4,6 +4,7 @@ Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tok
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import ceil, prod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,10 +18,8 @@ import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
 
-from ...audiox_core.checkpoint.companions import find_config
+from ...audiox_core.checkpoint import CheckpointFile, open_checkpoint
 from ...audiox_core.checkpoint.layout import DIT
-from ...audiox_core.checkpoint.load import load_checkpoint, settings_of
-from ...audiox_core.checkpoint.weight_file import open_weights
 from ...audiox_core.config import AudioXConfig, MMDiTConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
@@ -134,34 +133,29 @@ def _check_masks(conds: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
 
 
 def load_model(
-    path: str, weight_dtype: str = "default", variant: str | None = None,
-    disable_dynamic: bool = False,
-) -> Any:  # fmt: skip
+    file: CheckpointFile, weight_dtype: str = "default", disable_dynamic: bool = False
+) -> Any:
     """A checkpoint's transformer -> MODEL.
 
     Args:
-        path: of the file.
+        file: of the checkpoint.
         weight_dtype: a key of `WEIGHT_DTYPES`.
-        variant: where the file does not tell it.
         disable_dynamic: ComfyUI asks so for a plain patcher.
     """
-    file = open_weights(Path(path))
-    audiox, _ = settings_of(file, find_config(file.path), variant)
-    names = file.below(DIT)
+    weights, audiox = file.weights, file.config
+    names = weights.below(DIT)
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
     dtype = WEIGHT_DTYPES[weight_dtype] or mm.unet_dtype(
-        model_params=sum(prod(file.shapes[name]) for name in names),
+        model_params=sum(prod(weights.shapes[name]) for name in names),
         supported_dtypes=COMPUTES_IN,
-        weight_dtype=file.tensors[names[0]].dtype if names else None,
+        weight_dtype=weights.tensors[names[0]].dtype if names else None,
     )
 
     def build(*, operations: Any, **_where: Any) -> Any:
-        loaded = load_checkpoint(
-            path, parts=("model",), dtype=dtype, ops=operations, attention=HostAttention(),
-            transformer=native_backbone, variant=audiox.variant,
-        )  # fmt: skip
-        loaded.model.grid, loaded.model.dtype = audiox.latent, dtype
-        return loaded.model
+        native = partial(native_backbone, latent=audiox.latent, dtype=dtype)
+        return file.load_backbone(
+            dtype=dtype, ops=operations, attention=HostAttention(), build=native
+        )
 
     host = HostConfig({})
     if audiox.objective == "rectified_flow":  # else ComfyUI counts its time to 1000
@@ -175,7 +169,14 @@ def load_model(
     if not disable_dynamic:  # looked up here: ComfyUI exchanges the class at its start
         kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
     patcher = kind(model, load_device=device, offload_device=offload)
-    patcher.cached_patcher_init = (load_model, (path, weight_dtype, variant))
+    patcher.cached_patcher_init = (_reload_model, (file.path, file.variant, weight_dtype))
     wrapper = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
     patcher.add_wrapper_with_key(wrapper, "audiox", keep_for_a_run)
     return patcher
+
+
+def _reload_model(
+    path: Path, variant: str, weight_dtype: str, disable_dynamic: bool = False
+) -> Any:
+    """The same MODEL again, for ComfyUI; the variant is known, so the model is not probed."""
+    return load_model(open_checkpoint(path, variant=variant), weight_dtype, disable_dynamic)

@@ -4,6 +4,7 @@ Axes: `b` batch, `c` channels, `n` audio samples, `t` latent frames.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ...audiox_core.checkpoint.layout import DIT, VAE
-from ...audiox_core.checkpoint.load import load_checkpoint
-from ...audiox_core.checkpoint.load import load_vae as load_vae_alone
-from ...audiox_core.checkpoint.weight_file import open_weights
+from ...audiox_core.checkpoint import VaeFile, open_vae
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.models.oobleck import (
@@ -112,28 +110,18 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-def load_vae(path: Path, variant: str | None = None) -> NativeVae:
-    """The VAE of a checkpoint, or beside it, or of a file that holds nothing else.
-
-    Args:
-        path: of the file.
-        variant: of the checkpoint, where the file does not tell it.
-    """
-    ops, file = comfy.ops.disable_weight_init, open_weights(path)
-    told = "audiox" in file.header
-    if file.below(DIT) and (told or not file.below(VAE)):
-        loaded = load_checkpoint(path, parts=("vae",), ops=ops, variant=variant)
-        native = NativeVae(loaded.vae, loaded.config.latent)
-    else:  # whichever model of the family it is, the VAE tells its sizes itself
-        native = NativeVae(*load_vae_alone(path, ops=ops))
-    native.patcher.cached_patcher_init = (_load_patcher, (path, variant))
+def load_vae(file: VaeFile) -> NativeVae:
+    """The VAE of a file, or of the checkpoint that it was found for -> VAE."""
+    native = NativeVae(file.load(ops=comfy.ops.disable_weight_init), file.latent)
+    native.patcher.cached_patcher_init = (_reload_patcher, (file.weights.path, file.latent))
     return native
 
 
-def _load_patcher(path: Path, variant: str | None, disable_dynamic: bool = False) -> Any:
-    loaded = load_vae(path, variant)
+def _reload_patcher(path: Path, latent: LatentConfig, disable_dynamic: bool = False) -> Any:
+    """The patcher of the same VAE again, for ComfyUI."""
+    loaded = load_vae(replace(open_vae(path), latent=latent))
     if disable_dynamic:
-        loaded.patcher = comfy.model_patcher.ModelPatcher(
+        return comfy.model_patcher.ModelPatcher(
             loaded.first_stage_model, loaded.device, mm.vae_offload_device()
         )
     return loaded.patcher

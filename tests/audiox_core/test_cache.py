@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from audiox_core import FeatureCache, Pipeline, Request
+from audiox_core.checkpoint.auxiliary_files import missing_synchformer
+from audiox_core.conditioners.missing import MissingModule
 from audiox_core.errors import AudioXError, MediaError
 from audiox_core.pipeline.cache import content_key, weights_key
 from audiox_core.windows import plan
@@ -148,7 +150,10 @@ def test_a_missing_picture_is_named_as_without_a_cache(checkpoint, tmp_path):
 
 def test_only_pictures_need_synchformer(sync_checkpoint, bikes, tmp_path):
     conditioners = sync_checkpoint.conditioners
-    blind = type(conditioners)(conditioners.text, conditioners.video, conditioners.audio)
+    missing = MissingModule(missing_synchformer(sync_checkpoint.path))
+    blind = type(conditioners)(
+        conditioners.text, conditioners.video, conditioners.audio, sync=missing
+    )
     pipeline = Pipeline(replace(sync_checkpoint, conditioners=blind))
     assert pipeline.generate(Request(prompt="rain", **QUICK)).waveform.isfinite().all()
     for picture in ({"video": bikes}, {"image": bikes}):

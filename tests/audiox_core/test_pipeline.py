@@ -217,7 +217,7 @@ def test_what_is_computed_once_equals_what_is_computed_at_every_step(checkpoint,
             request, sampling, plan(pipeline.grid, 10), conditioning, known=None,
             on_step=lambda *_: None,
         )  # fmt: skip
-        plain = sample_plainly(checkpoint.model, conditioning, sampling, request.seed)
+        plain = sample_plainly(checkpoint.backbone, conditioning, sampling, request.seed)
     assert (fast - plain).abs().max() < 2e-4 * plain.std()
 
 
@@ -239,8 +239,8 @@ def sample_plainly(model, conditioning, sampling, seed):
 def test_tokens_are_embedded_once_a_run(checkpoint, pipeline):
     calls = []
     layers = [
-        checkpoint.model.to_cond_embed,
-        checkpoint.model.transformer.layers[0].cross_attn.to_kv,
+        checkpoint.backbone.to_cond_embed,
+        checkpoint.backbone.transformer.layers[0].cross_attn.to_kv,
     ]
     hooks = [layer.register_forward_hook(lambda *_: calls.append(1)) for layer in layers]
     pipeline.generate(Request(prompt="rain", steps=5))

@@ -78,7 +78,7 @@ def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
     sampling = replace(checkpoint.config.sampling, cfg=cfg)
     with torch.no_grad():
         first, second = (
-            predictor(checkpoint.model, c, 1, sampling, windows=made)(x, t)
+            predictor(checkpoint.backbone, c, 1, sampling, windows=made)(x, t)
             for c in (given, Conditioning(other, given.negative, 5))
         )
     changed = (first != second).any(dim=1)[0].nonzero().flatten()
@@ -94,7 +94,7 @@ def test_tokens_of_one_window_serve_all(checkpoint, seeded):
     sampling = checkpoint.config.sampling
     with torch.no_grad():
         shared, own = (
-            predictor(checkpoint.model, c, 2, sampling, windows=made)(x, t) for c in (one, same)
+            predictor(checkpoint.backbone, c, 2, sampling, windows=made)(x, t) for c in (one, same)
         )
     torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-4)
 
@@ -102,7 +102,7 @@ def test_tokens_of_one_window_serve_all(checkpoint, seeded):
 def test_another_number_of_windows_is_refused(checkpoint, seeded):
     with pytest.raises(SettingsError, match="connect the same seconds"):
         predictor(
-            checkpoint.model, tokens(3, seeded), 1, checkpoint.config.sampling,
+            checkpoint.backbone, tokens(3, seeded), 1, checkpoint.config.sampling,
             windows=plan(LATENT, 45),
         )  # fmt: skip
 
@@ -170,7 +170,7 @@ def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
             sigmas = polyexponential(3, 0.3, 500)
             with torch.no_grad():
                 latent = sample(
-                    checkpoint.model, given, noise * sigmas[0], sigmas, sampling=sampling,
+                    checkpoint.backbone, given, noise * sigmas[0], sigmas, sampling=sampling,
                     fresh_noise=step_noise(noise, seed),
                 )  # fmt: skip
             ranks += ranks_of_borders(latent, made)

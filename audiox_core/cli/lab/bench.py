@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...checkpoint import load_checkpoint
-from ...checkpoint.load import EMBEDDED
+from ...checkpoint import EMBEDDED, load_checkpoint
+from ...device import choose_device
 from ...errors import SettingsError
 from ...variants import VARIANTS
-from ..generate import DTYPES, choose_device
+from ..generate import DTYPES
 
 DEPTH = 3  # layers: seconds a step on two cores, and a checkpoint of 2 GB
 

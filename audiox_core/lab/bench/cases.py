@@ -156,7 +156,7 @@ def _sync(inputs: Inputs) -> dict[str, Way]:
 
 
 def _forward(inputs: Inputs) -> dict[str, Way]:
-    model, dtype = inputs.checkpoint.model, inputs.checkpoint.dtype
+    model, dtype = inputs.checkpoint.backbone, inputs.checkpoint.dtype
     x, t = inputs.latent.to(dtype), torch.full((1,), 0.5, device=inputs.device)
     tokens = inputs.conditioning.positive.to(dtype)
     context = cache(lambda: model.prepare(tokens))
@@ -166,7 +166,7 @@ def _forward(inputs: Inputs) -> dict[str, Way]:
 def _guided_step(inputs: Inputs) -> dict[str, Way]:
     """The plain path, each shortcut alone, and all of them."""
     checkpoint, conditioning = inputs.checkpoint, inputs.conditioning
-    model, sampling = checkpoint.model, checkpoint.config.sampling
+    model, sampling = checkpoint.backbone, checkpoint.config.sampling
     sampling = replace(sampling, cfg=max(sampling.cfg, 2.0))  # guided, whatever the model's own is
     both = torch.cat([conditioning.positive, conditioning.negative]).to(checkpoint.dtype)
     windows = plan_frames(inputs.grid, inputs.grid.window)
@@ -272,7 +272,7 @@ def _sound(checkpoint: Checkpoint, conditioning: Conditioning, noise: Tensor, st
     sigmas = objective.schedule(steps, sampling.sigma_min, sampling.sigma_max)
     start = objective.noised(torch.zeros_like(noise), noise, sigmas[0].item())
     latent = sample(
-        checkpoint.model,
+        checkpoint.backbone,
         conditioning,
         start,
         sigmas,
