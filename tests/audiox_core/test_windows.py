@@ -193,15 +193,15 @@ def test_tokens_of_one_window_serve_all(checkpoint, seeded):
     x, t = torch.randn(2, 64, made.frames, generator=seeded), torch.full((2,), 0.5)
     sampling = checkpoint.config.sampling
     with torch.no_grad():
-        shared, own = (
-            predictor(checkpoint.backbone, c, sampling, made)(x, t) for c in (one, same)
-        )
+        shared, own = (predictor(checkpoint.backbone, c, sampling, made)(x, t) for c in (one, same))
     torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-4)
 
 
 def test_another_number_of_windows_is_refused(checkpoint, seeded):
     with pytest.raises(SettingsError, match="connect the same seconds"):
-        predictor(checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45))
+        predictor(
+            checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45)
+        )
 
 
 def test_45_seconds_are_45_seconds(pipeline):

@@ -80,7 +80,7 @@ def test_the_vae_of_a_file_that_does_not_say_what_it_is(node, comfy, turbo):
     named = name.replace("model.", "m.")
     (turbo.folder.parent / name).rename(turbo.folder.parent / named)
     comfy.folder_paths.filename_list_cache.clear()
-    assert node("AudioXLoadVAE", file=named).grid.hop_length == 2048
+    assert node("AudioXLoadVAE", file=named).audiox_latents.hop_length == 2048
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from ...conditioners.assemble import Conditioning
 from ...conditioners.audio import encode_waveform
 from ...config import AudioXConfig, SamplingConfig
 from ...diffusion.guidance import guided
-from ...diffusion.noise import initial_noise, step_noise
-from ...diffusion.objectives import OBJECTIVES, Predict
+from ...diffusion.noise import initial_noise
+from ...diffusion.objectives import Predict
 from ...models import Backbone, Prepared
 from ...models.dit import Context, DiT
 from ...models.mmdit import MMDiT, TimeAttention

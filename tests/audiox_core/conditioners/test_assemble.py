@@ -3,6 +3,8 @@ import torch
 
 from audiox_core import Features, Strengths, assemble, encode_text
 
+FULL = Strengths()
+
 
 @pytest.fixture
 def parts(checkpoint, seeded):
@@ -16,7 +18,7 @@ def parts(checkpoint, seeded):
 
 @pytest.fixture
 def join(checkpoint):
-    def run(strengths=Strengths(), **parts):
+    def run(strengths=FULL, **parts):
         for kind in ("video", "audio"):
             if kind in parts:
                 parts[kind] = Features(kind, parts[kind], checkpoint.variant)

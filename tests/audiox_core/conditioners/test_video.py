@@ -84,7 +84,9 @@ def test_what_moves_counts_as_the_sync_weight_says(seeing, frames, quick_frames)
     rows = sync.reshape(-1, 240) @ conditioner.proj_sync.weight.T + conditioner.proj_sync.bias
     added = conditioner.sync_weight * rows.reshape(1, 128, 64)
     hidden = conditioner.clip_states(frames)[None]
-    torch.testing.assert_close(tokens, conditioner.temporal_tokens(hidden) + added, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        tokens, conditioner.temporal_tokens(hidden) + added, atol=1e-5, rtol=1e-5
+    )
 
 
 @torch.no_grad()
