@@ -15,10 +15,10 @@ def core(pack):
 
 
 @pytest.fixture(scope="module")
-def twice(loaded, core, pack, second_look):
+def twice(loaded, core, pack, tiny_synchformer):
     """Conditioners with a tiny Synchformer."""
     native = loaded.conditioners
-    return type(native)(*second_look(core, native.modules, native.config), native.path)
+    return type(native)(*tiny_synchformer(core, native.modules, native.config), native.path)
 
 
 @pytest.fixture
