@@ -163,8 +163,8 @@ def test_native_conditioning_nodes_do_what_they_say(node, windows, native, batch
     (first, negative), (second, _) = windows(count, 0), windows(count, 1)
     latent = empty(node, WINDOWS[count], batch)
 
-    def made(positive, opposed=negative):
-        return native(positive, opposed, latent, cfg=cfg, steps=2)["samples"]
+    def made(positive, other=negative):
+        return native(positive, other, latent, cfg=cfg, steps=2)["samples"]
 
     zero = node("ConditioningZeroOut", conditioning=first)
     average = node("ConditioningAverage", conditioning_to=first, conditioning_from=second,

@@ -98,7 +98,7 @@ def test_without_features_they_are_zero(seeing, frames):
 
 
 @torch.no_grad()
-def test_of_a_black_clip_the_second_look_does_not_count_either(seeing, frames, quick_frames):
+def test_synchformer_features_of_a_black_clip_are_ignored(seeing, frames, quick_frames):
     conditioner, synchformer = seeing
     sync = encode_sync(synchformer, quick_frames, 25)
     empty = conditioner.empty_visual_feat
@@ -108,7 +108,7 @@ def test_of_a_black_clip_the_second_look_does_not_count_either(seeing, frames, q
 
 
 @torch.no_grad()
-def test_a_hidden_second_is_black_in_the_second_look(seeing, quick_frames):
+def test_a_hidden_second_is_black_for_synchformer(seeing, quick_frames):
     _, synchformer = seeing
     black, hide = quick_frames.clone(), ((1.0, 2.0), (3.0, 3.04))
     black[25:50], black[75] = 0, 0
@@ -118,7 +118,7 @@ def test_a_hidden_second_is_black_in_the_second_look(seeing, quick_frames):
 
 @torch.no_grad()
 @pytest.mark.parametrize("hide", [(), ((1.0, 3.5),), ((0.0, 10.0),)])
-def test_a_still_image_does_not_move_in_the_second_look(seeing, frames, hide):
+def test_a_still_image_has_no_motion_for_synchformer(seeing, frames, hide):
     conditioner, synchformer = seeing
     still = still_clip(frames[0], conditioner.config.sync)
     moving = still.clone()  # the same clip, each frame in memory of its own
