@@ -93,7 +93,7 @@ def test_conditions_serve_all_windows_or_each_its_own():
 
 
 def test_spans_are_seen_from_the_start_of_a_window():
-    spans = ((0.0, 1.0), (1.5, 3.0), (2.0, 2.5), (4.0, 5.0))
+    spans = ((0.0, 1.0), (1.0, 2.0), (1.5, 3.0), (2.0, 2.5), (4.0, 5.0))
     assert spans_in_window(spans, 2.0) == ((0.0, 1.0), (0.0, 0.5), (2.0, 3.0))
     assert spans_in_window(spans, 0.0) == spans
 

@@ -16,10 +16,10 @@ def core(pack):
 
 
 @pytest.fixture(scope="module")
-def twice(loaded, core, pack, second_look):
+def twice(loaded, core, pack, tiny_synchformer):
     """Conditioners with a tiny Synchformer."""
     native = loaded.conditioners
-    conditioners, config = second_look(core, native.conditioners, native.config)
+    conditioners, config = tiny_synchformer(core, native.conditioners, native.config)
     bridge = importlib.import_module(f"{pack.__name__}.nodes.bridge.conditioners")
     file, patchers = replace(native.file, config=config), bridge.make_patchers(conditioners)
     return type(native)(file, conditioners, patchers)

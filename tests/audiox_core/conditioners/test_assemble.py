@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from audiox_core import Features, Strengths, assemble, encode_text
+from audiox_core.conditioners.assemble import fuse
 
 FULL = Strengths()
 
@@ -72,3 +73,17 @@ def test_text_serves_every_window(join, parts, seeded):
     assert conditioning.windows == 3
     assert torch.equal(windows[:, :128], video)
     assert torch.equal(windows[:, 128:256], parts["text"].expand(3, -1, -1))
+
+
+def test_the_fusion_takes_text_first_then_video_then_audio(seeded):
+    """The order that it was trained with, in its slots and in what it returns."""
+    video, text, audio = (torch.randn(1, 2, 4, generator=seeded) for _ in range(3))
+    slots = []
+
+    def maf(*parts):
+        slots.extend(parts)
+        return tuple(2 * part for part in parts)
+
+    fused = fuse(maf, video=video, text=text, audio=audio)
+    assert [part.tolist() for part in slots] == [p.tolist() for p in (text, video, audio)]
+    assert torch.equal(fused, 2 * torch.cat([text, video, audio], dim=1))
