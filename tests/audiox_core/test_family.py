@@ -164,9 +164,9 @@ def test_a_model_that_nothing_names_is_told_by_its_answer_to_noise(released):
     asked = inspect(path, deep=True)
     assert asked.variant == "audiox-maf-mmdit"
     assert "pure noise" in asked.decided_by
-    share, _, speaks_for = asked.objective_probe.partition(", as of ")
+    share, _, variants = asked.objective_probe.removeprefix("noise share ").partition(", as of ")
     assert abs(float(share)) < 0.1  # random weights answer with something else than the noise
-    assert speaks_for == "audiox-maf-mmdit"
+    assert variants == "audiox-maf-mmdit"
 
 
 def test_an_answer_to_noise_that_the_name_contradicts_is_said(released):
@@ -211,7 +211,7 @@ def test_turbo_takes_the_vae_beside_it(released, run):
     path = save(released("audiox-turbo"), without(VAE))
     report = inspect(path)
     assert report.whole
-    assert report.vae_copies == "one, of the audio conditioner"
+    assert report.vae_copies == "one, in the audio conditioner"
     assert report.auxiliary_files["VAE"] == str(path.with_name("vae.ckpt"))
     given = ("--checkpoint", path, "--prompt", "rain", "-o", "a.wav")
     assert run("generate", *QUICK, *given)[0] == 0
@@ -290,7 +290,7 @@ def test_half_a_download_is_told_with_what_goes_on(released, refused, name):
     line = refused(path.with_name(name))
     assert line.startswith(f"error: {name} is damaged or was not downloaded to its end")
     assert f"download it again into {path.parent}." in line
-    assert f"`python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}` goes on" in line
+    assert f"`python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}` continues" in line
 
 
 def test_half_a_safetensors_file_is_told(released, refused, run):
@@ -334,7 +334,7 @@ def test_where_nothing_tells_base_from_turbo_the_option_is_asked_for(released, r
     path.with_name("config.json").write_text(json.dumps(settings), encoding="utf-8")
     line = refused(path)
     assert f"{path} may be audiox-base or audiox-turbo" in line
-    assert "Say --variant audiox-base or --variant audiox-turbo" in line
+    assert "Pass --variant audiox-base or --variant audiox-turbo" in line
     given = ("--checkpoint", path, "--variant", "audiox-turbo", "--prompt", "rain")
     code, out, _ = run("generate", *QUICK, *given, "-o", "a.wav", "--json")
     assert (code, json.loads(out)["variant"]) == (0, "audiox-turbo")

@@ -197,7 +197,7 @@ def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, to
     narrow = {name: torch.zeros(shape) for name, shape in layout.items()}
     save_file(narrow, text_folder / "model.safetensors")
     file = open_checkpoint(save(state), text_encoder=text_folder)
-    with pytest.raises(WeightsError, match="width 32, the model reads 64"):
+    with pytest.raises(WeightsError, match="width 32, but the model expects 64"):
         file.load_conditioners()
 
 
