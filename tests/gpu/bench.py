@@ -68,7 +68,7 @@ class Bench:
     @property
     def precisions(self) -> tuple[str, ...]:
         """The most useful first."""
-        return ("float16", "bfloat16", "float32", "tf32") if self.cuda else ("float32", "bfloat16")
+        return ("float16", "bfloat16", "float32", "tf32") if self.cuda else ("bfloat16", "float32")
 
     @property
     def half(self) -> str:
@@ -81,14 +81,14 @@ class Bench:
         self.show(row)
 
     @contextmanager
-    def guard(self, *names: str) -> Iterator[None]:
-        """Turn an exception into a row. `names`: case, model, precision, way."""
+    def guard(self, case: str, model: str = "", dtype: str = "", way: str = "") -> Iterator[None]:
+        """Turn an exception into a row."""
         try:
             yield
         except Exception as error:  # one broken case must not hide the others
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             text = f"{type(error).__name__}: {lines[0] if lines else ''}"
-            self.add(Row(*names, error=text[:300]))
+            self.add(Row(case, model, dtype, way, error=text[:300]))
             self.free()
 
     def free(self) -> None:

@@ -1,7 +1,7 @@
 """A request as a user makes it: text, text and video, another seed; loading from disk."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from audiox_core import FeatureCache, Pipeline, Request, load_checkpoint
 from audiox_core.checkpoint.layout import TEXT, released_layout, text_layout, used
+from audiox_core.checkpoint.load import PARTS
 from audiox_core.config import AudioXConfig
 
 from ..toys import make_tokenizer
@@ -87,18 +88,17 @@ def loading(bench: Bench, zoo: Zoo) -> None:
         }
         for way, call in ways.items():
             row = bench.time(
-                ("load", V1, "float16", way), call, count=False, budget=6,
+                ("load", V1, "float16", way), call, count=False, budget=1,
                 note=f"a file of {size / 1e9:.2f} GB",
             )  # fmt: skip
             rate = bench.rates.get("copy to the device")
-            if row and rate:
+            if row and row.seconds and rate:
                 share = size / row.seconds / rate
                 bench.rows[-1] = replace(row, share=share, note=f"{row.note}; share of the copy")
 
 
-def _load(bench: Bench, path: Path, parts: list[str] | None = None) -> object:
-    given = {} if parts is None else {"parts": parts}
-    return load_checkpoint(path, dtype=torch.float16, device=bench.device, **given)
+def _load(bench: Bench, path: Path, parts: Collection[str] = PARTS) -> object:
+    return load_checkpoint(path, parts=parts, dtype=torch.float16, device=bench.device)
 
 
 def _drop(path: Path) -> None:

@@ -201,7 +201,7 @@ def long(bench: Bench, zoo: Zoo) -> None:
             whole = bench.time((f"{case}: {windows} windows", variant, bench.half, "latents"),
                                take.latent, count=False)  # fmt: skip
             note = ""
-            if short and whole:
+            if short and whole and short.seconds and whole.seconds:
                 note = f"its latents take {whole.seconds / short.seconds:.2f} x one window's"
             call = partial(take.sound, 1)
             bench.time((case, variant, bench.half, "with decoding"), call, note=note)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from audiox_core.models.attention import torch_attention
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan_frames
 
@@ -40,6 +41,7 @@ def run(bench: Bench, zoo: Zoo) -> None:
             exact = step(x, t)
         for name in bench.precisions:
             _eager_and_graph(bench, zoo, variant, name, exact=exact)
+    _contiguous(bench, zoo)
     for variant in VARIANTS[:3]:
         _eager_and_graph(bench, zoo, variant, bench.half, 2 if bench.toy else 8)
 
@@ -66,6 +68,32 @@ def _eager_and_graph(
                 note = f"differs from eager by {rms(call(), made):.1e} std"
             row = bench.time((case, variant, name, way), call, flops=flops, note=note)
             flops = row.flops if row else flops
+
+
+def _contiguous(bench: Bench, zoo: Zoo) -> None:
+    """Turbo with values copied into rows before attention: strided ones exclude flash kernels."""
+    names = ("step", TURBO, bench.half, "eager, contiguous values")
+    with bench.guard(*names):
+        model = zoo.backbone(TURBO, bench.half)
+        parts = [part for part in model.modules() if hasattr(part, "attention")]
+        before = [part.attention for part in parts]
+        try:
+            for part in parts:
+                part.attention = attend_contiguous
+            step, x, t = make_step(zoo, TURBO, bench.half)
+            step(x, t)
+            row = bench.time(names, lambda: step(x, t))
+            if bench.cuda and row:
+                names = (*names[:3], "CUDA graph, contiguous values")
+                bench.time(names, capture(lambda: step(x, t)), flops=row.flops)
+        finally:
+            for part, kernel in zip(parts, before, strict=True):
+                part.attention = kernel
+
+
+def attend_contiguous(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`torch_attention` with its values in contiguous memory."""
+    return torch_attention(q, k, v.contiguous())
 
 
 def rms(found: Tensor, expected: Tensor) -> float:
