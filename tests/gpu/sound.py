@@ -18,7 +18,7 @@ from audiox_core.models.oobleck import OVERLAP
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan
 
-from .bench import Bench, count_flops
+from .bench import Bench, count_flops, precision
 from .device import capture, graphed
 from .models import TURBO, V1, Zoo
 from .steps import rms
@@ -129,7 +129,7 @@ def turbo(bench: Bench, zoo: Zoo) -> None:
         for way in ("eager", "graph of the network", "one graph"):
             if way != "eager" and not bench.cuda:
                 continue
-            with bench.guard(case, TURBO, name, way):
+            with bench.guard(case, TURBO, name, way), precision(name):
                 checkpoint = zoo.checkpoint(TURBO, name, vae)
                 call = _way(Take(checkpoint, zoo.conditioning(TURBO)), way)
                 note = ""
