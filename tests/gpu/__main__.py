@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.toy and not torch.cuda.is_available():
         parser.error("there is no GPU: use --toy to try the command on a CPU")
     kind = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    machine = device.describe(kind)
+    machine = device.describe(kind) | {"sizes": "toy" if options.toy else "released"}
 
     def show(row: Row) -> None:
         say(report.line(row))

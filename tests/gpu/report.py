@@ -47,7 +47,7 @@ def write_markdown(path: Path, machine: Mapping[str, Any], rows: Iterable[Row]) 
     rows = list(rows)
     named = ", ".join(f"{key} {value}" for key, value in machine.items() if "bytes" not in key)
     lines = [
-        f"Measured by `python -m tests.gpu`: {named}. Released sizes, random weights.",
+        f"Measured by `python -m tests.gpu`: {named}. Random weights.",
         "",
         "| what | model | precision | how | time | of the limit | memory above the weights |",
         "|---|---|---|---|---:|---:|---:|",
