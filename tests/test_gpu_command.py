@@ -1,5 +1,6 @@
 """`python -m tests.gpu` at toy size on the CPU."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,3 +52,17 @@ def test_the_gpu_command_gives_times_as_a_share_of_the_device_limit(measured):
     assert {row["model"] for row in steps} >= {"audiox", "audiox-maf", "audiox-turbo"}
     assert all(row["share"] > 0 and row["seconds"] > 0 for row in steps)
     assert all(f"| step | {row['model']} | {row['precision']} |" in markdown for row in steps)
+
+
+@pytest.mark.parametrize("way", ["with_graph_of_the_network", "with_one_graph"])
+def test_a_take_with_cuda_graphs_sounds_like_the_eager_take(way, toys, monkeypatch):
+    package = toys.__name__.rpartition(".")[0]
+    device, models, sound = (
+        importlib.import_module(f"{package}.gpu.{name}") for name in ("device", "models", "sound")
+    )
+    for module in (sound, device):  # in place of a recorded graph, the function itself
+        monkeypatch.setattr(module, "capture", lambda run: run)
+    zoo = models.Zoo(torch.device("cpu"), toy=True)
+    checkpoint = zoo.checkpoint(models.TURBO, "float32")
+    take = sound.Take(checkpoint, zoo.conditioning(models.TURBO), seconds=1)
+    torch.testing.assert_close(getattr(take, way)()(7), take.sound(7))

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from audiox_core import load_checkpoint
+from audiox_core import open_checkpoint
 from audiox_core.models.oobleck import Oobleck, decode_chunked
 
 from .bench import DTYPES, Bench, Row, precision
@@ -91,13 +91,13 @@ def compiled(bench: Bench, zoo: Zoo) -> None:
 def embedded(bench: Bench) -> None:
     """The embedded model's trained VAE: what half precision changes in a real sound."""
     with bench.guard("trained VAE", "audiox-nano"):
-        vae = load_checkpoint(parts=["vae"], device=bench.device).vae
+        vae = open_checkpoint().load_vae(device=bench.device)
         audio = _sound(3 if bench.toy else 10, bench.device)
         with precision("float32"):
             latent = vae.encode(audio).mean
             expected = vae.decode(latent)
         for name in bench.precisions:
-            half: Oobleck = load_checkpoint(parts=["vae"], device=bench.device).vae
+            half: Oobleck = open_checkpoint().load_vae(device=bench.device)
             with bench.guard("trained VAE", "audiox-nano", name), precision(name):
                 half.to(DTYPES[name])
                 found = half.decode(latent.to(DTYPES[name])).float()

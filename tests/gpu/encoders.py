@@ -7,9 +7,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from audiox_core.conditioners.assemble import assemble
-from audiox_core.conditioners.text import encode_text
-from audiox_core.conditioners.video import encode_video
+from audiox_core import Features, assemble, encode_text
 from audiox_core.models.synchformer import Synchformer, sync_features, sync_pixels
 
 from .bench import DTYPES, Bench
@@ -30,17 +28,19 @@ def run(bench: Bench, zoo: Zoo) -> None:
     """Each encoder on ten seconds."""
     _sync(bench, zoo)
     _video(bench, zoo)
-    conditioners = zoo.conditioners(TURBO)
-    text = conditioners.text
-    bench.time(("T5, a prompt", V1, "float32", "eager"), partial(encode_text, text, PROMPT))
-    tokens, vae = encode_text(text, PROMPT), zoo.vae("float32")
-    absent = conditioners.audio.absent(vae)
+    host = zoo.checkpoint(TURBO, bench.half)
+    conditioners, vae = host.conditioners, host.vae
+    text = partial(encode_text, host, PROMPT)
+    bench.time(("T5, a prompt", V1, "float32", "eager"), text)
+    tokens = text()
     width = tokens.shape[-1]
-    video = torch.randn(1, zoo.config(TURBO).video.tokens, width, device=bench.device)
-    fused = partial(assemble, conditioners, text=tokens, video=video, absent_audio=lambda: absent)
+    shown = torch.randn(1, zoo.config(TURBO).video.tokens, width, device=bench.device)
+    video = Features("video", shown, host.variant)
+    fused = partial(assemble, host, text=tokens, video=video)
+    fused()  # encodes silence once
     bench.time(("fusion of the tokens", TURBO, "float32", "eager"), fused)
     bench.add(profiled(("profile", "fusion", "float32", ""), fused))
-    bench.add(profiled(("profile", "T5", "float32", ""), partial(encode_text, text, PROMPT)))
+    bench.add(profiled(("profile", "T5", "float32", ""), text))
     silence = partial(conditioners.audio.absent, vae)
     bench.time(("encode silence", TURBO, "float32", "no audio prompt"), silence)
 
@@ -81,15 +81,15 @@ def _video(bench: Bench, zoo: Zoo) -> None:
     config = zoo.config(V1).video
     frames = pixels(config.frames, config.clip.image)
     loaded = zoo.conditioners(V1).video
-    reference = encode_video(loaded, frames)
+    reference = loaded.encode(frames)
     for name in bench.precisions:
         case = "CLIP and time 10 s"
         with bench.guard(case, V1, name):
             model = deepcopy(loaded).to(DTYPES[name])
-            made = encode_video(model, frames).float()
+            made = model.encode(frames).float()
             error = rms(made, reference)
             note = f"differs from float32 by {error:.1e} std"
-            bench.time((case, V1, name, "eager"), partial(encode_video, model, frames), note=note)
+            bench.time((case, V1, name, "eager"), partial(model.encode, frames), note=note)
             if name == bench.half:
-                call = partial(encode_video, model)
+                call = model.encode
                 bench.add(profiled(("profile", "CLIP and time", name, ""), call, frames))

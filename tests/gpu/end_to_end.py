@@ -1,7 +1,7 @@
 """A request as a user makes it: text, text and video, another seed; loading from disk."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -13,9 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from audiox_core import FeatureCache, Pipeline, Request, load_checkpoint
+from audiox_core import FeatureCache, Pipeline, Request, load_checkpoint, open_checkpoint
 from audiox_core.checkpoint.layout import TEXT, released_layout, text_layout, used
-from audiox_core.checkpoint.load import PARTS
 from audiox_core.config import AudioXConfig
 
 from ..toys import make_tokenizer
@@ -84,7 +83,9 @@ def loading(bench: Bench, zoo: Zoo) -> None:
         ways: dict[str, Callable[[], object]] = {
             "file in memory": partial(_load, bench, path),
             "file dropped from memory": lambda: (_drop(path), _load(bench, path)),
-            "transformer alone, file in memory": partial(_load, bench, path, ["model"]),
+            "transformer alone, file in memory": lambda: open_checkpoint(path).load_backbone(
+                dtype=torch.float16, device=bench.device
+            ),
         }
         for way, call in ways.items():
             row = bench.time(
@@ -97,8 +98,8 @@ def loading(bench: Bench, zoo: Zoo) -> None:
                 bench.rows[-1] = replace(row, share=share, note=f"{row.note}; share of the copy")
 
 
-def _load(bench: Bench, path: Path, parts: Collection[str] = PARTS) -> object:
-    return load_checkpoint(path, parts=parts, dtype=torch.float16, device=bench.device)
+def _load(bench: Bench, path: Path) -> object:
+    return load_checkpoint(path, dtype=torch.float16, device=bench.device)
 
 
 def _drop(path: Path) -> None:

@@ -97,7 +97,7 @@ class Zoo:
             for name in dict.fromkeys((bench.half, "float32")):
                 with bench.guard("weights", variant, name):
                     c = self.checkpoint(variant, name, name)
-                    parts = {"transformer": c.model, "VAE": c.vae, "encoders": c.conditioners}
+                    parts = {"transformer": c.backbone, "VAE": c.vae, "encoders": c.conditioners}
                     found = {part: weight_bytes(module) for part, module in parts.items()}
                     note = ", ".join(f"{part} {n / 1e9:.2f} GB" for part, n in found.items())
                     bench.add(Row("weights", variant, name, note=note, data=found))
@@ -110,7 +110,7 @@ class Zoo:
 
 
 class CastVAE(nn.Module):
-    """A VAE that takes and gives float32, whatever it computes in."""
+    """A VAE that takes and gives float32, whatever it computes in; an `Oobleck` to the steps."""
 
     def __init__(self, vae: Oobleck) -> None:
         super().__init__()

@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from math import ceil
 
 import torch
 from torch import Tensor
 
-from audiox_core import decode, sample
+from audiox_core import StartLatent, decode, sample
 from audiox_core.checkpoint import Checkpoint
 from audiox_core.conditioners.assemble import Conditioning
 from audiox_core.diffusion.noise import initial_noise, step_noise
 from audiox_core.diffusion.objectives import OBJECTIVES
 from audiox_core.diffusion.samplers import solve
-from audiox_core.models.oobleck import OVERLAP
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan
 
@@ -37,10 +35,8 @@ class Take:
         self.sampling = replace(config.sampling, steps=steps or config.sampling.steps)
         low, high = self.sampling.sigma_min, self.sampling.sigma_max
         self.sigmas = self.trained.schedule(self.sampling.steps, low, high)
-        self.windows = plan(self.grid, seconds)
+        self.windows, self.seconds = plan(self.grid, seconds), seconds
         self.shape = (batch, self.grid.channels, self.windows.frames)
-        self.samples = self.grid.samples(seconds)
-        self.frames = ceil(self.samples / self.grid.hop_length) + OVERLAP // 2
 
     def noise(self, seed: int) -> Tensor:
         """What the solver begins from, before it is scaled."""
@@ -48,17 +44,14 @@ class Take:
 
     def start(self, noise: Tensor) -> Tensor:
         """Noise at the first sigma."""
-        return self.trained.noised(torch.zeros_like(noise), noise, self.sigmas[0].item())
+        return self.trained.noised_fully(torch.zeros_like(noise), noise, self.sigmas[0].item())
 
     @torch.no_grad()
     def latent(self, seed: int = 0) -> Tensor:
         """Clean latents, eager."""
-        noise = self.noise(seed)
-        return sample(
-            self.checkpoint.model, self.conditioning, self.start(noise), self.sigmas,
-            sampling=self.sampling, fresh_noise=step_noise(noise, seed), grid=self.grid,
-            objective=self.checkpoint.config.objective,
-        )  # fmt: skip
+        start = StartLatent(torch.zeros(self.shape, device=self.checkpoint.device))
+        given = self.conditioning
+        return sample(self.checkpoint, given, start, sampling=self.sampling, seed=seed)
 
     @torch.no_grad()
     def sound(self, seed: int = 0) -> Tensor:
@@ -67,13 +60,12 @@ class Take:
 
     def decoded(self, latent: Tensor) -> Tensor:
         """As the pipeline: what lies behind the end is not decoded."""
-        waveform = decode(self.checkpoint.vae, latent[..., : self.frames])
-        return waveform[..., : self.samples]
+        return decode(self.checkpoint, latent, self.seconds)
 
     def predict(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The guided network of the run."""
-        model, given = self.checkpoint.model, self.conditioning
-        return predictor(model, given, self.shape[0], self.sampling, windows=self.windows)
+        backbone = self.checkpoint.backbone
+        return predictor(backbone, self.conditioning, self.sampling, self.windows)
 
     def solved(
         self, predict: Callable[..., Tensor], start: Tensor, fresh: Callable[..., Tensor]
@@ -81,7 +73,7 @@ class Take:
         """The solver over a network that was made before."""
         denoiser = self.trained.denoiser(predict)
         name, noised = self.sampling.sampler, self.trained.noised
-        return solve(name, denoiser, start, self.sigmas, noise=fresh, noised=noised)
+        return solve(name, denoiser, start, self.sigmas, noise_sampler=fresh, noised=noised)
 
     @torch.no_grad()
     def with_graph_of_the_network(self) -> Callable[[int], Tensor]:

@@ -26,7 +26,7 @@ def make_step(
     frames = grid.window + (windows - 1) * 193
     plan = plan_frames(grid, frames)
     model, given = zoo.backbone(variant, precision), zoo.conditioning(variant, windows)
-    step = predictor(model, given, batch, config.sampling, windows=plan)
+    step = predictor(model, given, config.sampling, plan)
     x = torch.randn(batch, grid.channels, frames, generator=torch.Generator().manual_seed(1))
     x = x.to(zoo.device)
     return step, x, torch.full((batch,), 0.5, device=zoo.device)
