@@ -104,7 +104,7 @@ class Bench:
 
     def time(
         self, names: tuple[str, str, str, str], run: Run, *,
-        flops: int | None = None, count: bool = True, limit: str | None = None,
+        flops: int | None = None, count: bool = True,
         warm_up: bool = True,
         budget: float = 1.5, note: str = "", data: dict[str, Any] | None = None,
     ) -> Row | None:  # fmt: skip
@@ -114,7 +114,6 @@ class Bench:
             names: case, model, precision, way.
             run: what is measured.
             flops: of one run where they are known; else they are counted if `count`.
-            limit: a key of `rates`; None: that of the precision.
             warm_up: False for a long run whose parts have run before.
             budget: seconds of measuring after the warm-up.
             note, data: kept in the row.
@@ -131,7 +130,7 @@ class Bench:
             warm = self._once(run)
             peak, extra = self._memory_ends(before)
             seconds = self._median(run, warm, budget)
-            rate = self.rates.get(limit or names[2])
+            rate = self.rates.get(names[2])
             share = flops / seconds / rate if flops and rate else None
             if first is not None:
                 data = (data or {}) | {"first_run_seconds": round(first, 4)}

@@ -102,12 +102,6 @@ class Zoo:
                     note = ", ".join(f"{part} {n / 1e9:.2f} GB" for part, n in found.items())
                     bench.add(Row("weights", variant, name, note=note, data=found))
 
-    def forget(self) -> None:
-        """Free all models."""
-        self._kept.clear()
-        self.vae.cache_clear()
-        self.conditioners.cache_clear()
-
 
 class CastVAE(nn.Module):
     """A VAE that takes and gives float32, whatever it computes in; an `Oobleck` to the steps."""
