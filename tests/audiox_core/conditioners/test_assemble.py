@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -81,3 +83,23 @@ def test_the_fusion_takes_text_first_then_video_then_audio(seeded):
     fused = assembling.fuse(maf, video=video, text=text, audio=audio)
     assert [part.tolist() for part in slots] == [p.tolist() for p in (text, video, audio)]
     assert torch.equal(fused, 2 * torch.cat([text, video, audio], dim=1))
+
+
+def test_a_negative_prompt_is_fused_with_absent_video_and_audio(seeded):
+    video, text, negative, audio, no_video, no_audio = (
+        torch.randn(1, 2, 4, generator=seeded) for _ in range(6)
+    )
+
+    def maf(*parts):
+        return parts
+
+    maf.unified_experts = torch.zeros(1)
+    conditioners = SimpleNamespace(
+        text=None,
+        video=SimpleNamespace(empty_visual_feat=no_video),
+        audio=SimpleNamespace(absent=lambda: no_audio),
+        maf=maf,
+    )
+    made = assemble(conditioners, text=text, video=video, audio=audio, negative=negative)
+    assert torch.equal(made.positive, torch.cat([text, video, audio], dim=1))
+    assert torch.equal(made.negative, torch.cat([negative, no_video, no_audio], dim=1))
