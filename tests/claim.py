@@ -21,15 +21,17 @@ from tqdm import tqdm
 from audiox_core import Pipeline, Request, load_checkpoint
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import AudioXError
-from audiox_core.evaluation.cases import FPS, learn_classes, matched
-from audiox_core.evaluation.classifier import Classifier
-from audiox_core.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
-from audiox_core.evaluation.onsets import onset_times
+from audiox_core.lab.evaluation.cases import FPS, learn_classes, matched
+from audiox_core.lab.evaluation.classifier import Classifier
+from audiox_core.lab.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
+from audiox_core.lab.evaluation.onsets import onset_times
+from audiox_core.lab.scratch.stages import from_scratch
+from audiox_core.lab.world.scenes import EVENT_LABELS
+from audiox_core.lab.world.source import WorldData
 from audiox_core.training.config import TrainConfig
-from audiox_core.training.loop import Report
 from audiox_core.training.run import Job, run_job
 from audiox_core.training.settings import read_settings
-from audiox_core.training.world.scenes import EVENT_LABELS
+from audiox_core.training.trainer import Report
 
 SEEDS = (0, 1)
 ENCODER_LR, ENCODER_WARMUP = 1e-3, 50
@@ -54,8 +56,13 @@ def trained(config: TrainConfig, output: Path, vae: Path, cache: Path, encoders:
     config = replace(config, data=replace(config.data, cache=str(cache)))
     optim = replace(config.optim, lr=ENCODER_LR, warmup_steps=ENCODER_WARMUP)
     first = replace(config, optim=optim, run=replace(config.run, steps=encoders))
-    begun = _finished(Job("encoders", first, output / "encoders", vae=vae, report=_say))
-    return _finished(Job("diffusion", config, output, init=begun, vae=vae, report=_say))
+    begun = _finished(_job("encoders", first, output / "encoders", vae=vae))
+    return _finished(_job("diffusion", config, output, init=begun, vae=vae))
+
+
+def _job(stage: str, config: TrainConfig, output: Path, **parts: Any) -> Job:
+    job = Job(stage, config, output, data_source=WorldData, report=_say, **parts)
+    return job if job.init else from_scratch(job)
 
 
 def _finished(job: Job) -> Path:
@@ -65,7 +72,7 @@ def _finished(job: Job) -> Path:
     return outcome.weights
 
 
-def _made_of(config: TrainConfig, options: argparse.Namespace) -> str:
+def _data_fingerprint(config: TrainConfig, options: argparse.Namespace) -> str:
     """A name for all that decides the figures of a run."""
     decide = [
         config.identity(),
@@ -140,7 +147,7 @@ def main() -> None:
             config = settings(
                 options.config, masked=kind == "masked", seed=seed, steps=options.steps
             )
-            kept = output / f"figures-{_made_of(config, options)}.json"
+            kept = output / f"figures-{_data_fingerprint(config, options)}.json"
             if not kept.exists():
                 weights = trained(config, output, options.vae, options.cache, options.encoder_steps)
                 pipeline = Pipeline(load_checkpoint(weights))

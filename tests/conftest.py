@@ -59,6 +59,12 @@ def measure() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def measure_lines() -> ModuleType:
+    """Counts code lines and looks for import cycles."""
+    return import_ours("measure_lines")
+
+
+@pytest.fixture(scope="session")
 def claim() -> ModuleType:
     """Training with masks and without them, compared."""
     return import_ours("claim")
@@ -68,6 +74,18 @@ def claim() -> ModuleType:
 def bench_host() -> ModuleType:
     """The comparison with ComfyUI's own transformer and VAE."""
     return import_ours("bench_host")
+
+
+@pytest.fixture(scope="session")
+def help_pages() -> ModuleType:
+    """The generator of the nodes' help pages."""
+    return import_ours("help_pages")
+
+
+@pytest.fixture(scope="session")
+def author() -> ModuleType:
+    """The description of the shared workflows."""
+    return import_ours("author")
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +109,7 @@ def host() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
-    return load_checkpoint()
+    return load_checkpoint(device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +118,8 @@ def pipeline(checkpoint) -> Pipeline:
 
 
 @pytest.fixture(scope="session")
-def second_look() -> Callable:
-    """Give conditioners a tiny Synchformer: `second_look(core, conditioners, config)`.
+def tiny_synchformer() -> Callable:
+    """Give conditioners a tiny Synchformer: `tiny_synchformer(core, conditioners, config)`.
 
     `core` finds a module of the core by its name: a host imports it under a name of its own.
     """
@@ -142,13 +160,13 @@ def _random(module: torch.nn.Module, draw: torch.Generator) -> dict[str, torch.T
 
 
 @pytest.fixture(scope="session")
-def sync_checkpoint(checkpoint, second_look) -> Checkpoint:
+def sync_checkpoint(checkpoint, tiny_synchformer) -> Checkpoint:
     """The embedded checkpoint as a model that looks at videos twice."""
 
     def core(name: str) -> ModuleType:
         return importlib.import_module(f"audiox_core.{name}")
 
-    conditioners, config = second_look(core, checkpoint.conditioners, checkpoint.config)
+    conditioners, config = tiny_synchformer(core, checkpoint.conditioners, checkpoint.config)
     return replace(checkpoint, conditioners=conditioners, config=config)
 
 

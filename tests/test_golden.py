@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from audiox_core.checkpoint.detect import detect
-from audiox_core.checkpoint.layout import SYNC_ENCODER, released_layout, shapes_of
-from audiox_core.checkpoint.load import check_layout, check_synchformer
+from audiox_core.checkpoint.layout import check_layout, released_layout, shapes_of
+from audiox_core.checkpoint.parts import synchformer_in
 from audiox_core.checkpoint.weight_file import Stored, WeightFile
 from audiox_core.config import AudioXConfig, MMDiTConfig
 from audiox_core.errors import WeightsError
@@ -151,7 +151,7 @@ def test_the_file_of_synchformer_is_detected_and_complete():
     others = {"afeat_extractor.x": (1,), "vproj.weight": (768, 768)}  # not used
     tensors = {key: Stored(s, torch.float32) for key, s in (listed("synchformer") | others).items()}
     file, config = WeightFile(Path("synchformer_state_dict.pth"), tensors), VARIANTS["audiox-maf"]
-    assert check_synchformer(file, SYNC_ENCODER, config) == config.video.sync.encoder
+    assert synchformer_in(file, config).sizes == config.video.sync.encoder
     tensors.pop("vfeat_extractor.pos_embed")
     with pytest.raises(WeightsError, match=r"1 missing \(vfeat_extractor\.pos_embed\)"):
-        check_synchformer(WeightFile(file.path, tensors), SYNC_ENCODER, config)
+        synchformer_in(WeightFile(file.path, tensors), config)

@@ -1,17 +1,18 @@
 """Which tensors a released file must hold, by name and shape, and how a file differs from that.
 
-The list is made from the modules themselves, built without memory.
+The list is made from the modules themselves, which are built on the meta device.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
 from ..conditioners.audio import audio_conditioner
-from ..conditioners.encoders import clip_vision, t5_encoder
-from ..conditioners.video import VideoConditioner
+from ..conditioners.encoders import t5_encoder
+from ..conditioners.video import video_conditioner
 from ..config import (
     AudioXConfig,
     DiTConfig,
@@ -20,19 +21,21 @@ from ..config import (
     SynchformerConfig,
     TextConfig,
 )
+from ..errors import WeightsError
 from ..models import backbone
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
 from ..models.synchformer import Synchformer
-from .weight_file import Shape
+from .weight_file import Shape, WeightFile
 
 DIT, VAE, TEXT = "model.model.", "pretransform.model.", "text_encoder."
 VIDEO = "conditioner.conditioners.video_prompt."
 AUDIO = "conditioner.conditioners.audio_prompt."
 AUDIO_VAE = f"{AUDIO}pretransform.model."
 MAF = "maf_block."
-SYNC = "synchformer."  # in a converted file, before the names of Synchformer's own
-SYNC_ENCODER = "vfeat_extractor."  # of which this part alone is used
+SYNC = "synchformer."  # in a converted file, before the names of Synchformer's own file
+SYNC_ENCODER = "vfeat_extractor."  # the only part of Synchformer that is used
+PARTS = {"conditioners": (VIDEO, AUDIO, MAF), "backbone": (DIT,), "vae": (VAE,)}
 
 INV_FREQ = f"{DIT}transformer.rotary_pos_emb.inv_freq"
 
@@ -93,21 +96,95 @@ def used(names: Iterable[str]) -> list[str]:
     return [name for name in names if not any(part in name for part in UNUSED)]
 
 
-def released_layout(config: AudioXConfig, *, prompt_vae: bool = True) -> dict[str, Shape]:
-    """Name -> shape of all tensors of a file; `prompt_vae`: with the second copy of the VAE."""
-    vae = oobleck_layout(config.vae)
-    dit = _below(DIT, dit_layout(config.dit))
-    layout = dit | _maf(config) | _video(config) | _audio(config) | _below(VAE, vae)
-    prompt_vae = prompt_vae and config.mel is None  # a spectrogram needs none
-    return layout | _below(AUDIO_VAE, vae) if prompt_vae else layout
+def check_layout(file: WeightFile, config: AudioXConfig, part: str | None = None) -> None:
+    """Check that a file holds exactly the tensors of a model, or of a part of it.
+
+    A VAE that the whole file lacks is not missed: it may have a file of its own.
+
+    Args:
+        file: of the model.
+        config: its sizes.
+        part: a key of `PARTS`; None checks all parts, beside which nothing else may be in the file.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected, or of another shape.
+    """
+    raise_differences(file, *found_and_expected(file, config, part), "AudioX model")
+
+
+def found_and_expected(
+    file: WeightFile, config: AudioXConfig, part: str | None = None
+) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """The tensors of a part in a file, and those that it should hold; as in `check_layout`."""
+    prompt_vae = bool(file.below(AUDIO_VAE))
+    if part is not None:
+        found = {n: shape for n, shape in file.shapes.items() if n.startswith(PARTS[part])}
+        return found, part_layout(config, part, prompt_vae=prompt_vae)
+    found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
+    return found, released_layout(config, prompt_vae=prompt_vae, vae=bool(file.below(VAE)))
+
+
+def check_below(file: WeightFile, prefix: str, layout: Mapping[str, Shape], what: str) -> None:
+    """Check that a file holds exactly the tensors of a layout below a prefix.
+
+    Args:
+        file: to check.
+        prefix: before the layout's names in the file.
+        layout: name -> shape.
+        what: the file should hold, for the error.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected, or of another shape.
+    """
+    found = {name: file.shapes[name] for name in file.below(prefix)}
+    raise_differences(file, found, _below(prefix, layout), what)
+
+
+def raise_differences(
+    file: WeightFile, found: Mapping[str, Shape], expected: Mapping[str, Shape], what: str
+) -> None:
+    """Raise WeightsError where tensors are missing, unexpected or of another shape."""
+    if differences := compare(found, expected):
+        raise WeightsError(
+            f"{file.path.name} is not a whole {what}: {differences}. Use the file as it was "
+            "released or converted."
+        )
+
+
+def released_layout(
+    config: AudioXConfig, *, prompt_vae: bool = True, vae: bool = True
+) -> dict[str, Shape]:
+    """Name -> shape of all tensors of a file.
+
+    Args:
+        config: of the model.
+        prompt_vae: with the second copy of the VAE, for audio prompts.
+        vae: with the VAE that decodes.
+    """
+    parts = [part for part in PARTS if vae or part != "vae"]
+    layouts = (part_layout(config, part, prompt_vae=prompt_vae) for part in parts)
+    return {name: shape for layout in layouts for name, shape in layout.items()}
+
+
+def part_layout(config: AudioXConfig, part: str, *, prompt_vae: bool = True) -> dict[str, Shape]:
+    """Name -> shape of the tensors of a part; the other arguments as in `released_layout`."""
+    if part == "backbone":
+        return _below(DIT, dit_layout(config.dit))
+    if part == "vae":
+        return _below(VAE, oobleck_layout(config.vae))
+    layout = _layout(partial(video_conditioner, config.video), VIDEO)
+    layout |= _layout(partial(audio_conditioner, config), AUDIO)
+    if config.maf is not None:
+        layout |= _layout(partial(MAFBlock, config.maf), MAF)
+    if prompt_vae and config.mel is None:  # a spectrogram needs none
+        layout |= _below(AUDIO_VAE, oobleck_layout(config.vae))
+    return layout
 
 
 def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
     """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
-    with torch.device("meta"):
-        shapes = shapes_of(Oobleck(config))
     layout = {}
-    for name, shape in shapes.items():
+    for name, shape in _layout(partial(Oobleck, config)).items():
         if name.endswith(".weight"):
             layout[f"{name}_g"] = (shape[0], *[1] * (len(shape) - 1))
             layout[f"{name}_v"] = shape
@@ -119,8 +196,7 @@ def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
 def dit_layout(config: DiTConfig | MMDiTConfig) -> dict[str, Shape]:
     """The transformer's tensors, its norms under their released names."""
     theirs = {"weight": "gamma", "bias": "beta"}
-    with torch.device("meta"):
-        shapes = shapes_of(backbone(config))
+    shapes = _layout(partial(backbone, config))
     if isinstance(config, MMDiTConfig):
         return shapes  # its norms have no weights
     layout = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
@@ -132,39 +208,24 @@ def dit_layout(config: DiTConfig | MMDiTConfig) -> dict[str, Shape]:
 
 def text_layout(config: TextConfig, prefix: str = "") -> dict[str, Shape]:
     """A T5 encoder's tensors."""
-    with torch.device("meta"):
-        shapes = _below(prefix, shapes_of(t5_encoder(config)))
+    shapes = _layout(partial(t5_encoder, config), prefix)
     return {name: shapes[name] for name in used(shapes)}
 
 
-def synchformer_layout(config: SynchformerConfig, prefix: str) -> dict[str, Shape]:
+def synchformer_layout(config: SynchformerConfig, prefix: str = "") -> dict[str, Shape]:
     """The tensors of Synchformer's visual encoder."""
-    with torch.device("meta"):
-        return _below(prefix, shapes_of(Synchformer(config)))
-
-
-def _video(config: AudioXConfig) -> dict[str, Shape]:
-    video = config.video
-    with torch.device("meta"):
-        module = VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
-    return _below(VIDEO, shapes_of(module))
-
-
-def _audio(config: AudioXConfig) -> dict[str, Shape]:
-    with torch.device("meta"):
-        return _below(AUDIO, shapes_of(audio_conditioner(config)))
-
-
-def _maf(config: AudioXConfig) -> dict[str, Shape]:
-    if config.maf is None:
-        return {}
-    with torch.device("meta"):
-        return _below(MAF, shapes_of(MAFBlock(config.maf)))
+    return _layout(partial(Synchformer, config), prefix)
 
 
 def shapes_of(module: nn.Module) -> dict[str, Shape]:
     """A module's own names and shapes."""
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def _layout(build: Callable[[], nn.Module], prefix: str = "") -> dict[str, Shape]:
+    """The names and shapes of a module that is built on the meta device."""
+    with torch.device("meta"):
+        return _below(prefix, shapes_of(build()))
 
 
 def _below(prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:

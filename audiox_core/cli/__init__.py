@@ -13,12 +13,11 @@ import torch
 from tqdm import tqdm
 
 from ..errors import AudioXError
-from .bench import add_bench
 from .captions import add_captions
 from .demo import add_demo
-from .evaluate import add_evaluate
 from .generate import add_generate
 from .inspect import add_inspect
+from .lab import add_lab
 from .train import add_train
 from .weights import add_convert, add_fetch
 
@@ -76,10 +75,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "fetch": add_fetch,
         "inspect": add_inspect,
         "convert": add_convert,
-        "bench": add_bench,
         "captions": add_captions,
-        "evaluate": add_evaluate,
         "train": add_train,
+        "lab": add_lab,
     }
     return parser, {name: add(commands) for name, add in adders.items()}
 

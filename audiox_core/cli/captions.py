@@ -10,15 +10,15 @@ from typing import Any
 from tqdm import tqdm
 
 from ..config import AudioXConfig
+from ..device import choose_device
 from ..errors import SettingsError
 from ..media.files import check_output
-from ..training.broken import Broken, Report, check, counted
 from ..training.caption_table import read_table
 from ..training.captioner import Captioner
 from ..training.captions import Captioned, Settings, caption_files, find_files
+from ..training.invalid_items import InvalidItem, Report, check, counted
 from ..training.manifest import GIVEN, TARGETS, Task, read, write
 from ..training.manifest_source import ManifestSource
-from .generate import choose_device
 
 MOST_WORKERS = 64
 
@@ -177,8 +177,8 @@ def _tell(report: Report, listed: Path, what: str) -> None:
         print(counted(report.notes))
 
 
-def _counting(bar: tqdm) -> Callable[[Broken | None], None]:
-    def count(bar: tqdm, broken: Broken | None) -> None:
+def _counting(bar: tqdm) -> Callable[[InvalidItem | None], None]:
+    def count(bar: tqdm, broken: InvalidItem | None) -> None:
         if broken is not None:
             bar.set_postfix_str(f"last broken: {broken.item[:40]}", refresh=False)
         bar.update()

@@ -6,12 +6,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..checkpoint import load_checkpoint
+from ..device import choose_device
 from ..errors import SettingsError
 from ..media.files import check_output, is_same_file, replacing
 from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline import Pipeline, Request
-from ..training.world import EVENT_LABELS
-from .generate import choose_device
 
 PIXELS = 240  # a side of the rendered clip
 FPS = 24.0
@@ -32,7 +31,9 @@ def add_demo(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("video", type=Path, nargs="?", help="a clip to be soundtracked as well")
     parser.add_argument("--prompt", default="", metavar="TEXT", help="what to hear in it")
     parser.add_argument(
-        "--label", choices=EVENT_LABELS, default="ball", help="what is rendered; ball by default"
+        "--label",
+        default="ball",
+        help="what is rendered; ball by default; an unknown word lists all",
     )
     parser.add_argument("--seed", type=int, default=0, help="of pictures and sounds; 0 by default")
     parser.add_argument(
@@ -44,9 +45,14 @@ def add_demo(commands: Any) -> argparse.ArgumentParser:
 
 def run_demo(options: argparse.Namespace) -> int:
     """Make the files and say what they are."""
-    from ..evaluation.clips import SECONDS, even_times, held_out_scene, write_scene
-    from ..evaluation.contact_sheet import contact_sheet  # here: no other command needs them
+    from ..lab.evaluation.clips import SECONDS, even_times, held_out_scene, write_scene
+    from ..lab.evaluation.contact_sheet import contact_sheet  # here: no other command needs them
+    from ..lab.world import EVENT_LABELS
 
+    if options.label not in EVENT_LABELS:
+        raise SettingsError(
+            f"--label {options.label} was given: choose one of {', '.join(EVENT_LABELS)}."
+        )
     if not 0 <= options.seed < SEEDS:
         raise SettingsError(f"--seed {options.seed} was given: it is 0 or more and below 2**32.")
     folder, video = options.output, options.video
@@ -63,7 +69,7 @@ def run_demo(options: argparse.Namespace) -> int:
         check_mux(video, own)
     pipeline = Pipeline(load_checkpoint(device=choose_device(options.device)))
     if video is not None:
-        pipeline.seconds(request)  # what cannot be done is said now
+        pipeline.sources(request)  # refuse now what cannot be done later
     item = held_out_scene(options.seed, options.label)
     with TemporaryDirectory() as scratch:
         silent = write_scene(Path(scratch) / "silent.mp4", item, even_times(FPS), PIXELS)

@@ -4,19 +4,19 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from .generate import choose_device
+from ..device import choose_device
 
 STAGES = {
-    "vae": "the VAE between sound and latents",
-    "encoders": "what reads and looks for a model from scratch, before its transformer learns",
-    "diffusion": "the transformer and what feeds it, with the paper's masked training",
+    "vae": "the VAE between audio and latents",
+    "encoders": "text and image encoders of a model from scratch, before its transformer",
+    "diffusion": "the transformer and its conditioners, with the paper's masked training",
     "lora": "a low-rank adapter of the transformer given with --init",
 }
 SHORT = {  # an option -> the setting that it stands for, and its kind
@@ -41,26 +41,26 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the subparsers; returns its parser."""
     parser = commands.add_parser(
         "train",
-        help="train a model, or go on with training",
+        help="train a model, or resume training",
         description="Train a stage: "
         + "; ".join(f"{name} = {what}" for name, what in STAGES.items())
-        + ". A run that was broken off goes on where it was, to the same numbers.",
+        + ". A run that was interrupted resumes where it was, with the same numbers.",
         epilog="All settings can be given in the TOML file, or as --set section.key=value. "
         "Several GPUs: torchrun --nproc-per-node N -m audiox_core train …",
     )
     parser.set_defaults(run=run_train)
     parser.add_argument("stage", choices=STAGES, metavar="STAGE", help=" or ".join(STAGES))
-    parser.add_argument("--data", metavar="world|FILE", help="the toy world, or a manifest")
+    parser.add_argument("--data", metavar="world|FILE", help="rendered clips, or a manifest")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
-    parser.add_argument("--init", type=Path, metavar="FILE", help="a checkpoint to begin from")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="the checkpoint to start from")
     parser.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, for --init")
     parser.add_argument(
         "--vae", type=Path, metavar="FILE",
-        help="of the latents, where --init holds none or another one",
+        help="of the latents, if --init holds none or another one",
     )  # fmt: skip
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="FOLDER",
-        help="weights, log, plot and the state to go on from; made where it is not there",
+        help="for weights, log, plot and the state to resume from; created if missing",
     )  # fmt: skip
     for name, (setting, kind) in SHORT.items():
         parser.add_argument(f"--{name}", type=kind, metavar=name.upper(), help=setting)
@@ -71,7 +71,8 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Train, with a line now and then."""
+    """Train and print the progress."""
+    from ..lab.plot_loss import plot_losses
     from ..training.run import Job, run_job  # here: nothing else needs it
     from ..training.settings import parse_assignment, read_settings
 
@@ -81,26 +82,31 @@ def run_train(options: argparse.Namespace) -> int:
     if options.data is not None:
         assignments.append(("data.source", options.data))
     config = read_settings(options.config, assignments)
-    with _Bar() as bar, _broken_off():
-        outcome = run_job(
-            Job(
-                stage=options.stage,
-                config=config,
-                output=options.output,
-                init=options.init,
-                vae=options.vae,
-                text_encoder=options.text_encoder,
-                device=choose_device(options.device),
-                command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
-                on_cache=bar.cached,
-                on_skipped=lambda cache: tqdm.write(
-                    f"{len(cache.skipped)} of {len(cache.skipped) + len(cache)} clips cannot be "
-                    f"used: they are listed in {options.output / 'skipped.jsonl'}.",
-                    file=sys.stderr,
-                ),
-                report=lambda report: tqdm.write(str(report)),
-            )
+    with _Bar() as bar, _stopped_early():
+        job = Job(
+            stage=options.stage,
+            config=config,
+            output=options.output,
+            init=options.init,
+            vae=options.vae,
+            text_encoder=options.text_encoder,
+            device=choose_device(options.device),
+            command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
+            data_source=_data_source(config.data.source),
+            on_cache=bar.cached,
+            on_skipped=lambda cache: tqdm.write(
+                f"{len(cache.skipped)} of {len(cache.skipped) + len(cache)} clips cannot be "
+                f"used: they are listed in {options.output / 'skipped.jsonl'}.",
+                file=sys.stderr,
+            ),
+            report=lambda report: tqdm.write(str(report)),
+            on_save=plot_losses,
         )
+        if options.stage == "encoders" or (options.init is None and options.stage != "lora"):
+            from ..lab.scratch.stages import from_scratch
+
+            job = from_scratch(job)
+        outcome = run_job(job)
     summary = {
         "output": str(outcome.weights),
         "step": outcome.step,
@@ -108,25 +114,36 @@ def run_train(options: argparse.Namespace) -> int:
         "interrupted": outcome.interrupted,
     }
     why = "Stopped" if outcome.interrupted else "The time is up"
-    ended = f"{why} behind step {outcome.step} of {outcome.steps}; the same command goes on."
+    ended = f"{why} after step {outcome.step} of {outcome.steps}; the same command resumes it."
     sentence = f"{outcome.weights}: {outcome.step} steps" if outcome.finished else ended
-    if outcome.weights is not None:  # else another process of the team says it
+    if outcome.weights is not None:  # else another process prints it
         print(json.dumps(summary) if options.json else sentence)
     return 130 if outcome.interrupted else 0
 
 
+def _data_source(name: str) -> Callable[..., Any]:
+    """What opens the clips: of the rendered world, or of a manifest."""
+    if name == "world":
+        from ..lab.world.source import WorldData
+
+        return WorldData
+    from ..training.data_source import ManifestData
+
+    return ManifestData
+
+
 @contextmanager
-def _broken_off() -> Iterator[None]:
-    """Say of an interrupt before the first step that nothing is lost by it."""
+def _stopped_early() -> Iterator[None]:
+    """Say that an interrupt before the first step loses nothing."""
     try:
         yield
     except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
+        print("Stopped; the same command resumes the run.", file=sys.stderr)
         raise SystemExit(130) from None
 
 
 class _Bar:
-    """Of the clips that are made ready."""
+    """Progress of the clips that are prepared."""
 
     def __init__(self) -> None:
         self.bar: tqdm | None = None

@@ -13,7 +13,7 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from .objectives import Noised, OnStep, add_noise
+from .objectives import Denoiser, Noised, OnStep, add_noise
 
 
 def soft_mask(
@@ -88,6 +88,30 @@ def keep_init_latent(
         x.copy_(torch.where(kept, noised(init_latent, noise_sampler(), levels[step]), x))
 
     return hold
+
+
+def masked_denoiser(
+    denoise: Denoiser, init_latent: Tensor, noise: Tensor, mask: Tensor, noised: Noised
+) -> Denoiser:
+    """Hold a denoiser to a known latent, as ComfyUI's samplers treat a noise mask.
+
+    At every call the known latent under noise takes the place of `x` where the mask is 0, and the
+    known latent itself the place of the estimate; between 0 and 1 the two are blended. So it works
+    with every solver.
+
+    Args:
+        denoise: of the model.
+        init_latent: the known latent, `b c t`.
+        noise: unit noise of the run, `b c t`.
+        mask: `t` in 0..1: 1 is generated, 0 is kept.
+        noised: the objective's.
+    """
+
+    def held(x: Tensor, sigma: float) -> Tensor:
+        x = x * mask + noised(init_latent, noise, sigma) * (1 - mask)
+        return denoise(x, sigma) * mask + init_latent * (1 - mask)
+
+    return held
 
 
 def paste_back(

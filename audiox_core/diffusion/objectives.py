@@ -11,7 +11,7 @@ Solvers count in k-diffusion's sigma = noise / signal = tan(pi t / 2).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import pi
+from math import pi, sqrt
 
 import torch
 from torch import Tensor
@@ -78,6 +78,15 @@ def add_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
     return latent + noise * sigma
 
 
+def add_full_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """A clean latent at the highest noise level: scaled to unit variance, the noise stays itself.
+
+    ComfyUI starts a run of v-prediction so. It is what the network sees in training at t = 1, where
+    nothing of the signal is left.
+    """
+    return latent + noise * sqrt(1 + sigma**2)
+
+
 def mix_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
     """A clean latent on its way to noise, as rectified flow counts."""
     return (1 - sigma) * latent + noise * sigma
@@ -90,10 +99,11 @@ class Objective:
     denoiser: Callable[[Predict], Denoiser]
     scalings: Scalings
     noised: Noised
+    noised_fully: Noised  # at the highest noise level
     schedule: Schedule
 
 
 OBJECTIVES = {
-    "v": Objective(v_denoiser, v_scalings, add_noise, polyexponential),
-    "rectified_flow": Objective(flow_denoiser, flow_scalings, mix_noise, linear),
+    "v": Objective(v_denoiser, v_scalings, add_noise, add_full_noise, polyexponential),
+    "rectified_flow": Objective(flow_denoiser, flow_scalings, mix_noise, mix_noise, linear),
 }

@@ -67,11 +67,11 @@ def stereo_blocks(
                     "Export it at one sample rate."
                 )
             rate = frame.sample_rate
-            told = None if frame.pts is None else frame.pts * time_base(frame)
+            stamped = None if frame.pts is None else frame.pts * time_base(frame)
             if due is None:
-                time = told or Fraction(0)
+                time = stamped or Fraction(0)
             else:
-                time = due if told is None or abs(told - due) <= _JITTER else told
+                time = due if stamped is None or abs(stamped - due) <= _JITTER else stamped
             block = Block(time, to_stereo(_samples(frame, name), _speakers(frame)), rate)
             due = block.end
             yield block

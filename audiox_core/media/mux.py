@@ -244,10 +244,10 @@ class _Copy:
         self, packets: Iterator[av.Packet], span: _Span
     ) -> Iterator[av.Packet]:
         """Say so where frames from before the start show, as Matroska cannot hide them."""
-        told = is_mp4_like(self.suffix)
+        reported = is_mp4_like(self.suffix)
         for packet in packets:
-            if not told and packet.stream.index == self.picture.index:
-                told, early = True, span.start - _shown(packet)
+            if not reported and packet.stream.index == self.picture.index:
+                reported, early = True, span.start - _shown(packet)
                 if early > 0:
                     log.warning(
                         "%s files cannot begin between keyframes: the picture begins %.3f s early "

@@ -17,10 +17,10 @@ from ..conditioners.text import MAX_CHARACTERS, TextConditioner
 from ..config import AudioXConfig
 from ..errors import SettingsError
 from .cache import Cache
-from .chance import Order, generator, noise
 from .config import TrainConfig
 from .mask_sampler import Masks, draw_masks
-from .objective import Times
+from .objective import TimestepSampler
+from .rng import Order, generator, noise
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +72,10 @@ class Batches:
 
     def __init__(
         self, cache: Cache, config: TrainConfig, model: AudioXConfig, text: TextConditioner, *,
-        silence: Silence, items_a_step: int,
+        silence: Silence, items_per_step: int,
     ) -> None:  # fmt: skip
         self.cache, self.config, self.model, self.silence = cache, config, model, silence
-        self.every = items_a_step
+        self.every = items_per_step
         self.order = Order(config.run.seed, len(cache))
         self.ids, self.words, self.rows = tokenized(text, cache.captions)
         self.times = self._times()
@@ -113,8 +113,8 @@ class Batches:
             unconditional=masks.unconditional[chosen],
         )
 
-    def _times(self) -> Times:
-        return Times(self.config.run.seed, self.config.diffusion.late)
+    def _times(self) -> TimestepSampler:
+        return TimestepSampler(self.config.run.seed, self.config.diffusion.timestep_skew)
 
     def _of_step(self, step: int) -> tuple[Masks, Tensor]:
         """Masks and times of all items of a step."""

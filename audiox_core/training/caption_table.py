@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from ..errors import SettingsError
-from .broken import Broken
+from .invalid_items import InvalidItem
 from .manifest import LATEST_START, NAMES
 
 _DELIMITERS = "\t;,"
@@ -23,7 +23,7 @@ class Row:
     line: int
 
 
-def read_table(path: Path) -> tuple[list[Row], list[Broken]]:
+def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
     """Captions of a table, and the rows that say none.
 
     With a header its names decide (those of a manifest). Without one the columns are path or id,
@@ -97,14 +97,18 @@ def _place(head: Sequence[str], names: Sequence[str]) -> int | None:
     return next((head.index(name) for name in names if name in head), None)
 
 
-def _row(cells: Sequence[str], columns: dict[str, int], line: int) -> Row | Broken:
+def _row(cells: Sequence[str], columns: dict[str, int], line: int) -> Row | InvalidItem:
     values = {key: cells[place] for key, place in columns.items() if place < len(cells)}
     media, caption, start = (values.get(key, "") for key in ("media", "caption", "start"))
     if not media or not caption:
-        return Broken(media or f"line {line}", line, "no caption", "The row lacks path or caption.")
+        return InvalidItem(
+            media or f"line {line}", line, "no caption", "The row lacks path or caption."
+        )
     seconds = _number(start) if start else None
     if start and seconds is None:
-        return Broken(media, line, "bad start", f"Its start is {start[:40]!r}: expected seconds.")
+        return InvalidItem(
+            media, line, "bad start", f"Its start is {start[:40]!r}: expected seconds."
+        )
     return Row(media, caption, seconds, line)
 
 

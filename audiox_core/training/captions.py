@@ -11,9 +11,9 @@ from torch import Tensor
 from ..errors import MediaError
 from ..media.probe import MediaInfo, probe_media
 from ..media.video import read_frame
-from .broken import Broken, Report
 from .caption_table import Row
 from .captioner import CaptionerError
+from .invalid_items import InvalidItem, Report
 from .manifest import Item, Task, cut_caption
 from .media_folder import MediaFolder, media_files
 
@@ -37,7 +37,7 @@ class Captioned:
     """A manifest's items and what became of everything else."""
 
     items: list[Item] = field(default_factory=list)
-    skipped: list[Broken] = field(default_factory=list)
+    skipped: list[InvalidItem] = field(default_factory=list)
     sources: Counter[str] = field(default_factory=Counter)  # items by where their caption is from
     cut: int = 0  # captions that were too long
 
@@ -51,11 +51,11 @@ class _SkipError(Exception):
     """Why a file becomes no item: reason, message."""
 
 
-def find_files(folder: Path) -> tuple[list[Path], list[Broken]]:
+def find_files(folder: Path) -> tuple[list[Path], list[InvalidItem]]:
     """Media files below a folder, and folders that cannot be looked into."""
-    closed: list[Broken] = []
+    closed: list[InvalidItem] = []
     files = media_files(
-        folder, lambda name, why: closed.append(Broken(name, 0, "closed folder", f"{why}."))
+        folder, lambda name, why: closed.append(InvalidItem(name, 0, "closed folder", f"{why}."))
     )
     return list(files), closed
 
@@ -89,9 +89,9 @@ def caption_files(
             _add(made, file, name, rows.get(file, []), settings)
             taken[status.st_dev, status.st_ino] = name
         except _SkipError as skip:
-            made.skipped.append(Broken(name, 0, *skip.args))
+            made.skipped.append(InvalidItem(name, 0, *skip.args))
         except OSError as error:
-            made.skipped.append(Broken(name, 0, "unreadable media", f"{error.strerror}."))
+            made.skipped.append(InvalidItem(name, 0, "unreadable media", f"{error.strerror}."))
         on_file()
     return made
 
@@ -122,7 +122,7 @@ def _rows_by_file(
         try:
             path, start = folder.find(row.media, row.start)
         except MediaError as error:
-            made.skipped.append(Broken(row.media, row.line, "missing media", f"{error}."))
+            made.skipped.append(InvalidItem(row.media, row.line, "missing media", f"{error}."))
             continue
         found[path].append(replace(row, start=start))
     return dict(found)

@@ -20,7 +20,7 @@ class Clip:
     caption: str = ""
     frames: Tensor | None = None  # `f 3 h w` uint8 at `VideoConfig.fps`, as many as the model reads
     sync: Tensor | None = None  # the same clip at `SyncConfig.fps`, for a model that looks twice
-    prompt: Tensor | None = None  # a sound or music prompt, `2 n`, as long as what is described
+    prompt: Tensor | None = None  # sound or music prompt of the conditioned seconds, `2 n`
 
 
 class Source(Protocol):

@@ -9,8 +9,8 @@ from .mask_sampler import MaskConfig
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 SCHEDULES = ("inverse", "cosine", "constant")
-# what may change between two runs that go on with one another; all else decides the numbers
-FREE = {
+# settings that may differ when a run is resumed; all others decide the numbers
+NOT_IN_IDENTITY = {
     "run": ("steps", "minutes", "save_every", "log_every"),
     "data": ("workers", "cache", "media"),
 }
@@ -47,7 +47,7 @@ class OptimConfig:
     accumulation: int = 1  # batches of a step
     precision: str = "fp32"  # or "bf16", "fp16": autocast
 
-    def items_a_step(self, processes: int) -> int:
+    def items_per_step(self, processes: int) -> int:
         """Clips that all processes together look at in a step."""
         return self.batch * self.accumulation * processes
 
@@ -88,7 +88,7 @@ class VaeConfig:
     floor: float = 2e-4  # magnitudes below it are silence to the logarithm
     # the file's latents get unit variance, which diffusion counts on; not where a model of --init
     # knows them, or where the encoder stays
-    unit: bool = True
+    normalize_latents: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class DiffusionConfig:
     train_text: bool = False  # the text encoder
     train_video: bool = True  # what follows on it: temporal transformer, projection, absence
     train_conditioners: bool = True  # the rest: of sound prompts, fusion
-    late: float = 1.0  # above 1, more of the diffusion times lie near pure noise
-    # what a DiT from scratch knows places by stays as it began: a high optim.lr wears it away
-    keep_places: bool = False
+    timestep_skew: float = 1.0  # above 1, more of the diffusion times lie near pure noise
+    # prefixes of names of the transformer's weights that are not trained
+    frozen: tuple[str, ...] = ()
     vocabulary: int = 2_048  # largest, of a tokenizer that is made from the captions
 
 
@@ -146,7 +146,7 @@ class TrainConfig:
             ("run.seed", self.run.seed, 0),
             ("run.minutes", self.run.minutes, 0),
             ("optim.lr", self.optim.lr, 0),
-            ("diffusion.late", self.diffusion.late, 0.1),
+            ("diffusion.timestep_skew", self.diffusion.timestep_skew, 0.1),
             ("lora.rank", self.lora.rank, 1),
             ("data.clips", self.data.clips, 0),
             ("data.workers", self.data.workers, 0),
@@ -158,7 +158,7 @@ class TrainConfig:
     def identity(self) -> dict[str, dict[str, Any]]:
         """All that decides the numbers of a run, as JSON would hold it."""
         sections = asdict(self)
-        for section, names in FREE.items():
+        for section, names in NOT_IN_IDENTITY.items():
             for name in names:
                 if (section, name) != ("run", "steps") or self.optim.schedule != "cosine":
                     del sections[section][name]

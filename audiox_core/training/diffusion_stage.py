@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint.load import Checkpoint
+from ..checkpoint import Checkpoint
 from ..conditioners.assemble import Conditioners, fuse, join
 from ..conditioners.audio import AudioConditioner
 from ..conditioners.masking import hide_tokens, replace_absent
+from ..errors import SettingsError
 from ..models import Backbone, MMDiT
 from ..models.oobleck import Oobleck
 from .batches import Batch, Batches
 from .config import DiffusionConfig
-from .export import Embedded, write_model
+from .distributed import Distributed
+from .export import ModelFile, write_model
 from .objective import diffusion_loss
-from .positions import TELLING
-from .team import Team
 
 # in the files and never run, or constants of the release
 UNUSED = ("to_global_embed.", "post_layernorm.", "visual_projection.")
@@ -76,10 +76,10 @@ class Denoising(nn.Module):
         if len(batch.seen):
             pictures = batch.pictures
             if pictures.dtype == torch.uint8:
-                looked = conditioner.look(pictures.flatten(0, 1))
+                looked = conditioner.clip_states(pictures.flatten(0, 1))
                 pictures = looked.unflatten(0, pictures.shape[:2])
             there = torch.zeros_like(batch.seen, dtype=torch.bool)
-            found = conditioner.finish(pictures, batch.sync, there)
+            found = conditioner.project_states(pictures, batch.sync, there)
             tokens = tokens.index_copy(0, batch.seen, found.to(tokens))
         return replace_absent(tokens, absent, batch.absent["video"])
 
@@ -95,16 +95,16 @@ class Denoising(nn.Module):
 class DiffusionStage:
     """Batches of a cache, what learns from them, and the file that it becomes."""
 
-    may_skip = True  # a batch without a picture
+    unused_weights = True  # of a batch without a picture
 
     def __init__(
-        self, module: Denoising, checkpoint: Checkpoint, batches: Batches, team: Team, *,
-        embedded: Embedded,
+        self, module: Denoising, checkpoint: Checkpoint, batches: Batches, dist: Distributed, *,
+        model_file: ModelFile,
     ) -> None:  # fmt: skip
-        self.checkpoint, self.batches, self.device = checkpoint, batches, team.device
-        self.embedded = embedded
+        self.checkpoint, self.batches, self.device = checkpoint, batches, dist.device
+        self.model_file = model_file
         # dropout, which T5 and the fusion bring along, would need chance that nobody keeps
-        self.module = module.eval().to(team.device)
+        self.module = module.eval().to(dist.device)
 
     def batch(self, step: int, items: range) -> tuple[Batch]:
         """Some items of a step."""
@@ -115,13 +115,29 @@ class DiffusionStage:
         state = self.module.state_dict() | dict(weights)
         vae: Oobleck = self.checkpoint.vae
         return write_model(
-            folder / "model.safetensors", state, vae, self.checkpoint.config, self.embedded,
+            folder / "model.safetensors", state, vae, self.checkpoint.config, self.model_file,
             record=record,
         )  # fmt: skip
 
 
-def choose_trained(module: Denoising, config: DiffusionConfig, *, model: bool = True) -> None:
-    """Say which weights learn; `model`: those of the transformer."""
+def choose_trained(module: Denoising, config: DiffusionConfig, *, transformer: bool = True) -> None:
+    """Set which weights learn.
+
+    Args:
+        module: whose weights are set.
+        config: which parts learn.
+        transformer: whether the transformer learns, but for `config.frozen`.
+
+    Raises:
+        SettingsError: a prefix in `config.frozen` is that of no weight.
+    """
+    names = [name for name, _ in module.model.named_parameters()]
+    for prefix in config.frozen:
+        if not any(name.startswith(prefix) for name in names):
+            raise SettingsError(
+                f"diffusion.frozen has {prefix!r}, but no weight of the transformer starts so; "
+                f"some names are {', '.join(names[:4])}."
+            )
     unused = UNUSED_MMDIT if isinstance(module.model, MMDiT) else UNUSED
     conditioners = "conditioners."
     kinds = (  # the specific before the broad
@@ -131,8 +147,8 @@ def choose_trained(module: Denoising, config: DiffusionConfig, *, model: bool = 
         ("conditioners.video.visual_encoder_model.", config.train_clip),
         ("conditioners.video.", config.train_video),
         (conditioners, config.train_conditioners),
-        *((f"model.{part}", False) for part in TELLING if config.keep_places),
-        ("model.", model),
+        *((f"model.{part}", False) for part in config.frozen),
+        ("model.", transformer),
         ("heads.", True),
     )
     for name, parameter in module.named_parameters():

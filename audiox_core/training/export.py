@@ -20,17 +20,17 @@ THEIRS = {"weight": "gamma", "bias": "beta"}  # names of a DiT's norms
 
 
 @dataclass(frozen=True)
-class Embedded:
+class ModelFile:
     """What a model's file brings along beside the model."""
 
     dtype: torch.dtype  # of the matrices
-    text: bool  # the text encoder, with its tokenizer
+    with_text: bool  # the text encoder, with its tokenizer
     tokenizer: str = ""  # as JSON
 
 
 def write_model(
     path: Path, state: Mapping[str, Tensor], vae: Oobleck, model: AudioXConfig,
-    embedded: Embedded, *, record: Mapping[str, Any],
+    file: ModelFile, *, record: Mapping[str, Any],
 ) -> Path:  # fmt: skip
     """A whole model, as `load_checkpoint` reads it.
 
@@ -39,7 +39,7 @@ def write_model(
         state: of `Denoising`.
         vae: that decodes.
         model: all sizes; they go into the header.
-        embedded: what else the file holds.
+        file: what else the file holds.
         record: how it was trained; goes into the header.
     """
     prefixes = {
@@ -48,7 +48,7 @@ def write_model(
         "conditioners.audio.": AUDIO,
         "conditioners.maf.": MAF,
     }
-    if embedded.text:
+    if file.with_text:
         prefixes["conditioners.text.encoder."] = TEXT
     parts = {
         theirs: {n.removeprefix(ours): t for n, t in state.items() if n.startswith(ours)}
@@ -67,12 +67,12 @@ def write_model(
         for name in used(part)
     }
     stored = {
-        name: stored_as(name, Stored(tuple(t.shape), t.dtype), embedded.dtype)
+        name: stored_as(name, Stored(tuple(t.shape), t.dtype), file.dtype)
         for name, t in tensors.items()
     }
     header = {"format": "pt", "audiox": model.to_json(), "trained": json.dumps(record)}
-    if embedded.text:
-        header["tokenizer"] = embedded.tokenizer
+    if file.with_text:
+        header["tokenizer"] = file.tokenizer
     write_safetensors(
         path, stored, lambda name: cast(tensors[name], stored[name].dtype, name), header
     )
@@ -91,7 +91,7 @@ def _released_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def write_vae(
     path: Path, state: Mapping[str, Tensor], model: AudioXConfig, record: Mapping[str, Any]
 ) -> Path:
-    """A VAE alone, in float32, as `load_checkpoint(vae=…)` takes it."""
+    """A VAE alone, in float32, as `open_checkpoint(vae=…)` takes it."""
     tensors = unfold_weight_norm(state)
     stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
     header = {"format": "pt", "audiox": model.to_json(), "trained": json.dumps(record)}

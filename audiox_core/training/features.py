@@ -8,17 +8,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..checkpoint import open_checkpoint, open_vae
 from ..checkpoint.layout import AUDIO_VAE
-from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import open_weights
+from ..conditioners.assemble import Conditioners
 from ..conditioners.audio import MelAudioConditioner, audio_conditioner
-from ..conditioners.video import VideoConditioner, encode_sync, loaded_synchformer
+from ..conditioners.video import VideoConditioner, encode_sync
 from ..config import AudioXConfig
 from ..models.oobleck import Oobleck
 from .cache import Item, Make
 from .clips import Clip
 from .crops import pad_crop
-from .origin import Origin
+from .data_source import DataSource
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Features:
     them) and `sync`; of a sound prompt `prompt_mean` and `prompt_std`, or `prompt_mel`.
     """
 
-    origin: Origin
+    data_source: DataSource
     model: AudioXConfig
     vae: Path | None  # a file of its own
     init: Path | None  # a checkpoint, for all that `vae` does not hold
-    seen: bool = False  # CLIP learns nothing and no patch is hidden: its answers are kept
+    encode_clip: bool = False  # CLIP learns nothing and no patch is hidden: its answers are kept
 
     def key(self) -> str:
         """As `cache.Maker`: clips, weights, and what is kept."""
@@ -41,60 +42,60 @@ class Features:
         for path in (self.vae, self.init if self._asks_init() else None):
             if path is not None:
                 digest.update(open_weights(path).fingerprint().encode())
-        digest.update(repr((self.seen, self.model.mel)).encode())
-        return f"features-{self.origin.key()}-{digest.hexdigest()}"
+        digest.update(repr((self.encode_clip, self.model.mel)).encode())
+        return f"features-{self.data_source.key()}-{digest.hexdigest()}"
 
     def _asks_init(self) -> bool:
         """Whether what is kept depends on the checkpoint, too."""
         if self.init is None:
             return False
-        looked = self.seen or self.model.video.sync is not None
+        looked = self.encode_clip or self.model.video.sync is not None
         hears = self.vae is None or bool(open_weights(self.init).below(AUDIO_VAE))
         return looked or hears
 
     def open(self) -> Make:
         """As `cache.Maker`."""
-        parts = ("vae", "video", "audio") if self.vae is None else ("video", "audio")
-        checkpoint = None if self.init is None else load_checkpoint(self.init, parts=parts)
-        vae = checkpoint.vae if self.vae is None else load_vae(self.vae)[0]
-        source = self.origin.open()
+        file = None if self.init is None else open_checkpoint(self.init)
+        conditioners = None if file is None else file.load_conditioners()
+        vae = file.load_vae() if self.vae is None else open_vae(self.vae).load()
+        source = self.data_source.open()
 
         def make(index: int) -> Item:
             clip = source.clip(index)
             with torch.inference_mode():
                 tensors = {
                     **_posterior(vae, clip.audio, ""),
-                    **self._pictures(clip, checkpoint),
-                    **self._prompt(clip, vae, checkpoint),
+                    **self._pictures(clip, conditioners),
+                    **self._prompt(clip, vae, conditioners),
                 }
             return Item({name: t.contiguous() for name, t in tensors.items()}, clip.caption)
 
         return make
 
-    def _pictures(self, clip: Clip, checkpoint: Checkpoint | None) -> Mapping[str, Tensor]:
+    def _pictures(self, clip: Clip, conditioners: Conditioners | None) -> Mapping[str, Tensor]:
         if clip.frames is None:
             return {}
         pictures = {"frames": clip.frames}
-        if self.seen:
-            video: VideoConditioner = checkpoint.conditioners.video
-            pictures = {"seen": video.look(clip.frames).half()}
-        if self.model.video.sync is not None and clip.sync is not None and checkpoint is not None:
-            synchformer = loaded_synchformer(checkpoint.conditioners.sync)
-            pictures["sync"] = encode_sync(synchformer, clip.sync, self.model.video.sync.fps)[0]
+        if self.encode_clip:
+            video: VideoConditioner = conditioners.video
+            pictures = {"seen": video.clip_states(clip.frames).half()}
+        sync = self.model.video.sync
+        if sync is not None and clip.sync is not None and conditioners is not None:
+            pictures["sync"] = encode_sync(conditioners.sync, clip.sync, sync.fps)[0]
         return pictures
 
     def _prompt(
-        self, clip: Clip, vae: Oobleck, checkpoint: Checkpoint | None
+        self, clip: Clip, vae: Oobleck, conditioners: Conditioners | None
     ) -> Mapping[str, Tensor]:
         if clip.prompt is None:
             return {}
-        samples = self.model.latent.samples(self.model.latent.described_seconds)
+        samples = self.model.latent.samples(self.model.latent.conditioned_seconds)
         audio = pad_crop(clip.prompt, samples)
         if self.model.mel is not None:
             ears = audio_conditioner(self.model)
             assert isinstance(ears, MelAudioConditioner)
             return {"prompt_mel": ears.log_mel(audio[None])[0].half()}
-        own = None if checkpoint is None else checkpoint.conditioners.audio.vae
+        own = None if conditioners is None else conditioners.audio.vae
         return _posterior(own or vae, audio, "prompt_")
 
 

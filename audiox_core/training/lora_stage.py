@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint.load import Checkpoint
+from ..checkpoint import Checkpoint
 from ..checkpoint.lora import Adapter, lora_tensors
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
 from ..errors import SettingsError
 from .batches import Batch, Batches
-from .config import LoraConfig
+from .config import LoraConfig, TrainConfig
 from .diffusion_stage import Denoising
-from .init import seeded
-from .team import Team
+from .distributed import Distributed
+from .rng import seeded
 
 
 class LowRank(nn.Module):
@@ -40,10 +40,10 @@ class Adapted(Denoising):
     """A frozen model whose layers are listened to, with an adapter beside each."""
 
     def __init__(self, checkpoint: Checkpoint, config: LoraConfig, seed: int) -> None:
-        super().__init__(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
+        super().__init__(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
         self.requires_grad_(False)
         self.alpha = config.alpha or float(config.rank)
-        layers = adapted_layers(checkpoint.model, config.pattern)
+        layers = adapted_layers(checkpoint.backbone, config.pattern)
         self.layers = [*layers]
         with seeded(seed):
             self.adapters = nn.ModuleList(
@@ -80,15 +80,15 @@ def adapted_layers(model: nn.Module, pattern: str) -> dict[str, nn.Linear]:
 class LoraStage:
     """Batches of a cache, adapters that learn from them, and the file that they become."""
 
-    may_skip = True  # a batch without a picture
+    unused_weights = True  # of a batch without a picture
 
     def __init__(
-        self, checkpoint: Checkpoint, batches: Batches, config: LoraConfig, team: Team, *,
-        seed: int, dtype: torch.dtype,
-    ) -> None:  # fmt: skip
-        self.batches, self.device, self.dtype = batches, team.device, dtype
+        self, checkpoint: Checkpoint, batches: Batches, config: TrainConfig, dist: Distributed
+    ) -> None:
+        self.batches, self.device = batches, dist.device
+        self.dtype = getattr(torch, config.run.dtype)
         self.variant = checkpoint.variant
-        self.module = Adapted(checkpoint, config, seed).eval().to(team.device)
+        self.module = Adapted(checkpoint, config.lora, config.run.seed).eval().to(dist.device)
 
     def batch(self, step: int, items: range) -> tuple[Batch]:
         """Some items of a step."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..media.files import replacing
-from .broken import Broken
+from .invalid_items import InvalidItem
 
 # What a line may call a thing; of several the first that says something counts.
 NAMES = {
@@ -114,7 +114,7 @@ class Manifest:
     """A whole list, in its own order within both parts."""
 
     items: tuple[Item, ...]
-    broken: tuple[Broken, ...] = ()  # lines that say nothing usable
+    broken: tuple[InvalidItem, ...] = ()  # lines that say nothing usable
     cut_captions: int = 0  # of items: beyond `CAPTION_CHARACTERS`
 
 
@@ -146,7 +146,7 @@ def read(path: Path) -> Manifest:
                 cut += was_cut
             except _BadLineError as error:
                 reason, message = error.args
-                broken.append(Broken(f"line {number}", number, reason, message))
+                broken.append(InvalidItem(f"line {number}", number, reason, message))
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}. Give a list of clips as JSON lines."

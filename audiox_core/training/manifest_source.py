@@ -15,9 +15,9 @@ from ..errors import AudioXError
 from ..media.audio import read_audio
 from ..media.probe import MediaInfo, probe_media
 from ..media.video import frame_grids, read_grids
-from .broken import Broken, BrokenItemError
 from .clips import Clip
 from .crops import pad_crop, target_starts
+from .invalid_items import InvalidItem, InvalidItemError
 from .manifest import Item, Manifest, read
 from .media_folder import MediaFolder
 
@@ -57,19 +57,19 @@ class ManifestSource:
         self.folder = MediaFolder(media_folder)
         self.config = config
         self.notes = {"captions cut": listed.cut_captions} if listed.cut_captions else {}
-        self.targets: list[Target | Broken] = []
+        self.targets: list[Target | InvalidItem] = []
         for line in sorted((*listed.items, *listed.broken), key=lambda line: line.line):
-            self.targets += [line] if isinstance(line, Broken) else self._targets(line)
+            self.targets += [line] if isinstance(line, InvalidItem) else self._targets(line)
             on_item()
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def clip(self, index: int) -> Clip:
-        """A clip. Raises BrokenItemError for an item that cannot be used."""
+        """A clip. Raises InvalidItemError for an item that cannot be used."""
         target = self.targets[index]
-        if isinstance(target, Broken):
-            raise BrokenItemError(target)
+        if isinstance(target, InvalidItem):
+            raise InvalidItemError(target)
         item = target.item
         if "text" in item.needs and not item.caption.strip():
             raise broken(item, "no caption", f"{item.task} needs one: write it, or change the task")
@@ -102,7 +102,7 @@ class ManifestSource:
         rate, samples = self.config.latent.sample_rate, self._samples
         starts = target_starts(round(seconds * rate), rate, samples)
         if "audio" in item.needs and self._is_music(item):
-            starts = [start for start in starts if start >= self._described] or starts[:1]
+            starts = [start for start in starts if start >= self._conditioned_seconds] or starts[:1]
         return [Target(item, float(start)) for start in starts]
 
     def _file(self, item: Item, start: float | None) -> tuple[Path, float]:
@@ -141,21 +141,22 @@ class ManifestSource:
         """Music goes on from the seconds before it; a sound is heard itself (specification 10.1).
 
         Returns:
-            `2 n`, as long as what is described; None where the task has none, or nothing lies
+            `2 n`, as long as the conditioned seconds; None where the task has none, or nothing lies
             before.
         """
         if "audio" not in item.given:
             return None
-        samples = self.config.latent.samples(self._described)
+        seconds = self._conditioned_seconds
+        samples = self.config.latent.samples(seconds)
         if not self._is_music(item):
             return pad_crop(audio, samples).clone()
-        if start < self._described:
+        if start < seconds:
             if "audio" in item.needs:
-                message = f"{item.task} needs {self._described:g} s of sound before {start:g} s"
+                message = f"{item.task} needs {seconds:g} s of sound before {start:g} s"
                 raise broken(item, "no prompt", message)
             return None
         with told(item, "unreadable sound"):
-            return self._read(path, start - self._described, self._described, samples)
+            return self._read(path, start - seconds, seconds, samples)
 
     def _read(self, path: Path, start: float, seconds: float, samples: int) -> Tensor:
         """A piece of a sound, `2 n` in -1..1, zeros behind its end."""
@@ -172,13 +173,13 @@ class ManifestSource:
         return self.config.latent.window * self.config.latent.hop_length
 
     @property
-    def _described(self) -> float:
-        return self.config.latent.described_seconds
+    def _conditioned_seconds(self) -> float:
+        return self.config.latent.conditioned_seconds
 
 
-def broken(item: Item, reason: str, message: str) -> BrokenItemError:
+def broken(item: Item, reason: str, message: str) -> InvalidItemError:
     """The error for an item."""
-    return BrokenItemError(Broken(item.name, item.line, reason, f"{message}."))
+    return InvalidItemError(InvalidItem(item.name, item.line, reason, f"{message}."))
 
 
 @contextmanager

@@ -49,19 +49,19 @@ def diffusion_loss(
     return mse_loss(predicted, target), predicted
 
 
-class Times:
+class TimestepSampler:
     """Diffusion times that fill 0..1: a scrambled Sobol sequence; resumable.
 
-    Evenly, or (`late` above 1) more densely the nearer they are to pure noise, where a model
-    decides what is to be heard and when: a time is later than t with the chance (1 - t)^(1/late).
+    Evenly, or (`skew` above 1) more densely the nearer they are to pure noise, where a model
+    decides what is to be heard and when: a time is later than t with the chance (1 - t)^(1/skew).
     """
 
-    def __init__(self, seed: int, late: float = 1.0) -> None:
-        self.engine, self.late = SobolEngine(1, scramble=True, seed=seed), late
+    def __init__(self, seed: int, skew: float = 1.0) -> None:
+        self.engine, self.skew = SobolEngine(1, scramble=True, seed=seed), skew
 
     def draw(self, count: int) -> Tensor:
         """The next `count` times, `b`."""
-        return 1 - (1 - self.engine.draw(count)[:, 0]) ** self.late
+        return 1 - (1 - self.engine.draw(count)[:, 0]) ** self.skew
 
     def skip(self, count: int) -> None:
         """Go on as if `count` times had been drawn."""

@@ -1,4 +1,4 @@
-"""A stage from its settings to its file: clips, cache, modules, steps."""
+"""A training run from its settings to its file: clips, cache, modules, steps."""
 
 import json
 import os
@@ -12,302 +12,249 @@ from typing import Any
 
 import torch
 
-from ..checkpoint.companions import find_text_encoder, load_tokenizer
+from ..checkpoint import Checkpoint, open_checkpoint, open_vae
 from ..checkpoint.convert import convert
 from ..checkpoint.layout import AUDIO_VAE, DIT, TEXT
-from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
 from ..errors import SettingsError
+from ..models.oobleck import Oobleck
 from .batches import Batches, Silence
 from .cache import Cache, Maker, OnProgress, open_cache
-from .config import TrainConfig
+from .config import DataConfig, TrainConfig
+from .data_source import DataSource, ManifestData, clip_range
 from .diffusion_stage import Denoising, DiffusionStage, choose_trained
-from .encoders_stage import EncodersStage, Guessing
-from .export import Embedded
+from .distributed import Distributed, start_distributed
+from .export import ModelFile
 from .features import Features
-from .init import new_model, new_vae
-from .loop import Outcome, Report, Stage, train
 from .lora_stage import LoraStage
-from .origin import Origin
-from .team import Team, gathered
-from .tokenizer import train_tokenizer
+from .trainer import Outcome, Report, Stage, train
 from .vae_stage import Sounds, VaeStage
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is asked for."""
+    """Everything that a run is asked for."""
 
-    stage: str  # a key of STAGES
+    stage: str  # its name: a key of `STAGES`, or any with `make_stage`
     config: TrainConfig
     output: Path
-    init: Path | None = None  # a checkpoint to begin from
-    text_encoder: Path | None = None  # of `init`, where it holds none
-    vae: Path | None = None  # of the latents, where it is not the checkpoint's
+    init: Path | None = None  # the checkpoint to start from
+    text_encoder: Path | None = None  # of `init`, if that file holds none
+    vae: Path | None = None  # of the latents, if it is not the one in `init`
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    command: str = ""  # that asked for it, to be written beside the weights
-    origin: Callable[[AudioXConfig], Origin] | None = None  # other clips than config.data names
+    command: str = ""  # recorded beside the weights
+    data_source: Callable[[DataConfig, AudioXConfig], DataSource] = ManifestData
+    make_stage: "StageMaker | None" = None  # None: by the name of the stage
     on_cache: OnProgress = lambda *_: None
     on_skipped: Callable[[Cache], None] = lambda _: None
     report: Callable[[Report], None] = lambda _: None
+    on_save: Callable[[Path], None] = lambda _: None  # called with `output`
 
-    def settled(self) -> "Job":
-        """The same; in the stage `encoders` every part that feeds the transformer learns."""
-        if self.stage != "encoders":
-            return self
-        diffusion = replace(self.config.diffusion, train_clip=True, train_text=True,
-                            train_video=True, train_conditioners=True)  # fmt: skip
-        return replace(self, config=replace(self.config, diffusion=diffusion))
+
+StageMaker = Callable[[Job, Distributed], tuple[Stage, Cache]]
 
 
 def run_job(job: Job) -> Outcome:
-    """Train, or go on with training; whatever was done is in `job.output` afterwards."""
+    """Train, or resume a run that ended early; the results are in `job.output`.
+
+    Raises:
+        SettingsError: settings, data and checkpoint do not fit together.
+        TrainingError: the loss is not finite.
+        WeightsError: a file cannot be read or written.
+    """
     if job.init is not None and job.init.absolute().parent == job.output.absolute():
         raise SettingsError(
-            f"{job.init} lies where this run writes its own weights: give another --output."
+            f"{job.init} is in the folder that this run writes to: choose another --output."
         )
     job.output.mkdir(parents=True, exist_ok=True)
-    job = job.settled()
-    with gathered(job.device) as team:
-        stage, cache = prepare(job, team)
+    with start_distributed(job.device) as dist:
+        stage, cache = prepare(job, dist)
+        identity = job.config.identity() | {
+            "stage": job.stage,
+            "processes": dist.size,
+            "data_fingerprint": _data_fingerprint(job, cache),
+        }
         outcome = train(
-            stage, job.config, job.output,
-            team=team, record=_record(job, team, cache), made_of=_made_of(job, cache),
-            report=job.report,
+            stage, job.config, job.output, dist,
+            identity=identity, record=_record(job, dist, cache),
+            report=job.report, on_save=job.on_save,
         )  # fmt: skip
-    if job.stage == "vae" and outcome.finished and team.leads and _holds(job.init, DIT):
+    if job.stage == "vae" and outcome.finished and dist.is_main and holds(job.init, DIT):
         convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
     return outcome
 
 
-def _made_of(job: Job, cache: Cache) -> str:
-    """A name for the clips, and for the weights that the run begins with."""
-    names = [cache.key]
-    if job.init is not None:
-        init = open_weights(job.init)
-        sizes = [init.header.get(name, "") for name in ("audiox", "tokenizer")]
-        names += [init.fingerprint(), blake2b("".join(sizes).encode(), digest_size=8).hexdigest()]
-        if job.stage in ("diffusion", "lora") and not _holds(job.init, TEXT):
-            encoder = find_text_encoder(job.text_encoder, job.init)
-            names.append(open_weights(encoder).fingerprint())
-    return " ".join(names)
-
-
-def prepare(job: Job, team: Team) -> tuple[Stage, Cache]:
+def prepare(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     """Clips in their cache, and the modules that will learn from them."""
-    return STAGES[job.stage](job, team)
+    return (job.make_stage or STAGES[job.stage])(job, dist)
 
 
-def _vae_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
-    config, init = job.config, job.init
-    of_model = _holds(init, DIT)
+def _vae_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
+    if job.init is None:
+        raise SettingsError("Give the VAE, or a model with its VAE, with --init.")
+    if holds(job.init, DIT):
+        file = open_checkpoint(job.init)
+        return vae_stage(job, dist, file.config, file.load_vae())
+    vae = open_vae(job.init).load()
+    return vae_stage(job, dist, replace(job.config.model, vae=vae.config), vae)
+
+
+def vae_stage(
+    job: Job, dist: Distributed, model: AudioXConfig, vae: Oobleck
+) -> tuple[Stage, Cache]:
+    """The stage `vae` for given modules. Raises SettingsError for a second VAE."""
+    config = job.config
     if job.vae is not None:
         raise SettingsError(
-            f"`train vae` makes a VAE itself: to go on from {job.vae.name} give it with --init."
+            f"`train vae` trains a VAE itself: to start from {job.vae.name} give it with --init."
         )
-    if init is None:
-        if not config.vae.train_encoder:
-            raise SettingsError(
-                "vae.train_encoder = false keeps the latents of a VAE: give that VAE, or a model "
-                "with it, with --init."
-            )
-        model = config.model
-        vae = new_vae(model.vae, config.run.seed)
-    elif not of_model:  # a VAE alone
-        vae, _ = load_vae(init)
-        model = replace(config.model, vae=vae.config)
-    else:
-        checkpoint = load_checkpoint(init, parts=("vae",))
-        model, vae = checkpoint.config, checkpoint.vae
-    origin = _origin(job, model)
-    cache = _cache(job, Sounds(origin), origin, team)
-    unit = config.vae.unit and config.vae.train_encoder and not of_model
-    vae.requires_grad_(True).encoder.requires_grad_(config.vae.train_encoder)
-    return VaeStage(vae, model, config, cache, team, unit=unit), cache
+    source = job.data_source(config.data, model)
+    cache = open_job_cache(job, Sounds(source), source, dist)
+    learns, of_model = config.vae.train_encoder, holds(job.init, DIT)
+    vae.requires_grad_(True).encoder.requires_grad_(learns)
+    normalize = config.vae.normalize_latents and learns and not of_model
+    return VaeStage(vae, model, config, cache, dist, normalize=normalize), cache
 
 
-def _diffusion_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
-    config = job.config
-    if config.diffusion.keep_places and not _began_with_encoders(job.init):
-        raise SettingsError(
-            "diffusion.keep_places keeps what a model from `train encoders` began with: give such "
-            "a model with --init, or set it to false."
-        )
-    if job.init is None:
-        model = _sizes(job)
-        cache = _features(job, model, team, learning=True)
-        checkpoint = _new_checkpoint(job, model, cache, team)
-    else:
-        checkpoint = _given(job)
-        cache = _features(job, checkpoint.config, team, learning=config.diffusion.train_clip)
-    module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
-    choose_trained(module, config.diffusion)
-    batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)
-    return DiffusionStage(module, checkpoint, batches, team, embedded=embedded), cache
+def _diffusion_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
+    checkpoint = load_init(job, "Give a model with --init.")
+    learns = job.config.diffusion.train_clip
+    cache = features_cache(job, checkpoint.config, dist, clip_learns=learns)
+    return diffusion_stage(job, dist, checkpoint, cache), cache
 
 
-def _encoders_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
-    if job.init is not None:
-        raise SettingsError(
-            "The encoders of a checkpoint are trained already: go on with `train diffusion --init`."
-        )
-    model, config = _sizes(job), job.config
-    cache = _features(job, model, team, learning=True)
-    checkpoint = _new_checkpoint(job, model, cache, team)
-    module = Guessing(checkpoint, config.run.seed)
-    choose_trained(module, config.diffusion, model=False)
-    batches, embedded = _batches(job, checkpoint, cache, team), _embedded(job, checkpoint)
-    return EncodersStage(module, checkpoint, batches, team, embedded=embedded), cache
+def diffusion_stage(
+    job: Job, dist: Distributed, checkpoint: Checkpoint, cache: Cache
+) -> DiffusionStage:
+    """The stage `diffusion` for given modules."""
+    module = Denoising(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
+    choose_trained(module, job.config.diffusion)
+    batches = make_batches(job, checkpoint, cache, dist)
+    return DiffusionStage(module, checkpoint, batches, dist, model_file=model_file(job, checkpoint))
 
 
-def _lora_stage(job: Job, team: Team) -> tuple[Stage, Cache]:
-    if job.init is None:
-        raise SettingsError("An adapter is trained beside a model: give it with --init.")
-    config, checkpoint = job.config, _given(job)
-    cache = _features(job, checkpoint.config, team, learning=False)
-    batches = _batches(job, checkpoint, cache, team)
-    dtype = getattr(torch, config.run.dtype)
-    seed = config.run.seed
-    return LoraStage(checkpoint, batches, config.lora, team, seed=seed, dtype=dtype), cache
+def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
+    checkpoint = load_init(job, "A LoRA is trained for a model: give the model with --init.")
+    cache = features_cache(job, checkpoint.config, dist, clip_learns=False)
+    return LoraStage(
+        checkpoint, make_batches(job, checkpoint, cache, dist), job.config, dist
+    ), cache
 
 
-STAGES: Mapping[str, Callable[[Job, Team], tuple[Stage, Cache]]] = {
+STAGES: Mapping[str, StageMaker] = {
     "vae": _vae_stage,
-    "encoders": _encoders_stage,
     "diffusion": _diffusion_stage,
     "lora": _lora_stage,
 }
 
 
-def _began_with_encoders(init: Path | None) -> bool:
-    record = {} if init is None else json.loads(open_weights(init).header.get("trained", "{}"))
-    while record and record["stage"] != "encoders":
-        record = record["before"].get("init")
-    return bool(record)
-
-
-def _given(job: Job) -> Checkpoint:
-    checkpoint = load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
-    if job.vae is not None and not _holds(job.init, AUDIO_VAE):
-        checkpoint.conditioners.audio.vae = None  # prompts go through the one VAE that there is
+def load_init(job: Job, missing: str) -> Checkpoint:
+    """The checkpoint of `job.init`. Raises SettingsError with `missing` if there is none."""
+    if job.init is None:
+        raise SettingsError(missing)
+    checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
+    if job.vae is not None and not holds(job.init, AUDIO_VAE):
+        checkpoint.conditioners.audio.vae = None  # prompts are encoded by the only VAE
     encoder = checkpoint.conditioners.text.encoder
     encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
     return checkpoint
 
 
-def _features(job: Job, model: AudioXConfig, team: Team, *, learning: bool) -> Cache:
-    """`learning`: CLIP learns, so that it has to look at the pictures at every step."""
-    masks, origin = job.config.masks, _origin(job, model)
-    seen = not learning and not (masks.masked and masks.patches)
-    return _cache(job, Features(origin, model, job.vae, job.init, seen=seen), origin, team)
+def features_cache(job: Job, model: AudioXConfig, dist: Distributed, *, clip_learns: bool) -> Cache:
+    """Latents and features of all clips.
+
+    Args:
+        job: of the run.
+        model: sizes of the model.
+        dist: this process.
+        clip_learns: CLIP is trained, so that the cache keeps the frames themselves.
+    """
+    masks, source = job.config.masks, job.data_source(job.config.data, model)
+    encode_clip = not clip_learns and not (masks.masked and masks.patches)
+    features = Features(source, model, job.vae, job.init, encode_clip=encode_clip)
+    return open_job_cache(job, features, source, dist)
 
 
-def _batches(job: Job, checkpoint: Checkpoint, cache: Cache, team: Team) -> Batches:
-    return Batches(
-        cache,
-        job.config,
-        checkpoint.config,
-        checkpoint.conditioners.text,
-        silence=_silence(checkpoint, team.device),
-        items_a_step=job.config.optim.items_a_step(team.size),
-    )
-
-
-def _sizes(job: Job) -> AudioXConfig:
-    """The sizes of a new model. Raises SettingsError where something is missing for it."""
-    diffusion, model = job.config.diffusion, job.config.model
-    if not (diffusion.train_clip and diffusion.train_text):
-        raise SettingsError(
-            "A model from scratch has no picture and no text encoder yet: begin with `train "
-            "encoders` and give what it makes with --init, or set diffusion.train_clip and "
-            "diffusion.train_text to true."
-        )
-    if job.vae is None:
-        raise SettingsError(
-            "A model from scratch needs a VAE: train one (`train vae`) and give it with --vae."
-        )
-    if model.video.sync is not None:
-        raise SettingsError("A model that watches through Synchformer is trained with --init only.")
-    vae, _ = load_vae(job.vae)
-    grid = (model.latent.channels, model.latent.hop_length, model.dit.io_channels)
-    made = (vae.config.latent_channels, vae.config.hop_length, vae.config.latent_channels)
-    if grid != made:
-        raise SettingsError(
-            f"{job.vae.name} makes latents of {made[0]} channels and {made[1]} samples; the "
-            f"model's latent.channels, latent.hop_length, dit.io_channels are {grid}: let them "
-            "be the same."
-        )
-    return replace(model, vae=vae.config)
-
-
-def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, team: Team) -> Checkpoint:
-    path = job.output / "tokenizer.json"
-    if team.leads and not path.exists():
-        made = train_tokenizer(cache.captions, job.config.diffusion.vocabulary)
-        path.write_text(made.to_str(), encoding="utf-8")
-    team.wait()
-    tokenizer = load_tokenizer(path)
-    text = replace(model.text, vocab_size=tokenizer.get_vocab_size())
-    model = replace(model, text=text)
-    backbone, conditioners = new_model(model, tokenizer, job.config.run.seed)
-    return Checkpoint(conditioners, backbone, load_vae(job.vae)[0], model, job.output)
-
-
-def _embedded(job: Job, checkpoint: Checkpoint) -> Embedded:
-    return Embedded(
-        dtype=getattr(torch, job.config.run.dtype),
-        text=job.config.diffusion.train_text or _holds(job.init, TEXT),
-        tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
-    )
-
-
-def _holds(init: Path | None, part: str) -> bool:
-    return init is not None and bool(open_weights(init).below(part))
-
-
-def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
-    """What the model hears where nothing is to be heard."""
-    model, ears = checkpoint.config, checkpoint.conditioners.audio
-    if model.mel is not None:
-        return Silence.mel(model.mel.filters, model.audio_tokens)
-    vae = (ears.vae or checkpoint.vae).to(device)
-    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
-    with torch.inference_mode():
-        posterior = vae.encode(silence.to(device))
-    return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
-
-
-def _origin(job: Job, model: AudioXConfig) -> Origin:
-    return job.origin(model) if job.origin else Origin(job.config.data, model)
-
-
-def _cache(job: Job, maker: Maker, origin: Origin, team: Team) -> Cache:
+def open_job_cache(job: Job, maker: Maker, source: DataSource, dist: Distributed) -> Cache:
+    """Fill and open the cache of a run, and list what could not be used."""
     data = job.config.data
     cache = open_cache(
         maker,
         Path(data.cache) if data.cache else job.output / "cache",
-        origin.indices(),
+        clip_range(source.open(), data),
         workers=data.workers,
-        on_progress=job.on_cache if team.leads else lambda *_: None,
+        on_progress=job.on_cache if dist.is_main else lambda *_: None,
     )
-    if team.leads and cache.skipped:
+    if dist.is_main and cache.skipped:
         lines = [json.dumps(vars(item)) + "\n" for item in cache.skipped]
         (job.output / "skipped.jsonl").write_text("".join(lines), encoding="utf-8")
         job.on_skipped(cache)
     return cache
 
 
-def _record(job: Job, team: Team, cache: Cache) -> dict[str, Any]:
-    """What is written beside the weights; the loop adds steps and seconds.
+def make_batches(job: Job, checkpoint: Checkpoint, cache: Cache, dist: Distributed) -> Batches:
+    """Batches of the cached clips, with their masks."""
+    return Batches(
+        cache,
+        job.config,
+        checkpoint.config,
+        checkpoint.conditioners.text,
+        silence=_silence(checkpoint, dist.device),
+        items_per_step=job.config.optim.items_per_step(dist.size),
+    )
 
-    `before` holds the same of the weights that the run began with, back to the first run.
+
+def model_file(job: Job, checkpoint: Checkpoint) -> ModelFile:
+    """What `model.safetensors` of a run holds beside the model."""
+    return ModelFile(
+        dtype=getattr(torch, job.config.run.dtype),
+        with_text=job.config.diffusion.train_text or holds(job.init, TEXT),
+        tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
+    )
+
+
+def holds(init: Path | None, prefix: str) -> bool:
+    """Whether a checkpoint has weights below a prefix of `checkpoint.layout`."""
+    return init is not None and bool(open_weights(init).below(prefix))
+
+
+def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
+    """What the model gets for a silent prompt."""
+    model, audio = checkpoint.config, checkpoint.conditioners.audio
+    if model.mel is not None:
+        return Silence.mel(model.mel.filters, model.audio_tokens)
+    vae = (audio.vae or checkpoint.vae).to(device)
+    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
+    with torch.inference_mode():
+        posterior = vae.encode(silence.to(device))
+    return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
+
+
+def _data_fingerprint(job: Job, cache: Cache) -> str:
+    """A name for the clips and for the weights that the run starts from."""
+    names = [cache.key]
+    if job.init is not None:
+        init = open_weights(job.init)
+        sizes = [init.header.get(name, "") for name in ("audiox", "tokenizer")]
+        names += [init.fingerprint(), blake2b("".join(sizes).encode(), digest_size=8).hexdigest()]
+        if job.stage != "vae" and not holds(job.init, TEXT):
+            file = open_checkpoint(job.init, text_encoder=job.text_encoder)
+            names.append(file.text_encoder.weights.fingerprint())
+    return " ".join(names)
+
+
+def _record(job: Job, dist: Distributed, cache: Cache) -> dict[str, Any]:
+    """What is written beside the weights; the trainer adds steps and seconds.
+
+    `before` holds the records of the weights that the run started from, back to the first run.
     """
     settings = job.config.identity()
     if job.init is not None:
         del settings["model"]  # it is that of the weights
     given = {"init": job.init, "vae": job.vae if job.vae != job.init else None}
     headers = {name: open_weights(path).header for name, path in given.items() if path is not None}
+    cuda = dist.device.type == "cuda"
     return {
         "command": job.command,
         "stage": job.stage,
@@ -316,13 +263,9 @@ def _record(job: Job, team: Team, cache: Cache) -> dict[str, Any]:
         "data": job.config.data.source,
         "data_hash": cache.fingerprint(),
         "clips": len(cache),
-        "processes": team.size,
-        "device": _device_name(team.device),
+        "processes": dist.size,
+        "device": torch.cuda.get_device_name(dist.device) if cuda else str(dist.device),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "before": {n: json.loads(h["trained"]) for n, h in headers.items() if "trained" in h},
     }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

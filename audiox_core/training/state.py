@@ -1,7 +1,7 @@
-"""What a killed run needs to go on with the same numbers: one safetensors file, whole or not there.
+"""What a run needs to resume with the same numbers: one safetensors file, complete or absent.
 
-All chance is made from the seed and the step (`chance.py`), so that weights, their average, the
-optimiser's two moments and a few numbers are all there is to keep.
+All random numbers are made from the seed and the step (`rng.py`), so weights, their average, the
+optimiser's two moments and a few numbers are enough.
 """
 
 import json
@@ -17,88 +17,117 @@ from torch import Tensor, nn
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
 from ..errors import SettingsError, WeightsError
+from .config import OptimConfig
 
 NAME = "state.safetensors"
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW, for each weight
 
 
 @dataclass
-class Progress:
-    """The numbers beside the tensors."""
+class State:
+    """The weights that learn, and all that changes with them."""
 
+    weights: dict[str, nn.Parameter]
+    average: dict[str, Tensor]
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     step: int = 0  # steps that are done
     seconds: float = 0.0  # that they took, over all runs
-    sums: dict[str, float] = field(default_factory=dict)  # of what was not logged yet
+    sums: dict[str, float] = field(default_factory=dict)  # of losses that were not logged yet
     counted: int = 0  # steps in them
-    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16
+
+    @classmethod
+    def begin(cls, module: nn.Module, config: OptimConfig, device: torch.device) -> "State":
+        """The state before the first step of the weights that require gradients."""
+        weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        optimiser = torch.optim.AdamW(
+            weights.values(),
+            lr=config.lr,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=device.type in {"cpu", "cuda"},
+        )
+        fp16 = config.precision == "fp16" and device.type == "cuda"
+        scaler = torch.amp.GradScaler(device.type, enabled=fp16)
+        average = {name: p.detach().clone() for name, p in weights.items()}
+        return cls(weights, average, optimiser, scaler)
+
+    def count(self, losses: Mapping[str, float], seconds: float) -> None:
+        """Count a step that is done; `seconds` are those of all steps."""
+        self.step, self.seconds, self.counted = self.step + 1, seconds, self.counted + 1
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take_means(self) -> dict[str, float]:
+        """Mean losses since the last call."""
+        means = {name: value / self.counted for name, value in self.sums.items()}
+        self.sums, self.counted = {}, 0
+        return means
+
+    def save(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        """Write the state. Raises WeightsError, and keeps the older state, if that fails."""
+        tensors = {f"weights/{name}": tensor.detach() for name, tensor in self.weights.items()}
+        tensors |= {f"average/{name}": tensor for name, tensor in self.average.items()}
+        for name, parameter in self.weights.items():
+            for moment in MOMENTS if parameter in self.optimiser.state else ():
+                tensors[f"{moment}/{name}"] = self.optimiser.state[parameter][moment]
+        progress = {name: getattr(self, name) for name in ("step", "seconds", "sums", "counted")}
+        progress["scaler"] = self.scaler.state_dict()
+        metadata = {"progress": json.dumps(progress), "identity": json.dumps(identity)}
+        stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
+        write_safetensors(folder / NAME, stored, lambda name: tensors[name].cpu(), metadata)
+
+    def load(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        """Take over the state in a folder, if there is one.
+
+        Raises:
+            SettingsError: it belongs to a run with another identity; the message names both.
+            WeightsError: it is damaged.
+        """
+        path = folder / NAME
+        if not path.exists():
+            return
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata()
+                _check_same(json.loads(header["identity"]), identity, folder)
+                progress = json.loads(header["progress"])
+                self.scaler.load_state_dict(progress["scaler"])
+                self.step, self.seconds = progress["step"], progress["seconds"]
+                self.sums, self.counted = progress["sums"], progress["counted"]
+                with torch.no_grad():
+                    for name, parameter in self.weights.items():
+                        parameter.copy_(file.get_tensor(f"weights/{name}"))
+                        self.average[name].copy_(file.get_tensor(f"average/{name}"))
+                known = set(file.keys())
+                for name, parameter in self.weights.items():
+                    if f"{MOMENTS[0]}/{name}" in known:
+                        moments = {m: file.get_tensor(f"{m}/{name}").clone() for m in MOMENTS}
+                        self.optimiser.state[parameter] = {
+                            m: t if m == "step" else t.to(parameter.device)
+                            for m, t in moments.items()
+                        }
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise WeightsError(
+                f"The state {path} cannot be read ({str(error)[:120]}): delete it to start over."
+            ) from error
 
 
-def save_state(
-    folder: Path, weights: Mapping[str, nn.Parameter], average: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer, *, progress: Progress, identity: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """Write the state. Raises WeightsError, and leaves the state before it, where that fails."""
-    tensors = {f"weights/{name}": tensor.detach() for name, tensor in weights.items()}
-    tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
-    for name, parameter in weights.items():
-        for moment in MOMENTS if parameter in optimiser.state else ():
-            tensors[f"{moment}/{name}"] = optimiser.state[parameter][moment]
-    metadata = {"progress": json.dumps(vars(progress)), "identity": json.dumps(identity)}
-    stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
-    write_safetensors(folder / NAME, stored, lambda name: tensors[name].cpu(), metadata)
-
-
-def load_state(
-    folder: Path, weights: Mapping[str, nn.Parameter], average: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer, identity: Mapping[str, Any],
-) -> Progress | None:  # fmt: skip
-    """Take up the state in a folder; None where there is none.
-
-    Raises:
-        SettingsError: it is of a run with other settings; the message names them.
-        WeightsError: it is damaged.
-    """
-    path = folder / NAME
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata()
-            _check_same(json.loads(header["identity"]), identity, folder)
-            progress = Progress(**json.loads(header["progress"]))
-            with torch.no_grad():
-                for name, parameter in weights.items():
-                    parameter.copy_(file.get_tensor(f"weights/{name}"))
-                    average[name].copy_(file.get_tensor(f"average/{name}"))
-            known = set(file.keys())
-            for name, parameter in weights.items():
-                if f"{MOMENTS[0]}/{name}" in known:
-                    moments = {m: file.get_tensor(f"{m}/{name}").clone() for m in MOMENTS}
-                    optimiser.state[parameter] = {
-                        m: t if m == "step" else t.to(parameter.device) for m, t in moments.items()
-                    }
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise WeightsError(
-            f"The state {path} cannot be taken up ({str(error)[:120]}): delete it to begin again."
-        ) from error
-    return progress
-
-
-def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
-    """Raise SettingsError where a state is of another run."""
-    found, wanted = (_flat(json.loads(json.dumps(table))) for table in (found, wanted))
-    names = sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
+def _check_same(found: Mapping[str, Any], expected: Mapping[str, Any], folder: Path) -> None:
+    """Raise SettingsError if a state belongs to another run."""
+    found, expected = (_flat(json.loads(json.dumps(table))) for table in (found, expected))
+    names = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
     if names:
-        shown = "; ".join(f"{n} was {found.get(n)}, now {wanted.get(n)}" for n in names[:3])
+        shown = "; ".join(f"{n} was {found.get(n)}, now {expected.get(n)}" for n in names[:3])
         raise SettingsError(
-            f"{folder} holds the state of a run with other settings ({shown}): take the same "
-            "settings to go on, or another --output to begin anew."
+            f"{folder} holds the state of a run with other settings ({shown}): use the same "
+            "settings to resume it, or another --output to start over."
         )
 
 
-def _flat(table: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for key, value in table.items():
-        name = f"{where}.{key}" if where else key
+        name = f"{prefix}.{key}" if prefix else key
         flat |= _flat(value, name) if isinstance(value, Mapping) else {name: value}
     return flat

@@ -19,12 +19,12 @@ from ..conditioners.mel import mel_filters
 from ..config import AudioXConfig, LatentConfig, MelConfig
 from ..models.oobleck import Oobleck
 from .cache import Cache, Item, Make
-from .chance import Order, generator, noise
 from .config import TrainConfig, VaeConfig
 from .crops import pad_crop
+from .data_source import DataSource
+from .distributed import Distributed
 from .export import write_vae
-from .origin import Origin
-from .team import Team
+from .rng import Order, generator, noise
 
 FULL_SCALE = 32_767  # of the samples in the cache
 MEASURED = 64  # clips whose latents tell their variance
@@ -39,15 +39,15 @@ BAND = 16  # samples of a window for each mel band
 class Sounds:
     """Makes the cache: the sound of each clip as 16-bit samples."""
 
-    origin: Origin
+    data_source: DataSource
 
     def key(self) -> str:
         """As `cache.Maker`."""
-        return f"sounds-{self.origin.key()}"
+        return f"sounds-{self.data_source.key()}"
 
     def open(self) -> Make:
         """As `cache.Maker`."""
-        source = self.origin.open()
+        source = self.data_source.open()
 
         def make(index: int) -> Item:
             clip = source.clip(index)
@@ -162,26 +162,32 @@ class Spectrum(torch.autograd.Function):
 class VaeStage:
     """Random pieces of cached sounds, a VAE, and the file that it becomes."""
 
-    may_skip = False
+    unused_weights = False
 
     def __init__(
-        self, vae: Oobleck, model: AudioXConfig, config: TrainConfig, cache: Cache, team: Team, *,
-        unit: bool,
-    ) -> None:  # fmt: skip
-        self.config, self.cache, self.model, self.device = config, cache, model, team.device
-        self.unit = unit
-        self.items_a_step = config.optim.items_a_step(team.size)
+        self,
+        vae: Oobleck,
+        model: AudioXConfig,
+        config: TrainConfig,
+        cache: Cache,
+        dist: Distributed,
+        *,
+        normalize: bool,
+    ) -> None:
+        self.config, self.cache, self.model, self.device = config, cache, model, dist.device
+        self.normalize = normalize
+        self.items_per_step = config.optim.items_per_step(dist.size)
         self.grid: LatentConfig = replace(
             model.latent, channels=model.vae.latent_channels, hop_length=model.vae.hop_length
         )
-        self.module = Reconstruction(vae, config.vae, self.grid.sample_rate).to(team.device)
+        self.module = Reconstruction(vae, config.vae, self.grid.sample_rate).to(dist.device)
         self.order = Order(config.run.seed, len(cache))
         frames = round(config.vae.crop_seconds * self.grid.sample_rate / self.grid.hop_length)
         self.frames = max(1, frames)
 
     def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
         """Pieces `b 2 n` and unit noise for their latents `b c t`."""
-        seed, every = self.config.run.seed, self.items_a_step
+        seed, every = self.config.run.seed, self.items_per_step
         pieces = [self.piece(step, item, self.order.clip(step * every + item)) for item in items]
         unit = noise((self.grid.channels, self.frames), seed, "latent", step, items=items)
         return torch.stack(pieces).to(self.device), unit.to(self.device)
@@ -201,7 +207,7 @@ class VaeStage:
         """Write `vae.safetensors`."""
         trained = {name.removeprefix("vae."): tensor for name, tensor in weights.items()}
         state = {n: t.detach().cpu() for n, t in (self.module.vae.state_dict() | trained).items()}
-        if self.unit:
+        if self.normalize:
             state = unit_latents(state, self.latent_std(state))
         return write_vae(folder / "vae.safetensors", state, self.model, record)
 

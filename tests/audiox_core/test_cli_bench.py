@@ -1,24 +1,29 @@
-"""`bench` from outside, and what it counts with."""
+"""`lab bench` from outside, and what it counts with."""
 
 import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from audiox_core.bench.cases import NAMES
-from audiox_core.bench.memory import peak_bytes
-from audiox_core.bench.timing import Group, measure
-from audiox_core.bench.weights import write_random
-from audiox_core.checkpoint import load_checkpoint
-from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.checkpoint import EMBEDDED, load_checkpoint
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.cli import main
 from audiox_core.config import AudioXConfig
+from audiox_core.lab.bench import against
+from audiox_core.lab.bench.against import Comparison
+from audiox_core.lab.bench.cases import NAMES
+from audiox_core.lab.bench.memory import peak_bytes
+from audiox_core.lab.bench.timing import Group, measure
+from audiox_core.lab.bench.weights import write_random
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_steps_are_measured_beside_the_plain_path(capsys):
-    assert main(["bench", "--only", "guided step", "--rounds", "1", "--json"]) == 0
+    assert main(["lab", "bench", "--only", "guided step", "--rounds", "1", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["machine"]["torch"] == torch.__version__
     plain, *ours = report["lines"]
@@ -38,7 +43,7 @@ TOY = [n for n in NAMES if n not in ("guided step", "end to end", "encode sync")
 
 @pytest.mark.parametrize("name", TOY)
 def test_every_case_makes_a_line_of_the_table(name, capsys):
-    assert main(["bench", "--only", name, "--rounds", "1"]) == 0
+    assert main(["lab", "bench", "--only", name, "--rounds", "1"]) == 0
     machine, header, *lines = capsys.readouterr().out.splitlines()
     assert "torch" in machine
     assert header.split()[:2] == ["time", "memory"]
@@ -57,24 +62,55 @@ def test_every_case_makes_a_line_of_the_table(name, capsys):
         ["--only", "encode sync"],  # the embedded model looks at a video once
         ["--size", "huge"],
         ["--device", "abacus"],
+        ["--against", "no-such-commit"],
+        ["--against", "HEAD", "--ratio", "0"],
     ],
     ids=" ".join,
 )
 def test_what_cannot_be_measured_is_one_line(arguments, capsys):
     try:
-        code = main(["bench", *arguments])
+        code = main(["lab", "bench", *arguments])
     except SystemExit as stop:  # argparse
         code = stop.code
     out, err = capsys.readouterr()
     assert (code, out, len(err.splitlines())) == (2, "", 1)
 
 
+def test_a_commit_is_compared_with_the_files_as_they_are(capsys):
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout")
+    options = ["--only", "encode text", "--rounds", "1", "--ratio", "0.001", "--json"]
+    assert main(["lab", "bench", "--against", "HEAD", *options]) == 1
+    (case,) = json.loads(capsys.readouterr().out)
+    assert case["case"] == "encode text: ours"
+    assert case["ratio"] == pytest.approx(case["after_seconds"] / case["before_seconds"], abs=1e-4)
+    worktrees = subprocess.run(
+        ["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "audiox-bench-" not in worktrees.stdout
+
+
+@pytest.mark.parametrize(("ratio", "code"), [("1.2", 0), ("1.03", 1)])
+def test_the_exit_code_says_whether_a_case_is_slower(ratio, code, monkeypatch, capsys):
+    found = [Comparison("decode: whole", 1.0, 1.1), Comparison("load: ours", 1.0, 0.9)]
+    monkeypatch.setattr(against, "compare", lambda *_, **__: found)
+    assert main(["lab", "bench", "--against", "HEAD", "--ratio", ratio]) == code
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("after", "says"), [(1.02, "ok"), (1.04, "slower than the limit of 1.03")])
+def test_a_comparison_is_a_line_with_its_verdict(after, says):
+    row = Comparison("decode: whole", before=1.0, after=after).row(1.03)
+    assert row.split()[:2] == [f"{after:.3f}", "x"]
+    assert row.endswith(f"decode: whole: {says}")
+
+
 def test_a_random_checkpoint_loads_and_runs(tmp_path):
     config = AudioXConfig.from_json(open_weights(EMBEDDED).header["audiox"])
     config = replace(config, dit=replace(config.dit, depth=1))
     write_random(tmp_path / "random.safetensors", config)
-    loaded = load_checkpoint(tmp_path / "random.safetensors")
-    assert len(loaded.model.transformer.layers) == 1
+    loaded = load_checkpoint(tmp_path / "random.safetensors", device="cpu")
+    assert len(loaded.backbone.transformer.layers) == 1
     assert loaded.vae.decode(torch.ones(1, 64, 2)).isfinite().all()
     assert loaded.conditioners.text.encode(["rain"]).isfinite().all()
 

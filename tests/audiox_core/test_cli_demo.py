@@ -6,7 +6,7 @@ import av
 import pytest
 
 from audiox_core.cli import main
-from audiox_core.evaluation.clips import held_out_scene, write_scene
+from audiox_core.lab.evaluation.clips import held_out_scene, write_scene
 
 
 @pytest.fixture

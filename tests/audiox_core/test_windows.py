@@ -10,11 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiox_core import Conditioning, Request, sample
+from audiox_core import Conditioning, Request, StartLatent, encode_video, sample
 from audiox_core.config import LatentConfig
-from audiox_core.diffusion.noise import initial_noise, step_noise
-from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import SettingsError
+from audiox_core.media.clip import clip_from_file
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import (
     ITEMS_AT_ONCE,
@@ -181,7 +180,7 @@ def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
     sampling = replace(checkpoint.config.sampling, cfg=cfg)
     with torch.no_grad():
         first, second = (
-            predictor(checkpoint.model, c, 1, sampling, windows=made)(x, t)
+            predictor(checkpoint.backbone, c, sampling, made)(x, t)
             for c in (given, Conditioning(other, given.negative, 5))
         )
     changed = (first != second).any(dim=1)[0].nonzero().flatten()
@@ -196,18 +195,15 @@ def test_tokens_of_one_window_serve_all(checkpoint, seeded):
     x, t = torch.randn(2, 64, made.frames, generator=seeded), torch.full((2,), 0.5)
     sampling = checkpoint.config.sampling
     with torch.no_grad():
-        shared, own = (
-            predictor(checkpoint.model, c, 2, sampling, windows=made)(x, t) for c in (one, same)
-        )
+        shared, own = (predictor(checkpoint.backbone, c, sampling, made)(x, t) for c in (one, same))
     torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-4)
 
 
 def test_another_number_of_windows_is_refused(checkpoint, seeded):
     with pytest.raises(SettingsError, match="connect the same seconds"):
         predictor(
-            checkpoint.model, tokens(3, seeded), 1, checkpoint.config.sampling,
-            windows=plan(LATENT, 45),
-        )  # fmt: skip
+            checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45)
+        )
 
 
 def test_45_seconds_are_45_seconds(pipeline):
@@ -217,13 +213,12 @@ def test_45_seconds_are_45_seconds(pipeline):
 
 
 def test_a_long_video_is_read_window_by_window(pipeline, long_video):
-    seen = pipeline.picture_features(Request(video=long_video), plan(LATENT, 24))
-    late = pipeline.picture_features(Request(video=long_video, start=193 * 2048 / 44_100), PLAN_10)
-    assert seen.shape[0] == 3
-    torch.testing.assert_close(seen[1:2], late, rtol=1e-4, atol=1e-4)
-
-
-PLAN_10 = plan(LATENT, 10)
+    clip, second = clip_from_file(long_video), 193 * 2048 / 44_100
+    with torch.no_grad():
+        whole = encode_video(pipeline.checkpoint, clip)
+        part = encode_video(pipeline.checkpoint, clip, start=second, seconds=10)
+    assert whole.windows == 3
+    torch.testing.assert_close(whole.tokens[1:2], part.tokens, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -268,14 +263,11 @@ def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
     for name in ("dpmpp_3m_sde", "dpmpp_2m_sde", "heun"):
         for seed in range(10):
             given = tokens(5, generator)
-            noise = initial_noise((1, 64, made.frames), seed)
-            sampling = replace(checkpoint.config.sampling, steps=3, sampler=name)
-            sigmas = polyexponential(3, 0.3, 500)
-            with torch.no_grad():
-                latent = sample(
-                    checkpoint.model, given, noise * sigmas[0], sigmas, sampling=sampling,
-                    fresh_noise=step_noise(noise, seed),
-                )  # fmt: skip
+            start = StartLatent(torch.zeros(1, 64, made.frames))
+            sampling = replace(
+                checkpoint.config.sampling, steps=3, sampler=name, sigma_min=0.3, sigma_max=500
+            )
+            latent = sample(checkpoint, given, start, sampling=sampling, seed=seed)
             ranks += ranks_of_borders(latent, made)
     assert kolmogorov_smirnov(ranks) > 0.01
 

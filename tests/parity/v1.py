@@ -238,7 +238,7 @@ def video_tail(case: Case) -> Outputs:
         hidden = case["clip_hidden"]
     seen = []
     model.Temp_transformer.register_forward_hook(lambda _m, _a, out: seen.append(out))
-    tokens = model.follow(hidden.unflatten(0, (facts["batch"], -1)))
+    tokens = model.temporal_tokens(hidden.unflatten(0, (facts["batch"], -1)))
     case.not_made["mask"] = DISCARDED
     return {
         "out": replace_absent(tokens, model.empty_visual_feat, case["is_zero"].bool()),
@@ -456,7 +456,7 @@ def e2e(case: Case) -> Outputs:
         nothing = torch.zeros_like(positive)
         conditioning = Conditioning(positive, nothing, windows=1)
         windows = plan_frames(LatentConfig(window=start.shape[-1]), start.shape[-1])
-        predict = predictor(model, conditioning, len(start), settings, windows=windows)
+        predict = predictor(model, conditioning, settings, windows)
         drawn, xs, estimates = iter(noises), [], []
         latent = SOLVERS[sampler.replace("-", "_")].run(
             v_denoiser(predict),

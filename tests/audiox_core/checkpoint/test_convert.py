@@ -13,12 +13,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from audiox_core import load_checkpoint
-from audiox_core.checkpoint import write
+from audiox_core import open_checkpoint
+from audiox_core.checkpoint import EMBEDDED, write
 from audiox_core.checkpoint.convert import DTYPES, convert
 from audiox_core.checkpoint.detect import config_from_shapes
 from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE
-from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError, WeightsError
@@ -57,12 +56,12 @@ def test_tensors_begin_where_their_width_divides(released_file, tmp_path):
     assert min(stored.offset for stored in tensors) % write.ALIGNMENT == 0
 
 
-@pytest.mark.parametrize("parts", [["model"], ["vae"]])
-def test_the_result_loads_to_the_same_numbers(released_file, tmp_path, parts):
+@pytest.mark.parametrize("part", ["backbone", "vae"])
+def test_the_result_loads_to_the_same_numbers(released_file, tmp_path, part):
     path = released_file()
     convert([path], tmp_path / "out.safetensors")
     loaded, original = (
-        getattr(load_checkpoint(p, parts=parts), parts[0]).state_dict()
+        getattr(open_checkpoint(p), f"load_{part}")().state_dict()
         for p in (tmp_path / "out.safetensors", path)
     )
     assert all(torch.equal(loaded[name], original[name]) for name in original)
@@ -80,13 +79,15 @@ def test_matrices_are_cast_and_small_tensors_stay_float32(released_file, state, 
         assert dtypes == {torch.float32}
     conv = found[f"{VAE}decoder.layers.0.weight_v"].dtype
     assert conv == (torch.float16 if "float8" in name else DTYPES[name])
-    assert load_checkpoint(out, parts=["model", "vae"]).dtype == torch.float32
+    file = open_checkpoint(out)
+    for module in (file.load_backbone(), file.load_vae()):
+        assert {weight.dtype for weight in module.parameters()} == {torch.float32}
 
 
 def test_a_number_that_does_not_fit_is_refused(released_file, tmp_path):
     name = f"{DIT}to_cond_embed.0.weight"
     path = released_file(**{name: torch.full((64, 64), 1e5)})
-    with pytest.raises(WeightsError, match=r"to_cond_embed.* 1e\+05 and float16 ends at 6.55e\+04"):
+    with pytest.raises(WeightsError, match=r"to_cond_embed.* 1e\+05.*float16 is 6.55e\+04"):
         convert([path], tmp_path / "out.safetensors", dtype=torch.float16)
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
 
@@ -133,7 +134,7 @@ def test_a_model_without_a_vae_takes_the_one_beside_it(released_file, state, tmp
     vae = vae_file(state, tmp_path / "VAE.ckpt")
     made = convert([released_file(**none), vae], tmp_path / "out.safetensors")
     assert made.vae_copies == "one"
-    assert load_checkpoint(made.path, parts=["vae"]).vae is not None
+    assert open_checkpoint(made.path).load_vae().config.latent_channels == 64
 
 
 def test_a_converted_file_converts_again_to_itself(released_file, tmp_path):
@@ -144,13 +145,13 @@ def test_a_converted_file_converts_again_to_itself(released_file, tmp_path):
 
 def test_the_embedded_text_encoder_and_tokenizer_are_carried_along(tmp_path, checkpoint):
     made = convert([checkpoint.path], tmp_path / "out.safetensors", dtype=torch.bfloat16)
-    assert load_checkpoint(made.path).config == checkpoint.config
+    assert open_checkpoint(made.path).config == checkpoint.config
 
 
 def test_the_input_is_not_overwritten(released_file, tmp_path):
     path = convert([released_file()], tmp_path / "out.safetensors").path
     before = path.read_bytes()
-    with pytest.raises(SettingsError, match="is an input too"):
+    with pytest.raises(SettingsError, match="is also an input"):
         convert([path], tmp_path / "." / "out.safetensors", dtype=torch.float16)
     assert path.read_bytes() == before
 
@@ -158,12 +159,12 @@ def test_the_input_is_not_overwritten(released_file, tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "output", "message"),
     [
-        (["model.ckpt"], "out.ckpt", r"call it \.safetensors"),
+        (["model.ckpt"], "out.ckpt", r"use \.safetensors"),
         (["model.ckpt"], "nowhere/out.safetensors", "does not exist"),
-        (["model.ckpt", "model.ckpt"], "out.safetensors", "Two whole models"),
+        (["model.ckpt", "model.ckpt"], "out.safetensors", "Two complete models"),
         (["model.ckpt"] * 3, "out.safetensors", "3 files were given"),
-        (["other.safetensors"], "out.safetensors", "holds no AudioX model"),
-        (["model.ckpt", "other.safetensors"], "out.safetensors", "holds no AudioX VAE"),
+        (["other.safetensors"], "out.safetensors", "is not an AudioX model"),
+        (["model.ckpt", "other.safetensors"], "out.safetensors", "contains no AudioX VAE"),
         (["missing.ckpt"], "out.safetensors", "There is no weights file"),
     ],
 )
@@ -185,7 +186,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
         free = 1000
 
     monkeypatch.setattr(write.shutil, "disk_usage", lambda folder: Usage)
-    with pytest.raises(WeightsError, match=r"takes 0\.01 GB .* 0\.00 GB free"):
+    with pytest.raises(WeightsError, match=r"needs 0\.01 GB.* 0\.00 GB free"):
         convert([path], tmp_path / "out.safetensors")
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
 
@@ -222,4 +223,4 @@ def test_a_killed_run_leaves_no_file_and_the_next_one_cleans_up(released_file, t
     assert part.exists()
     convert([path], out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.ckpt", "out.safetensors"]
-    assert load_checkpoint(out, parts=["vae"]).vae is not None
+    assert open_checkpoint(out).load_vae().config.latent_channels == 64

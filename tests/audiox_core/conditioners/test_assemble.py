@@ -1,17 +1,17 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from audiox_core import assemble, encode_text
-from audiox_core.conditioners import assemble as assembling
+from audiox_core import Features, Strengths, assemble, encode_text
+from audiox_core.conditioners.assemble import assemble_tokens, fuse
+
+FULL = Strengths()
 
 
 @pytest.fixture
 def parts(checkpoint, seeded):
     with torch.no_grad():
         return {
-            "text": encode_text(checkpoint.conditioners.text, "rain"),
+            "text": encode_text(checkpoint, "rain"),
             "video": torch.randn(1, 128, 64, generator=seeded),
             "audio": torch.randn(1, 215, 64, generator=seeded),
         }
@@ -19,9 +19,12 @@ def parts(checkpoint, seeded):
 
 @pytest.fixture
 def join(checkpoint):
-    def run(**parts):
+    def run(strengths=FULL, **parts):
+        for kind in ("video", "audio"):
+            if kind in parts:
+                parts[kind] = Features(kind, parts[kind], checkpoint.variant)
         with torch.no_grad():
-            return assemble(checkpoint.conditioners, **parts)
+            return assemble(checkpoint, strengths=strengths, **parts)
 
     return run
 
@@ -38,15 +41,16 @@ def test_what_is_absent_is_what_the_model_learned(join, parts, checkpoint):
     assert torch.equal(tokens[:, :128], checkpoint.conditioners.video.empty_visual_feat)
     assert torch.equal(tokens[:, 256:], checkpoint.conditioners.audio.empty_audio_feat)
     with torch.no_grad():
-        empty = encode_text(checkpoint.conditioners.text, "")
+        empty = encode_text(checkpoint, "")
     assert torch.equal(join(video=parts["video"]).positive[:, 128:256], empty)
 
 
 @pytest.mark.parametrize("name", ["text", "video", "audio"])
 def test_strength_0_is_absence_and_1_presence(join, parts, name):
     others = {k: v for k, v in parts.items() if k != name}
-    assert torch.equal(join(**parts, **{f"{name}_strength": 0.0}).positive, join(**others).positive)
-    assert torch.equal(join(**parts, **{f"{name}_strength": 1.0}).positive, join(**parts).positive)
+    absent, present = (join(**parts, strengths=Strengths(**{name: s})) for s in (0.0, 1.0))
+    assert torch.equal(absent.positive, join(**others).positive)
+    assert torch.equal(present.positive, join(**parts).positive)
 
 
 def test_without_a_negative_prompt_the_null_branch_is_zero(join, parts):
@@ -80,26 +84,29 @@ def test_the_fusion_takes_text_first_then_video_then_audio(seeded):
         slots.extend(parts)
         return tuple(2 * part for part in parts)
 
-    fused = assembling.fuse(maf, video=video, text=text, audio=audio)
+    fused = fuse(maf, video=video, text=text, audio=audio)
     assert [part.tolist() for part in slots] == [p.tolist() for p in (text, video, audio)]
     assert torch.equal(fused, 2 * torch.cat([text, video, audio], dim=1))
 
 
 def test_a_negative_prompt_is_fused_with_absent_video_and_audio(seeded):
-    video, text, negative, audio, no_video, no_audio = (
-        torch.randn(1, 2, 4, generator=seeded) for _ in range(6)
+    names = ("text", "video", "audio")
+    present, absent = (
+        {name: torch.randn(1, 2, 4, generator=seeded) for name in names} for _ in range(2)
     )
+    negative = torch.randn(1, 2, 4, generator=seeded)
+    full = dict.fromkeys(names, 1.0)
+    slots = lambda *parts: parts  # noqa: E731
+    made = assemble_tokens(present, absent, full, negative=negative, maf=slots)
+    assert torch.equal(made.positive, torch.cat([present[name] for name in names], dim=1))
+    expected = torch.cat([negative, absent["video"], absent["audio"]], dim=1)
+    assert torch.equal(made.negative, expected)
 
-    def maf(*parts):
-        return parts
 
-    maf.unified_experts = torch.zeros(1)
-    conditioners = SimpleNamespace(
-        text=None,
-        video=SimpleNamespace(empty_visual_feat=no_video),
-        audio=SimpleNamespace(absent=lambda: no_audio),
-        maf=maf,
-    )
-    made = assemble(conditioners, text=text, video=video, audio=audio, negative=negative)
-    assert torch.equal(made.positive, torch.cat([text, video, audio], dim=1))
-    assert torch.equal(made.negative, torch.cat([negative, no_video, no_audio], dim=1))
+def test_each_modality_has_a_strength_of_its_own(seeded):
+    absent = {"video": 0.0, "text": 10.0, "audio": 20.0}
+    absent = {name: torch.full((1, 1, 1), value) for name, value in absent.items()}
+    present = {name: tokens + 4 for name, tokens in absent.items()}
+    strengths = {"video": 0.25, "text": 0.5, "audio": 0.75}
+    made = assemble_tokens(present, absent, strengths)
+    assert made.positive.flatten().tolist() == [1.0, 12.0, 23.0]

@@ -15,7 +15,7 @@ from audiox_core.conditioners.audio import (
     MelAudioConditioner,
     ProjectedAudioConditioner,
     audio_conditioner,
-    encode_audio,
+    encode_waveform,
 )
 from audiox_core.conditioners.mel import mel_filters
 from audiox_core.config import AudioXConfig, MelConfig
@@ -66,7 +66,7 @@ def conditioner(filled):
 @pytest.fixture
 def encode(conditioner, vae):
     def run(waveform, **options):
-        return encode_audio(
+        return encode_waveform(
             conditioner, vae, waveform, samples=SAMPLES, sample_rate=RATE, **options
         )
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from audiox_core.bench.memory import peak_bytes
 from audiox_core.config import OobleckConfig
+from audiox_core.lab.bench.memory import peak_bytes
 from audiox_core.models.oobleck import (
     Oobleck,
     TrainedSnake,

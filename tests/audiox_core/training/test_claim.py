@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from audiox_core.evaluation.cases import RENDERS, RENDERS_APART
+from audiox_core.lab.evaluation.cases import RENDERS, RENDERS_APART
 
 SETTINGS = Path(__file__).parent / "tiny.toml"
 

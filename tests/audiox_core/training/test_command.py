@@ -58,7 +58,7 @@ def test_broken_lines_of_a_manifest_are_counted_and_listed(run, film, media, tmp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("vae",), "There is nothing to train on"),
+        (("vae",), "There is no training data"),
         (("vae", "--data", "none.jsonl"), "none.jsonl"),
         (("vae", "--data", "world", "--set", "optim.lrr=1"), "did you mean 'lr'?"),
         (("diffusion", "--data", "world"), "diffusion.train_clip"),

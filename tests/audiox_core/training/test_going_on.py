@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError, WeightsError
-from audiox_core.training import loop
-from audiox_core.training.loop import TrainingError
+from audiox_core.training import trainer
 from audiox_core.training.run import run_job
+from audiox_core.training.trainer import TrainingError
 
 SAVED = {"run.save_every": 10}
 
@@ -44,7 +44,7 @@ def test_a_run_that_is_told_to_stop_saves_first(command, tmp_path, losses):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     done = len(losses(tmp_path))
-    assert f"Stopped behind step {done} of 5000; the same command goes on." in out
+    assert f"Stopped after step {done} of 5000; the same command resumes it." in out
     assert (tmp_path / "model.safetensors").exists()
 
 
@@ -57,7 +57,7 @@ def test_runs_of_any_length_make_the_same_model(job, trained_vae, trained_model,
 
 def test_a_run_ends_when_its_minutes_are_over(job, tmp_path):
     outcome = run_job(job("vae", tmp_path, changes={"run.minutes": 1e-6}))
-    assert (outcome.step, outcome.late, outcome.finished) == (1, True, False)
+    assert (outcome.step, outcome.out_of_time, outcome.finished) == (1, True, False)
     assert (tmp_path / "state.safetensors").exists()
 
 
@@ -75,7 +75,7 @@ def test_other_settings_do_not_go_on(job, tmp_path):
 
 def test_a_damaged_state_is_named(job, tmp_path):
     (tmp_path / "state.safetensors").write_bytes(b"no state")
-    with pytest.raises(WeightsError, match=r"cannot be taken up.*delete it"):
+    with pytest.raises(WeightsError, match=r"cannot be read.*delete it"):
         run_job(job("vae", tmp_path, changes={"run.steps": 1}))
 
 
@@ -93,13 +93,13 @@ def test_numbers_that_go_wrong_end_the_run(job, tmp_path, monkeypatch, where):
     kept = (tmp_path / "state.safetensors").read_bytes()
     if where == "slope":
         nan = torch.tensor(float("nan"))
-        monkeypatch.setattr(loop.nn.utils, "clip_grad_norm_", lambda *_: nan)
+        monkeypatch.setattr(trainer.nn.utils, "clip_grad_norm_", lambda *_: nan)
     else:
         monkeypatch.setattr(
             "audiox_core.training.vae_stage.l1_loss", lambda a, _: a.sum() * float("nan")
         )
     with pytest.raises(
-        TrainingError, match=r"loss of step 3 is no number.*state of step 2 is kept"
+        TrainingError, match=r"loss of step 3 is not finite.*state of step 2 is kept"
     ):
         run_job(job("vae", tmp_path, changes={"run.steps": 4}))
     assert (tmp_path / "state.safetensors").read_bytes() == kept

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from audiox_core.config import AudioXConfig, SyncConfig, SynchformerConfig
-from audiox_core.training.broken import BrokenItemError
+from audiox_core.training.invalid_items import InvalidItemError
 from audiox_core.training.manifest import Item, Manifest, Task
 from audiox_core.training.manifest_source import ManifestSource
 
@@ -35,7 +35,7 @@ def seconds_in(audio):
 
 
 def reason(source, index=0):
-    with pytest.raises(BrokenItemError) as caught:
+    with pytest.raises(InvalidItemError) as caught:
         source.clip(index)
     assert "\n" not in str(caught.value)
     return caught.value.broken.reason

@@ -5,7 +5,7 @@ from math import sqrt
 import pytest
 import torch
 
-from audiox_core.training.objective import Times, diffusion_loss, noised_and_target
+from audiox_core.training.objective import TimestepSampler, diffusion_loss, noised_and_target
 
 LATENT, NOISE = torch.full((1, 1, 1), 2.0), torch.full((1, 1, 1), 4.0)
 
@@ -56,7 +56,7 @@ def test_unconditional_items_lose_all_their_tokens(seeded):
 @pytest.mark.parametrize("late", [1.0, 1.5, 3.0])
 def test_times_have_their_density(late):
     """Later than t with probability (1 - t)^(1 / late)."""
-    times = Times(0, late).draw(4_096)
+    times = TimestepSampler(0, late).draw(4_096)
     assert times.min() >= 0
     assert times.max() <= 1
     for t in (0.25, 0.5, 0.9):
@@ -66,12 +66,12 @@ def test_times_have_their_density(late):
 def test_times_fill_the_interval_evenly_whatever_the_seed():
     """One in each sixteenth: what a scrambled Sobol sequence is for."""
     for seed in (0, 7):
-        sixteenths = (Times(seed).draw(16) * 16).long().sort().values
+        sixteenths = (TimestepSampler(seed).draw(16) * 16).long().sort().values
         assert sixteenths.tolist() == list(range(16))
-    assert not torch.equal(Times(0).draw(16), Times(7).draw(16))
+    assert not torch.equal(TimestepSampler(0).draw(16), TimestepSampler(7).draw(16))
 
 
 def test_times_continue_where_a_run_ended():
-    whole, rest = Times(3, 1.5), Times(3, 1.5)
+    whole, rest = TimestepSampler(3, 1.5), TimestepSampler(3, 1.5)
     rest.skip(24)
     assert torch.equal(whole.draw(40)[24:], rest.draw(16))

@@ -1,0 +1,23 @@
+"""`lab`: what makes and measures the embedded model; most users never need it."""
+
+import argparse
+from typing import Any
+
+from .bench import add_bench
+from .evaluate import add_evaluate
+
+
+def add_lab(commands: Any) -> argparse.ArgumentParser:
+    """Add the command and its own subcommands; returns its parser."""
+    parser = commands.add_parser(
+        "lab",
+        help="measure this machine, the code and the embedded model",
+        description="Tools around the embedded model and the code: time and memory, the quality "
+        "of the embedded model, and the rendered clips that it was trained on.",
+    )
+    tools = parser.add_subparsers(
+        title="tools", metavar="TOOL", required=True, parser_class=type(parser)
+    )
+    for add in (add_bench, add_evaluate):
+        add(tools)
+    return parser

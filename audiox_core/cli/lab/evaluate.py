@@ -1,0 +1,84 @@
+"""`evaluate`: how well a small model follows what it is told, on clips that it has not seen."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ...checkpoint import load_checkpoint
+from ...device import choose_device
+from ...errors import SettingsError
+from ...media.files import check_output, replacing
+
+CASES = ("vae", "text", "video", "conflict", "music", "repair")
+DRAWN = ("video", "conflict")
+
+
+def add_evaluate(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure how well a small model follows text, video and sound",
+        description="Measure a model of the toy world (audiox-nano) on clips that it has not "
+        "seen, with its own default settings. Figures stand beside those of the same model before "
+        "training (_untrained), and of conditions shuffled between the clips (_shuffled).",
+    )
+    parser.set_defaults(run=run_evaluate, runs_alone=True)
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="else the embedded model")
+    parser.add_argument(
+        "--only", default="", metavar="NAME", help=f"cases of this name: {', '.join(CASES)}"
+    )
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the clips; 1 (the default) is what is quoted"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the main figures")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    """Evaluate; each case is printed when it is done."""
+    from ...lab.evaluation import cases, report  # here: no other command needs them
+    from ...lab.evaluation.bench import Bench, Sizes
+    from ...lab.evaluation.untrained import untrained
+    from ...pipeline import Pipeline
+
+    if not 0 < options.share <= 1:
+        raise SettingsError(f"--share {options.share:g} was given: it is above 0 and at most 1.")
+    if not any(options.only in name for name in CASES):
+        raise SettingsError(f"There is no case {options.only!r}: choose from {', '.join(CASES)}.")
+    if options.plot is not None:
+        _check_plot(options)
+    checkpoint = load_checkpoint(options.checkpoint, device=choose_device(options.device))
+    figures: dict[str, Any] = {"model": checkpoint.variant, "file": checkpoint.path.name}
+    with tqdm(unit="clip", desc="evaluating", disable=None) as bar:
+        bench = Bench(
+            Pipeline(checkpoint),
+            Pipeline(untrained(checkpoint)),
+            Sizes().times(options.share),
+            on_clip=bar.update,
+        )
+        for _, found in cases.run(bench, options.only):
+            figures |= found
+            if not options.json:
+                tqdm.write(report.table(found))
+    if options.json:
+        print(json.dumps(figures, indent=2))
+    if options.plot is not None:
+        with replacing(options.plot) as path:
+            path.write_text(report.picture(figures), encoding="utf-8")
+    return 0
+
+
+def _check_plot(options: argparse.Namespace) -> None:
+    if options.plot.suffix != ".svg":
+        raise SettingsError(f"{options.plot} cannot be drawn: call it .svg.")
+    if not any(options.only in name for name in DRAWN):
+        raise SettingsError(
+            f"--only {options.only} has no figure that is drawn: leave out --plot, or choose from "
+            f"{', '.join(DRAWN)}."
+        )
+    check_output(options.plot)

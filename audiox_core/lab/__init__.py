@@ -1,0 +1,1 @@
+"""What makes and measures the embedded model: its data, its evaluation, the benchmark."""

@@ -1,0 +1,56 @@
+"""The model that is measured, the same before training, and how many clips each case looks at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...pipeline import Pipeline, Request
+
+OnClip = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many clips each case looks at."""
+
+    text: int = 200
+    video: int = 100
+    rates: int = 18  # at each frame rate
+    conflict: int = 24  # at each strength
+    music: int = 20
+    repair: int = 12
+    vae: int = 96
+    untrained: int = 24  # of the text and video cases each; of the others as many as above
+
+    def times(self, share: float) -> "Sizes":
+        """A share of them, at least two of each: one cannot be shuffled, of conflicts not three."""
+        sizes = {name: max(2, round(share * value)) for name, value in vars(self).items()}
+        return replace(self, **sizes | {"conflict": max(4, sizes["conflict"])})
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model under evaluation."""
+
+    trained: Pipeline
+    untrained: Pipeline
+    sizes: Sizes
+    on_clip: OnClip = lambda: None
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+        return self.trained.grid.sample_rate
+
+    @property
+    def device(self) -> torch.device:
+        """Where both models are."""
+        return self.trained.checkpoint.device
+
+    def hear(self, request: Request, pipeline: Pipeline | None = None) -> Tensor:
+        """The sound of a request with the model's own settings, `2 n`."""
+        sound = (pipeline or self.trained).generate(request).waveform
+        self.on_clip()
+        return sound

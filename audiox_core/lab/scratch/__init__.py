@@ -1,0 +1,1 @@
+"""Models from scratch: first weights, tokenizer, encoders that learn before the transformer."""

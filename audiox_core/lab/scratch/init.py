@@ -1,0 +1,97 @@
+"""Modules with the weights that training begins from (specification 7.3).
+
+The libraries draw them from torch's global generator: it is put back as it was.
+"""
+
+from dataclasses import replace
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from ...conditioners.assemble import Conditioners
+from ...conditioners.audio import AudioConditioner, audio_conditioner
+from ...conditioners.encoders import t5_encoder
+from ...conditioners.text import TextConditioner
+from ...conditioners.video import video_conditioner
+from ...config import AudioXConfig, OobleckConfig
+from ...models import Backbone, DiT, backbone
+from ...models.maf import MAFBlock
+from ...models.oobleck import Oobleck
+from ...training.rng import seeded
+from .position_init import init_frame_positions, init_positions
+from .vae_init import init_vae
+
+CLOSED = -10.0  # a gate of the fusion before it learned anything: its sigmoid is almost 0
+EXPERTS_STD = 0.02
+
+
+def new_vae(config: OobleckConfig, seed: int) -> Oobleck:
+    """A VAE that begins as a channel vocoder."""
+    with seeded(seed):
+        vae = Oobleck(config)
+    init_vae(vae)
+    return vae
+
+
+def new_model(
+    config: AudioXConfig, tokenizer: Tokenizer, seed: int
+) -> tuple[Backbone, Conditioners]:
+    """A transformer and its conditioners that know nothing yet."""
+    video, text = config.video, config.text
+    with seeded(seed):
+        model = backbone(config.dit)
+        conditioners = Conditioners(
+            TextConditioner(
+                t5_encoder(replace(text, vocab_size=tokenizer.get_vocab_size())),
+                config.text_tokens,
+                tokenizer,
+            ),
+            video_conditioner(video),
+            audio_conditioner(config),
+            maf=config.maf and MAFBlock(config.maf),
+        )
+        _begin_model(model)
+        _begin_conditioners(conditioners)
+    return model, conditioners
+
+
+@torch.no_grad()
+def _begin_model(model: Backbone) -> None:
+    """Blocks add nothing at first, but for places; a DiT's weights are halved, as the release's."""
+    nn.init.normal_(model.timestep_features.weight)
+    for layer in (model.preprocess_conv, model.postprocess_conv):
+        nn.init.zeros_(layer.weight)
+    if not isinstance(model, DiT):
+        for block in model.transformer.layers:  # no gate is open
+            nn.init.zeros_(block.adaLN_modulation[1].weight)
+            nn.init.zeros_(block.adaLN_modulation[1].bias)
+        return
+    for block in model.transformer.layers:
+        last = block.ff.ff[2]
+        for parameter in (
+            block.self_attn.to_out.weight, block.cross_attn.to_out.weight, last.weight, last.bias,
+        ):  # fmt: skip
+            nn.init.zeros_(parameter)
+    # noise has to be copied to the answer, mostly: what comes in goes out again
+    nn.init.orthogonal_(model.transformer.project_in.weight)
+    model.transformer.project_out.weight.copy_(model.transformer.project_in.weight.T)
+    for parameter in model.parameters():
+        parameter.mul_(0.5)
+    init_positions(model)
+
+
+@torch.no_grad()
+def _begin_conditioners(conditioners: Conditioners) -> None:
+    """What is learned for absence begins at nothing."""
+    video, audio, maf = conditioners.video, conditioners.audio, conditioners.maf
+    nn.init.zeros_(video.empty_visual_feat)
+    init_frame_positions(video.Temp_pos_embedding)
+    if video.config.sync is not None:
+        nn.init.zeros_(video.sync_weight)
+    if isinstance(audio, AudioConditioner):
+        nn.init.zeros_(audio.empty_audio_feat)
+    if maf is not None:
+        nn.init.normal_(maf.unified_experts, std=EXPERTS_STD)
+        for slot in "vta":
+            nn.init.constant_(maf.get_parameter(f"bypass_gate_{slot}"), CLOSED)

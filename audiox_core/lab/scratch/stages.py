@@ -1,0 +1,111 @@
+"""Training stages of a model that starts from nothing: a job without a checkpoint in `init`."""
+
+from dataclasses import replace
+
+from ...checkpoint import Checkpoint, open_vae
+from ...checkpoint.auxiliary_files import load_tokenizer
+from ...config import AudioXConfig
+from ...errors import SettingsError
+from ...training.cache import Cache
+from ...training.diffusion_stage import choose_trained
+from ...training.distributed import Distributed
+from ...training.run import (
+    Job,
+    diffusion_stage,
+    features_cache,
+    make_batches,
+    model_file,
+    vae_stage,
+)
+from ...training.trainer import Stage
+from .encoder_pretraining import EncoderPretraining, EncodersStage
+from .init import new_model, new_vae
+from .tokenizer import train_tokenizer
+
+
+def from_scratch(job: Job) -> Job:
+    """The job with a `make_stage` that builds its modules.
+
+    Args:
+        job: of the stage `vae`, `diffusion` or `encoders`. Encoders are always trained whole, so
+            the settings that the file records are set accordingly.
+
+    Raises:
+        SettingsError: a checkpoint was given for `encoders`.
+    """
+    if job.stage != "encoders":
+        return replace(job, make_stage={"vae": _vae, "diffusion": _diffusion}[job.stage])
+    if job.init is not None:
+        raise SettingsError(
+            "The encoders of a checkpoint are trained already: continue with `train diffusion "
+            "--init`."
+        )
+    parts = {f"train_{part}": True for part in ("clip", "text", "video", "conditioners")}
+    diffusion = replace(job.config.diffusion, **parts)
+    return replace(job, config=replace(job.config, diffusion=diffusion), make_stage=_encoders)
+
+
+def _vae(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
+    config = job.config
+    if job.vae is None and not config.vae.train_encoder:
+        raise SettingsError(
+            "vae.train_encoder = false keeps the latents of a VAE: give that VAE, or a model "
+            "with it, with --init."
+        )
+    return vae_stage(job, dist, config.model, new_vae(config.model.vae, config.run.seed))
+
+
+def _diffusion(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
+    model = _sizes(job)
+    cache = features_cache(job, model, dist, clip_learns=True)
+    return diffusion_stage(job, dist, _new_checkpoint(job, model, cache, dist), cache), cache
+
+
+def _encoders(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
+    model = _sizes(job)
+    cache = features_cache(job, model, dist, clip_learns=True)
+    checkpoint = _new_checkpoint(job, model, cache, dist)
+    module = EncoderPretraining(checkpoint, job.config.run.seed)
+    choose_trained(module, job.config.diffusion, transformer=False)
+    batches = make_batches(job, checkpoint, cache, dist)
+    file = model_file(job, checkpoint)
+    return EncodersStage(module, checkpoint, batches, dist, model_file=file), cache
+
+
+def _sizes(job: Job) -> AudioXConfig:
+    """The sizes of a new model. Raises SettingsError if something is missing for it."""
+    diffusion, model = job.config.diffusion, job.config.model
+    if not (diffusion.train_clip and diffusion.train_text):
+        raise SettingsError(
+            "A model from scratch has no trained image and text encoders: start with `train "
+            "encoders` and give its result with --init, or set diffusion.train_clip and "
+            "diffusion.train_text to true."
+        )
+    if job.vae is None:
+        raise SettingsError(
+            "A model from scratch needs a VAE: train one (`train vae`) and give it with --vae."
+        )
+    if model.video.sync is not None:
+        raise SettingsError("A model with Synchformer features can only be trained with --init.")
+    vae = open_vae(job.vae).sizes
+    expected = (model.latent.channels, model.latent.hop_length, model.dit.io_channels)
+    found = (vae.latent_channels, vae.hop_length, vae.latent_channels)
+    if expected != found:
+        raise SettingsError(
+            f"{job.vae.name} has latents of {found[0]} channels and {found[1]} samples a frame; "
+            f"the model's latent.channels, latent.hop_length, dit.io_channels are {expected}: "
+            "make them equal."
+        )
+    return replace(model, vae=vae)
+
+
+def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, dist: Distributed) -> Checkpoint:
+    path = job.output / "tokenizer.json"
+    if dist.is_main and not path.exists():
+        trained = train_tokenizer(cache.captions, job.config.diffusion.vocabulary)
+        path.write_text(trained.to_str(), encoding="utf-8")
+    dist.wait()
+    tokenizer = load_tokenizer(path)
+    model = replace(model, text=replace(model.text, vocab_size=tokenizer.get_vocab_size()))
+    backbone, conditioners = new_model(model, tokenizer, job.config.run.seed)
+    return Checkpoint(conditioners, backbone, open_vae(job.vae).load(), model, job.output)

@@ -1,0 +1,172 @@
+"""A VAE's first weights: a channel vocoder.
+
+The fine stages of the encoder begin as modified discrete cosine transforms (Princen, Johnson,
+Bradley 1987) and those of the decoder as their inverses, which splits a sound into bands and
+joins it again. The coarsest stage takes the energy of each band, as the snakes' squared sine
+gives it, a latent channel stands for some neighbouring bands, and the decoder puts a fixed
+pattern of that loudness in their place. So a new VAE already sounds when and how high its input
+does, and learns the rest. From torch's own weights a signal dies out on its way through some
+twenty layers, and the first thing that is learned is to do without the latents.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log1p, pi, sqrt
+
+import torch
+from torch import Tensor, nn
+
+from ...config import OobleckConfig
+from ...models.oobleck import Oobleck, ResidualUnit, Snake
+
+GAIN = 3.0  # usual sounds have a deviation of 0.1; activations want more
+RANDOM = 0.1  # of torch's own weights: what no band needs can learn, and is not heard yet
+RESIDUAL = 0.05  # the same, at the end of a residual unit
+STRAIGHT = 4.0  # beta of snakes that are almost a straight line
+LEVEL = 0.7  # deviation of latents
+SATURATED = (3.0, 12.0, 50.0)  # 1 / amplitude at which a band counts as there; in turn
+STEADY = -7.0  # raw scale of the latents' spread: 0.001
+SIDE = 3.0  # a band of left minus right counts as one of a so much higher frequency
+WIDEN = 12  # bands from which on a latent channel stands for more and more of them
+TUNED = 12, 0.1  # latent frames and deviation of the noise by which levels are set
+
+
+@dataclass(frozen=True)
+class Band:
+    """What a channel carries: frequencies as shares of the highest; backwards where low > high."""
+
+    side: bool  # left minus right, else both together
+    low: float
+    high: float
+
+    def split(self, parts: int) -> "list[Band]":
+        """The bands that a transform makes of this one; it turns every second one round."""
+        step = (self.high - self.low) / parts
+        edges = [(self.low + k * step, self.low + (k + 1) * step) for k in range(parts)]
+        return [Band(self.side, *edge[:: -1 if k % 2 else 1]) for k, edge in enumerate(edges)]
+
+    @property
+    def rank(self) -> float:
+        """The smaller, the sooner it gets a channel."""
+        return min(self.low, self.high) * (SIDE if self.side else 1.0)
+
+
+@torch.no_grad()
+def init_vae(vae: Oobleck) -> None:
+    """Give a new VAE's weights their first values; torch's global generator is not asked."""
+    config = vae.config
+    down = [layer for layer in vae.encoder if isinstance(layer, nn.Conv1d)]
+    up = [layer for layer in vae.decoder if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))]
+    _quiet(vae, (*down, *up))
+    _begin_outer(down[0].weight, up[-1].weight)
+    bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)]
+    fine = zip(config.strides[:-1], down[1:-2], up[-2:1:-1], strict=True)
+    for stride, into, out in fine:
+        bands = _begin_stage(stride, into.weight, out.weight, bands)
+    _begin_energies(down[-2].weight, up[1].weight, len(bands))
+    _begin_latents(config, down[-1], up[0].weight, len(bands))
+    _set_levels(vae, down, up)
+
+
+def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
+    """Straight snakes but for those that hear how loud a band is; small random weights.
+
+    Their squared sines soon end at one: what a few neighbours say together is about the logarithm
+    of a loudness, so that latents are less of rare spikes, which diffusion learns badly.
+    """
+    for layer in convolutions:
+        layer.weight.mul_(RANDOM)
+        if layer.bias is not None:
+            layer.bias.zero_()
+    *_, hearing, _ = vae.encoder.layers[len(vae.config.strides)].layers
+    for layer in vae.modules():
+        if isinstance(layer, Snake):
+            layer.beta.fill_(STRAIGHT)
+        if isinstance(layer, ResidualUnit):
+            for convolution in layer.layers[1::2]:
+                convolution.bias.zero_()
+            layer.layers[3].weight.mul_(RESIDUAL)
+    rates = torch.tensor(SATURATED).repeat(len(hearing.alpha))[: len(hearing.alpha)]
+    hearing.alpha.copy_(rates.log())
+    hearing.beta.fill_(0)
+
+
+def mdct(bands: int) -> Tensor:
+    """The transform's filters with a sine window, `bands 2*bands`: orthonormal, lapped by half."""
+    n = torch.arange(2 * bands) + 0.5
+    k = torch.arange(bands)[:, None] + 0.5
+    window = torch.sin(pi * n / (2 * bands))
+    return sqrt(2 / bands) * window * torch.cos(pi / bands * (n + bands / 2) * k)
+
+
+def _begin_outer(into: Tensor, out: Tensor) -> None:
+    """First `c 2 k` and last `2 c k` weights: left and right to both together and difference."""
+    middle, turn = into.shape[-1] // 2, torch.tensor([[1.0, 1.0], [1.0, -1.0]]) * sqrt(0.5)
+    into[:2] = 0
+    into[:2, :, middle] = GAIN * turn
+    out[:, :2] = 0
+    out[:, :2, middle] = turn / GAIN
+
+
+def _begin_stage(stride: int, into: Tensor, out: Tensor, bands: Sequence[Band]) -> list[Band]:
+    """One stage's convolutions `c d k`; the bands that its channels carry, lowest first."""
+    filters = mdct(stride)
+    found = [
+        (band, channel, number)
+        for channel, parent in enumerate(bands)
+        for number, band in enumerate(parent.split(stride))
+    ]
+    found.sort(key=lambda item: item[0].rank)
+    kept = found[: len(into)]
+    for place, (_, channel, number) in enumerate(kept):
+        for weight in (into, out):
+            weight[place] = 0
+            weight[place, channel] = filters[number]
+    return [band for band, _, _ in kept]
+
+
+def _begin_energies(into: Tensor, out: Tensor, bands: int) -> None:
+    """The coarsest convolutions `c d k`: a mean over time into each band's channel, and a pattern
+    of ones and minus ones out of it."""
+    window = torch.hann_window(into.shape[-1], periodic=False)
+    signs = torch.randint(0, 2, (bands, len(window)), generator=torch.Generator().manual_seed(0))
+    for channel in range(min(bands, len(into))):
+        into[channel, channel] += 3 * window / window.sum()
+        out[channel, channel] += window * (2 * signs[channel] - 1)
+
+
+def _begin_latents(config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: int) -> None:
+    """Neighbouring bands in one latent channel, the more the higher they are.
+
+    A few channels between the lowest bands are left out and begin as faint mixtures.
+    """
+    channels = config.latent_channels
+    whole = log1p(bands / WIDEN)
+    for band in range(min(bands, into.in_channels)):  # the lowest first
+        latent = min(int(log1p(band / WIDEN) / whole * channels), channels - 1)
+        into.weight[latent, band, into.weight.shape[-1] // 2] += 1
+        out[band, latent, out.shape[-1] // 2] += 1
+
+
+def _set_levels(vae: Oobleck, down: Sequence[nn.Module], up: Sequence[nn.Module]) -> None:
+    """Scale the coarse convolutions so that noise comes back about as loud as it was."""
+    config, (frames, loud) = vae.config, TUNED
+    noise = torch.randn(
+        4, config.io_channels, frames * config.hop_length,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    x, before = loud * noise, torch.ones(())
+    for layer in vae.encoder:
+        if layer is down[-2]:
+            before = x.std()
+        if layer in (down[-2], down[-1]):
+            answer = layer(x)[:, : config.latent_channels] if layer is down[-1] else layer(x)
+            layer.weight.mul_(LEVEL / answer.std())
+        x = layer(x)
+    down[-1].weight[config.latent_channels :].mul_(RANDOM)
+    down[-1].bias[config.latent_channels :] = STEADY
+    x = x[:, : config.latent_channels]
+    for layer in vae.decoder:
+        if layer in (up[0], up[1]):
+            layer.weight.mul_(LEVEL * (1 if layer is up[0] else before) / layer(x).std())
+        x = layer(x)

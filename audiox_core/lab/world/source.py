@@ -1,0 +1,114 @@
+"""The toy world as a source of training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
+
+from dataclasses import dataclass
+
+import torch
+from numpy.random import default_rng
+from torch import Tensor
+
+from ...config import AudioXConfig
+from ...errors import SettingsError
+from ...training.clips import Clip
+from ...training.config import DataConfig
+from ...training.crops import pad_crop
+from ...training.data_source import clips_key
+from .music import Phrase, phrase
+from .scenes import SHORTEST, Scene, scene
+
+PROMPTED = 1 / 3  # of the scenes come with another sound of their class as a prompt
+DEFAULT_CLIPS = 2_000  # of a run that does not set data.clips
+SEEDS = 2**48
+ITEM, PROMPT = range(2)  # streams of random numbers of an index
+
+
+class World:
+    """Clips of scenes and music, as one model reads them. Same seed and index: same clip."""
+
+    def __init__(self, config: AudioXConfig, *, seed: int, count: int, music: float = 0.25) -> None:
+        """Nothing is rendered yet.
+
+        Args:
+            config: rates and sizes of what the model hears and sees.
+            seed: of the whole source; another one shares no clip with it.
+            count: how many clips there are.
+            music: share of the clips that are phrases; they need two packages, see `play`.
+
+        Raises:
+            SettingsError: `count` below 1, or a share that is none.
+        """
+        if count < 1:
+            raise SettingsError(f"a world of {count} clips: ask for 1 or more")
+        if not 0 <= music <= 1:
+            raise SettingsError(f"the share of music is {music:g}: give a number from 0 to 1")
+        self.config, self.seed, self.count, self.music = config, seed, count, music
+
+    def __len__(self) -> int:
+        return self.count
+
+    def item(self, index: int) -> Scene | Phrase:
+        """What a clip is made of; a phrase begins with what becomes the prompt."""
+        if not 0 <= index < self.count:
+            raise IndexError(f"no clip {index} among {self.count}")
+        rng = default_rng([self.seed, index, ITEM])
+        is_music, seed = rng.random() < self.music, int(rng.integers(SEEDS))
+        grid = self.config.latent
+        if is_music:
+            return phrase(seed, grid.conditioned_seconds + grid.window_seconds)
+        return scene(seed, seconds=max(grid.window_seconds, SHORTEST))
+
+    def clip(self, index: int) -> Clip:
+        """The clip of an index. Raises SettingsError where music cannot be played."""
+        item = self.item(index)
+        return self._heard(item) if isinstance(item, Phrase) else self._seen(item, index)
+
+    def _heard(self, item: Phrase) -> Clip:
+        """Music: the conditioned seconds come first, as the prompt; the target continues them."""
+        grid = self.config.latent
+        sound = item.audio(grid.sample_rate)
+        conditioned = grid.samples(grid.conditioned_seconds)
+        target = pad_crop(sound, grid.window * grid.hop_length, conditioned)
+        return Clip(target, item.caption, prompt=sound[:, :conditioned].clone())
+
+    def _seen(self, item: Scene, index: int) -> Clip:
+        grid, video = self.config.latent, self.config.video
+        sync = video.sync
+        return Clip(
+            pad_crop(item.audio(grid.sample_rate), grid.window * grid.hop_length),
+            item.caption,
+            frames=_pictures(item, video.frames, video.fps, video.clip.image),
+            sync=sync and _pictures(item, sync.frames, sync.fps, sync.encoder.image),
+            prompt=self._alike(item, index),
+        )
+
+    def _alike(self, item: Scene, index: int) -> Tensor | None:
+        """Now and then another scene of the same class, to be heard only."""
+        rng = default_rng([self.seed, index, PROMPT])
+        if rng.random() >= PROMPTED:
+            return None
+        grid = self.config.latent
+        seconds = max(grid.conditioned_seconds, SHORTEST)
+        other = scene(int(rng.integers(SEEDS)), item.label, seconds)
+        sound = other.audio(grid.sample_rate)
+        return pad_crop(sound, grid.samples(grid.conditioned_seconds))
+
+
+def _pictures(item: Scene, frames: int, fps: float, size: int) -> Tensor:
+    times = torch.arange(frames, dtype=torch.float64) / fps
+    return item.frames(times.tolist(), size)
+
+
+@dataclass(frozen=True)
+class WorldData:
+    """The world as a training run's data source (`training.data_source.DataSource`)."""
+
+    data: DataConfig
+    config: AudioXConfig
+
+    def open(self) -> World:
+        """Open the source. Raises SettingsError for a share of music that is none."""
+        count = self.data.first + (self.data.clips or DEFAULT_CLIPS)
+        return World(self.config, seed=self.data.seed, count=count, music=self.data.music)
+
+    def key(self) -> str:
+        """A name for the clips: the same name, the same clips."""
+        return clips_key(b"", ("world", self.data.seed, self.data.music), self.config)

@@ -1,0 +1,93 @@
+"""A new VAE, before it learned anything."""
+
+import pytest
+import torch
+from torch import nn
+
+from audiox_core.config import OobleckConfig
+from audiox_core.lab.evaluation.onsets import match, onset_times
+from audiox_core.lab.evaluation.spectra import band_levels
+from audiox_core.lab.scratch.init import new_vae
+from audiox_core.lab.scratch.vae_init import STEADY, Band, init_vae, mdct
+from audiox_core.lab.world import scene
+from audiox_core.models.oobleck import Oobleck
+
+RATE = 44_100
+NANO = OobleckConfig(channels=8, multipliers=(4, 16, 24), strides=(16, 16, 8))
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return new_vae(NANO, seed=0).requires_grad_(False)
+
+
+def heard(vae, label):
+    item = scene(3, label, 10.0)
+    sound = item.audio(RATE)[:, : 2048 * 215]
+    return item, sound, vae.decode(vae.encode(sound[None]).mean)[0]
+
+
+@pytest.mark.parametrize("bands", [2, 5, 8, 16])
+def test_the_transform_and_its_inverse_lose_nothing(bands, seeded):
+    filters = mdct(bands)[:, None]
+    sound = torch.randn(1, 1, 40 * bands, generator=seeded)
+    split = nn.functional.conv1d(sound, filters, stride=bands)
+    joined = nn.functional.conv_transpose1d(split, filters, stride=bands)
+    inner = slice(bands, joined.shape[-1] - bands)
+    torch.testing.assert_close(joined[..., inner], sound[..., inner], atol=1e-5, rtol=0)
+
+
+def test_bands_of_bands_tell_their_frequency(seeded):
+    """A tone lies in the band that says so, also where a transform turned the band round."""
+    filters, rate, tone = mdct(8)[:, None], 1.0, 0.3 * 0.5  # of the highest frequency: 0.3
+    sound = torch.sin(2 * torch.pi * tone / rate * torch.arange(4096.0))[None, None]
+    first = nn.functional.conv1d(sound, filters, stride=8)
+    second = nn.functional.conv1d(first[0][:, None], filters, stride=8)  # of each band
+    energy = second.square().mean(dim=-1)
+    parent, child = divmod(int(energy.argmax()), 8)
+    band = Band(side=False, low=0, high=1).split(8)[parent].split(8)[child]
+    assert min(band.low, band.high) - 0.01 <= 0.3 <= max(band.low, band.high) + 0.01
+
+
+@pytest.mark.parametrize("label", ["ball", "beep", "bell"])
+def test_it_sounds_when_its_input_sounds(vae, label):
+    item, _, sound = heard(vae, label)
+    found = onset_times(sound, RATE)
+    assert match(found, [event.time for event in item.events], 0.2).f1 > 0.9
+
+
+def test_it_sounds_as_high_as_its_input(vae):
+    def bands(sound):
+        return band_levels(sound, RATE).amax(dim=1)
+
+    pairs = [heard(vae, label)[1:] for label in ("ball", "bird")]
+    (low, low_heard), (high, high_heard) = ([bands(sound) for sound in pair] for pair in pairs)
+    rise, rise_heard = high - low, high_heard - low_heard
+    assert torch.corrcoef(torch.stack([rise, rise_heard]))[0, 1] > 0.5
+
+
+def test_silence_stays_silent(vae):
+    posterior = vae.encode(torch.zeros(1, 2, 2048 * 8))
+    assert posterior.scale.mean() == pytest.approx(STEADY, abs=0.5)
+    assert vae.decode(posterior.mean).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OobleckConfig(channels=4, multipliers=(1, 2), strides=(4, 5), latent_channels=8),
+        OobleckConfig(channels=2, multipliers=(1, 2, 4, 8, 16), latent_channels=128),
+        OobleckConfig(channels=4, multipliers=(2,), strides=(64,), latent_channels=4),
+    ],
+    ids=["odd", "narrow", "one stage"],
+)
+def test_any_sizes_begin(config):
+    with torch.random.fork_rng(devices=[]):
+        vae = Oobleck(config)
+        state = torch.get_rng_state()
+        init_vae(vae)
+        assert torch.equal(torch.get_rng_state(), state)
+    sound = 0.1 * torch.randn(1, 2, 8 * config.hop_length, generator=torch.Generator())
+    answer = vae.decode(vae.encode(sound).mean)
+    assert answer.isfinite().all()
+    assert answer.std() > 1e-3
