@@ -144,11 +144,11 @@ def test_every_token_of_a_frame_gets_the_position_of_the_frame(seeded):
     weights = {name: torch.randn(like.shape, generator=seeded) for name, like in state}
     conditioner.load_state_dict(weights, assign=True)
     hidden = torch.randn(2, 3, 2, 8, generator=seeded)
-    learned = conditioner.follow(hidden)
+    learned = conditioner.temporal_tokens(hidden)
     moved = hidden + conditioner.Temp_pos_embedding[:, :, None]
     conditioner.Temp_pos_embedding.zero_()
-    torch.testing.assert_close(conditioner.follow(moved), learned, atol=1e-4, rtol=1e-4)
-    assert (conditioner.follow(hidden) - learned).abs().max() > 0.1
+    torch.testing.assert_close(conditioner.temporal_tokens(moved), learned, atol=1e-4, rtol=1e-4)
+    assert (conditioner.temporal_tokens(hidden) - learned).abs().max() > 0.1
 
 
 def test_pixels_are_normalized_as_clip_was_trained():
