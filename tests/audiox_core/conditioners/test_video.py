@@ -3,9 +3,12 @@ import torch
 
 from audiox_core.conditioners.missing import MissingModule, check_present
 from audiox_core.conditioners.video import (
+    VideoConditioner,
+    clip_pixels,
     encode_sync,
     still_clip,
 )
+from audiox_core.config import ClipConfig, TemporalConfig, VideoConfig
 from audiox_core.errors import WeightsError
 
 
@@ -127,6 +130,33 @@ def test_a_still_image_has_no_motion_for_synchformer(seeing, frames, hide):
     video = conditioner.encode(frames[:1].expand(50, -1, -1, -1), hide, sync=second)
     image = conditioner.encode_image(frames[0], hide, sync=first)
     torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_every_token_of_a_frame_gets_the_position_of_the_frame(seeded):
+    """Adding positions to the hidden states by hand is the same as the learned positions."""
+    sizes = VideoConfig(
+        frames=3, tokens=4, clip=ClipConfig(width=8), temporal=TemporalConfig(1, 2, 4, 16)
+    )
+    with torch.device("meta"):
+        conditioner = VideoConditioner(sizes, 2, torch.nn.Identity())
+    state = conditioner.state_dict().items()
+    weights = {name: torch.randn(like.shape, generator=seeded) for name, like in state}
+    conditioner.load_state_dict(weights, assign=True)
+    hidden = torch.randn(2, 3, 2, 8, generator=seeded)
+    learned = conditioner.temporal_tokens(hidden)
+    moved = hidden + conditioner.Temp_pos_embedding[:, :, None]
+    conditioner.Temp_pos_embedding.zero_()
+    torch.testing.assert_close(conditioner.temporal_tokens(moved), learned, atol=1e-4, rtol=1e-4)
+    assert (conditioner.temporal_tokens(hidden) - learned).abs().max() > 0.1
+
+
+def test_pixels_are_normalized_as_clip_was_trained():
+    frames = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    pixels = clip_pixels(frames)
+    black, white = pixels[..., 0, 0].tolist()
+    assert black == pytest.approx([-1.7923, -1.7521, -1.4802], abs=1e-4)  # - mean / std
+    assert white == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-4)  # (1 - mean) / std
 
 
 def test_a_missing_synchformer_raises_its_message_where_it_is_used(frames):
