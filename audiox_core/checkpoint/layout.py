@@ -146,7 +146,7 @@ def raise_differences(
     """Raise WeightsError where tensors are missing, unexpected or of another shape."""
     if differences := compare(found, expected):
         raise WeightsError(
-            f"{file.path.name} is not a whole {what}: {differences}. Use the file as it was "
+            f"{file.path.name} is not a complete {what}: {differences}. Use the file as it was "
             "released or converted."
         )
 
