@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 
 from audiox_core import load_checkpoint, open_checkpoint
 from audiox_core.checkpoint import EMBEDDED, open_vae, parts
-from audiox_core.checkpoint.layout import released_layout, text_layout
-from audiox_core.checkpoint.sizes import config_from_shapes
+from audiox_core.checkpoint.layout import text_layout
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.conditioners.missing import MissingModule
 from audiox_core.config import AudioXConfig
@@ -224,18 +223,6 @@ def test_a_config_json_beside_the_file_overrides(state, save, tmp_path, toys):
 def test_a_header_of_another_version_is_refused(state, save):
     with pytest.raises(WeightsError, match="written by another version"):
         load_checkpoint(save(state, header={"audiox": '{"unheard_of": 1}'}))
-
-
-def test_all_sizes_of_v1_are_read_from_shapes():
-    assert config_from_shapes(released_layout(AudioXConfig())) == AudioXConfig()
-
-
-@pytest.mark.parametrize("part", ["vae", "dit"])
-def test_other_sizes_are_read_from_shapes_too(toys, part):
-    # head width is not in the shapes: v1's is taken
-    config = replace(toys.CONFIG, dit=replace(toys.CONFIG.dit, head_dim=64))
-    found = config_from_shapes(released_layout(config))
-    assert getattr(found, part) == getattr(config, part)
 
 
 @pytest.fixture

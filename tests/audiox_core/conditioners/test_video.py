@@ -1,12 +1,10 @@
 import pytest
 import torch
 
-from audiox_core.conditioners.missing import MissingModule, check_present
 from audiox_core.conditioners.video import (
     encode_sync,
     still_clip,
 )
-from audiox_core.errors import WeightsError
 
 
 @pytest.fixture
@@ -125,12 +123,3 @@ def test_a_still_image_does_not_move_in_the_second_look(seeing, frames, hide):
     video = conditioner.encode(frames[:1].expand(50, -1, -1, -1), hide, sync=second)
     image = conditioner.encode_image(frames[0], hide, sync=first)
     torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
-
-
-def test_a_missing_synchformer_raises_its_message_where_it_is_used(frames):
-    missing = MissingModule("get the file")
-    for use in (check_present, lambda module: encode_sync(module, frames, 25.0)):
-        with pytest.raises(WeightsError, match="get the file"):
-            use(missing)
-    assert missing.to("cpu").eval() is missing
-    check_present(None, torch.nn.Identity())
