@@ -61,8 +61,7 @@ def trained(config: TrainConfig, output: Path, vae: Path, cache: Path, encoders:
 
 
 def _job(stage: str, config: TrainConfig, output: Path, **parts: Any) -> Job:
-    job = Job(stage, config, output, data_source=WorldData, report=_say, **parts)
-    return job if job.init else from_scratch(job)
+    return from_scratch(Job(stage, config, output, data_source=WorldData, report=_say, **parts))
 
 
 def _finished(job: Job) -> Path:

@@ -16,8 +16,8 @@ from ..conditioners.masking import hide_patches
 from ..conditioners.text import MAX_CHARACTERS, TextConditioner
 from ..config import AudioXConfig
 from ..errors import SettingsError
-from .cache import Cache
 from .config import TrainConfig
+from .features import Cache
 from .mask_sampler import Masks, draw_masks
 from .objective import TimestepSampler
 from .rng import Order, generator, noise
@@ -90,7 +90,7 @@ class Batches:
         kept = [self.cache[clip] for clip in clips]
         rows = torch.tensor([self.rows[clip] for clip in clips])
         absent = {name: hidden[chosen] for name, hidden in masks.absent.items()}
-        absent["video"] |= torch.tensor([not ({"frames", "seen"} & k.keys()) for k in kept])
+        absent["video"] |= torch.tensor([not ({"frames", "clip"} & k.keys()) for k in kept])
         absent["audio"] |= torch.tensor(
             [not ({"prompt_mean", "prompt_mel"} & k.keys()) for k in kept]
         )
@@ -148,8 +148,8 @@ class Batches:
         if not kept:
             return torch.zeros(0), None
         sync = torch.stack([k["sync"] for k in kept]) if "sync" in kept[0] else None
-        if "seen" in kept[0]:
-            return torch.stack([k["seen"] for k in kept]).float(), sync
+        if "clip" in kept[0]:
+            return torch.stack([k["clip"] for k in kept]).float(), sync
         return hide_patches(torch.stack([k["frames"] for k in kept]), patches), sync
 
     def _prompts(

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import blake2b
 from pathlib import Path
@@ -13,24 +13,21 @@ from typing import Any
 import torch
 
 from ..checkpoint.companions import find_text_encoder
-from ..checkpoint.convert import convert
-from ..checkpoint.layout import AUDIO_VAE, DIT, TEXT
-from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
+from ..checkpoint.layout import AUDIO_VAE, TEXT
+from ..checkpoint.load import Checkpoint, load_checkpoint
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
 from ..errors import SettingsError
-from ..models.oobleck import Oobleck
 from .batches import Batches, Silence
-from .cache import Cache, Maker, OnProgress, open_cache
+from .clips import DataSource, clip_range
 from .config import DataConfig, TrainConfig
-from .data_source import DataSource, ManifestData, clip_range
 from .diffusion_stage import Denoising, DiffusionStage, choose_trained
 from .distributed import Distributed, start_distributed
 from .export import ModelFile
-from .features import Features
+from .features import Cache, Features, Maker, OnProgress, open_cache
 from .lora_stage import LoraStage
+from .media import ManifestData
 from .trainer import Outcome, Report, Stage, train
-from .vae_stage import Sounds, VaeStage
 
 
 @dataclass(frozen=True)
@@ -76,46 +73,16 @@ def run_job(job: Job) -> Outcome:
             "processes": dist.size,
             "data_fingerprint": _data_fingerprint(job, cache),
         }
-        outcome = train(
+        return train(
             stage, job.config, job.output, dist,
             identity=identity, record=_record(job, dist, cache),
             report=job.report, on_save=job.on_save,
         )  # fmt: skip
-    if job.stage == "vae" and outcome.finished and dist.is_main and holds(job.init, DIT):
-        convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
-    return outcome
 
 
 def prepare(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     """Clips in their cache, and the modules that will learn from them."""
     return (job.make_stage or STAGES[job.stage])(job, dist)
-
-
-def _vae_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    if job.init is None:
-        raise SettingsError("Give the VAE, or a model with its VAE, with --init.")
-    if holds(job.init, DIT):
-        checkpoint = load_checkpoint(job.init, parts=("vae",))
-        return vae_stage(job, dist, checkpoint.config, checkpoint.vae)
-    vae, _ = load_vae(job.init)
-    return vae_stage(job, dist, replace(job.config.model, vae=vae.config), vae)
-
-
-def vae_stage(
-    job: Job, dist: Distributed, model: AudioXConfig, vae: Oobleck
-) -> tuple[Stage, Cache]:
-    """The stage `vae` for given modules. Raises SettingsError for a second VAE."""
-    config = job.config
-    if job.vae is not None:
-        raise SettingsError(
-            f"`train vae` trains a VAE itself: to start from {job.vae.name} give it with --init."
-        )
-    source = job.data_source(config.data, model)
-    cache = open_job_cache(job, Sounds(source), source, dist)
-    learns, of_model = config.vae.train_encoder, holds(job.init, DIT)
-    vae.requires_grad_(True).encoder.requires_grad_(learns)
-    normalize = config.vae.normalize_latents and learns and not of_model
-    return VaeStage(vae, model, config, cache, dist, normalize=normalize), cache
 
 
 def _diffusion_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
@@ -144,7 +111,6 @@ def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
 
 
 STAGES: Mapping[str, StageMaker] = {
-    "vae": _vae_stage,
     "diffusion": _diffusion_stage,
     "lora": _lora_stage,
 }

@@ -103,9 +103,7 @@ def job(settings, clip_cache) -> Callable[..., Job]:
     def make(stage: str, output: Path, *, changes=(), **parts) -> Job:
         config = settings(**{"data.cache": str(clip_cache), **dict(changes)})
         given = {"data_source": WorldData, "on_save": plot_losses} | parts
-        job = Job(stage, config, output, **given)
-        new = stage == "encoders" or (job.init is None and stage != "lora")
-        return from_scratch(job) if new else job
+        return from_scratch(Job(stage, config, output, **given))
 
     return make
 
