@@ -1,62 +1,96 @@
-"""AudioX in plain PyTorch: sound effects and music from text, video, pictures and audio.
+"""AudioX in plain PyTorch: sound effects and music from text, video, images and audio.
 
-The road: media files -> features -> conditioning -> latents -> audio -> soundtrack.
+The pipeline: media -> features -> conditioning -> latent -> audio -> soundtrack. Each step is a
+function whose first argument is a loaded checkpoint; `Pipeline` runs them all.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint import Checkpoint, load_checkpoint
-    from .conditioners.assemble import Conditioning, assemble
-    from .conditioners.audio import encode_audio
-    from .conditioners.text import encode_text
-    from .conditioners.video import encode_image, encode_sync, encode_video
+    from .checkpoint import Checkpoint, CheckpointFile, load_checkpoint, open_checkpoint
+    from .conditioners.assemble import Conditioning
     from .errors import AudioXError
-    from .pipeline import FeatureCache, Pipeline, Request, Soundtrack, decode, generate, sample
+    from .pipeline import (
+        FeatureCache,
+        Features,
+        Pipeline,
+        Request,
+        Soundtrack,
+        StartLatent,
+        Strengths,
+        assemble,
+        decode,
+        encode_audio,
+        encode_image,
+        encode_text,
+        encode_video,
+        finish,
+        generate,
+        sample,
+    )
 
-__all__ = [
-    "AudioXError",
-    "Checkpoint",
-    "Conditioning",
-    "FeatureCache",
-    "Pipeline",
-    "Request",
-    "Soundtrack",
-    "assemble",
-    "decode",
-    "encode_audio",
-    "encode_image",
-    "encode_sync",
-    "encode_text",
-    "encode_video",
-    "generate",
-    "load_checkpoint",
-    "sample",
-]
+__version__ = "0.1.0"
 
-_HOMES = {
-    "checkpoint": ("Checkpoint", "load_checkpoint"),
-    "conditioners.assemble": ("Conditioning", "assemble"),
-    "conditioners.audio": ("encode_audio",),
-    "conditioners.text": ("encode_text",),
-    "conditioners.video": ("encode_image", "encode_sync", "encode_video"),
+_MODULES = {
+    "checkpoint": ("Checkpoint", "CheckpointFile", "load_checkpoint", "open_checkpoint"),
+    "conditioners.assemble": ("Conditioning",),
     "errors": ("AudioXError",),
     "pipeline": (
         "FeatureCache",
+        "Features",
         "Pipeline",
         "Request",
         "Soundtrack",
+        "StartLatent",
+        "Strengths",
+        "assemble",
         "decode",
+        "encode_audio",
+        "encode_image",
+        "encode_text",
+        "encode_video",
+        "finish",
         "generate",
         "sample",
     ),
 }
 
+__all__ = [
+    "AudioXError",
+    "Checkpoint",
+    "CheckpointFile",
+    "Conditioning",
+    "FeatureCache",
+    "Features",
+    "Pipeline",
+    "Request",
+    "Soundtrack",
+    "StartLatent",
+    "Strengths",
+    "__version__",
+    "assemble",
+    "decode",
+    "encode_audio",
+    "encode_image",
+    "encode_text",
+    "encode_video",
+    "finish",
+    "generate",
+    "load_checkpoint",
+    "open_checkpoint",
+    "sample",
+]
+
 
 def __getattr__(name: str) -> Any:
-    """Import a public name at its first use: a host that starts with this package starts fast."""
-    for home, names in _HOMES.items():
+    """Import a public name at its first use, so that importing the package takes no time."""
+    for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f".{home}", __name__), name)
+            return getattr(import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -20,7 +20,7 @@ class LatentConfig:
     hop_length: int = 2_048  # samples per latent frame
     channels: int = 64
     window: int = 236  # frames that the transformer knows
-    described_seconds: float = 10.0  # of a window, what video and audio tokens speak about
+    conditioned_seconds: float = 10.0  # of a window, covered by video and audio tokens
 
     @property
     def window_seconds(self) -> float:
@@ -28,9 +28,9 @@ class LatentConfig:
         return self.window * self.hop_length / self.sample_rate
 
     @property
-    def described(self) -> int:
-        """Whole frames of a window that tokens speak about: 215."""
-        return self.samples(self.described_seconds) // self.hop_length
+    def conditioned_frames(self) -> int:
+        """Whole latent frames of a window that video and audio tokens cover: 215."""
+        return self.samples(self.conditioned_seconds) // self.hop_length
 
     def samples(self, seconds: float) -> int:
         """Audio samples in `seconds`."""

@@ -49,7 +49,7 @@ _TURBO = replace(
 VARIANTS = {config.variant: config for config in (_V1, _MAF, _MMDIT, _BASE, _TURBO)}
 
 # their tensors have the same names and shapes: a file alone does not say which it is
-ALIKE = ("audiox-maf-mmdit", "audiox-base", "audiox-turbo")
+AMBIGUOUS_VARIANTS = ("audiox-maf-mmdit", "audiox-base", "audiox-turbo")
 
 
 def advice(config: AudioXConfig, sampling: SamplingConfig) -> str:

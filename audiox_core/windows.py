@@ -18,6 +18,7 @@ from torch import Tensor
 from .config import LatentConfig
 from .errors import SettingsError
 
+MIN_SECONDS, MAX_SECONDS = 0.1, 600.0  # of a sound
 ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
 
 # windows `b w c t` and their numbers -> predictions `b w c t`
@@ -60,22 +61,34 @@ class Plan:
         return weights
 
 
-def plan(grid: LatentConfig, seconds: float) -> Plan:
+def check_seconds(seconds: float) -> None:
+    """Raise SettingsError for a length that cannot be generated; NaN is none."""
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        raise SettingsError(
+            f"A sound of {seconds:g} s cannot be generated: the length is {MIN_SECONDS:g} to "
+            f"{MAX_SECONDS:g} s. Choose a part of a longer video with its start and length."
+        )
+
+
+def plan(latent_format: LatentConfig, seconds: float) -> Plan:
     """Windows that cover `seconds`, at least one."""
-    return plan_frames(grid, max(grid.window, ceil(grid.samples(seconds) / grid.hop_length)))
+    return plan_frames(
+        latent_format,
+        max(latent_format.window, ceil(latent_format.samples(seconds) / latent_format.hop_length)),
+    )
 
 
-def plan_frames(grid: LatentConfig, frames: int) -> Plan:
+def plan_frames(latent_format: LatentConfig, frames: int) -> Plan:
     """Windows over a latent of `frames`; one that is shorter than a window is a short window."""
-    fade = max(1, round(0.1 * grid.described))  # 22 of 215 frames: one second
-    hop = grid.described - fade
-    count = 1 + max(0, ceil((frames - grid.window) / hop))
+    fade = max(1, round(0.1 * latent_format.conditioned_frames))  # 22 of 215 frames: one second
+    hop = latent_format.conditioned_frames - fade
+    count = 1 + max(0, ceil((frames - latent_format.window) / hop))
     return Plan(
         frames=frames,
-        window=min(frames, grid.window),
-        starts=tuple(min(hop * i, max(0, frames - grid.window)) for i in range(count)),
-        fade=(hop, grid.described),
-        frame_seconds=grid.hop_length / grid.sample_rate,
+        window=min(frames, latent_format.window),
+        starts=tuple(min(hop * i, max(0, frames - latent_format.window)) for i in range(count)),
+        fade=(hop, latent_format.conditioned_frames),
+        frame_seconds=latent_format.hop_length / latent_format.sample_rate,
     )
 
 

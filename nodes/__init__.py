@@ -1,4 +1,4 @@
-"""The nodes: schemas and one call each. What they do is in `audiox_core`, how in `bridge`."""
+"""The list of nodes. Each node is a schema and one call into `bridge`, which uses `audiox_core`."""
 
 from comfy_api.latest import ComfyExtension
 
@@ -35,7 +35,7 @@ NODES = [
 
 
 class AudioXExtension(ComfyExtension):
-    """What ComfyUI asks a pack for."""
+    """The extension object that ComfyUI loads."""
 
     async def get_node_list(self) -> list:
         register_folder()  # before the first schema, which lists its files

@@ -1,10 +1,11 @@
-"""Menu folder `AudioX/audio`: latents -> sound -> video."""
+"""Menu folder `AudioX/audio`: latent -> AUDIO -> VIDEO."""
 
 from typing import Any
 
 from comfy_api.latest import io
 
-from .bridge.audio import LEVELS, decoded, soundtracked
+from ..audiox_core.pipeline.decode import LEVELS
+from .bridge.audio import decoded, soundtracked
 from .bridge.schema import schema, tell
 
 
@@ -15,34 +16,47 @@ class AudioXDecode(io.ComfyNode):
             node_id="AudioXDecode",
             display_name="AudioX Decode",
             category="AudioX/audio",
-            description="Turn a latent into sound, piece by piece: memory stays flat.",
+            description="Decode a latent to audio. Long latents are decoded in chunks, so memory"
+            " use does not grow with the length.",
+            search_aliases=["vae decode audio", "latent to audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
-                io.Latent.Input("latent", tooltip="From a sampler."),
+                io.Latent.Input(
+                    "latent", tooltip="From AudioX Sampler, or any sampler with an AudioX model."
+                ),
                 io.Combo.Input(
-                    "level", options=LEVELS,
-                    tooltip="'keep' is the model's own level, turned down only where it would clip;"
-                    " 'peak' brings the loudest sample to full scale; 'loudness' brings it all to"
-                    " the LUFS below.",
+                    "level",
+                    options=[*LEVELS],
+                    tooltip="'keep' leaves the model's level and turns it down only if it would"
+                    " clip. 'peak' normalizes the loudest sample to full scale. 'loudness'"
+                    " normalizes to the lufs value below.",
                 ),
                 io.Float.Input(
-                    "lufs", default=-16.0, min=-40.0, max=-5.0, step=0.5,
-                    tooltip="Integrated loudness with 'loudness': -14 to -16 for the web, -23 for"
-                    " broadcast.",
+                    "lufs",
+                    default=-16.0,
+                    min=-40.0,
+                    max=-5.0,
+                    step=0.5,
+                    tooltip="Target loudness in LUFS, used when level is 'loudness': -14 to -16 for"
+                    " the web, -23 for broadcast.",
                 ),
                 io.Boolean.Input(
-                    "trim", default=True,
-                    tooltip="Cut the sound to the seconds that were asked for; off gives the whole"
-                    " window.",
+                    "trim",
+                    default=True,
+                    tooltip="Cut the audio to the requested length. When off, a short sound keeps"
+                    " the full window of 10.96 s.",
                 ),
                 io.Boolean.Input(
-                    "paste_back", default=True,
-                    tooltip="After AudioX Inpaint Latent: outside of what was made anew, the very"
-                    " samples of the original.",
+                    "paste_back",
+                    default=True,
+                    tooltip="After AudioX Inpaint Latent: copy the original samples back wherever"
+                    " nothing was regenerated.",
                 ),
             ],
-            outputs=[io.Audio.Output("audio", tooltip="To AudioX Soundtrack, or Save Audio.")],
-        )  # fmt: skip
+            outputs=[
+                io.Audio.Output("audio", tooltip="Connect to AudioX Soundtrack or Save Audio.")
+            ],
+        )
 
     @classmethod
     def execute(
@@ -58,30 +72,49 @@ class AudioXSoundtrack(io.ComfyNode):
             node_id="AudioXSoundtrack",
             display_name="AudioX Soundtrack",
             category="AudioX/audio",
-            description="Put the sound under the video. A video in a file keeps its picture bit for"
-            " bit; one that was made in the graph is encoded when it is saved.",
+            description="Add the audio to a video. The picture of a video file is copied without"
+            " re-encoding; a video made in the graph is encoded when you save it.",
+            search_aliases=["add audio to video", "mux", "mix audio"],
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video or Create Video."),
-                io.Audio.Input("audio", tooltip="From AudioX Decode; of a batch the first one."),
+                io.Audio.Input(
+                    "audio", tooltip="From AudioX Decode. Only the first item of a batch is used."
+                ),
                 io.Boolean.Input(
-                    "mix_original", default=False,
-                    tooltip="Keep the video's own sound under the new one.",
+                    "mix_original",
+                    default=False,
+                    tooltip="Mix the new audio with the video's own audio instead of replacing it.",
                 ),
                 io.Float.Input(
-                    "original_db", default=0.0, min=-60.0, max=12.0, step=0.5,
-                    tooltip="Level of the video's own sound, in dB.",
+                    "original_db",
+                    default=0.0,
+                    min=-60.0,
+                    max=12.0,
+                    step=0.5,
+                    tooltip="Gain of the video's own audio, in dB.",
                 ),
                 io.Float.Input(
-                    "duck_db", default=0.0, min=0.0, max=40.0, step=0.5,
-                    tooltip="How far the video's own sound steps back while the new one is loud.",
+                    "duck_db",
+                    default=0.0,
+                    min=0.0,
+                    max=40.0,
+                    step=0.5,
+                    tooltip="How far the video's own audio is turned down while the new audio is"
+                    " loud, in dB. 0 turns ducking off.",
                 ),
                 io.Float.Input(
-                    "gain_db", default=0.0, min=-60.0, max=24.0, step=0.5,
-                    tooltip="Level of the new sound, in dB.",
+                    "gain_db",
+                    default=0.0,
+                    min=-60.0,
+                    max=24.0,
+                    step=0.5,
+                    tooltip="Gain of the new audio, in dB.",
                 ),
             ],
-            outputs=[io.Video.Output("video_out", display_name="video", tooltip="To Save Video.")],
-        )  # fmt: skip
+            outputs=[
+                io.Video.Output("video_out", display_name="video", tooltip="Connect to Save Video.")
+            ],
+        )
 
     @classmethod
     def execute(

@@ -1,4 +1,4 @@
-"""Menu folder `AudioX/encode`: text, video, pictures and sound -> tokens of one modality."""
+"""Menu folder `AudioX/encode`: text, video, images and audio -> tokens of one modality."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from .bridge.encode import audio_features, image_features, text_conditioning, vi
 from .bridge.schema import Conditioners, Features, schema, tell
 
 CONDITIONERS = "From AudioX Load Checkpoint or AudioX Load Conditioners."
-TO_MASKED = "To {} of AudioX Masked Conditioning."
-TIME_MASK = "Seconds that the model shall not {verb}, such as 0-2, 5.5-8. Empty hides nothing."
+TO_MASKED = "Connect to {} of AudioX Masked Conditioning."
+TIME_MASK = "Time ranges to hide from the model, in seconds: '0-2, 5.5-8'. Empty hides nothing."
 
 
 class AudioXEncodeText(io.ComfyNode):
@@ -20,32 +20,38 @@ class AudioXEncodeText(io.ComfyNode):
             node_id="AudioXEncodeText",
             display_name="AudioX Encode Text",
             category="AudioX/encode",
-            description="Turn a prompt into text tokens. The released models read 128 of them,"
-            " about 100 words; the embedded one 32.",
-            search_aliases=["audiox prompt"],
+            description="Encode a text prompt. The released models read up to 128 tokens, about 100"
+            " words; the embedded model reads 32.",
+            search_aliases=["audiox prompt", "text to audio", "text to music"],
             inputs=[
                 Conditioners.Input("conditioners", tooltip=CONDITIONERS),
                 io.String.Input(
-                    "text", multiline=True, default="", dynamic_prompts=True,
-                    tooltip="What to hear, in English: 'waves on a beach, seagulls'.",
+                    "text",
+                    multiline=True,
+                    default="",
+                    dynamic_prompts=True,
+                    tooltip="Description of the sound, in English: 'waves on a beach, seagulls'.",
                 ),
                 io.Combo.Input(
-                    "task", options=["none", *TASK_PROMPTS],
-                    tooltip="The sentence that the model was trained with where a clip came without"
-                    " a caption. It fills an empty prompt and changes nothing else.",
+                    "task",
+                    options=["none", *TASK_PROMPTS],
+                    tooltip="Used only if the prompt is empty: the generic sentence that the model"
+                    " was trained with for clips without a caption.",
                 ),
                 io.Clip.Input(
-                    "clip", optional=True,
-                    tooltip="T5-base from ComfyUI's CLIPLoader, type stable_audio. Only needed for"
-                    " checkpoints without a text encoder of their own.",
+                    "clip",
+                    optional=True,
+                    tooltip="T5-base from CLIPLoader with type stable_audio. Needed only if the"
+                    " checkpoint has no text encoder and T5-base is not in models/text_encoders.",
                 ),
             ],
             outputs=[
                 io.Conditioning.Output(
-                    "text_tokens", tooltip="To text or negative of AudioX Masked Conditioning."
+                    "text_tokens",
+                    tooltip="Connect to text or negative_text of AudioX Masked Conditioning.",
                 )
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, conditioners: Any, text: str, task: str, clip: Any = None) -> io.NodeOutput:
@@ -60,49 +66,62 @@ class AudioXEncodeVideo(io.ComfyNode):
             node_id="AudioXEncodeVideo",
             display_name="AudioX Encode Video",
             category="AudioX/encode",
-            description="Turn a video, or frames and their rate, into features. Frames are taken at"
-            " their true times; a video in a file is never decoded whole.",
+            description="Encode a video, or an image batch with its frame rate. Frames are read at"
+            " their presentation times, so any frame rate stays in sync.",
+            search_aliases=["video to audio", "foley", "synchformer"],
             inputs=[
                 Conditioners.Input("conditioners", tooltip=CONDITIONERS),
                 io.Video.Input(
-                    "video", optional=True, tooltip="From Load Video, or Create Video."
+                    "video",
+                    optional=True,
+                    tooltip="From Load Video or Create Video. Connect either video or images.",
                 ),
                 io.Image.Input(
-                    "images", optional=True,
-                    tooltip="Frames in place of a video, as a video model makes them; set fps.",
+                    "images",
+                    optional=True,
+                    tooltip="Frames instead of a video, for example from a video model. Set fps,"
+                    " too.",
                 ),
                 io.Float.Input(
-                    "fps", default=0.0, min=0.0, max=1000.0, step=0.001,
-                    tooltip="Frames a second of the images. A video brings its own.",
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.001,
+                    tooltip="Frame rate of the images; required for images. A video has its own.",
                 ),
                 io.Float.Input(
-                    "start", default=0.0, min=0.0, max=100_000.0, step=0.01,
-                    tooltip="Seconds into the video.",
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=100_000.0,
+                    step=0.01,
+                    tooltip="Where to start in the video, in seconds.",
                 ),
                 io.Float.Input(
-                    "length", default=0.0, min=0.0, max=600.0, step=0.01,
-                    tooltip="Seconds to soundtrack; 0 goes to the end.",
+                    "length",
+                    default=0.0,
+                    min=0.0,
+                    max=600.0,
+                    step=0.01,
+                    tooltip="Length in seconds; 0 means up to the end of the video.",
                 ),
-                io.String.Input(
-                    "time_mask", default="", tooltip=TIME_MASK.format(verb="see")
-                ),
+                io.String.Input("time_mask", default="", tooltip=TIME_MASK),
             ],
             outputs=[
                 Features.Output("features", tooltip=TO_MASKED.format("video")),
-                io.Float.Output("seconds", tooltip="To seconds of AudioX Empty Latent."),
+                io.Float.Output("seconds", tooltip="Connect to seconds of AudioX Empty Latent."),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
         cls, conditioners: Any, fps: float, start: float, length: float, time_mask: str,
         video: Any = None, images: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
-        features, seconds = video_features(
-            conditioners, video, images, fps, start, length, time_mask
-        )
-        tell(cls, f"{seconds:.2f} s, {len(features.tokens)} windows")
-        return io.NodeOutput(features, seconds)
+        features = video_features(conditioners, video, images, fps, start, length, time_mask)
+        tell(cls, f"{features.seconds:.2f} s, {features.windows} windows")
+        return io.NodeOutput(features, features.seconds)
 
 
 class AudioXEncodeImage(io.ComfyNode):
@@ -112,15 +131,14 @@ class AudioXEncodeImage(io.ComfyNode):
             node_id="AudioXEncodeImage",
             display_name="AudioX Encode Image",
             category="AudioX/encode",
-            description="Turn a still picture into features: a video in which nothing moves. It"
-            " serves a sound of any length.",
+            description="Encode a still image, which the model treats as a video without motion."
+            " It can be used for audio of any length.",
+            search_aliases=["image to audio"],
             inputs=[
                 Conditioners.Input("conditioners", tooltip=CONDITIONERS),
-                io.Image.Input("image", tooltip="The first picture of the batch counts."),
+                io.Image.Input("image", tooltip="Only the first image of a batch is used."),
             ],
-            outputs=[
-                Features.Output("features", tooltip="To video of AudioX Masked Conditioning.")
-            ],
+            outputs=[Features.Output("features", tooltip=TO_MASKED.format("video"))],
         )
 
     @classmethod
@@ -135,29 +153,39 @@ class AudioXEncodeAudio(io.ComfyNode):
             node_id="AudioXEncodeAudio",
             display_name="AudioX Encode Audio",
             category="AudioX/encode",
-            description="Turn a sound or music prompt into features. The model was trained to go on"
-            " from the ten seconds before the target.",
+            description="Encode an audio or music prompt. The model was trained to continue from"
+            " the ten seconds before its output.",
+            search_aliases=["audio prompt", "music continuation"],
             inputs=[
                 Conditioners.Input("conditioners", tooltip=CONDITIONERS),
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
-                io.Audio.Input("audio", tooltip="The prompt, of any rate; of a batch the"
-                    " first one, of more than two channels the first two count."),
-                io.Float.Input(
-                    "start", default=0.0, min=-100_000.0, max=100_000.0, step=0.01,
-                    tooltip="Seconds into the sound; below 0 it counts from the end: -10 takes the"
-                    " last ten seconds.",
+                io.Audio.Input(
+                    "audio",
+                    tooltip="The audio prompt, at any sample rate. Only the first item of a batch"
+                    " and the first two channels are used.",
                 ),
                 io.Float.Input(
-                    "length", default=10.0, min=0.1, max=600.0, step=0.01,
-                    tooltip="Seconds of the prompt. Ten serve a sound of any length; more are read"
-                    " window by window, beside what is made.",
+                    "start",
+                    default=0.0,
+                    min=-100_000.0,
+                    max=100_000.0,
+                    step=0.01,
+                    tooltip="Where to start in the audio, in seconds. Negative values count from"
+                    " the end: -10 takes the last ten seconds.",
                 ),
-                io.String.Input(
-                    "time_mask", default="", tooltip=TIME_MASK.format(verb="hear")
+                io.Float.Input(
+                    "length",
+                    default=10.0,
+                    min=0.1,
+                    max=600.0,
+                    step=0.01,
+                    tooltip="Length of the prompt in seconds. Up to ten seconds work with any"
+                    " output length; a longer prompt must be as long as the output.",
                 ),
+                io.String.Input("time_mask", default="", tooltip=TIME_MASK),
             ],
             outputs=[Features.Output("features", tooltip=TO_MASKED.format("audio"))],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(

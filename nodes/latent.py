@@ -1,4 +1,4 @@
-"""Menu folder `AudioX/latent`: what a sampler begins from."""
+"""Menu folder `AudioX/latent`: the latent that a sampler starts from."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from .bridge.latent import empty_latent, inpaint_latent
 from .bridge.schema import schema
 
-TO_SAMPLER = "To latent_image of a sampler."
+TO_SAMPLER = "Connect to latent_image of a sampler."
 
 
 class AudioXEmptyLatent(io.ComfyNode):
@@ -17,20 +17,30 @@ class AudioXEmptyLatent(io.ComfyNode):
             node_id="AudioXEmptyLatent",
             display_name="AudioX Empty Latent",
             category="AudioX/latent",
-            description="A silent start of any length. The model's window is 10.96 s: shorter"
-            " sounds are cut by AudioX Decode, longer ones are made of several windows at once.",
+            description="An empty audio latent of any length. The model works on windows of"
+            " 10.96 s: AudioX Decode trims shorter audio, and longer audio uses several overlapping"
+            " windows that are denoised together.",
+            search_aliases=["empty latent audio"],
             inputs=[
                 io.Float.Input(
-                    "seconds", default=10.0, min=0.1, max=600.0, step=0.01,
-                    tooltip="Length of the sound; connect seconds of AudioX Encode Video here.",
+                    "seconds",
+                    default=10.0,
+                    min=0.1,
+                    max=600.0,
+                    step=0.01,
+                    tooltip="Length of the audio. For a video, connect seconds of AudioX Encode"
+                    " Video.",
                 ),
                 io.Int.Input(
-                    "batch_size", default=1, min=1, max=64,
-                    tooltip="Variations to make at once.",
+                    "batch_size",
+                    default=1,
+                    min=1,
+                    max=64,
+                    tooltip="Number of variations to generate at once.",
                 ),
             ],
             outputs=[io.Latent.Output("latent", tooltip=TO_SAMPLER)],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, seconds: float, batch_size: int) -> io.NodeOutput:
@@ -44,36 +54,53 @@ class AudioXInpaintLatent(io.ComfyNode):
             node_id="AudioXInpaintLatent",
             display_name="AudioX Inpaint Latent",
             category="AudioX/latent",
-            description="Repair, continue or extend a sound: these seconds are made anew, the rest"
-            " stays. Sample it with denoise 1.",
+            description="Repair, continue or extend audio: the given seconds are regenerated, the"
+            " rest is kept. Sample with denoise 1.",
             search_aliases=["audio inpaint", "audio outpaint", "extend audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
-                io.Audio.Input("audio", tooltip="The sound to repair or to extend; of a"
-                    " batch the first one."),
+                io.Audio.Input(
+                    "audio",
+                    tooltip="The audio to repair or extend. Only the first item of a batch is"
+                    " used.",
+                ),
                 io.String.Input(
-                    "regenerate", default="",
-                    tooltip="Seconds of the sound to make anew, such as 2.0-4.5, 7-8. Empty where"
-                    " it is only extended.",
+                    "regenerate",
+                    default="",
+                    tooltip="Time ranges to regenerate, in seconds: '2.0-4.5, 7-8'. Leave it empty"
+                    " to only extend the audio.",
                 ),
                 io.Float.Input(
-                    "feather", default=0.1, min=0.0, max=2.0, step=0.01,
-                    tooltip="Seconds over which the known sound lets go, inside of what is made.",
+                    "feather",
+                    default=0.1,
+                    min=0.0,
+                    max=2.0,
+                    step=0.01,
+                    tooltip="Length of the transition between kept and regenerated audio, in"
+                    " seconds. It lies inside the regenerated range.",
                 ),
                 io.Float.Input(
-                    "extend_before", default=0.0, min=0.0, max=300.0, step=0.01,
-                    tooltip="Seconds to make before the sound.",
+                    "extend_before",
+                    default=0.0,
+                    min=0.0,
+                    max=300.0,
+                    step=0.01,
+                    tooltip="Seconds to generate before the audio.",
                 ),
                 io.Float.Input(
-                    "extend_after", default=0.0, min=0.0, max=300.0, step=0.01,
-                    tooltip="Seconds to make after the sound.",
+                    "extend_after",
+                    default=0.0,
+                    min=0.0,
+                    max=300.0,
+                    step=0.01,
+                    tooltip="Seconds to generate after the audio.",
                 ),
             ],
             outputs=[
                 io.Latent.Output("latent", tooltip=TO_SAMPLER),
-                io.Float.Output("seconds", tooltip="Length with what is extended."),
+                io.Float.Output("seconds", tooltip="Total length, including the extensions."),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(

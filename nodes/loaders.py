@@ -1,30 +1,31 @@
-"""Menu folder `AudioX/loaders`: files -> model, conditioners, VAE."""
+"""Menu folder `AudioX/loaders`: weight files -> MODEL, AUDIOX_CONDITIONERS, VAE."""
 
 from comfy_api.latest import io
 
+from ..audiox_core.checkpoint import open_vae
 from ..audiox_core.variants import VARIANTS
 from .bridge.conditioners import load_conditioners
-from .bridge.files import model_names, model_path
+from .bridge.files import model_names, model_path, open_model
 from .bridge.model import WEIGHT_DTYPES, load_model
-from .bridge.sampling import config_of
 from .bridge.schema import Conditioners, schema, tell
 from .bridge.vae import load_vae
 
-LICENCE = "The released weights are for non-commercial use (CC-BY-NC-4.0)."
+LICENCE = "The released weights are licensed for non-commercial use (CC-BY-NC-4.0)."
 FILE = (
-    "An AudioX file in models/audiox (or one with audiox in its name in checkpoints, "
-    "diffusion_models or vae). 'embedded' is the small model that this pack carries: it needs no "
-    f"download and knows twelve sounds of a toy world, nothing of real pictures. {LICENCE}"
+    "A model file in models/audiox, or a file with 'audiox' in its name in checkpoints, "
+    "diffusion_models or vae. 'embedded' is a small demo model that comes with this pack. It needs "
+    "no download, but it knows only twelve synthetic sounds and rendered scenes, not real video. "
+    f"{LICENCE}"
 )
 VARIANT = (
-    "Leave it at auto: a converted file, a release's config.json or the folder's name tells. "
-    "AudioX-MAF-MMDiT, Base and Turbo have tensors of the same shapes: where nothing else tells, "
-    "say which it is."
+    "Which model the file contains. 'auto' reads it from the file, the config.json beside it or "
+    "the folder name. Select it yourself if the loader cannot tell AudioX-MAF-MMDiT, Base and "
+    "Turbo apart: their tensors have the same shapes."
 )
 AUTO = "auto"
 DTYPE = (
-    "How the transformer's weights are kept: default lets ComfyUI choose for your GPU; float16 and "
-    "bfloat16 halve the memory, float8 halves it again and costs precision."
+    "Data type of the transformer's weights. 'default' lets ComfyUI choose for your GPU. float16 "
+    "and bfloat16 halve the memory; float8 halves it again, with some loss of precision."
 )
 
 
@@ -34,7 +35,7 @@ def _variant() -> io.Combo.Input:
     )
 
 
-def _said(variant: str) -> str | None:
+def _chosen(variant: str) -> str | None:
     return None if variant == AUTO else variant
 
 
@@ -46,8 +47,8 @@ class AudioXLoadCheckpoint(io.ComfyNode):
             display_name="AudioX Load Checkpoint",
             category="AudioX/loaders",
             description="Load the model, its conditioners and its VAE from one AudioX file. T5-base"
-            " is taken from models/text_encoders where it is there; else connect ComfyUI's own"
-            f" CLIPLoader to AudioX Encode Text. {LICENCE}",
+            " is read from models/text_encoders if it is there; otherwise connect CLIPLoader to"
+            f" AudioX Encode Text. {LICENCE}",
             search_aliases=["audiox", "sound", "foley", "text to audio", "video to audio"],
             inputs=[
                 io.Combo.Input("file", options=model_names(), tooltip=FILE),
@@ -55,20 +56,26 @@ class AudioXLoadCheckpoint(io.ComfyNode):
                 _variant(),
             ],
             outputs=[
-                io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders."),
-                Conditioners.Output(
-                    "conditioners", tooltip="To the encode nodes and AudioX Masked Conditioning."
+                io.Model.Output(
+                    "model", tooltip="Connect to AudioX Sampler, KSampler or a LoRA loader."
                 ),
-                io.Vae.Output("vae", tooltip="To AudioX Decode, or VAE Decode Audio."),
+                Conditioners.Output(
+                    "conditioners",
+                    tooltip="Connect to the encode nodes and AudioX Masked Conditioning.",
+                ),
+                io.Vae.Output("vae", tooltip="Connect to AudioX Decode or VAE Decode Audio."),
             ],
         )
 
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
-        path, which = model_path(file), _said(variant)
-        model = load_model(str(path), weight_dtype, which)
-        tell(cls, config_of(model).variant)
-        return io.NodeOutput(model, load_conditioners(path, which), load_vae(path, which))
+        checkpoint = open_model(file, _chosen(variant))
+        tell(cls, checkpoint.variant)
+        return io.NodeOutput(
+            load_model(checkpoint, weight_dtype),
+            load_conditioners(checkpoint),
+            load_vae(checkpoint.vae),
+        )
 
 
 class AudioXLoadModel(io.ComfyNode):
@@ -78,23 +85,26 @@ class AudioXLoadModel(io.ComfyNode):
             node_id="AudioXLoadModel",
             display_name="AudioX Load Model",
             category="AudioX/loaders",
-            description="Load the diffusion transformer alone from an AudioX file; nothing else of"
-            " the file is read.",
+            description="Load only the diffusion transformer from an AudioX file. The other parts"
+            " of the file are not read.",
+            search_aliases=["audiox", "audiox unet"],
             inputs=[
                 io.Combo.Input("file", options=model_names(), tooltip=FILE),
                 io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
                 _variant(),
             ],
             outputs=[
-                io.Model.Output("model", tooltip="To AudioX Sampler, KSampler or LoRA loaders.")
+                io.Model.Output(
+                    "model", tooltip="Connect to AudioX Sampler, KSampler or a LoRA loader."
+                )
             ],
         )
 
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
-        model = load_model(str(model_path(file)), weight_dtype, _said(variant))
-        tell(cls, config_of(model).variant)
-        return io.NodeOutput(model)
+        checkpoint = open_model(file, _chosen(variant))
+        tell(cls, checkpoint.variant)
+        return io.NodeOutput(load_model(checkpoint, weight_dtype))
 
 
 class AudioXLoadConditioners(io.ComfyNode):
@@ -104,19 +114,21 @@ class AudioXLoadConditioners(io.ComfyNode):
             node_id="AudioXLoadConditioners",
             display_name="AudioX Load Conditioners",
             category="AudioX/loaders",
-            description="Load what turns text, video, pictures and sound into condition tokens from"
-            " an AudioX file, and T5-base from models/text_encoders where it is there.",
+            description="Load only the encoders for text, video, images and audio from an AudioX"
+            " file, and T5-base from models/text_encoders if it is there.",
+            search_aliases=["audiox", "audiox encoders"],
             inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE), _variant()],
             outputs=[
                 Conditioners.Output(
-                    "conditioners", tooltip="To the encode nodes and AudioX Masked Conditioning."
+                    "conditioners",
+                    tooltip="Connect to the encode nodes and AudioX Masked Conditioning.",
                 )
             ],
         )
 
     @classmethod
     def execute(cls, file: str, variant: str = AUTO) -> io.NodeOutput:
-        return io.NodeOutput(load_conditioners(model_path(file), _said(variant)))
+        return io.NodeOutput(load_conditioners(open_model(file, _chosen(variant))))
 
 
 class AudioXLoadVAE(io.ComfyNode):
@@ -126,12 +138,13 @@ class AudioXLoadVAE(io.ComfyNode):
             node_id="AudioXLoadVAE",
             display_name="AudioX Load VAE",
             category="AudioX/loaders",
-            description="Load the audio VAE alone: of an AudioX checkpoint, or a VAE.ckpt of the"
-            " family.",
+            description="Load only the audio VAE, from an AudioX checkpoint or a separate VAE"
+            " file.",
+            search_aliases=["audiox"],
             inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE)],
-            outputs=[io.Vae.Output("vae", tooltip="To AudioX Decode, or VAE Decode Audio.")],
+            outputs=[io.Vae.Output("vae", tooltip="Connect to AudioX Decode or VAE Decode Audio.")],
         )
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(load_vae(model_path(file)))
+        return io.NodeOutput(load_vae(open_vae(model_path(file))))

@@ -1,4 +1,4 @@
-"""Menu folder `AudioX/sampling`: ComfyUI's own samplers with the model's own settings."""
+"""Menu folder `AudioX/sampling`: ComfyUI's samplers with the model's own settings."""
 
 from typing import Any
 
@@ -12,19 +12,21 @@ from .bridge.sampling import (
     SAMPLERS,
     SCHEDULERS,
     config_of,
-    our_sigmas,
     sample,
     settings,
     sigmas_of,
 )
 from .bridge.schema import schema, tell
 
-MODEL = "From AudioX Load Checkpoint or AudioX Load Model, with LoRAs or patches if you like."
+MODEL = "From AudioX Load Checkpoint or AudioX Load Model, optionally with LoRAs or patches."
 PRESET = (
-    "'model default' is how the checkpoint was made to be sampled, 'quality' takes twice its "
-    f"steps, 'fast' a fifth. The numbers below count with '{CUSTOM}' only."
+    "'model default' uses the settings that the model was made for, 'quality' twice its steps, "
+    f"'fast' a fifth of them. Only '{CUSTOM}' uses the settings below, except denoise."
 )
-DENOISE = "Counts with every preset. 1 makes a new sound; less varies the sound in the latent."
+STEPS = "Number of sampling steps. More steps are slower and usually better."
+DENOISE = (
+    "1 generates new audio; lower values vary the audio in the latent. Used with every preset."
+)
 
 
 class AudioXScheduler(io.ComfyNode):
@@ -34,27 +36,37 @@ class AudioXScheduler(io.ComfyNode):
             node_id="AudioXScheduler",
             display_name="AudioX Scheduler",
             category="AudioX/sampling",
-            description="The checkpoint's own noise levels, for SamplerCustomAdvanced.",
+            description="The noise schedule of the model, for SamplerCustomAdvanced.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),
                 io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
-                io.Int.Input(
-                    "steps", default=100, min=1, max=10_000, tooltip="More is finer and slower."
+                io.Int.Input("steps", default=100, min=1, max=10_000, tooltip=STEPS),
+                io.Float.Input(
+                    "sigma_min",
+                    default=0.3,
+                    min=0.0001,
+                    max=100.0,
+                    step=0.0001,
+                    round=False,
+                    tooltip="The lowest noise level before 0.",
                 ),
                 io.Float.Input(
-                    "sigma_min", default=0.3, min=0.0001, max=100.0, step=0.0001, round=False,
-                    tooltip="The last noise level before 0.",
-                ),
-                io.Float.Input(
-                    "sigma_max", default=500.0, min=0.01, max=10_000.0, step=0.01, round=False,
-                    tooltip="The first noise level.",
+                    "sigma_max",
+                    default=500.0,
+                    min=0.01,
+                    max=10_000.0,
+                    step=0.01,
+                    round=False,
+                    tooltip="The highest noise level.",
                 ),
                 io.Float.Input(
                     "denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE
                 ),
             ],
-            outputs=[io.Sigmas.Output("sigmas", tooltip="To sigmas of SamplerCustomAdvanced.")],
-        )  # fmt: skip
+            outputs=[
+                io.Sigmas.Output("sigmas", tooltip="Connect to sigmas of SamplerCustomAdvanced.")
+            ],
+        )
 
     @classmethod
     def execute(
@@ -62,7 +74,7 @@ class AudioXScheduler(io.ComfyNode):
     ) -> io.NodeOutput:
         used = settings(model, preset, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
         tell(cls, f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}")
-        return io.NodeOutput(our_sigmas(model, used, denoise))
+        return io.NodeOutput(sigmas_of(model, used, OURS, denoise))
 
 
 class AudioXSampler(io.ComfyNode):
@@ -72,8 +84,9 @@ class AudioXSampler(io.ComfyNode):
             node_id="AudioXSampler",
             display_name="AudioX Sampler",
             category="AudioX/sampling",
-            description="Make the sound. It is ComfyUI's own sampling with the model's settings"
-            " filled in; KSampler and SamplerCustomAdvanced do as well.",
+            description="Generate audio with the settings that the model was made for. KSampler and"
+            " SamplerCustomAdvanced work with AudioX models, too.",
+            search_aliases=["ksampler audio"],
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),
                 io.Conditioning.Input("positive", tooltip="From AudioX Masked Conditioning."),
@@ -83,36 +96,54 @@ class AudioXSampler(io.ComfyNode):
                     tooltip="From AudioX Empty Latent, AudioX Inpaint Latent or VAE Encode Audio.",
                 ),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
-                    tooltip="The same seed makes the same sound again.",
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip="The same seed and settings give the same audio.",
                 ),
                 io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
-                io.Int.Input(
-                    "steps", default=100, min=1, max=10_000, tooltip="More is finer and slower."
+                io.Int.Input("steps", default=100, min=1, max=10_000, tooltip=STEPS),
+                io.Float.Input(
+                    "cfg",
+                    default=7.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    tooltip="How closely the output follows text, video and audio. 1 turns guidance"
+                    " off and is twice as fast.",
                 ),
                 io.Float.Input(
-                    "cfg", default=7.0, min=0.0, max=100.0, step=0.1,
-                    tooltip="How closely text, video and audio are followed; 1 is off and twice as"
-                    " fast.",
-                ),
-                io.Float.Input(
-                    "cfg_rescale", default=0.0, min=0.0, max=1.0, step=0.01,
-                    tooltip="Tames what a high cfg makes harsh; 0.7 is a usual value.",
-                ),
-                io.Combo.Input(
-                    "sampler_name", options=SAMPLERS, default="dpmpp_3m_sde",
-                    tooltip="The solver; AudioX was made with dpmpp_3m_sde.",
+                    "cfg_rescale",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Reduces harshness at a high cfg. 0 turns it off; 0.7 is a common"
+                    " value.",
                 ),
                 io.Combo.Input(
-                    "scheduler", options=SCHEDULERS, default=OURS,
-                    tooltip=f"How the noise falls; '{OURS}' is the checkpoint's own.",
+                    "sampler_name",
+                    options=SAMPLERS,
+                    default="dpmpp_3m_sde",
+                    tooltip="The solver. AudioX and the MAF models use dpmpp_3m_sde, Base uses"
+                    " euler and Turbo lcm.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=SCHEDULERS,
+                    default=OURS,
+                    tooltip=f"The noise schedule. '{OURS}' is the model's own.",
                 ),
                 io.Float.Input(
                     "denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE
                 ),
             ],
-            outputs=[io.Latent.Output("latent", tooltip="To AudioX Decode or VAE Decode Audio.")],
-        )  # fmt: skip
+            outputs=[
+                io.Latent.Output("latent", tooltip="Connect to AudioX Decode or VAE Decode Audio.")
+            ],
+        )
 
     @classmethod
     def execute(

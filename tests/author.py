@@ -1,7 +1,7 @@
-"""`python -m tests.author`: make workflows, their pictures and the nodes' help in a real host.
+"""`python -m tests.author`: write the workflows, their thumbnails and the help pages of the nodes.
 
-A graph is written down here as columns of nodes; ComfyUI's own front end creates, connects and
-serialises them, so that the files always have the schema of today. Needs a ComfyUI and Chromium.
+Each graph is described here as columns of nodes. ComfyUI's front end creates, connects and
+serializes them, so the files always match the current schema. Needs a ComfyUI and Chromium.
 """
 
 import json
@@ -10,26 +10,27 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from .host import ROOT, Server, browser
+from .help_pages import WORKFLOWS, write_help_pages
+from .host import Server, browser
 from .nodes.test_contracts import SAVED, reduced
 
-WORKFLOWS, HELP = ROOT / "workflows", ROOT / "web" / "docs"
 INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
 
 LOAD = ("load", "AudioXLoadCheckpoint", {})
 EMBEDDED = (
-    "'embedded' is a small model of a toy world: twelve sounds, such as rain, a bell, an engine, "
-    "and no real pictures. For your own choose a released one in models/audiox."
+    "'embedded' is a small demo model. It knows twelve synthetic sounds, such as rain, a bell or "
+    "an engine, and no real video. For your own clips, put a released model into models/audiox "
+    "and select it in the loader."
 )
-# where `fetch` puts it; the numbers are Turbo's own, for who turns the preset to custom
+# where `fetch` puts it; the widgets show Turbo's own settings, in case the preset becomes custom
 TURBO = "audiox-turbo/audiox_turbo.ckpt"
 LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
 OWN_OF_TURBO = {"steps": 4, "cfg": 1.0, "sampler_name": "lcm"}
 GET_TURBO = (
-    "AudioX-Turbo makes a sound in 4 steps, without guidance: 'model default' knows.\n\nGet it in "
-    "a terminal, in the folder of this pack, then press R:\n\npython -m audiox_core fetch "
-    "audiox-turbo t5-base --dir ../../models\n\nIts weights are for non-commercial use "
-    "(CC-BY-NC-4.0)."
+    "AudioX-Turbo needs 4 steps and no guidance: the preset 'model default' sets both.\n\nTo "
+    "download it, open a terminal in the folder of this pack and run:\n\npython -m audiox_core "
+    "fetch audiox-turbo t5-base --dir ../../models\n\nThen press R in ComfyUI. The weights are "
+    "licensed for non-commercial use (CC-BY-NC-4.0)."
 )
 
 
@@ -69,26 +70,27 @@ def _note(text: str) -> tuple:
 GRAPHS = {
     "text_to_audio": [
         ("1 Model", [LOAD, _note(
-            f"Write what to hear, and queue.\n\n{EMBEDDED}"
+            f"Describe the sound in AudioX Encode Text, then press Run.\n\n{EMBEDDED}"
         )]),
-        ("2 What to hear", [_text("a church bell tolls slowly"), _mask()]),
-        ("3 Sound", [_latent(10.0), _sample()]),
-        ("4 File", [DECODE, _save("decode.0", "AudioX")]),
+        ("2 Prompt", [_text("a church bell tolls slowly"), _mask()]),
+        ("3 Sampling", [_latent(10.0), _sample()]),
+        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "video_soundtrack": [
         ("1 Model and video", [
             LOAD,
             ("video", "LoadVideo", {"file": INPUTS["video"]}),
-            _note("The sound is as long as the video: seconds goes from AudioX Encode Video to "
-                  f"AudioX Empty Latent. The picture is copied bit for bit.\n\n{EMBEDDED}"),
+            _note("The audio is as long as the video: AudioX Encode Video passes its seconds to "
+                  "AudioX Empty Latent. The picture is copied without re-encoding.\n\n"
+                  f"{EMBEDDED}"),
         ]),
-        ("2 What it follows", [
+        ("2 Conditioning", [
             ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent("see.1"), _sample()]),
-        ("4 Soundtrack", [
+        ("3 Sampling", [_latent("see.1"), _sample()]),
+        ("4 Output", [
             DECODE,
             ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
             ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
@@ -99,52 +101,53 @@ GRAPHS = {
             LOAD,
             ("video", "LoadVideo", {"file": INPUTS["video"]}),
             ("parts", "GetVideoComponents", {"video": "video.0"}),
-            _note("In place of Load Video and Get Video Components connect the IMAGE batch of your "
-                  "video model, and set fps to its rate (16 for Wan, 24 or 25 for most others)."
-                  f"\n\n{EMBEDDED}"),
+            _note("To use the output of a video model, connect its IMAGE batch instead of Load "
+                  "Video and Get Video Components, and set fps to its frame rate (16 for Wan, 24 "
+                  f"or 25 for most others).\n\n{EMBEDDED}"),
         ]),
-        ("2 What it follows", [
+        ("2 Conditioning", [
             ("see", "AudioXEncodeVideo", {
                 "conditioners": "load.1", "images": "parts.0", "fps": "parts.2",
             }),
             _text("a car engine revving"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent("see.1"), _sample()]),
-        ("4 Video", [
+        ("3 Sampling", [_latent("see.1"), _sample()]),
+        ("4 Output", [
             DECODE,
             ("create", "CreateVideo", {"images": "parts.0", "audio": "decode.0", "fps": "parts.2"}),
             ("save", "SaveVideo", {"video": "create.0", "filename_prefix": "video/AudioX"}),
         ]),
     ],
     "image_to_audio": [
-        ("1 Model and picture", [
+        ("1 Model and image", [
             LOAD, ("image", "LoadImage", {"image": INPUTS["image"]}), _note(EMBEDDED),
         ]),
-        ("2 What it follows", [
+        ("2 Conditioning", [
             ("see", "AudioXEncodeImage", {"conditioners": "load.1", "image": "image.0"}),
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent(10.0), _sample()]),
-        ("4 File", [DECODE, _save("decode.0", "AudioX")]),
+        ("3 Sampling", [_latent(10.0), _sample()]),
+        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "music_continuation": [
         ("1 Model and music", [
             LOAD,
             ("music", "LoadAudio", {"audio": INPUTS["audio"]}),
-            _note("The model was trained to go on from the ten seconds before: start -10 takes the "
-                  f"last ten of the music. What is made is put behind it.\n\n{EMBEDDED}"),
+            _note("The model continues from the ten seconds before its output: start -10 takes the "
+                  "last ten seconds of the music. Audio Concat appends the new audio.\n\n"
+                  f"{EMBEDDED}"),
         ]),
-        ("2 What it follows", [
+        ("2 Conditioning", [
             ("hear", "AudioXEncodeAudio", {
                 "conditioners": "load.1", "vae": "load.2", "audio": "music.0", "start": -10.0,
             }),
-            _text("the music goes on, same key, same tempo"),
+            _text("the music continues in the same key and tempo"),
             _mask(audio="hear.0"),
         ]),
-        ("3 Sound", [_latent(10.0), _sample()]),
-        ("4 File", [
+        ("3 Sampling", [_latent(10.0), _sample()]),
+        ("4 Output", [
             DECODE,
             ("join", "AudioConcat", {
                 "audio1": "music.0", "audio2": "decode.0", "direction": "after",
@@ -154,21 +157,21 @@ GRAPHS = {
     ],
     "turbo_text_to_audio": [
         ("1 Model", [LOAD_TURBO, _note(GET_TURBO)]),
-        ("2 What to hear", [_text("a train passes, its horn echoes"), _mask()]),
-        ("3 Sound", [_latent(10.0), _sample(**OWN_OF_TURBO)]),
-        ("4 File", [DECODE, _save("decode.0", "AudioX")]),
+        ("2 Prompt", [_text("a train passes, its horn echoes"), _mask()]),
+        ("3 Sampling", [_latent(10.0), _sample(**OWN_OF_TURBO)]),
+        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "turbo_video_soundtrack": [
         ("1 Model and video", [
             LOAD_TURBO, ("video", "LoadVideo", {"file": INPUTS["video"]}), _note(GET_TURBO),
         ]),
-        ("2 What it follows", [
+        ("2 Conditioning", [
             ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sound", [_latent("see.1"), _sample(**OWN_OF_TURBO)]),
-        ("4 Soundtrack", [
+        ("3 Sampling", [_latent("see.1"), _sample(**OWN_OF_TURBO)]),
+        ("4 Output", [
             DECODE,
             ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
             ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
@@ -176,13 +179,13 @@ GRAPHS = {
     ],
     "native_ksampler": [
         ("1 Model", [LOAD, _note(
-            "All that is AudioX here are the model and what it follows: KSampler, VAE Decode Audio "
-            "and the rest are ComfyUI's own. 11 seconds are a whole window of the model; Trim "
-            "Audio Duration cuts it.\n\nThe numbers are the embedded model's. AudioX: 250 steps, "
-            "cfg 7. AudioX-Turbo: lcm, simple, 4 steps, cfg 1."
+            "Only the model and the conditioning come from AudioX nodes. KSampler, VAE Decode "
+            "Audio and the others are ComfyUI's own. The latent of 11 seconds is one window of the "
+            "model; Trim Audio Duration cuts the audio to 10 seconds.\n\nThe settings suit the "
+            "embedded model. AudioX: 250 steps, cfg 7. AudioX-Turbo: lcm, simple, 4 steps, cfg 1."
         )]),
-        ("2 What to hear", [_text("rain on a tin roof"), _mask()]),
-        ("3 Sound", [
+        ("2 Prompt", [_text("rain on a tin roof"), _mask()]),
+        ("3 Sampling", [
             ("latent", "EmptyLatentAudio", {"seconds": 11.0}),
             ("sampler", "KSampler", {
                 "model": "load.0", "positive": "mask.0", "negative": "mask.1",
@@ -190,7 +193,7 @@ GRAPHS = {
                 "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential",
             }),
         ]),
-        ("4 File", [
+        ("4 Output", [
             ("decode", "VAEDecodeAudio", {"samples": "sampler.0", "vae": "load.2"}),
             ("trim", "TrimAudioDuration", {
                 "audio": "decode.0", "start_index": 0.0, "duration": 10.0,
@@ -253,25 +256,8 @@ def _tidy(value: Any) -> Any:
     return [_tidy(item) for item in value] if isinstance(value, list) else value
 
 
-def _help(name: str, node: dict[str, Any]) -> str:
-    """The page behind a node's question mark, from what its schema says."""
-    lines = [f"# {node['display_name']}", "", node["description"], "", "## Inputs", ""]
-    lines += ["| socket | what it is for |", "|---|---|"]
-    for kind in ("required", "optional"):
-        for socket in node["input_order"].get(kind, []):
-            facts = node["input"][kind][socket][1]
-            lines.append(f"| `{socket}` | {facts['tooltip']} |")
-    lines += ["", "## Outputs", "", "| socket | where it goes |", "|---|---|"]
-    told = zip(node["output_name"], node["output_tooltips"], strict=True)
-    lines += [f"| `{socket}` | {tooltip} |" for socket, tooltip in told]
-    shown = [n for n, graph in GRAPHS.items() if any(name == k for _, c in graph for _, k, _ in c)]
-    if shown:
-        lines += ["", "Seen at work in " + ", ".join(f"`{n}.json`" for n in shown) + "."]
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
-    """Write every workflow and its picture, and every page of help."""
+    """Write every workflow with its thumbnail, the saved schemas and every help page."""
     WORKFLOWS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch), folder="ComfyUI-AudioX")
@@ -282,12 +268,9 @@ def main() -> None:
         weights.touch()
         try:
             server.wait()
-            HELP.mkdir(parents=True, exist_ok=True)
-            ours = {n: i for n, i in server.get("/object_info").items() if n.startswith("AudioX")}
-            for name, node in ours.items():
-                (HELP / f"{name}.md").write_text(_help(name, node), encoding="utf-8")
-            kept = {name: reduced(node) for name, node in ours.items()}
-            SAVED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            object_info = server.get("/object_info")
+            ours = {n: reduced(i) for n, i in object_info.items() if n.startswith("AudioX")}
+            SAVED.write_text(json.dumps(ours, indent=1) + "\n", encoding="utf-8")
             for name, columns in GRAPHS.items():
                 # a page for each: the front end remembers widgets by the number of their node
                 with browser(server.url) as front_end:
@@ -296,6 +279,7 @@ def main() -> None:
                     path = WORKFLOWS / f"{name}.json"
                     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
                     front_end.screenshot(path.with_suffix(".jpg"))
+            write_help_pages(object_info)
         finally:
             server.stop()
 

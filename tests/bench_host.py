@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from audiox_core import Checkpoint, load_checkpoint
+from audiox_core import Checkpoint, open_checkpoint
 from audiox_core.config import AudioXConfig
 from audiox_core.diffusion.guidance import guided
 from audiox_core.lab.bench import report
@@ -133,8 +133,8 @@ def groups(sides: Sides) -> Iterator[Group]:
     steps = {
         "ComfyUI": guided(lambda x, t: sides.dit(x, t, context=both), sampling.cfg, 0.0),
         "ours, plain path": plain_step(model, both, sampling),
-        "ours, ComfyUI's attention": predictor(sides.in_host, given, 1, sampling, windows=windows),
-        "ours": predictor(model, given, 1, sampling, windows=windows),
+        "ours, ComfyUI's attention": predictor(sides.in_host, given, sampling, windows),
+        "ours": predictor(model, given, sampling, windows),
     }
     yield Group("guided step", {k: (lambda step=step: step(x, t)) for k, step in steps.items()})
     decode = {
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     settings = {"size": options.size, "depth": options.depth, "comfyui": start_comfyui()}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    config = AudioXConfig() if options.size == "released" else load_checkpoint(parts=["vae"]).config
+    config = AudioXConfig() if options.size == "released" else open_checkpoint().config
     # 128 time frequencies, whatever the embedded model has: ComfyUI's always has them
     dit = replace(config.dit, depth=options.depth, time_frequencies=128)
     sides = build(replace(config, dit=dit), device)

@@ -35,6 +35,12 @@ def parity() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def plain_mmdit() -> type:
+    """MMDiT as plain formulas."""
+    return import_ours("parity.plain").PlainMMDiT
+
+
+@pytest.fixture(scope="session")
 def toys() -> ModuleType:
     """The maker of models at toy size."""
     return import_ours("toys")
@@ -71,6 +77,18 @@ def bench_host() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def help_pages() -> ModuleType:
+    """The generator of the nodes' help pages."""
+    return import_ours("help_pages")
+
+
+@pytest.fixture(scope="session")
+def author() -> ModuleType:
+    """The description of the shared workflows."""
+    return import_ours("author")
+
+
+@pytest.fixture(scope="session")
 def full_size(measure, tmp_path_factory) -> Path:
     """A file of v1's 1357 tensors with random numbers; AUDIOX_FULL_SIZE names a folder to keep."""
     kept = os.environ.get("AUDIOX_FULL_SIZE")
@@ -91,7 +109,7 @@ def host() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
-    return load_checkpoint()
+    return load_checkpoint(device="cpu")
 
 
 @pytest.fixture(scope="session")

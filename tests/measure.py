@@ -37,13 +37,12 @@ ROOT = Path(__file__).parents[1]
 IMPORTS = """
 import sys, torch
 from pathlib import Path
-from audiox_core import cli, load_checkpoint
+from audiox_core import cli, open_checkpoint
 from audiox_core.conditioners.encoders import load_transformers
 load_transformers()
 
-def touch(checkpoint):
-    parts = checkpoint.model, checkpoint.conditioners, checkpoint.vae
-    tensors = {t.data_ptr(): t for p in parts if p is not None for t in p.state_dict().values()}
+def touch(*parts):
+    tensors = {t.data_ptr(): t for part in parts for t in part.state_dict().values()}
     for tensor in tensors.values():
         tensor.view(-1)[:: 1024 // tensor.element_size()].sum()  # every page, without a copy
     print(sum(tensor.nbytes for tensor in tensors.values()))
@@ -129,8 +128,14 @@ def _random(key: str, shape: Shape, generator: torch.Generator) -> torch.Tensor:
     return torch.randn(shape, generator=generator) * 0.02
 
 
-LOAD = "touch(load_checkpoint(sys.argv[1], parts=sys.argv[2].split(',')))"
-LOAD_HALF = "touch(load_checkpoint(sys.argv[1], dtype=torch.float16))"
+LOAD = """
+parts, file = sys.argv[2].split(","), open_checkpoint(sys.argv[1])
+touch(*(getattr(file, f"load_{part}")() for part in parts))
+"""
+LOAD_WHOLE = """
+made = open_checkpoint(sys.argv[1]).load(dtype=getattr(torch, sys.argv[2]))
+touch(made.conditioners, made.backbone, made.vae)
+"""
 COMMAND = "sys.exit(cli.main(sys.argv[1:]))"
 
 
@@ -143,21 +148,21 @@ def main() -> None:
     model = make(options.folder, options.variant)
     half, whole = (model.with_name(f"{name}.safetensors") for name in ("half", "whole"))
     runs = {
-        "load, all parts": (LOAD, model, "conditioners,model,vae"),
-        "load, model": (LOAD, model, "model"),
+        "load, all parts": (LOAD_WHOLE, model, "float32"),
+        "load, backbone": (LOAD, model, "backbone"),
         "load, conditioners": (LOAD, model, "conditioners"),
         "load, VAE": (LOAD, model, "vae"),
-        "load, all parts, float16": (LOAD_HALF, model),
+        "load, all parts, float16": (LOAD_WHOLE, model, "float16"),
         "inspect": (COMMAND, "inspect", model),
         "inspect --deep": (COMMAND, "inspect", model, "--deep"),
         "convert": (COMMAND, "convert", model, "--output", whole),
         "convert --dtype float16": (COMMAND, "convert", model, "--dtype", "float16", "-o", half),
-        "load, all parts, converted": (LOAD, whole, "conditioners,model,vae"),
-        "load, all parts, from float16": (LOAD, half, "conditioners,model,vae"),
+        "load, all parts, converted": (LOAD_WHOLE, whole, "float32"),
+        "load, all parts, from float16": (LOAD_WHOLE, half, "float32"),
     }
     for name, (code, *arguments) in runs.items():
         run = measure(code, *arguments)
-        parts = int(run.output.split()[-1]) if code in (LOAD, LOAD_HALF) else None
+        parts = int(run.output.split()[-1]) if code in (LOAD, LOAD_WHOLE) else None
         share = f"{run.peak / parts:6.3f} x {parts / 1e9:.3f} GB" if parts else ""
         print(f"{name:32} {run.seconds:7.1f} s {run.peak / 1e9:7.3f} GB  {share}", flush=True)
 

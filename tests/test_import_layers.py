@@ -8,7 +8,7 @@ import pytest
 
 CORE = Path(__file__).parents[1] / "audiox_core"
 LAYERS = [  # lowest first; rooms on one line do not know one another
-    "errors", "config", "variants windows", "media models diffusion hub", "conditioners",
+    "errors", "config device", "variants windows", "media models diffusion hub", "conditioners",
     "checkpoint", "pipeline", "training", "lab", "cli", "__init__ __main__",
 ]  # fmt: skip
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms.split()}

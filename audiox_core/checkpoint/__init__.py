@@ -1,5 +1,20 @@
 """A weights file -> which model it is -> modules with weights."""
 
-from .load import Checkpoint, load_checkpoint
+from .checkpoint_file import (
+    EMBEDDED,
+    Checkpoint,
+    CheckpointFile,
+    load_checkpoint,
+    open_checkpoint,
+)
+from .parts import VaeFile, open_vae
 
-__all__ = ["Checkpoint", "load_checkpoint"]
+__all__ = [
+    "EMBEDDED",
+    "Checkpoint",
+    "CheckpointFile",
+    "VaeFile",
+    "load_checkpoint",
+    "open_checkpoint",
+    "open_vae",
+]

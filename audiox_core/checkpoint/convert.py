@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor
 
 from ..config import AudioXConfig
 from ..errors import SettingsError, WeightsError
-from .companions import find_config, find_vae
-from .detect import oobleck_from_shapes
-from .layout import AUDIO_VAE, DIT, VAE, oobleck_layout
-from .load import check_layout, raise_differences, same_below, settings_of, vae_prefix
+from .auxiliary_files import find_config, find_vae, missing_vae
+from .detect import detect
+from .layout import AUDIO_VAE, DIT, VAE, check_layout, oobleck_layout, raise_differences
+from .objective_probe import probe_objective
+from .parts import VaeFile, same_below, vae_in
 from .weight_file import Stored, WeightFile, open_weights
 from .write import check_target, write_safetensors
 
@@ -78,6 +80,9 @@ def convert(
         variant: a key of `VARIANTS`, where the model's file does not tell which of them it is.
         on_tensor: called with each tensor that was written.
 
+    Returns:
+        The path, the config in its header, and how much was written.
+
     Raises:
         WeightsError: an input is no whole model or VAE, a number does not fit the dtype, or the
             output cannot be written.
@@ -88,22 +93,23 @@ def convert(
     check_target(output)
     if output.exists() and any(output.samefile(file.path) for file in (model, vae) if file):
         raise SettingsError(f"{output} is an input too: give the new file another name.")
-    given = Path(config) if config else find_config(model.path)
-    settings, source = settings_of(model, given, variant)
+    config_json = Path(config) if config else find_config(model.path)
+    probe = partial(probe_objective, model)
+    settings, source = detect(model, config_json, variant=variant, probe=probe)
     logger.info("%s: %s, sizes from %s", model.path.name, settings.variant, source)
-    if vae is None and not model.below(VAE):
-        vae = open_weights(find_vae(model.path, settings.variant))
-    if vae is not None and not model.below(VAE):
-        settings = replace(settings, vae=oobleck_from_shapes(vae.shapes, vae_prefix(vae)))
-    check_layout(model, settings, own_vae=vae is None)
-    sources, copies = _sources(model, vae, settings)
+    decoder = _decoder(model, vae, settings)
+    if not model.below(VAE):
+        settings = replace(settings, vae=decoder.sizes)
+    check_layout(model, settings)
+    sources, copies = _sources(model, decoder, settings)
     tensors = {name: stored_as(name, source.stored, dtype) for name, source in sources.items()}
 
     def read(name: str) -> Tensor:
         source = sources[name]
         return cast(source.file.copy(source.name), tensors[name].dtype, name)
 
-    metadata = {**model.header, **_record(model, vae), "format": "pt", "audiox": settings.to_json()}
+    own = {"format": "pt", "audiox": settings.to_json()}
+    metadata = {**model.header, **_record(model, decoder), **own}
     write_safetensors(output, tensors, read, metadata, on_tensor)
     nbytes = sum(stored.nbytes for stored in tensors.values())
     return Converted(output, settings, len(tensors), nbytes, copies)
@@ -121,44 +127,43 @@ def _open(inputs: Sequence[str | Path]) -> tuple[WeightFile, WeightFile | None]:
     return models[0], others[0] if others else None
 
 
-def _record(model: WeightFile, vae: WeightFile | None) -> dict[str, str]:
-    """How a model of ours was trained, and the VAE that decodes in its own one's place."""
-    if vae is None or "trained" not in model.header:
+def _decoder(model: WeightFile, vae: WeightFile | None, config: AudioXConfig) -> VaeFile:
+    """The VAE that decodes: as given, the model's own, or the one beside the model."""
+    if vae is None and model.below(VAE):
+        return VaeFile(model, VAE, config.vae, config.latent)
+    path = find_vae(model.path) if vae is None else vae.path
+    if path is None:
+        raise WeightsError(missing_vae(model.path, config.variant))
+    return vae_in(vae or open_weights(path))
+
+
+def _record(model: WeightFile, decoder: VaeFile) -> dict[str, str]:
+    """How a model of ours was trained, and the VAE that decodes in place of its own."""
+    if decoder.weights is model or "trained" not in model.header:
         return {}
-    decoder = json.loads(vae.header.get("trained", "{}"))
-    return {"trained": json.dumps({**json.loads(model.header["trained"]), "decoder": decoder})}
+    record = json.loads(decoder.weights.header.get("trained", "{}"))
+    return {"trained": json.dumps({**json.loads(model.header["trained"]), "decoder": record})}
 
 
 def _sources(
-    model: WeightFile, vae: WeightFile | None, config: AudioXConfig
+    model: WeightFile, decoder: VaeFile, config: AudioXConfig
 ) -> tuple[dict[str, _Source], str]:
     """Each tensor of the new file, and what became of the VAE's copies."""
     sources = {name: _Source(model, name) for name in model.tensors}
-    if vae is not None:
-        _use_vae(sources, model, vae, config)
-    else:
-        vae = model
-    prefix = vae_prefix(vae)
+    vae, prefix = decoder.weights, decoder.prefix
+    if vae is not model:
+        found = {name.removeprefix(prefix): vae.shapes[name] for name in vae.below(prefix)}
+        raise_differences(vae, found, oobleck_layout(config.vae), "VAE of this model")
+        if not model.below(AUDIO_VAE) and config.mel is None:  # audio prompts keep the model's own
+            for name in model.below(VAE):
+                sources[AUDIO_VAE + name.removeprefix(VAE)] = sources[name]
+        sources |= {VAE + name: _Source(vae, prefix + name) for name in found}
     if not any(name.startswith(AUDIO_VAE) for name in sources):
         return sources, "one"
-    prompts = model.below(AUDIO_VAE)
-    if not same_below(vae, prefix, *((model, AUDIO_VAE) if prompts else (model, VAE))):
+    prompts = AUDIO_VAE if model.below(AUDIO_VAE) else VAE
+    if not same_below(vae, prefix, model, prompts):
         return sources, "two that differ, both kept"
     return {n: s for n, s in sources.items() if not n.startswith(AUDIO_VAE)}, "two equal, one kept"
-
-
-def _use_vae(
-    sources: dict[str, _Source], model: WeightFile, vae: WeightFile, config: AudioXConfig
-) -> None:
-    """Let another VAE decode; audio prompts keep the model's own."""
-    prefix = vae_prefix(vae)
-    found = {name.removeprefix(prefix): vae.shapes[name] for name in vae.below(prefix)}
-    raise_differences(vae, found, oobleck_layout(config.vae), "VAE of this model")
-    if not model.below(AUDIO_VAE):
-        for name in model.below(VAE):
-            sources[AUDIO_VAE + name.removeprefix(VAE)] = sources[name]
-    for name in vae.below(prefix):
-        sources[VAE + name.removeprefix(prefix)] = _Source(vae, name)
 
 
 def stored_as(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:

@@ -1,7 +1,7 @@
 """What a weights file is: a report in place of an exception.
 
-Everything that the specification could not check without the released files is asked here, so
-that one paste of the report settles it.
+It checks what is only known of a released file once somebody has it, so that one report answers
+all questions about it.
 """
 
 from collections import Counter
@@ -15,15 +15,16 @@ import torch
 from ..config import AudioXConfig
 from ..errors import WeightsError
 from ..hub import LICENCE, MODELS
-from ..variants import ALIKE, VARIANTS
-from .companions import (
+from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
+from .auxiliary_files import (
     fetch_command,
     find_config,
-    search_synchformer,
-    search_text_encoder,
-    search_vae,
+    find_synchformer,
+    find_text_encoder,
+    find_vae,
+    tokenizer_of,
 )
-from .detect import STRANGERS, config_from_shapes, detect, fitting
+from .detect import FOREIGN_CHECKPOINTS, PARTS_ALONE, detect, fitting, header_config, kind_of
 from .layout import (
     AUDIO,
     AUDIO_VAE,
@@ -34,10 +35,13 @@ from .layout import (
     TEXT,
     VAE,
     VIDEO,
+    check_layout,
     compare,
     released_layout,
 )
-from .load import check_layout, noise_in_answer, objective_of, same_below, vae_prefix
+from .objective_probe import noise_share, objective_of
+from .parts import same_below, vae_in
+from .sizes import config_from_shapes
 from .weight_file import WeightFile, open_weights, same_tensor
 
 PARTS = {  # the longer prefix before the shorter
@@ -86,16 +90,16 @@ class Report:
     vae_copies: str | None = None
     norm_betas: str | None = None
     inv_freq: str | None = None
-    noise_in_answer: str | None = None  # of models whose tensors look alike; None: not asked for
+    objective_probe: str | None = None  # of models whose tensors look alike; None: not asked for
     other_entries: dict[str, str] = field(default_factory=dict)
     header: dict[str, int] = field(default_factory=dict)  # entry -> characters
-    companions: dict[str, str] = field(default_factory=dict)  # what -> where it is, or what to do
+    auxiliary_files: dict[str, str] = field(default_factory=dict)  # -> where, or how to get it
     not_finite: dict[str, str] | None = None  # None: not asked for
     note: str | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether it is a model that can be loaded, companions aside."""
+        """Whether it is a model that can be loaded, auxiliary files aside."""
         differences = self.missing or self.unexpected or self.misshapen
         return self.expected is not None and not differences
 
@@ -135,7 +139,7 @@ def inspect(
         header={name: len(text) for name, text in sorted(file.header.items())},
     )
     if any(file.below(prefix) for prefix in FAMILY):
-        objective = _ask(report, file) if deep and fitting(file) == ALIKE else None
+        objective = _ask(report, file) if deep and fitting(file) == AMBIGUOUS_VARIANTS else None
         given = Path(config) if config else find_config(file.path)
         _look_at_model(report, file, given, variant, objective)
     if deep:
@@ -156,7 +160,7 @@ def _look_at_model(
     except WeightsError as error:
         report.note = str(error)
         if (config := _any_that_fits(file)) is None:
-            report.companions = _companions(file, None)
+            report.auxiliary_files = _auxiliary_files(file, None)
             return
         report.variant, report.decided_by = " or ".join(fitting(file)), "the tensors' shapes alone"
         report.note = f"{LICENCE} {error}"
@@ -164,14 +168,14 @@ def _look_at_model(
         report.variant, report.note = config.variant, config.note
         report.config = asdict(config)
         if objective not in (None, config.objective):
-            report.noise_in_answer += f", NOT as of {config.variant}"
-    report.companions = _companions(file, report.variant)
+            report.objective_probe += f", NOT as of {config.variant}"
+    report.auxiliary_files = _auxiliary_files(file, report.variant)
     _compare_layout(report, file, config)
 
 
 def _any_that_fits(file: WeightFile) -> AudioXConfig | None:
     """The sizes of a model of which only the variant is open; None of any other trouble."""
-    if (possible := fitting(file)) != ALIKE:
+    if (possible := fitting(file)) != AMBIGUOUS_VARIANTS:
         return None
     try:
         return config_from_shapes(file.shapes, possible[0]).checked()
@@ -182,22 +186,21 @@ def _any_that_fits(file: WeightFile) -> AudioXConfig | None:
 def _ask(report: Report, file: WeightFile) -> str | None:
     """The objective by what the model does with pure noise, whatever its name says."""
     try:
-        header = "audiox" in file.header
-        config = detect(file)[0] if header else config_from_shapes(file.shapes, ALIKE[0])
-        check_layout(file, config, ("model",))
-        share = noise_in_answer(file, config)
+        config = header_config(file) or config_from_shapes(file.shapes, AMBIGUOUS_VARIANTS[0])
+        check_layout(file, config, "backbone")
+        share = noise_share(file, config)
     except (WeightsError, ArithmeticError) as error:
-        report.noise_in_answer = f"could not be asked: {error}"
+        report.objective_probe = f"could not be asked: {error}"
         return None
     objective = objective_of(share)
-    speaks_for = [name for name in ALIKE if VARIANTS[name].objective == objective]
-    report.noise_in_answer = f"{share:.3f}, as of {' or '.join(speaks_for)}"
+    speaks_for = [name for name in AMBIGUOUS_VARIANTS if VARIANTS[name].objective == objective]
+    report.objective_probe = f"{share:.3f}, as of {' or '.join(speaks_for)}"
     return objective
 
 
 def _compare_layout(report: Report, file: WeightFile, config: AudioXConfig) -> None:
     layout = released_layout(config, prompt_vae=bool(file.below(AUDIO_VAE)))
-    if not file.below(VAE):  # it may have a file of its own, which is told among the companions
+    if not file.below(VAE):  # it may have a file of its own: an auxiliary file
         layout = {name: shape for name, shape in layout.items() if not name.startswith(VAE)}
     found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
     differences = compare(found, layout)
@@ -219,7 +222,7 @@ def _kind(file: WeightFile) -> str:
         return "a T5 text encoder (give it with --text-encoder)"
     if any(name.startswith(("afeat_extractor.", "vfeat_extractor.")) for name in names):
         return "a Synchformer (the video synchronisation features of the MAF line)"
-    found = next((what for part, what in STRANGERS if any(part in name for name in names)), None)
+    found = kind_of(file, (*FOREIGN_CHECKPOINTS, *PARTS_ALONE))
     return found or f"something else: its first tensor is '{next(iter(names))}'"
 
 
@@ -279,32 +282,32 @@ def _inv_freq(file: WeightFile) -> str | None:
     return ("as computed" if error < 1e-5 else "NOT as computed") + f", off by up to {error:.1e}"
 
 
-def _companions(file: WeightFile, variant: str | None) -> dict[str, str]:
+def _auxiliary_files(file: WeightFile, variant: str | None) -> dict[str, str]:
     """The files that are needed beside this one: where they are, or how to get them."""
     get = fetch_command("t5-base", file.path)
     if file.below(TEXT):
         found: dict[str, str] = {"T5-base text encoder": "in this file"}
     else:
-        text = search_text_encoder(file.path)
+        text = find_text_encoder(file.path, tokenizer=False)
         found = {"T5-base text encoder": _where(text, get)}
         if text is not None:
-            tokenizer = text.parent / "tokenizer.json"
+            tokenizer = tokenizer_of(text)
             found["T5-base tokenizer"] = _where(tokenizer if tokenizer.is_file() else None, get)
     if file.below(SYNC):
         found["Synchformer"] = "in this file"
     elif f"{VIDEO}proj_sync.weight" in file.shapes:
-        sync, get = search_synchformer(file.path), fetch_command("synchformer", file.path)
+        sync, get = find_synchformer(file.path), fetch_command("synchformer", file.path)
         found["Synchformer"] = _where(sync, f"{get} (for videos and pictures)")
     if "audiox" not in file.header:
         config = find_config(file.path)
         found["config.json"] = str(config) if config else "not here; not needed for the known sizes"
-    found["VAE"] = _vae_companion(file, variant)
+    found["VAE"] = _vae_file(file, variant)
     return found
 
 
-def _vae_companion(file: WeightFile, variant: str | None) -> str:
+def _vae_file(file: WeightFile, variant: str | None) -> str:
     """Where the VAE is, and whether one beside the model is the same."""
-    path = search_vae(file.path)
+    path = find_vae(file.path)
     if not file.below(VAE):
         get = fetch_command(variant if variant in MODELS else "NAME", file.path)
         return _where(path, f"{get}, or name one with --vae")
@@ -312,7 +315,7 @@ def _vae_companion(file: WeightFile, variant: str | None) -> str:
         return "in this file"
     try:
         other = open_weights(path)
-        same = same_below(file, VAE, other, vae_prefix(other))
+        same = same_below(file, VAE, other, vae_in(other).prefix)
     except WeightsError as error:
         return f"in this file; beside it: {error}"
     return f"in this file; {path} is {'equal bit for bit' if same else 'ANOTHER one'}"

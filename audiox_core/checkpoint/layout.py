@@ -1,6 +1,6 @@
 """Which tensors a released file must hold, by name and shape, and how a file differs from that.
 
-The list is made from the modules themselves, built without memory.
+The list is made from the modules themselves, which are built on the meta device.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,19 +20,21 @@ from ..config import (
     SynchformerConfig,
     TextConfig,
 )
+from ..errors import WeightsError
 from ..models import backbone
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
 from ..models.synchformer import Synchformer
-from .weight_file import Shape
+from .weight_file import Shape, WeightFile
 
 DIT, VAE, TEXT = "model.model.", "pretransform.model.", "text_encoder."
 VIDEO = "conditioner.conditioners.video_prompt."
 AUDIO = "conditioner.conditioners.audio_prompt."
 AUDIO_VAE = f"{AUDIO}pretransform.model."
 MAF = "maf_block."
-SYNC = "synchformer."  # in a converted file, before the names of Synchformer's own
-SYNC_ENCODER = "vfeat_extractor."  # of which this part alone is used
+SYNC = "synchformer."  # in a converted file, before the names of Synchformer's own file
+SYNC_ENCODER = "vfeat_extractor."  # the only part of Synchformer that is used
+PARTS = {"conditioners": (VIDEO, AUDIO, MAF), "backbone": (DIT,), "vae": (VAE,)}
 
 INV_FREQ = f"{DIT}transformer.rotary_pos_emb.inv_freq"
 
@@ -91,6 +93,41 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Differ
 def used(names: Iterable[str]) -> list[str]:
     """The names without those of tensors that are never used."""
     return [name for name in names if not any(part in name for part in UNUSED)]
+
+
+def check_layout(file: WeightFile, config: AudioXConfig, part: str | None = None) -> None:
+    """Check that a file holds exactly the tensors of a model, or of a part of it.
+
+    A VAE that the whole file lacks is not missed: it may have a file of its own.
+
+    Args:
+        file: of the model.
+        config: its sizes.
+        part: a key of `PARTS`; None checks all parts, beside which nothing else may be in the file.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected, or of another shape.
+    """
+    layout = released_layout(config, prompt_vae=bool(file.below(AUDIO_VAE)))
+    if part is None:
+        own = (*PARTS["conditioners"], DIT, *[VAE] * bool(file.below(VAE)))
+        found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
+    else:
+        own = PARTS[part]
+        found = {n: shape for n, shape in file.shapes.items() if n.startswith(own)}
+    expected = {name: shape for name, shape in layout.items() if name.startswith(own)}
+    raise_differences(file, found, expected, "AudioX model")
+
+
+def raise_differences(
+    file: WeightFile, found: Mapping[str, Shape], expected: Mapping[str, Shape], what: str
+) -> None:
+    """Raise WeightsError where tensors are missing, unexpected or of another shape."""
+    if differences := compare(found, expected):
+        raise WeightsError(
+            f"{file.path.name} is not a whole {what}; of its tensors are {differences}. Choose "
+            "the file as it was released or converted."
+        )
 
 
 def released_layout(config: AudioXConfig, *, prompt_vae: bool = True) -> dict[str, Shape]:

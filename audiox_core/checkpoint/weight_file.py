@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import WeightsError
-from .companions import fetch_again
+from .auxiliary_files import fetch_again
 
 Shape = tuple[int, ...]
 # where trainers put the weights in a checkpoint, and what they put before the names

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..config import AudioXConfig
+from ..device import choose_device
 from ..errors import SettingsError
 from ..media.files import check_output
 from ..training.captioner import Captioner
@@ -18,7 +19,6 @@ from ..training.clips import InvalidItem
 from ..training.invalid_items import Report, check, counted
 from ..training.manifest import GIVEN, TARGETS, Task, read, write
 from ..training.media import ManifestSource
-from .generate import choose_device
 
 MOST_WORKERS = 64
 

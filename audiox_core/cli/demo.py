@@ -6,11 +6,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..checkpoint import load_checkpoint
+from ..device import choose_device
 from ..errors import SettingsError
 from ..media.files import check_output, is_same_file, replacing
 from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline import Pipeline, Request
-from .generate import choose_device
 
 PIXELS = 240  # a side of the rendered clip
 FPS = 24.0
@@ -69,7 +69,7 @@ def run_demo(options: argparse.Namespace) -> int:
         check_mux(video, own)
     pipeline = Pipeline(load_checkpoint(device=choose_device(options.device)))
     if video is not None:
-        pipeline.seconds(request)  # what cannot be done is said now
+        pipeline.sources(request)  # refuse now what cannot be done later
     item = held_out_scene(options.seed, options.label)
     with TemporaryDirectory() as scratch:
         silent = write_scene(Path(scratch) / "silent.mp4", item, even_times(FPS), PIXELS)

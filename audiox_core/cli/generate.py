@@ -14,6 +14,7 @@ from ..checkpoint import Checkpoint, load_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..conditioners.masking import parse_hidden, parse_spans
 from ..config import SamplingConfig
+from ..device import choose_device
 from ..diffusion.samplers import SOLVERS
 from ..errors import SettingsError
 from ..media.audio import AUDIO_SUFFIXES
@@ -147,7 +148,7 @@ def run_generate(options: argparse.Namespace) -> int:
         device=device,
     )
     for path, strength in options.lora:
-        merge_lora(checkpoint.model, path, strength)
+        merge_lora(checkpoint.backbone, path, strength)
     pipeline = Pipeline(checkpoint)
     sampling = pipeline.sampling(request)
     with _Progress(sampling.steps) as progress:
@@ -210,23 +211,6 @@ def _check_output(output: Path, request: Request) -> None:
         )
     if suffix in VIDEO_SUFFIXES:
         check_mux(request.video, output)
-
-
-def choose_device(name: str | None) -> torch.device:
-    """The device of that name, or the best there is. Raises SettingsError where it is not."""
-    if name is None:
-        best = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device("mps" if torch.backends.mps.is_available() else best)
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-        if device.type == "meta":
-            raise RuntimeError("it computes nothing")
-    except Exception as error:  # backends that are not there fail in their own ways
-        raise SettingsError(
-            f"The device {name!r} cannot be used here ({str(error)[:80]}): try --device cpu."
-        ) from error
-    return device
 
 
 def _summary(

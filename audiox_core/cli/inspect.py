@@ -62,12 +62,12 @@ def as_text(report: Report) -> str:
         "VAE copies": report.vae_copies,
         "LayerNorm betas": report.norm_betas,
         "rotary inv_freq": report.inv_freq,
-        "noise in its answer": report.noise_in_answer,
+        "objective probe": report.objective_probe,
     }
     rows += [(name, text) for name, text in checks.items() if text is not None]
     rows += _entries("beside the weights", report.other_entries)
     rows += _entries("header", {k: f"{v:,} characters" for k, v in report.header.items()})
-    rows += [(name, where) for name, where in report.companions.items()]
+    rows += [(name, where) for name, where in report.auxiliary_files.items()]
     if report.not_finite is not None:
         rows += _entries("not finite", report.not_finite) or [("not finite", "none")]
     if report.config is not None:

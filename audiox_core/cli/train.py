@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .generate import choose_device
+from ..device import choose_device
 
 DESCRIPTIONS = {
     "vae": "the VAE between audio and latents",

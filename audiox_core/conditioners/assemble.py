@@ -1,33 +1,37 @@
-"""The modalities joined in trained order, absent ones as the model learned.
+"""Join the modalities in the trained order, absent ones as the model learned them (section 3.2).
 
 Axes: `w` windows of ten seconds, `s` tokens of a window, `d` width.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..errors import SettingsError
 from ..models.maf import MAFBlock
 from ..models.synchformer import Synchformer
 from .audio import AnyAudioConditioner
 from .masking import apply_strength
+from .missing import MissingModule
 from .text import TextConditioner
 from .video import VideoConditioner
 
 
 class Conditioners(nn.Module):
-    """One conditioner a modality, and what fuses them; None where it was not loaded or is none."""
+    """One conditioner per modality, and what fuses their tokens.
+
+    `sync` and `maf` are None in variants that have no such part. A text encoder or Synchformer
+    whose file was not found is a `MissingModule`, which raises its error where it is used.
+    """
 
     def __init__(
         self,
-        text: TextConditioner | None,
-        video: VideoConditioner | None,
-        audio: AnyAudioConditioner | None,
-        sync: Synchformer | None = None,  # the second look at a video, of models that take one
+        text: TextConditioner | MissingModule,
+        video: VideoConditioner,
+        audio: AnyAudioConditioner,
+        sync: Synchformer | MissingModule | None = None,
         maf: MAFBlock | None = None,
     ) -> None:
         super().__init__()
@@ -37,10 +41,10 @@ class Conditioners(nn.Module):
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What guidance needs: both branches `1 (w s) d`, of equal token count."""
+    """The condition tokens of both branches of guidance, of equal token count."""
 
-    positive: Tensor
-    negative: Tensor
+    positive: Tensor  # `1 (w s) d`
+    negative: Tensor  # `1 (w s) d`; zero in all tokens where there is no negative prompt
     windows: int
 
 
@@ -52,8 +56,8 @@ def join(video: Tensor, text: Tensor, audio: Tensor) -> Tensor:
 def fuse(maf: MAFBlock, *, video: Tensor, text: Tensor, audio: Tensor) -> Tensor:
     """Adapt the modalities to one another, then concatenate in the order of the MAF line.
 
-    Not that of v1: the block was trained with text in its first slot, video in its second, and
-    its outputs stay in this order. Each `w s d`, or `1 s d` for all windows.
+    That order differs from v1's: the block was trained with text in its first slot and video in its
+    second, and its outputs stay in this order. Each `w s d`, or `1 s d` for all windows.
     """
     return torch.cat(maf(*_same_windows(text, video, audio)), dim=1)
 
@@ -63,64 +67,36 @@ def _same_windows(*parts: Tensor) -> list[Tensor]:
     return [tokens.expand(windows, -1, -1) for tokens in parts]
 
 
-def assemble(
-    conditioners: Conditioners, *,
-    text: Tensor | None = None, video: Tensor | None = None, audio: Tensor | None = None,
-    negative: Tensor | None = None,
-    empty_text: Tensor | None = None, absent_audio: Callable[[], Tensor] | None = None,
-    text_strength: float = 1.0, video_strength: float = 1.0, audio_strength: float = 1.0,
+def assemble_tokens(
+    present: Mapping[str, Tensor | None], absent: Mapping[str, Tensor],
+    strengths: Mapping[str, float], *, negative: Tensor | None = None, maf: MAFBlock | None = None,
 ) -> Conditioning:  # fmt: skip
-    """Join what is there with what the model learned for what is not.
+    """Join the modalities that are present with the learned tokens of those that are absent.
 
     Args:
-        conditioners: of a checkpoint.
-        text: tokens of the prompt, `1 s d`; absent is the empty prompt.
-        video, audio: features, `w s d`.
-        negative: tokens of a negative prompt, `1 s d`; without it the negative branch is zero in
-            all tokens, which is the model's trained unconditional input.
-        empty_text: tokens of the empty prompt, `1 s d`; None encodes it where it is needed.
-        absent_audio: makes the tokens of no audio prompt, `1 s d`, where they are needed; None
-            asks the conditioner, which for some variants needs a VAE of its own.
-        text_strength, video_strength, audio_strength: 0 is absent, 1 is present.
+        present: "text", "video" and "audio" -> tokens `w s d` (`1 s d` serves all windows), or
+            None for a modality that is absent.
+        absent: the same names -> the tokens that the model learned for absence, `1 s d`.
+        strengths: the same names -> 0 (absent) to 1 (present).
+        negative: tokens of a negative prompt, `1 s d`. Without them the negative branch is zero
+            in all tokens, which is the unconditional input of training.
+        maf: the fusion block of the MAF line; None for AudioX v1.
+
+    Raises:
+        SettingsError: a strength outside of 0..1.
     """
-    if empty_text is None:
-        empty_text = text if text is not None and text_strength == 1 else _empty(conditioners.text)
-    if audio is not None and audio_strength == 1 and negative is None:
-        no_audio = audio[:1]  # not needed, and it may be dear to make
-    else:
-        no_audio = (absent_audio or conditioners.audio.absent)()
-    parts = {
-        "video": (conditioners.video.empty_visual_feat, video, video_strength),
-        "text": (empty_text, text, text_strength),
-        "audio": (no_audio, audio, audio_strength),
-    }
-    maf, device = conditioners.maf, empty_text.device
-    if maf is not None:
-        device = maf.unified_experts.device
-    absent = {name: nothing.to(device) for name, (nothing, _, _) in parts.items()}
-    tokens = {
-        name: apply_strength(
-            absent[name], absent[name] if given is None else given.to(device), strength
-        )
-        for name, (_, given, strength) in parts.items()
-    }
+    tokens = {name: _masked(present[name], absent[name], strengths[name]) for name in absent}
     positive = join(**tokens) if maf is None else fuse(maf, **tokens)
-    opposed = torch.zeros_like(positive)
-    if negative is not None:
-        negative = negative.to(device)
-        if maf is None:
-            nothing = {name: torch.zeros_like(part) for name, part in tokens.items()}
-            opposed = join(**{**nothing, "text": negative})
-        else:
-            opposed = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
-    flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, opposed)]
+    if negative is None:
+        opposite = torch.zeros_like(positive)
+    elif maf is None:
+        zeros = {name: torch.zeros_like(part) for name, part in tokens.items()}
+        opposite = join(**{**zeros, "text": negative})
+    else:
+        opposite = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
+    flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, opposite)]
     return Conditioning(*flat, windows=len(positive))
 
 
-def _empty(conditioner: TextConditioner | None) -> Tensor:
-    if conditioner is None:
-        raise SettingsError(
-            "The tokens of an empty prompt are needed and no text encoder was loaded: give a text "
-            "at full strength, or load the model with its text encoder."
-        )
-    return conditioner.encode([""])
+def _masked(present: Tensor | None, absent: Tensor, strength: float) -> Tensor:
+    return apply_strength(absent, absent if present is None else present, strength)

@@ -1,9 +1,9 @@
 """A sound or music prompt of ten seconds -> tokens: VAE latents or a spectrogram, projected.
 
-Three kinds were trained, one a line of models. All answer to `forward(audio, vae, noise=, hide=)`
-and say what no prompt is (`absent`). Parameter names follow the released checkpoints. Axes: `b`
-clips, `c` channels, `n` samples, `t` latent frames or spectrogram columns, `f` mel filters,
-`d` width.
+There are three kinds, one for each line of models. All have the same methods: `forward(audio, vae,
+noise, hide)` encodes a prompt, `absent(vae)` gives the tokens of no prompt. Parameter names follow
+the released checkpoints. Axes: `b` clips, `c` channels, `n` samples, `t` latent frames or
+spectrogram columns, `f` mel filters, `d` width.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from ..models.oobleck import OVERLAP, Oobleck
 from .masking import Span, hide_samples, is_absent, replace_absent
 from .mel import mel_filters
 
-HIDDEN_MEL = 0.0  # of a masked column, in training: not the log of silence, far above it
+HIDDEN_MEL = 0.0  # of a masked column in training; not the log of silence, which is far below
 SILENT_MEL = 1e-5
 
 
 class AudioConditioner(nn.Module):
-    """AudioX v1: a token a latent; a silent prompt counts as absent.
+    """AudioX v1: one token per latent; a silent prompt counts as absent.
 
     `vae` is the prompt's own copy of the VAE, where a checkpoint's two copies differ; else None
     and the main one is handed in.
@@ -43,27 +43,29 @@ class AudioConditioner(nn.Module):
 
         Args:
             audio: `b c n`; mono is doubled, of more than two channels the first two count.
-            vae: encodes the prompt where the checkpoint brings no copy for it.
-            noise: unit noise `b c t`: the latent is drawn, as in training; None: its mean.
+            vae: encodes the prompt where the checkpoint has no copy of the VAE for it.
+            noise: unit noise `b c t` to draw the latent with, as in training; None takes the mean.
             hide: shares of the length, from and to, that are silenced.
         """
         audio = silenced(audio, hide)
-        tokens = self.project(encode_prompt(self.vae or vae, audio, noise))
+        tokens = self.project(prompt_latents(self.vae or vae, audio, noise))
         return replace_absent(tokens, self.empty_audio_feat, is_absent(audio))
 
     def project(self, latent: Tensor) -> Tensor:
         """Latents `b c t` -> `b t d`."""
         return self.proj_out(rearrange(latent, "b c t -> b t c"))
 
+    needs_vae_for_absence = False
+
     def absent(self, _vae: Oobleck | None = None) -> Tensor:
-        """What the model learned for no prompt, `1 t d`."""
+        """The tokens that the model learned for no prompt, `1 t d`."""
         return self.empty_audio_feat
 
 
 class ProjectedAudioConditioner(nn.Module):
     """AudioX-MAF-MMDiT, Base and Turbo: the latents of the prompt mixed into fewer tokens.
 
-    Nothing was learned for absence: no prompt is the latents of silence. `vae` as in
+    These models have no learned tokens for absence: they take the latents of silence. `vae` as in
     `AudioConditioner`.
     """
 
@@ -80,22 +82,29 @@ class ProjectedAudioConditioner(nn.Module):
         self, audio: Tensor, vae: Oobleck, noise: Tensor | None = None, hide: Sequence[Span] = ()
     ) -> Tensor:
         """As `AudioConditioner.forward`."""
-        return self.project(encode_prompt(self.vae or vae, silenced(audio, hide), noise))
+        return self.project(prompt_latents(self.vae or vae, silenced(audio, hide), noise))
 
     def project(self, latent: Tensor) -> Tensor:
         """Latents `b c t` of exactly the trained count -> `b tokens d`."""
         return self.proj_out(rearrange(self.proj_features_128(latent), "b c t -> b t c"))
 
+    @property
+    def needs_vae_for_absence(self) -> bool:
+        """Whether `absent` needs a VAE to encode silence."""
+        return self.vae is None
+
     def absent(self, vae: Oobleck | None = None) -> Tensor:
-        """Ten seconds of silence, `1 tokens d`; `vae` encodes them where there is no own one."""
-        coder = self.vae or vae
+        """Ten seconds of silence, `1 tokens d`; `vae` encodes them where there is no copy."""
+        encoder = self.vae or vae
+        if encoder is None:
+            raise ValueError("absent() needs a VAE: this conditioner has no copy of its own")
         weight = self.proj_out.weight
-        # Far from its ends the latent of silence is the same in every frame, so that a short
-        # silence tells all; ten seconds at full size would take a CPU minutes.
+        # Far from its ends the latent of silence is the same in every frame, so a short silence
+        # is enough; ten seconds at full size would take minutes on a CPU.
         edge = OVERLAP + 4
         frames = min(self.latents, 2 * edge + 1)
-        silence = torch.zeros(1, 2, frames * coder.config.hop_length)
-        latent = coder.encode(silence.to(next(coder.parameters()).device)).mean.to(weight)
+        silence = torch.zeros(1, 2, frames * encoder.config.hop_length)
+        latent = encoder.encode(silence.to(next(encoder.parameters()).device)).mean.to(weight)
         if frames < self.latents:
             middle = latent[..., edge : edge + 1].expand(-1, -1, self.latents - 2 * edge)
             latent = torch.cat([latent[..., :edge], middle, latent[..., -edge:]], dim=-1)
@@ -103,7 +112,7 @@ class ProjectedAudioConditioner(nn.Module):
 
 
 class MelAudioConditioner(nn.Module):
-    """AudioX-MAF: a log-mel spectrogram, a token a column; absent is masked throughout."""
+    """AudioX-MAF: a log-mel spectrogram, one token per column; absent is masked throughout."""
 
     def __init__(self, mel: MelConfig, width: int, tokens: int = 1) -> None:
         super().__init__()
@@ -137,26 +146,42 @@ class MelAudioConditioner(nn.Module):
         columns = rearrange(log_mel, "b f t -> b t f").to(self.proj_features.weight)
         return self.proj_features(columns)
 
+    needs_vae_for_absence = False
+
     def absent(self, _vae: Oobleck | None = None) -> Tensor:
-        """All columns masked, `1 t d`: the end of the range of masks that training drew."""
+        """All columns masked, `1 t d`: the largest mask that training drew."""
         return self.project(torch.full((1, self.mel.filters, self.tokens), HIDDEN_MEL))
 
 
 AnyAudioConditioner = AudioConditioner | ProjectedAudioConditioner | MelAudioConditioner
 
 
-def audio_conditioner(config: AudioXConfig) -> AnyAudioConditioner:
-    """The kind that a model was trained with, without weights."""
+def audio_conditioner(config: AudioXConfig, vae: Oobleck | None = None) -> AnyAudioConditioner:
+    """The kind that a model was trained with, without weights.
+
+    Args:
+        config: of the model.
+        vae: for audio prompts, where that is another than the one that decodes.
+    """
     channels, width, tokens = config.latent.channels, config.dit.cond_dim, config.audio_tokens
     if config.mel is not None:
         return MelAudioConditioner(config.mel, width, tokens)
     if config.audio_latents is not None:
-        return ProjectedAudioConditioner(channels, config.audio_latents, tokens, width)
-    return AudioConditioner(channels, tokens, width)
+        return ProjectedAudioConditioner(channels, config.audio_latents, tokens, width, vae=vae)
+    return AudioConditioner(channels, tokens, width, vae)
 
 
-def encode_prompt(vae: Oobleck, audio: Tensor, noise: Tensor | None) -> Tensor:
-    """Audio `b c n` -> latents `b c t`: drawn with `noise`, or without it their mean."""
+def prompt_latents(vae: Oobleck, audio: Tensor, noise: Tensor | None) -> Tensor:
+    """Encode a prompt: draw from the posterior with `noise`, or take its mean.
+
+    Args:
+        vae: the prompt's VAE.
+        audio: `b c n`; mono is doubled, of more than two channels the first two count.
+        noise: unit noise `b c t`, or None.
+
+    Returns:
+        Latents `b c t`.
+    """
     stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
     # one by one: ten seconds at full rate take gigabytes in the first layers
     posteriors = [vae.encode(item[None]) for item in stereo]
@@ -169,27 +194,30 @@ def silenced(audio: Tensor, hide: Sequence[Span]) -> Tensor:
     return hide_samples(audio, audio.shape[-1], hide) if hide else audio
 
 
-def encode_audio(
+def encode_waveform(
     conditioner: AnyAudioConditioner, vae: Oobleck | None, waveform: Tensor, *,
     samples: int, sample_rate: int, hide: tuple[Span, ...] = (),
     align: Literal["start", "end"] = "start", noise: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """A prompt -> features `1 t d`.
+    """Encode a sound prompt of one window.
 
     Args:
         conditioner, vae: of a checkpoint; AudioX-MAF needs no VAE.
-        waveform: `c n` at `sample_rate`; cut or filled with silence to `samples` (ten seconds).
-        samples: length that the model was trained with.
+        waveform: `c n` at `sample_rate`; cut or filled with silence to `samples`.
+        samples: length that the model was trained with (ten seconds).
         sample_rate: Hz, the model's.
-        hide: seconds that the model shall not hear.
+        hide: spans in seconds that are silenced first.
         align: "end" puts the silence before a short prompt, as the reference does.
-        noise: as in `AudioConditioner`.
+        noise: unit noise `1 c t` to draw the prompt's latents with; None takes their mean.
+
+    Returns:
+        Tokens `1 t d`.
     """
     waveform = waveform[..., :samples]
     missing = samples - waveform.shape[-1]
     before = missing if align == "end" else 0
     waveform = pad(waveform, (before, missing - before))
     moved = [(before + a * sample_rate, before + b * sample_rate) for a, b in hide]
-    shares = [tuple(min(1.0, edge / samples) for edge in span) for span in moved]
+    shares = [(min(1.0, a / samples), min(1.0, b / samples)) for a, b in moved]
     device = next(conditioner.parameters()).device
     return conditioner(waveform[None].to(device, torch.float32), vae, noise, shares)

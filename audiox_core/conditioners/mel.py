@@ -1,40 +1,36 @@
-"""The mel filters of the audio prompt of AudioX-MAF, by whichever library is there."""
+"""Mel filters for the audio prompt of AudioX-MAF.
 
-import logging
+Computed here and not by a library: torchaudio does not load everywhere, and transformers computes
+in float64, which differs by 2e-5.
+"""
+
 from functools import cache
+from math import log10
 
 import torch
 from torch import Tensor
 
 from ..config import MelConfig
-from .encoders import load_transformers
-
-logger = logging.getLogger(__name__)
 
 
 @cache
 def mel_filters(mel: MelConfig) -> Tensor:
-    """Triangles on the HTK scale from 0 Hz to half the rate, peak 1: `k f` (bins, filters)."""
-    try:
-        from torchaudio.functional import melscale_fbanks
+    """Triangular filters on the HTK mel scale from 0 Hz to half the rate, each with peak 1.
 
-        return melscale_fbanks(mel.fft // 2 + 1, 0.0, mel.sample_rate / 2, mel.filters,
-                               mel.sample_rate)  # fmt: skip
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        logger.info("Mel filters come from transformers: torchaudio does not work (%s)", error)
-        return mel_filters_by_transformers(mel)
+    HTK: mel = 2595 log10(1 + f / 700). The filters' corners are evenly spaced in mel.
 
+    Args:
+        mel: sizes and the sample rate (Hz).
 
-def mel_filters_by_transformers(mel: MelConfig) -> Tensor:
-    """As `mel_filters`, without torchaudio; equal to 1e-6."""
-    library = load_transformers()
-    return torch.from_numpy(
-        library.audio_utils.mel_filter_bank(
-            num_frequency_bins=mel.fft // 2 + 1,
-            num_mel_filters=mel.filters,
-            min_frequency=0.0,
-            max_frequency=mel.sample_rate / 2,
-            sampling_rate=mel.sample_rate,
-            mel_scale="htk",
-        )
-    ).float()
+    Returns:
+        `k f`: FFT bins and filters, float32, as torchaudio's `melscale_fbanks` gives them.
+    """
+    nyquist = mel.sample_rate / 2
+    top = 2_595 * log10(1 + nyquist / 700)
+    mels = torch.linspace(0, top, mel.filters + 2, dtype=torch.float32)
+    corners = 700 * (10 ** (mels / 2_595) - 1)  # Hz
+    bins = torch.linspace(0, nyquist, mel.fft // 2 + 1, dtype=torch.float32)[:, None]  # Hz
+    widths = corners.diff()
+    rising = (bins - corners[:-2]) / widths[:-1]
+    falling = (corners[2:] - bins) / widths[1:]
+    return torch.minimum(rising, falling).clamp(min=0)

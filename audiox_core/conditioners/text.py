@@ -96,8 +96,3 @@ class TextConditioner(nn.Module):
         if found is None:
             raise SettingsError(f"The tokenizer has no {token}: it is not one of the T5 family.")
         return found
-
-
-def encode_text(conditioner: TextConditioner, prompt: str) -> Tensor:
-    """A prompt -> tokens `1 s d`. Raises SettingsError for a text that cannot be read."""
-    return conditioner.encode([prompt])

@@ -1,7 +1,7 @@
 """Video or a still image -> 128 tokens: CLIP on every frame, then a transformer over time.
 
-Later models look a second time, for what moves when: Synchformer on 25 frames a second, whose
-features are added. Parameter names follow the released checkpoints. Axes: `b` clips, `f` frames,
+The models of the MAF line add features of Synchformer, which encodes 25 frames a second and so
+knows what moves when. Parameter names follow the released checkpoints. Axes: `b` clips, `f` frames,
 `q` tokens of a frame, `s` sync features of a clip, `d` width, `h w` pixels.
 """
 
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..config import SyncConfig, VideoConfig
-from ..errors import WeightsError
 from ..models.synchformer import Synchformer, sync_features
 from ..models.temporal import TemporalTransformer
 from .masking import Span, hidden_frames, hide_frames, is_absent, replace_absent
@@ -38,44 +37,86 @@ class VideoConditioner(nn.Module):
             self.proj_sync = nn.Linear(config.sync.tokens, config.tokens)
             self.sync_weight = nn.Parameter(torch.empty(()))
 
-    def forward(self, frames: Tensor, sync: Tensor | None = None) -> Tensor:
-        """Frames `b f 3 h w` in 0..255, features of `encode_sync` `b s d` -> `b tokens d`.
+    def encode(
+        self, frames: Tensor, hide: tuple[Span, ...] = (), *, sync: Tensor | None = None
+    ) -> Tensor:
+        """Encode the frames of one clip.
 
-        Without features where the model reads some, they are zero, as in the reference.
+        Args:
+            frames: `f 3 h w` in 0..255 at the rate, size and count of the config (5 a second, 224
+                pixels, 50).
+            hide: spans in seconds that are blackened first.
+            sync: features of `encode_sync` with the same `hide`, `1 s d`; None stands for zeros.
+
+        Returns:
+            Tokens `1 tokens d`.
         """
-        hidden = torch.stack([self.look(clip) for clip in frames])
-        return self.finish(hidden, sync, is_absent(frames))
+        frames = hide_frames(frames, self.config.fps, hide)
+        return self(frames[None].to(self.proj.weight.device), sync)
 
-    def look(self, frames: Tensor) -> Tensor:
+    def encode_image(
+        self, image: Tensor, hide: tuple[Span, ...] = (), *, sync: Tensor | None = None
+    ) -> Tensor:
+        """Encode a still image as a clip in which nothing moves; CLIP runs on it once.
+
+        Args:
+            image: `3 h w` in 0..255, of any size.
+            hide, sync: as in `encode`, with `sync` made from `still_clip`.
+
+        Returns:
+            Tokens `1 tokens d`.
+        """
+        config, device = self.config, self.proj.weight.device
+        frame = stretch(image.to(device), config.clip.image)
+        hidden = hidden_frames(config.frames, config.fps, hide).to(device)
+        shown, black = self.clip_states(torch.stack([frame, torch.zeros_like(frame)]))
+        states = torch.where(hidden[:, None, None], black, shown)[None]
+        return self.project_states(states, sync, is_absent(frame[None]) | hidden.all())
+
+    def forward(self, frames: Tensor, sync: Tensor | None = None) -> Tensor:
+        """Frames `b f 3 h w` in 0..255 and sync features `b s d` -> tokens `b tokens d`.
+
+        A model that reads sync features takes zeros where none are given, as the reference does.
+        """
+        states = torch.stack([self.clip_states(clip) for clip in frames])
+        return self.project_states(states, sync, is_absent(frames))
+
+    def clip_states(self, frames: Tensor) -> Tensor:
         """Frames `f 3 h w` in 0..255 -> CLIP's last hidden states `f q d`, before its last norm."""
         pixels = clip_pixels(frames).to(self.proj.weight)
         return self.visual_encoder_model(pixels).last_hidden_state
 
-    def finish(self, hidden: Tensor, sync: Tensor | None, absent: Tensor) -> Tensor:
-        """Hidden states `b f q d`, features `b s d`, which clips are absent `b` -> `b tokens d`.
+    def project_states(self, states: Tensor, sync: Tensor | None, absent: Tensor) -> Tensor:
+        """Turn hidden states into tokens.
 
-        Frames alone decide: of an absent clip the features do not count either.
+        Args:
+            states: CLIP's, `b f q d`.
+            sync: features `b s d`, or None.
+            absent: which clips are absent, `b` bool; their sync features do not count either.
+
+        Returns:
+            Tokens `b tokens d`.
         """
-        tokens = self.follow(hidden)
+        tokens = self.temporal_tokens(states)
         if self.config.sync is not None:
-            tokens = tokens + self.sync_weight * self.time(sync, tokens)
+            tokens = tokens + self.sync_weight * self.sync_tokens(sync, tokens)
         return replace_absent(tokens, self.empty_visual_feat, absent)
 
-    def follow(self, hidden: Tensor) -> Tensor:
+    def temporal_tokens(self, states: Tensor) -> Tensor:
         """Hidden states `b f q d` -> `b tokens d`."""
-        batch, _, q, _ = hidden.shape
-        hidden = rearrange(hidden, "b f q d -> (b q) f d") + self.Temp_pos_embedding
-        hidden = self.Temp_transformer(hidden)
-        hidden = rearrange(hidden, "(b q) f d -> b f q d", q=q)
-        return self.squeeze(hidden.reshape(batch, -1, hidden.shape[-1]), self.proj)
+        batch, _, q, _ = states.shape
+        states = rearrange(states, "b f q d -> (b q) f d") + self.Temp_pos_embedding
+        states = self.Temp_transformer(states)
+        states = rearrange(states, "(b q) f d -> b f q d", q=q)
+        return self._project(states.reshape(batch, -1, states.shape[-1]), self.proj)
 
-    def time(self, sync: Tensor | None, tokens: Tensor) -> Tensor:
-        """Features `b s d`, or None for zeros -> what they add to tokens `b tokens d`."""
+    def sync_tokens(self, sync: Tensor | None, tokens: Tensor) -> Tensor:
+        """Features `b s d`, or None for zeros -> what is added to tokens `b tokens d`."""
         if sync is None:
-            sync = tokens.new_zeros(len(tokens), self.config.sync.tokens, tokens.shape[-1])
-        return self.squeeze(sync.to(tokens), self.proj_sync)
+            sync = tokens.new_zeros(len(tokens), self.proj_sync.in_features, tokens.shape[-1])
+        return self._project(sync.to(tokens), self.proj_sync)
 
-    def squeeze(self, x: Tensor, proj: nn.Linear) -> Tensor:
+    def _project(self, x: Tensor, proj: nn.Linear) -> Tensor:
         """`b l d` -> `b tokens d`."""
         # A flat reading of memory, not a transpose: a row of the projection mixes about three
         # neighbouring tokens with all their channels. The model was trained so.
@@ -84,60 +125,31 @@ class VideoConditioner(nn.Module):
 
 
 def clip_pixels(frames: Tensor) -> Tensor:
-    """Frames `f 3 h w` in 0..255 as CLIP wants them: scaled to 0..1 once, then normalised."""
+    """Frames `f 3 h w` in 0..255 -> CLIP's input: scaled to 0..1 once, then normalised."""
     mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
     return (frames.float() / 255 - mean) / std
 
 
 def stretch(image: Tensor, size: int) -> Tensor:
-    """An image `3 h w` -> `3 size size` float32, aspect not kept, as the model was trained."""
+    """An image `3 h w` -> `3 size size` float32; the aspect is not kept, as in training."""
     return interpolate(image[None].float(), (size, size), mode="bilinear", antialias=True)[0]
-
-
-def encode_video(
-    conditioner: VideoConditioner, frames: Tensor, hide: tuple[Span, ...] = (), *,
-    sync: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """Frames at the config's rate -> features `1 tokens d`.
-
-    Args:
-        conditioner: of a checkpoint.
-        frames: `f 3 224 224` in 0..255, as many as the config says (50).
-        hide: seconds that the model shall not see.
-        sync: of `encode_sync` with the same `hide`, for a model that reads them; None: zeros.
-    """
-    frames = hide_frames(frames, conditioner.config.fps, hide)
-    return conditioner(frames[None].to(conditioner.proj.weight.device), sync)
-
-
-def encode_image(
-    conditioner: VideoConditioner, image: Tensor, hide: tuple[Span, ...] = (), *,
-    sync: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """A still image `3 h w` in 0..255 -> features `1 tokens d`: a video in which nothing moves.
-
-    `hide` and `sync` (of the `still_clip`) as in `encode_video`.
-    """
-    config, device = conditioner.config, conditioner.proj.weight.device
-    frame = stretch(image.to(device), config.clip.image)
-    hidden = hidden_frames(config.frames, config.fps, hide).to(device)
-    shown, black = conditioner.look(torch.stack([frame, torch.zeros_like(frame)]))  # CLIP once
-    states = torch.where(hidden[:, None, None], black, shown)[None]
-    return conditioner.finish(states, sync, is_absent(frame[None]) | hidden.all())
 
 
 def encode_sync(
     synchformer: Synchformer, frames: Tensor, fps: float, hide: tuple[Span, ...] = (),
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Tensor:  # fmt: skip
-    """Frames -> the features that a model with `config.video.sync` reads beside CLIP's, `1 s d`.
+    """Encode frames with Synchformer, for the models that read its features beside CLIP's.
 
     Args:
-        synchformer: of a checkpoint; it may be in half precision, the features are float32.
+        synchformer: of a checkpoint; in any dtype.
         frames: `f 3 224 224` in 0..255, as many as `SyncConfig` says (250).
-        fps: of the frames, to find what is hidden.
-        hide: seconds that the model shall not see.
-        on_progress: called now and then with the share that is done, 0..1; may raise to stop.
+        fps: frame rate of `frames`, to find the hidden ones.
+        hide: spans in seconds that are blackened first.
+        on_progress: called with the share that is done, 0..1; may raise to stop.
+
+    Returns:
+        Features `1 s d`, float32.
     """
     return sync_features(synchformer, hide_frames(frames, fps, hide), on_progress=on_progress)
 
@@ -146,21 +158,3 @@ def still_clip(image: Tensor, config: SyncConfig) -> Tensor:
     """A still image `3 h w` in 0..255 as the frames of `encode_sync`, without memory for each."""
     frame = stretch(image, config.encoder.image).round().clamp(0, 255).to(torch.uint8)
     return frame.expand(config.frames, -1, -1, -1)
-
-
-def loaded_synchformer(
-    synchformer: Synchformer | None, get: str = "python -m audiox_core fetch synchformer"
-) -> Synchformer:
-    """The module itself. Raises WeightsError where it was not loaded: a text needs none.
-
-    Args:
-        synchformer: of the conditioners.
-        get: the command that brings its file.
-    """
-    if synchformer is None:
-        raise WeightsError(
-            "This model looks at a video or picture through Synchformer, too, and it was not "
-            "found: put synchformer_state_dict.pth beside the checkpoint or into models/audiox "
-            f"(`{get}`) and load the model again, or name it with --synchformer."
-        )
-    return synchformer

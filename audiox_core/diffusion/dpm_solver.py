@@ -1,8 +1,8 @@
 """DPM-Solver in its noise-predicting form, with a fixed budget or with adaptive steps.
 
 Lu et al. 2022 (arXiv 2206.00927), orders 1 to 3 and algorithm 2 (adaptive). Here lambda = -log
-sigma, eps = (x - clean) / sigma, and both solvers run from the first sigma to the last positive
-one; `to_zero` adds the step from there to the clean estimate.
+sigma, eps = (x - denoised) / sigma, and both solvers run from the first sigma to the last positive
+one; `to_zero` adds the step from there to the denoised estimate.
 """
 
 from dataclasses import dataclass, field
@@ -78,8 +78,8 @@ def sample_dpm_fast(
     orders = [3] * (calls // 3) + [rest] if rest else [3] * (calls // 3 - 1) + [2, 1]
     ends = torch.linspace(begin.item(), end.item(), len(orders) + 1)
     for index, order in enumerate(orders):
-        step, clean = _begin(denoise, x, *ends[index : index + 2])
-        on_step(index, x, clean)
+        step, denoised = _begin(denoise, x, *ends[index : index + 2])
+        on_step(index, x, denoised)
         x = {1: step.first, 2: step.second, 3: step.third}[order]()
     return denoise(x, _sigma(end).item()) if to_zero else x
 
@@ -99,13 +99,13 @@ def sample_dpm_adaptive(
     lam, end = _lambdas(sigmas)
     h, previous, taken = h_init, x, 0
     while lam < end - 1e-5:
-        step, clean = _begin(denoise, x, lam, torch.minimum(end, lam + h))
+        step, denoised = _begin(denoise, x, lam, torch.minimum(end, lam + h))
         low, high = step.second(1 / 3), step.third()
         scale = (rtol * torch.maximum(low.abs(), previous.abs())).clamp(min=atol)
         error = ((low - high) / scale).norm().item() / x.numel() ** 0.5
         factor = 1 + atan((1 / (1e-8 + error)) ** (1 / 3) - 1)
         if factor >= accept:
-            on_step(taken, x, clean)
+            on_step(taken, x, denoised)
             x, previous, lam, taken = high, low, step.end, taken + 1
         h *= factor
     return denoise(x, _sigma(end).item()) if to_zero else x

@@ -39,19 +39,19 @@ def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
     return predict
 
 
-def guide_clean(
+def guide_denoised(
     cond: Tensor, uncond: Tensor, x: Tensor, sigma: Tensor, *, cfg: float, rescale: float,
     scalings: Scalings = v_scalings,
 ) -> Tensor:  # fmt: skip
-    """`guide` for clean estimates, as hosts hold them, in place of predictions.
+    """`guide` for denoised estimates, as hosts hold them, in place of predictions.
 
     Args:
-        cond, uncond: clean estimates, `b c t`.
+        cond, uncond: denoised estimates, `b c t`.
         x: what they were estimated from, `b c t`.
         sigma: its noise level, `b`.
         cfg, rescale: as in `guide`, where the rescale looks at the predictions.
         scalings: the objective's.
     """
     c_skip, c_out = (c.view(-1, 1, 1).to(x.device) for c in scalings(sigma)[:2])
-    v_cond, v_uncond = ((clean - c_skip * x) / c_out for clean in (cond, uncond))
+    v_cond, v_uncond = ((denoised - c_skip * x) / c_out for denoised in (cond, uncond))
     return c_skip * x + c_out * guide(v_cond, v_uncond, cfg, rescale)

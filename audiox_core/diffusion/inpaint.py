@@ -1,8 +1,8 @@
-"""Variation and inpainting: begin from a known latent, keep part of it.
+"""Variation and inpainting: start from an initial latent, keep part of it.
 
 The rule is the literal one of the reference: where the mask is 1 the latent is **regenerated**,
-where it is 0 it is kept, by noising the known latent anew at every step. What is kept in the
-result is the model's estimate of it: `paste_back` brings the known samples themselves.
+where it is 0 it is kept: at every step the initial latent, with new noise, replaces x there. In the
+result the kept part is the model's estimate of it; `paste_back` restores the original samples.
 
 Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
 """
@@ -13,7 +13,7 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from .objectives import Noised, OnStep, add_noise
+from .objectives import Denoiser, Noised, OnStep, add_noise
 
 
 def soft_mask(
@@ -25,8 +25,8 @@ def soft_mask(
     Args:
         frames: length of the latent.
         begin, end: first and last frame of the part, rounded outwards.
-        ramp_in, ramp_out: frames of half a Hann window at its edges: there the known latent
-            lets go step by step.
+        ramp_in, ramp_out: frames of half a Hann window at its edges, over which
+            frames are released step by step.
         marination: lowers the mask, so that the last such share of the steps is constrained
             again. As the reference has it; it undoes the regeneration (specification 8.6).
     """
@@ -40,65 +40,91 @@ def soft_mask(
 
 
 def is_kept(mask: Tensor, step: int, steps: int) -> Tensor:
-    """Where a step of `steps` holds on to the known latent, `t` bool."""
+    """Where a step of `steps` keeps the initial latent, `t` bool."""
     return mask <= torch.tensor((step + 1) / steps, dtype=torch.float32)
 
 
-def crop_paste(known: Tensor, crop_from: float, paste_from: float, paste_to: float) -> Tensor:
+def crop_paste(waveform: Tensor, crop_from: float, paste_from: float, paste_to: float) -> Tensor:
     """Move a part of a clip: what begins at `crop_from` is put to `paste_from`..`paste_to`.
 
     Args:
-        known: `... n`; the result has the same length, zero around the part.
+        waveform: `... n`; the result has the same length, zero around the part.
         crop_from, paste_from, paste_to: in samples or frames, rounded outwards.
     """
     source, first, last = floor(crop_from), floor(paste_from), ceil(paste_to)
-    length = min(last - first, known.shape[-1] - source)
-    moved = torch.zeros_like(known)
-    moved[..., first : first + length] = known[..., source : source + length]
+    length = min(last - first, waveform.shape[-1] - source)
+    moved = torch.zeros_like(waveform)
+    moved[..., first : first + length] = waveform[..., source : source + length]
     return moved
 
 
 def begin_inpainting(
-    known: Tensor, noise: Tensor, mask: Tensor, sigmas: Tensor, *, noised: Noised = add_noise
+    init_latent: Tensor, noise: Tensor, mask: Tensor, sigmas: Tensor, *, noised: Noised = add_noise
 ) -> Tensor:
-    """The noisy latent of the first step: known where it is kept, pure noise elsewhere.
+    """The latent of the first step: noised where it is kept, pure noise elsewhere.
 
     Args:
-        known, noise: `b c t`.
+        init_latent, noise: `b c t`.
         mask: `t`.
         sigmas: of the run.
         noised: the objective's.
     """
     kept = is_kept(mask, 0, len(sigmas) - 1)
-    return noised(torch.where(kept, known, 0), noise, sigmas[0].item())
+    return noised(torch.where(kept, init_latent, 0), noise, sigmas[0].item())
 
 
-def keep_known(
-    known: Tensor, mask: Tensor, sigmas: Tensor, noise: Callable[[], Tensor], *,
-    noised: Noised = add_noise,
+def keep_init_latent(
+    init_latent: Tensor, mask: Tensor, sigmas: Tensor,
+    noise_sampler: Callable[[], Tensor], *, noised: Noised = add_noise,
 ) -> OnStep:  # fmt: skip
-    """A callback that puts the known latent, noised anew, into the x that the update uses.
+    """A callback that writes the initial latent, with new noise, into the x that the update uses.
 
-    Args: as in `begin_inpainting`; `noise` draws unit noise `b c t`.
+    Args: as in `begin_inpainting`; `noise_sampler` draws unit noise `b c t`.
     """
     levels = sigmas.tolist()
 
-    def hold(step: int, x: Tensor, _clean: Tensor) -> None:
+    def hold(step: int, x: Tensor, _denoised: Tensor) -> None:
         kept = is_kept(mask, step, len(levels) - 1).to(x.device)
-        x.copy_(torch.where(kept, noised(known, noise(), levels[step]), x))
+        x.copy_(torch.where(kept, noised(init_latent, noise_sampler(), levels[step]), x))
 
     return hold
 
 
-def paste_back(made: Tensor, known: Tensor, spans: Sequence[tuple[int, int]], fade: int) -> Tensor:
-    """The known samples outside of the regenerated spans, with a fade inside of them.
+def masked_denoiser(
+    denoise: Denoiser, init_latent: Tensor, noise: Tensor, mask: Tensor, noised: Noised
+) -> Denoiser:
+    """Hold a denoiser to a known latent, as ComfyUI's samplers treat a noise mask.
+
+    At every call the known latent under noise takes the place of `x` where the mask is 0, and the
+    known latent itself the place of the estimate; between 0 and 1 the two are blended. So it works
+    with every solver.
 
     Args:
-        made, known: `c n`.
+        denoise: of the model.
+        init_latent: the known latent, `b c t`.
+        noise: unit noise of the run, `b c t`.
+        mask: `t` in 0..1: 1 is generated, 0 is kept.
+        noised: the objective's.
+    """
+
+    def held(x: Tensor, sigma: float) -> Tensor:
+        x = x * mask + noised(init_latent, noise, sigma) * (1 - mask)
+        return denoise(x, sigma) * mask + init_latent * (1 - mask)
+
+    return held
+
+
+def paste_back(
+    decoded: Tensor, init_audio: Tensor, spans: Sequence[tuple[int, int]], fade: int
+) -> Tensor:
+    """The original samples outside of the regenerated spans, with a fade inside of them.
+
+    Args:
+        decoded, init_audio: `c n`.
         spans: regenerated samples, from and to.
         fade: samples of a linear crossfade at each end of a span.
     """
-    weight = torch.zeros(made.shape[-1])
+    weight = torch.zeros(decoded.shape[-1])
     for begin, end in spans:
         positions = torch.arange(begin, min(end, len(weight)))
         inwards = torch.minimum(positions - begin + 1, end - positions).clamp(max=fade + 1)
@@ -106,4 +132,4 @@ def paste_back(made: Tensor, known: Tensor, spans: Sequence[tuple[int, int]], fa
         weight[begin : begin + len(positions)] = torch.maximum(
             weight[begin : begin + len(positions)], edge
         )
-    return torch.lerp(known, made, weight)
+    return torch.lerp(init_audio, decoded, weight)

@@ -1,17 +1,17 @@
-"""What a network predicts, and how a solver reads a clean estimate out of it.
+"""What a network predicts, and how a solver reads a denoised estimate from it.
 
 Two objectives were trained. Rectified flow (Liu et al. 2022, arXiv 2209.03003): the noisy latent
-lies on the line (1 - t) clean + t noise, the network predicts noise - clean, and solvers count in
-sigma = t, from 1 to 0.
+is (1 - t) latent + t noise, the network predicts noise - latent, and solvers count in sigma = t,
+from 1 to 0.
 
 v-prediction (Salimans & Ho 2022, arXiv 2202.00512) in continuous time: t in [0, 1] runs along a
-quarter circle, alpha = cos(pi t / 2) on the clean signal, sigma = sin(pi t / 2) on the noise.
+quarter circle, alpha = cos(pi t / 2) on the signal, sigma = sin(pi t / 2) on the noise.
 Solvers count in k-diffusion's sigma = noise / signal = tan(pi t / 2).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import pi
+from math import pi, sqrt
 
 import torch
 from torch import Tensor
@@ -19,10 +19,10 @@ from torch import Tensor
 from .schedules import Schedule, linear, polyexponential
 
 Predict = Callable[[Tensor, Tensor], Tensor]  # noisy `b c t`, time `b` -> v `b c t`
-Denoiser = Callable[[Tensor, float], Tensor]  # noisy `b c t`, sigma -> clean estimate `b c t`
-Noised = Callable[[Tensor, Tensor, float], Tensor]  # clean, unit noise, sigma -> noisy `b c t`
+Denoiser = Callable[[Tensor, float], Tensor]  # noisy `b c t`, sigma -> denoised estimate `b c t`
+Noised = Callable[[Tensor, Tensor, float], Tensor]  # latent, unit noise, sigma -> noisy `b c t`
 Scalings = Callable[[Tensor], tuple[Tensor, ...]]  # sigma `b` -> c_skip, c_out, … `b`
-# step, x before the update, clean estimate; what it writes into x is what the update uses
+# step, x before the update, denoised estimate; what it writes into x is what the update uses
 OnStep = Callable[[int, Tensor, Tensor], None]
 
 
@@ -37,7 +37,7 @@ def t_to_sigma(t: Tensor) -> Tensor:
 
 
 def alpha_sigma(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of clean signal and noise at time t; their squares add up to 1."""
+    """Weights of the signal and the noise at time t; their squares add up to 1."""
     return (t * pi / 2).cos(), (t * pi / 2).sin()
 
 
@@ -59,7 +59,7 @@ def v_denoiser(predict: Predict) -> Denoiser:
 
 
 def flow_scalings(sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """c_skip and c_out of a rectified flow: the clean estimate is x - sigma v."""
+    """c_skip and c_out of a rectified flow: the denoised estimate is x - sigma v."""
     return torch.ones_like(sigma), -sigma
 
 
@@ -73,14 +73,23 @@ def flow_denoiser(predict: Predict) -> Denoiser:
     return denoise
 
 
-def add_noise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:
+def add_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
     """A clean latent with noise of level sigma, as solvers of v-prediction count."""
-    return clean + noise * sigma
+    return latent + noise * sigma
 
 
-def mix_noise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:
+def add_full_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """A clean latent at the highest noise level: scaled to unit variance, the noise stays itself.
+
+    ComfyUI starts a run of v-prediction so. It is what the network sees in training at t = 1, where
+    nothing of the signal is left.
+    """
+    return latent + noise * sqrt(1 + sigma**2)
+
+
+def mix_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
     """A clean latent on its way to noise, as rectified flow counts."""
-    return (1 - sigma) * clean + noise * sigma
+    return (1 - sigma) * latent + noise * sigma
 
 
 @dataclass(frozen=True)
@@ -90,10 +99,11 @@ class Objective:
     denoiser: Callable[[Predict], Denoiser]
     scalings: Scalings
     noised: Noised
+    noised_fully: Noised  # at the highest noise level
     schedule: Schedule
 
 
 OBJECTIVES = {
-    "v": Objective(v_denoiser, v_scalings, add_noise, polyexponential),
-    "rectified_flow": Objective(flow_denoiser, flow_scalings, mix_noise, linear),
+    "v": Objective(v_denoiser, v_scalings, add_noise, add_full_noise, polyexponential),
+    "rectified_flow": Objective(flow_denoiser, flow_scalings, mix_noise, mix_noise, linear),
 }

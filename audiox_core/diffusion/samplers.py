@@ -1,8 +1,8 @@
 """ODE and SDE solvers over a falling list of sigmas, under the names that ComfyUI gives them.
 
-A solver sees the model only as `denoise(x, sigma)`: noisy `b c t` in, clean estimate out. Sources:
-Karras et al. 2022 (arXiv 2206.00364), algorithms 1 and 2; DPM-Solver++ (arXiv 2211.01095) and its
-SDE forms as in k-diffusion. lambda = -log sigma throughout.
+A solver sees the model only as `denoise(x, sigma)`: noisy `b c t` in, denoised estimate out.
+Sources: Karras et al. 2022 (arXiv 2206.00364), algorithms 1 and 2; DPM-Solver++ (arXiv 2211.01095)
+and its SDE forms as in k-diffusion. lambda = -log sigma throughout.
 """
 
 from collections.abc import Callable
@@ -26,21 +26,21 @@ def sample_euler(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnSte
         denoise: the model.
         x: noise times `sigmas[0]`, `b c t`.
         sigmas: `n + 1` values, falling; the last is 0.
-        on_step: called with each step's index, its x and its clean estimate.
+        on_step: called with each step's index, its x and its denoised estimate.
     """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
-        x = clean + (x - clean) * (next_sigma / sigma)
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
+        x = denoised + (x - denoised) * (next_sigma / sigma)
     return x
 
 
 def sample_heun(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
     """Euler's step, corrected by the mean of the slopes at both ends."""
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
-        slope = (x - clean) / sigma
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
+        slope = (x - denoised) / sigma
         ahead = x + slope * (next_sigma - sigma)
         if next_sigma == 0:
             x = ahead
@@ -53,9 +53,9 @@ def sample_heun(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep
 def sample_dpm_2(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
     """Euler's step with the slope of its geometric middle."""
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
-        slope = (x - clean) / sigma
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
+        slope = (x - denoised) / sigma
         if next_sigma:
             middle = sqrt(sigma * next_sigma)
             halfway = x + slope * (middle - sigma)
@@ -71,9 +71,9 @@ def sample_lms(
     levels = sigmas.tolist()
     slopes: list[Tensor] = []  # newest first
     for step, (sigma, next_sigma) in enumerate(pairwise(levels)):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
-        slopes = [(x - clean) / sigma, *slopes[: order - 1]]
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
+        slopes = [(x - denoised) / sigma, *slopes[: order - 1]]
         nodes = levels[step::-1][: len(slopes)]
         weights = _lagrange_integrals(nodes, sigma, next_sigma)
         x = x + sum(w * slope for w, slope in zip(weights, slopes, strict=True))
@@ -92,22 +92,26 @@ def _lagrange_integrals(nodes: list[float], begin: float, end: float) -> list[fl
 
 
 def sample_lcm(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
     noised: Noised = add_noise,
 ) -> Tensor:  # fmt: skip
-    """Jump to the clean estimate and add noise again (arXiv 2303.01469, algorithm 1).
+    """Jump to the denoised estimate and add noise again (arXiv 2303.01469, algorithm 1).
 
     With `noised` of a rectified flow it is how AudioX-Turbo is sampled.
     """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
-        x = noised(clean, noise(sigma, next_sigma), next_sigma) if next_sigma else clean
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
+        x = (
+            noised(denoised, noise_sampler(sigma, next_sigma), next_sigma)
+            if next_sigma
+            else denoised
+        )
     return x
 
 
 def sample_dpmpp_2s_ancestral(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
     eta: float = 1.0, s_noise: float = 1.0,
 ) -> Tensor:  # fmt: skip
     """DPM-Solver++(2S) to a lower sigma, then noise up to the next one.
@@ -115,25 +119,25 @@ def sample_dpmpp_2s_ancestral(
     Args: as in `sample_dpmpp_2m_sde`.
     """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
         if next_sigma == 0:
-            return clean
+            return denoised
         up = min(next_sigma, eta * next_sigma * sqrt(1 - (next_sigma / sigma) ** 2))
         down = sqrt(next_sigma**2 - up**2)
         h = log(sigma / down)
         middle = sigma * exp(-h / 2)
-        halfway = (middle / sigma) * x - expm1(-h / 2) * clean
+        halfway = (middle / sigma) * x - expm1(-h / 2) * denoised
         x = (down / sigma) * x - expm1(-h) * denoise(halfway, middle)
-        x = x + noise(sigma, next_sigma) * (up * s_noise)
+        x = x + noise_sampler(sigma, next_sigma) * (up * s_noise)
     return x
 
 
 def sample_dpmpp_2m_sde(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
     eta: float = 1.0, s_noise: float = 1.0, correction: Literal["midpoint", "heun"] = "midpoint",
 ) -> Tensor:  # fmt: skip
-    """DPM-Solver++(2M) SDE: the last two clean estimates, fresh noise at every step.
+    """DPM-Solver++(2M) SDE: the last two denoised estimates, fresh noise at every step.
 
     Args:
         denoise, x, sigmas, on_step: as in `sample_euler`.
@@ -144,48 +148,48 @@ def sample_dpmpp_2m_sde(
     """
     previous, h_previous = None, 0.0
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
         if next_sigma == 0:
-            return clean
+            return denoised
         h = log(sigma / next_sigma)
         decay = -expm1(-(1 + eta) * h)  # the part of x that the estimate replaces
-        x = (1 - decay) * x + decay * clean
+        x = (1 - decay) * x + decay * denoised
         if previous is not None:
             weight = decay / 2 if correction == "midpoint" else 1 - decay / ((1 + eta) * h)
-            x = x + weight * (clean - previous) * (h / h_previous)
+            x = x + weight * (denoised - previous) * (h / h_previous)
         if eta:
-            x = x + noise(sigma, next_sigma) * (next_sigma * _spread(eta, h) * s_noise)
-        previous, h_previous = clean, h
+            x = x + noise_sampler(sigma, next_sigma) * (next_sigma * _spread(eta, h) * s_noise)
+        previous, h_previous = denoised, h
     return x
 
 
 def sample_dpmpp_3m_sde(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise: NoiseSampler,
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
     eta: float = 1.0, s_noise: float = 1.0,
 ) -> Tensor:  # fmt: skip
-    """DPM-Solver++(3M) SDE: the last three clean estimates. AudioX v1's own sampler.
+    """DPM-Solver++(3M) SDE: the last three denoised estimates. AudioX v1's own sampler.
 
     Args: as in `sample_dpmpp_2m_sde`.
     """
-    history: list[tuple[Tensor, float]] = []  # (clean estimate, h of its step), newest first
+    history: list[tuple[Tensor, float]] = []  # (denoised estimate, h of its step), newest first
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
-        clean = denoise(x, sigma)
-        on_step(step, x, clean)
+        denoised = denoise(x, sigma)
+        on_step(step, x, denoised)
         if next_sigma == 0:
-            return clean
+            return denoised
         h = log(sigma / next_sigma)
         decay = -expm1(-(1 + eta) * h)
-        x = (1 - decay) * x + decay * clean
-        x = x + _third_order(clean, history, h, (1 + eta) * h)
+        x = (1 - decay) * x + decay * denoised
+        x = x + _third_order(denoised, history, h, (1 + eta) * h)
         if eta:
-            x = x + noise(sigma, next_sigma) * (next_sigma * _spread(eta, h) * s_noise)
-        history = [(clean, h), *history[:1]]
+            x = x + noise_sampler(sigma, next_sigma) * (next_sigma * _spread(eta, h) * s_noise)
+        history = [(denoised, h), *history[:1]]
     return x
 
 
 def _third_order(
-    clean: Tensor, history: list[tuple[Tensor, float]], h: float, scaled_h: float
+    denoised: Tensor, history: list[tuple[Tensor, float]], h: float, scaled_h: float
 ) -> Tensor | float:
     """What the history adds to a step of 3M: nothing, a first or a second derivative."""
     if not history:
@@ -193,7 +197,7 @@ def _third_order(
     phi_2 = expm1(-scaled_h) / scaled_h + 1
     (first, h_first), *older = history
     r0 = h_first / h
-    slope = (clean - first) / r0
+    slope = (denoised - first) / r0
     if not older:
         return phi_2 * slope
     second, h_second = older[0]
@@ -232,14 +236,14 @@ SOLVERS = {
 
 def solve(
     name: str, denoise: Denoiser, x: Tensor, sigmas: Tensor, *,
-    noise: NoiseSampler, on_step: OnStep = lambda *_: None, noised: Noised = add_noise,
+    noise_sampler: NoiseSampler, on_step: OnStep = lambda *_: None, noised: Noised = add_noise,
 ) -> Tensor:  # fmt: skip
     """Run the solver called `name` (a key of `SOLVERS`); x and sigmas as in `sample_euler`.
 
-    `noised` is the objective's: how a clean latent gets noise again.
+    `noised` is the objective's: how a denoised latent gets noise again.
     """
     solver = SOLVERS[name]
-    extra = {"noise": noise} if solver.stochastic else {}
+    extra = {"noise_sampler": noise_sampler} if solver.stochastic else {}
     if solver.run is sample_lcm:
         extra["noised"] = noised
     return solver.run(denoise, x, sigmas, on_step=on_step, **extra)

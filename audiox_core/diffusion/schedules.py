@@ -35,7 +35,7 @@ def last_part(
 ) -> Tensor:
     """The last `steps` of a schedule, of which they are the share `denoise` (0..1].
 
-    As ComfyUI means `denoise`: a run that begins from a known latent and changes it the less,
-    the smaller the share is.
+    As ComfyUI means `denoise`: a run starts from an initial latent; the smaller the share, the
+    less it changes.
     """
     return schedule(int(steps / denoise), sigma_min, sigma_max)[-(steps + 1) :]

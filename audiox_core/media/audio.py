@@ -20,7 +20,7 @@ from .decode import Block, stereo_blocks
 from .files import exact_piece, open_media, open_output, replacing
 from .resample import resample
 from .timeline import PictureReader, is_cover
-from .whole import refuse_cut_matroska
+from .truncation import refuse_cut_matroska
 
 __all__ = ["AUDIO_SUFFIXES", "peak_normalize", "read_audio", "resample", "to_int16", "write_audio"]
 
@@ -212,13 +212,13 @@ def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Ten
 
 
 def _fitted(clock: _Clock, head: Block, tick: Fraction) -> _Clock:
-    """Where ticks are longer than a sample (Matroska), lay `head` on the grid of the packets."""
+    """Where ticks are longer than a sample (Matroska), align `head` with the packets."""
     size = Fraction(head.samples.shape[-1], clock.rate)
     passed = head.time - clock.first_end
-    grid = clock.first_end + round(passed / size) * size
-    if tick * clock.rate <= 1 or abs(grid - head.time) > tick:
+    aligned = clock.first_end + round(passed / size) * size
+    if tick * clock.rate <= 1 or abs(aligned - head.time) > tick:
         return clock
-    return replace(clock, origin=clock.origin + head.time - grid)
+    return replace(clock, origin=clock.origin + head.time - aligned)
 
 
 def _seek(container: av.container.InputContainer, stream: av.AudioStream, time: Fraction) -> bool:

@@ -34,7 +34,7 @@ from .streams import (
     muxer_options,
 )
 from .timeline import PictureReader, is_cover, packet_time, picture_stream
-from .whole import set_matroska_duration
+from .truncation import set_matroska_duration
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from ..errors import MediaError, SettingsError
 from .files import open_media
-from .whole import refuse_cut_picture
+from .truncation import refuse_cut_picture
 
 Matrix = tuple[int, int, int, int]  # a b c d of the display matrix: x' = a x + c y, y' = b x + d y
 

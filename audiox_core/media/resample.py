@@ -1,20 +1,24 @@
-"""One sample rate to another: by torchaudio where it works, else by FFmpeg's resampler.
+"""Change the sample rate of a waveform.
 
-Both keep time: output sample `k` lies at `k / to_rate` seconds, and there are
-`ceil(n * to_rate / from_rate)` of them.
+`torchaudio.functional.resample` is used where torchaudio loads. Elsewhere the same band-limited
+interpolation is computed with torch alone, so that the results agree on every machine (to 1e-5).
+Where the ratio of the rates would need a very large filter, FFmpeg's resampler is used.
+
+All three keep time: output sample `k` lies at `k / to_rate` seconds, and there are
+`ceil(n * to_rate / from_rate)` of them. Axes: `c` channels, `n` and `m` samples.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
-from math import gcd
+from math import ceil, gcd, pi
 
 import av
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import conv1d, pad
 
 from ..errors import SettingsError
 
@@ -22,8 +26,8 @@ log = logging.getLogger(__name__)
 
 Resampler = Callable[[Tensor, int, int], Tensor]
 
-# torchaudio keeps a filter of about this many numbers: 44,100 to 44,101 Hz would take 8 GB
-_MOST_PHASES = 10_000_000
+# the filter has about this many taps: 44,100 to 44,101 Hz would take 8 GB
+_MAX_TAPS = 10_000_000
 _FILTER = 64  # samples at the lower rate that FFmpeg's filter spans, with some to spare
 _CHUNK = 1 << 16  # samples handed to FFmpeg at a time
 
@@ -47,8 +51,8 @@ def resample(waveform: Tensor, from_rate: int, to_rate: int) -> Tensor:
     if from_rate == to_rate or waveform.shape[-1] == 0:
         return waveform
     shared = gcd(from_rate, to_rate)
-    odd = (from_rate // shared) * (to_rate // shared) > _MOST_PHASES
-    change = resample_by_ffmpeg if odd else _resampler()
+    huge = (from_rate // shared) * (to_rate // shared) > _MAX_TAPS
+    change = resample_by_ffmpeg if huge else _resampler()
     return change(waveform.float(), from_rate, to_rate)
 
 
@@ -59,25 +63,62 @@ def _resampler() -> Resampler:
         from torchaudio.functional import resample as by_torchaudio
 
         by_torchaudio(torch.zeros(1, 8), 2, 1)
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        log.info("Resampling uses FFmpeg: torchaudio does not work here (%s)", error)
-        return resample_by_ffmpeg
+    except Exception as error:  # a broken install raises whatever its own checks raise
+        log.info("Resampling uses torch: torchaudio does not work here (%s)", error)
+        return resample_by_sinc
     log.info("Resampling uses torchaudio")
     return by_torchaudio
 
 
-def resample_by_ffmpeg(waveform: Tensor, from_rate: int, to_rate: int) -> Tensor:
-    """As `resample`, without torchaudio; the numbers differ by less than 1 % of the peak.
+def resample_by_sinc(
+    waveform: Tensor, from_rate: int, to_rate: int, *, zeros: int = 6, rolloff: float = 0.99
+) -> Tensor:
+    """Band-limited interpolation with a Hann-windowed sinc filter.
+
+    Source: J. O. Smith, "Digital Audio Resampling", https://ccrma.stanford.edu/~jos/resample/.
 
     Args:
         waveform: `c n`, float32.
         from_rate: Hz.
         to_rate: Hz.
+        zeros: zero crossings of the sinc on each side (torchaudio: `lowpass_filter_width`).
+        rolloff: cutoff as a share of the lower Nyquist frequency.
+
+    Returns:
+        `c m`, float32, as torchaudio's `resample` with its default settings.
+    """
+    shared = gcd(from_rate, to_rate)
+    source, target = from_rate // shared, to_rate // shared  # samples of one common period
+    cutoff = rolloff * min(source, target)
+    reach = ceil(zeros * source / cutoff)  # input samples that the filter needs on each side
+    # in float32 as torchaudio computes it: float64 would be more exact and differ by 1.5e-5
+    numbers = {"dtype": torch.float32, "device": waveform.device}
+    inputs = torch.arange(-reach, source + reach, **numbers) / source
+    outputs = torch.arange(target, **numbers) / target
+    crossings = ((inputs - outputs[:, None]) * cutoff).clamp(-zeros, zeros)
+    window = (crossings * pi / (2 * zeros)).cos().square()
+    taps = crossings.sinc() * window * (cutoff / source)  # one filter an output
+    padded = pad(waveform, (reach, source + reach))
+    periods = conv1d(padded[:, None], taps[:, None], stride=source)  # `c target periods`
+    length = ceil(Fraction(waveform.shape[-1] * target, source))
+    return periods.transpose(1, 2).flatten(1)[:, :length]
+
+
+def resample_by_ffmpeg(waveform: Tensor, from_rate: int, to_rate: int) -> Tensor:
+    """FFmpeg's resampler, for any ratio; differs from the others by less than 1 % of the peak.
+
+    Args:
+        waveform: `c n`, float32.
+        from_rate: Hz.
+        to_rate: Hz.
+
+    Returns:
+        `c m`, float32, on the device of `waveform`.
     """
     shared = gcd(from_rate, to_rate)
     length = -(-waveform.shape[-1] * to_rate // from_rate)
-    # Silence around, as torchaudio has it: FFmpeg mirrors the start and keeps back an end. As
-    # much in front as comes out in whole samples.
+    # FFmpeg mirrors the start and holds back the end, so silence is put around. In front it must
+    # be a whole number of samples at both rates.
     periods = -(-_FILTER * max(from_rate // to_rate, 1) * shared // from_rate)
     around = (periods * from_rate // shared, 2 * _FILTER * max(from_rate // to_rate, 1))
     padded = pad(waveform.detach().cpu(), around).numpy()
@@ -87,11 +128,11 @@ def resample_by_ffmpeg(waveform: Tensor, from_rate: int, to_rate: int) -> Tensor
 
 
 def _resample_channel(samples: np.ndarray, from_rate: int, to_rate: int) -> Tensor:
-    """`n` -> about `m` samples: the last few stay in FFmpeg's filter."""
+    """`n` -> about `m` samples; the last few stay in FFmpeg's filter."""
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=to_rate)
     parts = [
         made.to_ndarray()[0]
-        for frame in (*_frames(samples, from_rate), None)  # None lets out what it can
+        for frame in (*_frames(samples, from_rate), None)  # None flushes
         for made in resampler.resample(frame)
     ]
     return torch.from_numpy(np.concatenate(parts))

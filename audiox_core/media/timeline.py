@@ -18,7 +18,7 @@ import av
 
 from ..errors import MediaError
 from .files import DAMAGE, open_media
-from .whole import refuse_cut_matroska, refuse_cut_picture
+from .truncation import refuse_cut_matroska, refuse_cut_picture
 
 log = logging.getLogger(__name__)
 

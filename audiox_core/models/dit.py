@@ -143,6 +143,11 @@ class DiT(nn.Module):
         self.transformer = Transformer(config, ops=ops, attention=attention)
         self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
 
+    @staticmethod
+    def no_tokens(like: Tensor) -> Tensor:
+        """What `prepare` takes where no batch item has condition tokens."""
+        return like.new_zeros(0, 0, 0)
+
     def prepare(self, tokens: Tensor | None, rows: Sequence[int | None] | None = None) -> Context:
         """Keys and values of every block, to be computed once for all steps.
 

@@ -185,6 +185,10 @@ class MMDiT(nn.Module):
         self.transformer = Transformer(config, ops=ops, attention=attention)
         self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
 
+    def no_tokens(self, like: Tensor) -> Tensor:
+        """What `prepare` takes where no batch item has condition tokens, `0 s cond_dim`."""
+        return self._null(like)[:0]
+
     def prepare(self, tokens: Tensor, rows: Sequence[int | None] | None = None) -> Modulations:
         """Modulations of every block, to be computed once for all steps.
 

@@ -208,6 +208,51 @@ def encode_chunked(
     return Posterior(*(torch.cat(parts, dim=-1) for parts in zip(*posteriors, strict=True)))
 
 
+class ChunkedOobleck:
+    """Encodes and decodes in overlapping pieces: the memory stays flat at any length.
+
+    Args:
+        oobleck: the VAE.
+        device: that it computes on; None is where its weights are.
+        check: called before each piece; may raise to stop.
+    """
+
+    def __init__(
+        self, oobleck: Oobleck, device: torch.device | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.oobleck, self.check = oobleck, check
+        self.device = next(oobleck.parameters()).device if device is None else device
+
+    @property
+    def config(self) -> OobleckConfig:
+        """The sizes of the VAE."""
+        return self.oobleck.config
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights of the VAE."""
+        return self.oobleck.parameters()
+
+    def encode(self, audio: Tensor) -> Posterior:
+        """As `Oobleck.encode`; the result is where `audio` is."""
+
+        def encode(piece: Tensor) -> Posterior:
+            self.check()
+            return Posterior(*(t.to(audio.device) for t in self.oobleck.encode(piece)))
+
+        return encode_chunked(encode, audio.to(self.device), self.config.hop_length)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """As `Oobleck.decode`, one item of a batch at a time; the result is where `latent` is."""
+
+        def decode(piece: Tensor) -> Tensor:
+            self.check()
+            return self.oobleck.decode(piece).to(latent.device)
+
+        items = latent.to(self.device)[:, None]
+        return torch.cat([decode_chunked(decode, item) for item in items])
+
+
 def _pieces(total: int, chunk: int, overlap: int) -> Iterator[tuple[slice, slice]]:
     """Each piece of a latent, and the part of the piece that no later one covers."""
     starts = [0] if total <= chunk else [*range(0, total - chunk, chunk - overlap), total - chunk]

@@ -1,11 +1,8 @@
-"""The guided network of one run, over all windows; what no step changes is computed once.
+"""The guided network of one sampling run, over all windows of a latent of any length.
 
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` tokens, `d` width.
 """
 
-from collections.abc import Sequence
-
-import torch
 from einops import rearrange
 from torch import Tensor
 
@@ -14,78 +11,43 @@ from ..config import SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.objectives import Predict
 from ..models import Backbone, Prepared
-from ..windows import Plan, check_windows, over_windows
+from ..windows import Plan, check_windows
+from .run_cache import RunCache, predict
 
 
 def predictor(
-    model: Backbone,
-    conditioning: Conditioning,
-    batch: int,
-    sampling: SamplingConfig,
-    *,
-    windows: Plan,
+    backbone: Backbone, conditioning: Conditioning, sampling: SamplingConfig, windows: Plan
 ) -> Predict:
-    """The guided network of one run; what does not change from step to step is computed once.
+    """Make the guided network of one run; its conditions are prepared once.
 
     Args:
-        model, conditioning: as in `sample`.
-        batch: items that are denoised together.
+        backbone: predicts what its objective says; computes in its own dtype.
+        conditioning: both branches; of a single window, which serves all, or of as many as there
+            are in `windows`.
         sampling: of which cfg and its rescale count.
         windows: of the latent.
+
+    Returns:
+        A function of the noisy latents `b c t` and the times `b`, in float32.
+
+    Raises:
+        SettingsError: the conditioning was made for another length.
     """
     check_windows(conditioning.windows, windows)
-    contexts = _Contexts(model, conditioning, batch, guided=sampling.cfg != 1)
+    dtype = next(backbone.to_cond_embed.parameters()).dtype
+    positive, negative = (
+        rearrange(tokens.to(dtype), "1 (w s) d -> w s d", w=conditioning.windows)
+        for tokens in (conditioning.positive, conditioning.negative)
+    )
+    conditions: list[Tensor | None] = [positive]
+    if sampling.cfg != 1:
+        conditions.append(negative if negative.any() else None)
+    cache = RunCache()
 
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        def of_windows(parts: Tensor, group: Sequence[int]) -> Tensor:
-            rows = rearrange(parts, "b w c t -> (b w) c t").to(contexts.dtype)
-            v = model(rows, t.repeat_interleave(len(group)), contexts.of(group)).float()
-            return rearrange(v, "(b w) c t -> b w c t", b=len(x))
+    def forward(x: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
+        return backbone(x.to(dtype), t, prepared).float()
 
-        return over_windows(x, windows, of_windows)
+    def run(x: Tensor, t: Tensor) -> Tensor:
+        return predict(backbone, x, t, conditions, plan=windows, cache=cache, forward=forward)
 
-    return predict if sampling.cfg == 1 else guided(predict, sampling.cfg, sampling.cfg_rescale)
-
-
-class _Contexts:
-    """Keys and values of the windows of a run: kept for the last group of windows that asked.
-
-    One group is a whole run of up to four windows under guidance; of longer ones the groups take
-    turns, so that the memory stays that of one.
-    """
-
-    def __init__(
-        self, model: Backbone, conditioning: Conditioning, batch: int, *, guided: bool
-    ) -> None:
-        self.model, self.batch = model, batch
-        self.dtype = next(model.to_cond_embed.parameters()).dtype
-        count = conditioning.windows
-        self.positive, self.negative = (
-            rearrange(tokens.to(self.dtype), "1 (w s) d -> w s d", w=count)
-            for tokens in (conditioning.positive, conditioning.negative)
-        )
-        self.guided, self.opposed = guided, guided and bool(self.negative.any())
-        self.kept: tuple[tuple[int, ...], Prepared] | None = None
-
-    def of(self, group: Sequence[int]) -> Prepared:
-        """The context of `b w` rows (twice as many under guidance: the first half conditioned)."""
-        key = tuple(group)
-        if self.kept is None or self.kept[0] != key:
-            self.kept = None  # first, so that two are never held
-            self.kept = (key, self._prepare(key))
-        return self.kept[1]
-
-    def _prepare(self, group: tuple[int, ...]) -> Prepared:
-        tokens = [self._of(group, self.positive)]
-        own = [*range(len(tokens[0]))] if len(tokens[0]) > 1 else [0] * len(group)
-        rows: list[int | None] = own * self.batch  # the windows of an item lie together
-        if self.opposed:
-            tokens.append(self._of(group, self.negative))
-            rows += [row + len(tokens[0]) for row in rows]
-        elif self.guided:
-            rows += [None] * len(rows)
-        return self.model.prepare(torch.cat(tokens), rows)
-
-    @staticmethod
-    def _of(group: tuple[int, ...], tokens: Tensor) -> Tensor:
-        return tokens[list(group)] if len(tokens) > 1 else tokens
+    return run if sampling.cfg == 1 else guided(run, sampling.cfg, sampling.cfg_rescale)

@@ -1,27 +1,23 @@
-"""What shall sound, and how it is sampled: said once, checked before anything is computed."""
+"""What to generate and how: all settings of a run, checked before anything is computed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
-
 from ..conditioners.masking import Span
 from ..config import AudioXConfig, SamplingConfig
-from ..diffusion.objectives import OBJECTIVES
-from ..diffusion.samplers import SOLVERS
-from ..diffusion.schedules import last_part
 from ..errors import SettingsError
+from .sampling import check_seed, resolve_sampling
 
-MAX_STEPS = 10_000
-DENOISE = 0.5  # of a sound that is varied, where nobody says
+DENOISE = 0.5  # of a variation, where the request does not say
+MIN_DENOISE = 0.001
+MAX_SIGMA = {"v": 10_000.0, "rectified_flow": 1.0}  # of init_noise_level, by objective
 
 
 @dataclass(frozen=True)
 class Request:
-    """What shall sound, and how it is sampled. Settings left at None are the model's own."""
+    """The inputs of a run and its sampling settings; those that are None are the model's own."""
 
     prompt: str = ""
     negative: str = ""
@@ -34,10 +30,10 @@ class Request:
     hide: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)  # "video", "audio"
     start: float = 0.0  # seconds into the video
     seconds: float | None = None  # None: to the end of the video; without a video, ten
-    init_audio: str | Path | None = None  # a sound to vary or to repair
-    denoise: float | None = None  # how much of it is made anew, 0..1; None: half
-    init_noise_level: float | None = None  # the same as a sigma to begin from, in its place
-    inpaint: tuple[Span, ...] = ()  # the seconds of it that are made anew; the rest stays
+    init_audio: str | Path | None = None  # a sound to vary or to inpaint
+    denoise: float | None = None  # how much of it is generated, 0..1; None: half
+    init_noise_level: float | None = None  # the same as a sigma to start from, in its place
+    inpaint: tuple[Span, ...] = ()  # the seconds of it that are generated; the rest is kept
     seed: int = 0
     steps: int | None = None
     cfg: float | None = None
@@ -46,62 +42,54 @@ class Request:
     timing: Literal["true", "reference"] = "true"  # how frames are picked: media/video.py
 
 
-def start_sigmas(request: Request, config: AudioXConfig, sampling: SamplingConfig) -> Tensor:
-    """The sigmas of a run: all of them, or where a known sound leaves less to do."""
-    schedule = OBJECTIVES[config.objective].schedule
-    steps, low, high = sampling.steps, sampling.sigma_min, sampling.sigma_max
-    if request.init_audio is None or request.inpaint:
-        return schedule(steps, low, high)
-    if request.init_noise_level is not None:
-        return schedule(steps, low, request.init_noise_level)
-    denoise = DENOISE if request.denoise is None else request.denoise
-    return last_part(schedule, steps, denoise, sigma_min=low, sigma_max=high)
+def sampling_of(request: Request, config: AudioXConfig) -> SamplingConfig:
+    """The sampling settings of a request for a model.
+
+    Raises:
+        SettingsError: a value that no run can use, or settings that exclude one another.
+    """
+    names = ("steps", "cfg", "cfg_rescale", "sampler")
+    sampling = resolve_sampling(config, **{name: getattr(request, name) for name in names})
+    check_seed(request.seed)
+    _check_variation(request, sampling, config.objective)
+    return sampling
 
 
-def check_sampling(request: Request, sampling: SamplingConfig, objective: str = "v") -> None:
-    """Raise SettingsError for numbers that no run can use."""
-    if not 0 <= request.seed < 2**64:
-        raise SettingsError(f"The seed {request.seed} is out of range: 0 to 2^64 - 1.")
-    if not 1 <= sampling.steps <= MAX_STEPS:
-        raise SettingsError(f"{sampling.steps} steps were asked for: take 1 to {MAX_STEPS:,}.")
-    if sampling.sampler not in SOLVERS:
-        raise SettingsError(f"There is no sampler {sampling.sampler!r}: take {', '.join(SOLVERS)}.")
-    if objective == "rectified_flow" and not SOLVERS[sampling.sampler].flows:
-        takes = ", ".join(name for name, solver in SOLVERS.items() if solver.flows)
+def check_inputs(request: Request) -> None:
+    """Raise SettingsError where inputs are missing or exclude one another."""
+    sources = {"video": request.video or request.image, "audio": request.audio}
+    prompt = request.prompt.strip() if request.prompt else ""
+    if not any((prompt, request.init_audio, *sources.values())):
+        raise SettingsError("The request has no input: give a prompt, a video, an image or audio.")
+    if missing := [name for name in request.hide if not sources.get(name)]:
         raise SettingsError(
-            f"{sampling.sampler} counts in another kind of noise than this model (a rectified "
-            f"flow): take {takes}."
+            f"There is no {missing[0]} to hide a part of: give one, or leave it out of hide."
         )
-    if not (isfinite(sampling.cfg) and 0 <= sampling.cfg <= 100):
-        raise SettingsError(f"A cfg of {sampling.cfg} was given: take 0 to 100, usually 3 to 8.")
-    if not 0 <= sampling.cfg_rescale <= 1:
-        raise SettingsError(f"A cfg rescale of {sampling.cfg_rescale} was given: take 0 to 1.")
+    if request.video is not None and request.image is not None:
+        raise SettingsError("A video and an image were given: the model reads only one of them.")
+    if not request.start >= 0:
+        raise SettingsError(f"The start is {request.start} s: it has to be 0 or later.")
+    if request.start and request.video is None:
+        raise SettingsError("start needs a video: it counts in the video's time.")
 
 
-def check_known(request: Request, sampling: SamplingConfig) -> None:
-    """Raise SettingsError where a known sound is missing or is to be changed in two ways."""
+def _check_variation(request: Request, sampling: SamplingConfig, objective: str) -> None:
+    """Raise SettingsError where init audio is missing or is to be changed in two ways."""
     changes = {
-        "A denoise": request.denoise,
-        "An init noise level": request.init_noise_level,
-        "A span to inpaint": request.inpaint or None,
+        "denoise": request.denoise,
+        "init_noise_level": request.init_noise_level,
+        "inpaint": request.inpaint or None,
     }
-    asked = [name for name, value in changes.items() if value is not None]
-    if asked and request.init_audio is None:
-        raise SettingsError(f"{asked[0]} was given without a sound to change: give --init-audio.")
-    if len(asked) > 1:
-        both = " and ".join(asked).lower()
-        raise SettingsError(f"One sound is changed in one way, but {both} were given: choose one.")
-    if request.denoise is not None and not 0.001 <= request.denoise <= 1:
-        raise SettingsError(f"A denoise of {request.denoise} was given: take 0.001 to 1.")
-    level = request.init_noise_level
-    highest = 1 if sampling.sigma_min == 0 else 10_000  # of a rectified flow, of v-prediction
+    given = [name for name, value in changes.items() if value is not None]
+    if given and request.init_audio is None:
+        raise SettingsError(f"{given[0]} needs a sound to change: give init_audio.")
+    if len(given) > 1:
+        raise SettingsError(f"{' and '.join(given)} exclude one another: choose one of them.")
+    if request.denoise is not None and not MIN_DENOISE <= request.denoise <= 1:
+        raise SettingsError(f"denoise is {request.denoise}: choose {MIN_DENOISE} to 1.")
+    level, highest = request.init_noise_level, MAX_SIGMA[objective]
     if level is not None and not sampling.sigma_min < level <= highest:
         raise SettingsError(
-            f"An init noise level of {level} was given: it is a sigma above the smallest one, "
-            f"{sampling.sigma_min:g}, and at most {highest:,}."
-        )
-    if request.inpaint and not SOLVERS[sampling.sampler].stochastic:
-        takes = ", ".join(name for name, solver in SOLVERS.items() if solver.stochastic)
-        raise SettingsError(
-            f"{sampling.sampler} cannot hold on to a known part: inpaint with {takes}."
+            f"init_noise_level is {level}: choose a sigma above {sampling.sigma_min:g} and up to "
+            f"{highest:g}."
         )

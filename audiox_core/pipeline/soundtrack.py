@@ -1,28 +1,24 @@
-"""What a run made, and where it goes."""
+"""A generated sound, and the file that it is written to."""
 
-import logging
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import AudioXError, SettingsError
-from ..media.audio import peak_normalize, write_audio
+from ..errors import SettingsError
+from ..media.audio import write_audio
 from ..media.mux import VIDEO_SUFFIXES, mux_soundtrack
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Soundtrack:
-    """What a run made: `waveform` is `2 n`; `video` and `start` say which picture it belongs to."""
+    """A generated sound and the video that it was generated for."""
 
-    waveform: Tensor
-    sample_rate: int
+    waveform: Tensor  # `2 n`
+    sample_rate: int  # Hz
     video: Path | None = None
-    start: float = 0.0
-    whole: bool = True  # it accompanies the whole video, not a piece of it
+    start: float = 0.0  # seconds into the video
+    trimmed: bool = False  # it belongs to a part of the video, not to all of it
 
     @property
     def seconds(self) -> float:
@@ -30,33 +26,23 @@ class Soundtrack:
         return self.waveform.shape[-1] / self.sample_rate
 
     def save(self, path: str | Path) -> None:
-        """Write `.wav` or `.flac`, or a copy of the video with this sound (`.mp4 .mov .mkv .webm`).
+        """Write the sound alone (`.wav`, `.flac`), or a copy of the video with this sound.
+
+        Args:
+            path: of the file; `.mp4`, `.mov`, `.mkv` and `.webm` are videos.
 
         Raises:
             MediaError: the file cannot be written, or its container cannot hold the picture.
-            SettingsError: a video is asked for and there was none.
+            SettingsError: the file is a video and the sound was generated without one.
         """
         path = Path(path)
         if path.suffix.lower() not in VIDEO_SUFFIXES:
             write_audio(path, self.waveform, self.sample_rate)
         elif self.video is None:
             raise SettingsError(
-                f"{path.name} is a video and there is no picture for it: "
-                "give a video, or write a .wav or .flac file."
+                f"{path.name} is a video and this sound was generated without one: give a video, "
+                "or write a .wav or .flac file."
             )
         else:
-            piece = {} if self.whole else {"start": self.start, "seconds": self.seconds}
-            mux_soundtrack(self.video, self.waveform, self.sample_rate, path, **piece)
-
-
-def audible(waveform: Tensor) -> Tensor:
-    """Keep the level, unless it would clip; refuse what is no sound."""
-    peak = waveform.abs().max().item()
-    if not isfinite(peak):
-        raise AudioXError(
-            "The model's numbers ran over: use float32, a lower cfg, or another sampler."
-        )
-    if peak > 1:
-        logger.info("The sound peaked at %.2f of full scale and was turned down to 1.", peak)
-        return peak_normalize(waveform)
-    return waveform
+            part = {"start": self.start, "seconds": self.seconds} if self.trimmed else {}
+            mux_soundtrack(self.video, self.waveform, self.sample_rate, path, **part)

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import MediaError, SettingsError
-from ..media.contents import Contents, read_contents
+from ..media.probe import MediaInfo, probe_media
 from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
@@ -250,20 +250,22 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
         made.sources[source] += 1
 
 
-def _contents(file: Path) -> Contents:
+def _contents(file: Path) -> MediaInfo:
     try:
-        contents = read_contents(file)
+        contents = probe_media(file)
     except MediaError as error:
         raise _SkipError("unreadable media", str(error)) from error
     if not contents.has_sound:
-        raise _SkipError("no sound", "There is nothing to learn from a silent video.")
+        raise _SkipError(
+            "no sound", "The video has no audio track, so it cannot be a training target."
+        )
     if not contents.seconds:
         raise _SkipError("empty sound", "Its sound track has no length.")
     return contents
 
 
 def _caption(
-    made: Captioned, file: Path, contents: Contents, start: float | None, settings: Settings
+    made: Captioned, file: Path, contents: MediaInfo, start: float | None, settings: Settings
 ) -> tuple[str, str]:
     """A caption and its source; empty if there is none."""
     if settings.captioner is not None and contents.has_picture:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint.load import Checkpoint
+from ..checkpoint import Checkpoint
 from ..conditioners.assemble import Conditioners, fuse, join
 from ..conditioners.audio import AudioConditioner
 from ..conditioners.masking import hide_tokens, replace_absent
@@ -76,10 +76,10 @@ class Denoising(nn.Module):
         if len(batch.seen):
             pictures = batch.pictures
             if pictures.dtype == torch.uint8:
-                looked = conditioner.look(pictures.flatten(0, 1))
+                looked = conditioner.clip_states(pictures.flatten(0, 1))
                 pictures = looked.unflatten(0, pictures.shape[:2])
             there = torch.zeros_like(batch.seen, dtype=torch.bool)
-            found = conditioner.finish(pictures, batch.sync, there)
+            found = conditioner.project_states(pictures, batch.sync, there)
             tokens = tokens.index_copy(0, batch.seen, found.to(tokens))
         return replace_absent(tokens, absent, batch.absent["video"])
 

@@ -20,12 +20,13 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..checkpoint import open_checkpoint, open_vae
 from ..checkpoint.layout import AUDIO_VAE
-from ..checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ..checkpoint.weight_file import Stored, open_weights
 from ..checkpoint.write import write_safetensors
+from ..conditioners.assemble import Conditioners
 from ..conditioners.audio import MelAudioConditioner, audio_conditioner
-from ..conditioners.video import VideoConditioner, encode_sync, loaded_synchformer
+from ..conditioners.video import VideoConditioner, encode_sync
 from ..config import AudioXConfig
 from ..errors import AudioXError, SettingsError
 from ..models.oobleck import Oobleck
@@ -92,9 +93,9 @@ class Features:
 
     def open(self) -> MakeItem:
         """As `Maker`."""
-        parts = ("vae", "video", "audio") if self.vae is None else ("video", "audio")
-        checkpoint = None if self.init is None else load_checkpoint(self.init, parts=parts)
-        vae = checkpoint.vae if self.vae is None else load_vae(self.vae)[0]
+        file = None if self.init is None else open_checkpoint(self.init)
+        conditioners = None if file is None else file.load_conditioners()
+        vae = file.load_vae() if self.vae is None else open_vae(self.vae).load()
         source = self.data_source.open()
 
         def make(index: int) -> Item:
@@ -102,35 +103,37 @@ class Features:
             with torch.inference_mode():
                 tensors = {
                     **_posterior(vae, clip.audio, ""),
-                    **self._pictures(clip, checkpoint),
-                    **self._prompt(clip, vae, checkpoint),
+                    **self._pictures(clip, conditioners),
+                    **self._prompt(clip, vae, conditioners),
                 }
             return Item({name: t.contiguous() for name, t in tensors.items()}, clip.caption)
 
         return make
 
-    def _pictures(self, clip: Clip, checkpoint: Checkpoint | None) -> dict[str, Tensor]:
+    def _pictures(self, clip: Clip, conditioners: Conditioners | None) -> dict[str, Tensor]:
         if clip.frames is None:
             return {}
         pictures = {"frames": clip.frames}
         if self.encode_clip:
-            video: VideoConditioner = checkpoint.conditioners.video
-            pictures = {"clip": video.look(clip.frames).half()}
-        if self.model.video.sync is not None and clip.sync is not None and checkpoint is not None:
-            synchformer = loaded_synchformer(checkpoint.conditioners.sync)
-            pictures["sync"] = encode_sync(synchformer, clip.sync, self.model.video.sync.fps)[0]
+            video: VideoConditioner = conditioners.video
+            pictures = {"clip": video.clip_states(clip.frames).half()}
+        sync = self.model.video.sync
+        if sync is not None and clip.sync is not None and conditioners is not None:
+            pictures["sync"] = encode_sync(conditioners.sync, clip.sync, sync.fps)[0]
         return pictures
 
-    def _prompt(self, clip: Clip, vae: Oobleck, checkpoint: Checkpoint | None) -> dict[str, Tensor]:
+    def _prompt(
+        self, clip: Clip, vae: Oobleck, conditioners: Conditioners | None
+    ) -> dict[str, Tensor]:
         if clip.prompt is None:
             return {}
-        samples = self.model.latent.samples(self.model.latent.described_seconds)
+        samples = self.model.latent.samples(self.model.latent.conditioned_seconds)
         audio = pad_crop(clip.prompt, samples)
         if self.model.mel is not None:
             conditioner = audio_conditioner(self.model)
             assert isinstance(conditioner, MelAudioConditioner)
             return {"prompt_mel": conditioner.log_mel(audio[None])[0].half()}
-        own = None if checkpoint is None else checkpoint.conditioners.audio.vae
+        own = None if conditioners is None else conditioners.audio.vae
         return _posterior(own or vae, audio, "prompt_")
 
 
@@ -248,8 +251,8 @@ def _make_shards(maker: Maker, jobs: Mapping[Path, range], workers: int) -> Iter
                 yield waiting[future]
         except BrokenProcessPool:
             raise SettingsError(
-                "A process that prepares clips was ended from outside, perhaps for lack of "
-                "memory: run again with fewer --workers; finished clips are kept."
+                "A worker process was killed, perhaps because memory ran out: run again with "
+                "fewer --workers. Finished clips are kept."
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint.load import Checkpoint
+from ..checkpoint import Checkpoint
 from ..checkpoint.lora import Adapter, lora_tensors
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
@@ -40,10 +40,10 @@ class Adapted(Denoising):
     """A frozen model whose layers are listened to, with an adapter beside each."""
 
     def __init__(self, checkpoint: Checkpoint, config: LoraConfig, seed: int) -> None:
-        super().__init__(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
+        super().__init__(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
         self.requires_grad_(False)
         self.alpha = config.alpha or float(config.rank)
-        layers = adapted_layers(checkpoint.model, config.pattern)
+        layers = adapted_layers(checkpoint.backbone, config.pattern)
         self.layers = [*layers]
         with seeded(seed):
             self.adapters = nn.ModuleList(

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..config import AudioXConfig
 from ..errors import AudioXError, MediaError, SettingsError
 from ..media.audio import read_audio
-from ..media.contents import SOUND_SUFFIXES, VIDEO_SUFFIXES, Contents, read_contents
+from ..media.probe import SOUND_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, probe_media
 from ..media.video import frame_grids, read_grids
 from .clips import Clip, InvalidItem, InvalidItemError, clips_key, pad_crop
 from .config import DataConfig
@@ -210,23 +210,23 @@ class ManifestSource:
             return [(item, None)]
         try:
             path, _ = self.folder.find(item.path or item.id)
-            seconds = read_contents(path).seconds
+            seconds = probe_media(path).seconds
         except AudioXError:  # raised when the clip is asked for
             return [(item, 0.0)]
         rate = self.config.latent.sample_rate
         starts = target_starts(round(seconds * rate), rate, self._samples)
         if "audio" in item.needs and item.is_music:
-            starts = [start for start in starts if start >= self._described] or starts[:1]
+            starts = [start for start in starts if start >= self._conditioned_seconds] or starts[:1]
         return [(item, float(start)) for start in starts]
 
-    def _open(self, item: Item, name: str, start: float | None) -> tuple[Path, float, Contents]:
+    def _open(self, item: Item, name: str, start: float | None) -> tuple[Path, float, MediaInfo]:
         """A file of an item, where in it `start` is, and what it contains."""
         with _errors_of(item, "missing media"):
             path, begin = self.folder.find(name, start)
         with _errors_of(item, "unreadable media"):
-            return path, begin or 0.0, read_contents(path)
+            return path, begin or 0.0, probe_media(path)
 
-    def _sound(self, item: Item, path: Path, contents: Contents, start: float) -> Tensor:
+    def _sound(self, item: Item, path: Path, contents: MediaInfo, start: float) -> Tensor:
         if not contents.has_sound:
             raise _invalid(item, "no sound", f"{path.name} has no sound: nothing to learn from")
         if not contents.seconds:
@@ -237,7 +237,7 @@ class ManifestSource:
         return audio
 
     def _pictures(
-        self, item: Item, path: Path, contents: Contents, start: float
+        self, item: Item, path: Path, contents: MediaInfo, start: float
     ) -> tuple[Tensor | None, Tensor | None]:
         """Frames `f 3 h w` for CLIP and for Synchformer; None without a picture, or a model."""
         if "video" not in item.given:
@@ -261,15 +261,16 @@ class ManifestSource:
         """
         if "audio" not in item.given:
             return None
-        samples = self.config.latent.samples(self._described)
+        seconds = self._conditioned_seconds
+        samples = self.config.latent.samples(seconds)
         if not item.is_music:
             return pad_crop(audio, samples).clone()
-        if start < self._described:
+        if start < seconds:
             if "audio" in item.needs:
-                message = f"{item.task} needs {self._described:g} s of sound before {start:g} s"
+                message = f"{item.task} needs {seconds:g} s of sound before {start:g} s"
                 raise _invalid(item, "no prompt", message)
             return None
-        return self._read(item, path, start - self._described, self._described, samples)
+        return self._read(item, path, start - seconds, seconds, samples)
 
     def _read(self, item: Item, path: Path, start: float, seconds: float, samples: int) -> Tensor:
         """A piece of a sound, `2 n` in -1..1, padded with zeros at the end."""
@@ -283,8 +284,8 @@ class ManifestSource:
         return self.config.latent.window * self.config.latent.hop_length
 
     @property
-    def _described(self) -> float:
-        return self.config.latent.described_seconds
+    def _conditioned_seconds(self) -> float:
+        return self.config.latent.conditioned_seconds
 
 
 def _invalid(item: Item, reason: str, message: str) -> InvalidItemError:

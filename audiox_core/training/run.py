@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 
-from ..checkpoint.companions import find_text_encoder
+from ..checkpoint import Checkpoint, open_checkpoint
 from ..checkpoint.layout import AUDIO_VAE, TEXT
-from ..checkpoint.load import Checkpoint, load_checkpoint
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
 from ..errors import SettingsError
@@ -96,14 +95,14 @@ def diffusion_stage(
     job: Job, dist: Distributed, checkpoint: Checkpoint, cache: Cache
 ) -> DiffusionStage:
     """The stage `diffusion` for given modules."""
-    module = Denoising(checkpoint.model, checkpoint.conditioners, checkpoint.config.objective)
+    module = Denoising(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
     choose_trained(module, job.config.diffusion)
     batches = make_batches(job, checkpoint, cache, dist)
     return DiffusionStage(module, checkpoint, batches, dist, model_file=model_file(job, checkpoint))
 
 
 def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    checkpoint = load_init(job, "A LoRA is trained for a model: give the model with --init.")
+    checkpoint = load_init(job, "A LoRA needs a model: pass it with --init.")
     cache = features_cache(job, checkpoint.config, dist, clip_learns=False)
     return LoraStage(
         checkpoint, make_batches(job, checkpoint, cache, dist), job.config, dist
@@ -120,7 +119,7 @@ def load_init(job: Job, missing: str) -> Checkpoint:
     """The checkpoint of `job.init`. Raises SettingsError with `missing` if there is none."""
     if job.init is None:
         raise SettingsError(missing)
-    checkpoint = load_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+    checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
     if job.vae is not None and not holds(job.init, AUDIO_VAE):
         checkpoint.conditioners.audio.vae = None  # prompts are encoded by the only VAE
     encoder = checkpoint.conditioners.text.encoder
@@ -192,7 +191,7 @@ def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
     if model.mel is not None:
         return Silence.mel(model.mel.filters, model.audio_tokens)
     vae = (audio.vae or checkpoint.vae).to(device)
-    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
+    silence = torch.zeros(1, 2, model.latent.samples(model.latent.conditioned_seconds))
     with torch.inference_mode():
         posterior = vae.encode(silence.to(device))
     return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
@@ -206,8 +205,8 @@ def _data_fingerprint(job: Job, cache: Cache) -> str:
         sizes = [init.header.get(name, "") for name in ("audiox", "tokenizer")]
         names += [init.fingerprint(), blake2b("".join(sizes).encode(), digest_size=8).hexdigest()]
         if job.stage != "vae" and not holds(job.init, TEXT):
-            encoder = find_text_encoder(job.text_encoder, job.init)
-            names.append(open_weights(encoder).fingerprint())
+            file = open_checkpoint(job.init, text_encoder=job.text_encoder)
+            names.append(file.text_encoder.weights.fingerprint())
     return " ".join(names)
 
 

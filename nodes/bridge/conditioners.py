@@ -3,10 +3,7 @@
 They come from transformers and take no host layers, so they are loaded whole and freed whole.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_management as mm
@@ -15,191 +12,96 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ...audiox_core.checkpoint.companions import search_text_encoder
-from ...audiox_core.checkpoint.layout import TEXT
-from ...audiox_core.checkpoint.load import load_checkpoint
-from ...audiox_core.checkpoint.weight_file import open_weights
-from ...audiox_core.conditioners.assemble import Conditioners, Conditioning, assemble
-from ...audiox_core.conditioners.audio import encode_audio
-from ...audiox_core.conditioners.text import encode_text
-from ...audiox_core.conditioners.video import (
-    encode_image,
-    encode_sync,
-    encode_video,
-    loaded_synchformer,
-    still_clip,
-)
+from ...audiox_core.checkpoint import CheckpointFile
+from ...audiox_core.conditioners.assemble import Conditioners
+from ...audiox_core.conditioners.host import ModelHost, Part
+from ...audiox_core.conditioners.missing import MissingModule, check_present
 from ...audiox_core.config import AudioXConfig
-from ...audiox_core.diffusion.noise import stream, unit_noise
-from ...audiox_core.errors import SettingsError
-from .files import text_encoder_path
+from ...audiox_core.errors import WeightsError
+from ...audiox_core.models.synchformer import Synchformer
+
+NO_TEXT_ENCODER = (
+    "This checkpoint has no text encoder, and the model needs one even for an empty prompt: connect "
+    "CLIPLoader (T5-base, type stable_audio) to clip of AudioX Encode Text, or put T5-base with its "
+    "tokenizer.json into models/text_encoders/t5-base (`python -m audiox_core fetch t5-base`)."
+)
 
 
-@dataclass(frozen=True)
-class Features:
-    """AUDIOX_FEATURES: one modality's tokens."""
+class NativeConditioners(ModelHost):
+    """The conditioners of a checkpoint; ComfyUI moves one to the GPU when a step uses it."""
 
-    kind: str  # "video" or "audio"
-    tokens: Tensor  # `w s d`
-    variant: str
+    def __init__(
+        self, file: CheckpointFile, conditioners: Conditioners, patchers: Mapping[str, Any],
+        vae: Any = None,
+    ) -> None:  # fmt: skip
+        """Args:
+        file: of the checkpoint.
+        conditioners: its modules.
+        patchers: of the modules, by name.
+        vae: a native VAE to encode with; None takes the checkpoint's own.
+        """
+        self.file, self.config = file, file.config
+        self.conditioners, self.patchers, self._vae = conditioners, patchers, vae
 
-
-class NativeConditioners:
-    """The conditioners of a checkpoint; ComfyUI moves them to the GPU where one is used."""
-
-    def __init__(self, modules: Conditioners, config: AudioXConfig, path: Path) -> None:
-        self.modules, self.config, self.path = modules, config, path
-        self.silence: Tensor | None = None
-        device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
-        if modules.sync is not None and mm.should_use_fp16(device):
-            modules.sync.half()  # of all encoders the one that computes for long
-        self.patchers = {
-            name: comfy.model_patcher.ModelPatcher(module, device, offload)
-            for name, module in modules.named_children()
-        }
+    def with_vae(self, vae: Any) -> "NativeConditioners":
+        """The same conditioners, which encode with the VAE that a node is connected to."""
+        return NativeConditioners(self.file, self.conditioners, self.patchers, vae)
 
     def get_models(self) -> list[Any]:
         """ComfyUI looks here for what it may unload."""
         return list(self.patchers.values())
 
-    def text(self, prompt: str) -> Tensor:
-        """A prompt -> `1 s d`."""
-        return _home(encode_text(self._load("text"), prompt))
+    def use(self, name: Part) -> nn.Module:
+        if name == "vae":
+            return self._own_vae() if self._vae is None else _loaded_vae(self._vae, self.config)
+        if name == "text" and name not in self.patchers:
+            raise WeightsError(NO_TEXT_ENCODER)
+        check_present(getattr(self.conditioners, name))
+        patcher = self.patchers[name]
+        needed = patcher.model.activation_bytes() if name == "sync" else 0
+        mm.load_models_gpu([patcher], memory_required=needed, force_full_load=True)
+        return patcher.model
 
-    def has_text(self) -> bool:
-        """Whether there is a text encoder of its own."""
-        return "text" in self.patchers
+    def device_of(self, name: Part) -> torch.device:
+        return mm.vae_device() if name == "vae" else self.patchers[name].load_device
 
-    def video(
-        self, windows: Sequence[Callable[[], Sequence[Tensor]]], hide: Sequence[tuple]
-    ) -> Features:
-        """Frames of each window and grid, read when their turn comes -> features."""
-        module, synchformer = self._eyes()
-        progress, tokens = comfy.utils.ProgressBar(100 * len(windows)), []
-        for index, (read, spans) in enumerate(zip(windows, hide, strict=True)):
-            mm.throw_exception_if_processing_interrupted()
-            frames, *more = read()
-            sync = self._sync(synchformer, more, spans, partial(_tell, progress, index))
-            tokens.append(_home(encode_video(module, frames, spans, sync=sync)))
-            _tell(progress, index, 1.0)
-        return Features("video", torch.cat(tokens), self.config.variant)
+    def progress(self, done: float) -> None:
+        comfy.utils.ProgressBar(100).update_absolute(round(100 * done))
 
-    def image(self, pixels: Tensor) -> Features:
-        """A still image `3 h w` in 0..255 -> features."""
-        module, synchformer = self._eyes()
-        clips = [] if synchformer is None else [still_clip(pixels, self.config.video.sync)]
-        sync = self._sync(synchformer, clips, ())
-        tokens = _home(encode_image(module, pixels, sync=sync))
-        return Features("video", tokens, self.config.variant)
+    def check_interrupt(self) -> None:
+        mm.throw_exception_if_processing_interrupted()
 
-    def _eyes(self) -> tuple[nn.Module, nn.Module | None]:
-        """What looks at pictures, on its device: CLIP with its transformer, and Synchformer."""
-        if self.config.video.sync is None:
-            return self._load("video"), None
-        synchformer = loaded_synchformer(self.modules.sync)
-        patchers = [self.patchers["video"], self.patchers["sync"]]
-        needed = synchformer.activation_bytes()
-        mm.load_models_gpu(patchers, memory_required=needed, force_full_load=True)
-        return patchers[0].model, patchers[1].model
+    def keep(self, tokens: Tensor) -> Tensor:
+        return tokens.detach().float().to(mm.intermediate_device())
 
-    def _sync(
-        self, synchformer: nn.Module | None, clips: Sequence[Tensor], hide: tuple,
-        on_progress: Callable[[float], None] = lambda _: None,
-    ) -> Tensor | None:  # fmt: skip
-        """The second look at a clip, where the model takes one; it stops when ComfyUI does."""
-        if synchformer is None:
-            return None
-
-        def look_up(share: float) -> None:
-            mm.throw_exception_if_processing_interrupted()
-            on_progress(share)
-
-        return encode_sync(synchformer, clips[0], self.config.video.sync.fps, hide, look_up)
-
-    def audio(self, vae: Any, windows: Sequence[Tensor], hide: Sequence[tuple]) -> Features:
-        """The sound `2 n` of each window -> features."""
-        grid, latents = self.config.latent, self.config.prompt_latents
-        progress, tokens = comfy.utils.ProgressBar(len(windows)), []
-        if latents:  # the VAE first: it is large, the conditioner small
-            mm.load_models_gpu([vae.patcher], memory_required=_encoding_memory(vae, windows))
-        module = self._load("audio")
-        device = next(module.parameters()).device
-        shape = (1, grid.channels, latents)
-        draws = stream(0, "audio prompt")  # drawn as in training, but the same every time
-        for waveform, spans in zip(windows, hide, strict=True):
-            encoded = encode_audio(
-                module, _Coder(vae), waveform,
-                samples=grid.samples(grid.described_seconds), sample_rate=grid.sample_rate,
-                hide=spans, noise=unit_noise(shape, draws).to(device),
-            )  # fmt: skip
-            tokens.append(_home(encoded))
-            progress.update(1)
-        return Features("audio", torch.cat(tokens), self.config.variant)
-
-    def assemble(self, **parts: Any) -> Conditioning:
-        """As the core's `assemble`; the text encoder is loaded where the empty prompt is needed."""
-        if parts.get("empty_text") is None and self.has_text():
-            parts["empty_text"] = self.text("")
-        if parts.get("empty_text") is None and parts.get("text") is None:
-            raise SettingsError(
-                "The model needs a text, if only an empty one, and this checkpoint brings no text "
-                "encoder: connect AudioX Encode Text with T5-base from CLIPLoader (type "
-                "stable_audio) to its clip."
-            )
-        if self.config.maf is not None:
-            self._load("maf")
-        return assemble(self.modules, absent_audio=self._absent_audio, **parts)
-
-    def _absent_audio(self) -> Tensor:
-        """What no audio prompt is, `1 s d`; made once where silence has to be encoded for it."""
-        if self.config.audio_latents is None:
-            return self.modules.audio.absent()
-        if self.silence is None:
-            self.silence = _home(self._load("audio").absent(self._vae()))
-        return self.silence
-
-    def _vae(self) -> nn.Module | None:
-        """The VAE for a moment, where the conditioners bring no copy of their own."""
-        if self.modules.audio.vae is not None:
-            return None
-        vae = load_checkpoint(self.path, parts=("vae",), variant=self.config.variant).vae
+    def _own_vae(self) -> nn.Module:
+        """The VAE of the checkpoint, loaded for the one step that encodes silence."""
+        vae = self.file.load_vae()
         patcher = comfy.model_patcher.ModelPatcher(vae, mm.vae_device(), mm.vae_offload_device())
         mm.load_models_gpu([patcher], force_full_load=True)
         return vae
 
-    def _load(self, name: str) -> nn.Module:
-        patcher = self.patchers[name]
-        mm.load_models_gpu([patcher], force_full_load=True)
-        return patcher.model
+
+def load_conditioners(file: CheckpointFile) -> NativeConditioners:
+    """The conditioners of a checkpoint -> AUDIOX_CONDITIONERS."""
+    conditioners = file.load_conditioners()
+    return NativeConditioners(file, conditioners, make_patchers(conditioners))
 
 
-class _Coder:
-    """The VAE as the audio conditioner calls it, in pieces."""
-
-    def __init__(self, vae: Any) -> None:
-        self.vae = vae
-
-    def encode(self, audio: Tensor) -> Any:
-        return self.vae.first_stage_model.posterior(audio.to(self.vae.device))
-
-
-def _tell(progress: Any, window: int, share: float) -> None:
-    progress.update_absolute(round(100 * (window + share)))
+def make_patchers(conditioners: Conditioners) -> dict[str, Any]:
+    """Put each module under ComfyUI's memory manager, by name; those without a file have none."""
+    device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
+    if isinstance(conditioners.sync, Synchformer) and mm.should_use_fp16(device):
+        conditioners.sync.half()  # of all encoders the one that computes for long
+    return {
+        name: comfy.model_patcher.ModelPatcher(module, device, offload)
+        for name, module in conditioners.named_children()
+        if not isinstance(module, MissingModule)
+    }
 
 
-def _encoding_memory(vae: Any, windows: Sequence[Tensor]) -> float:
-    return vae.memory_used_encode((1, 2, max(w.shape[-1] for w in windows)), vae.vae_dtype)
-
-
-def _home(tokens: Tensor) -> Tensor:
-    """Where ComfyUI keeps what nodes hand on."""
-    return tokens.detach().float().to(mm.intermediate_device())
-
-
-def load_conditioners(path: Path, variant: str | None = None) -> NativeConditioners:
-    """The conditioners of a checkpoint; its text encoder where there is one, beside it or ours."""
-    file = open_weights(path)
-    text = None if file.below(TEXT) else text_encoder_path() or search_text_encoder(file.path)
-    parts = ["video", "audio", *(["text"] if text is not None or file.below(TEXT) else [])]
-    loaded = load_checkpoint(path, parts=parts, text_encoder=text, variant=variant)
-    return NativeConditioners(loaded.conditioners, loaded.config, path)
+def _loaded_vae(vae: Any, config: AudioXConfig) -> nn.Module:
+    samples = config.latent.samples(config.latent.conditioned_seconds)
+    needed = vae.memory_used_encode((1, 2, samples), vae.vae_dtype)
+    mm.load_models_gpu([vae.patcher], memory_required=needed)
+    return vae.first_stage_model.oobleck

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...audiox_core.checkpoint.companions import TEXT_ENCODER_NAMES
-from ...audiox_core.checkpoint.load import EMBEDDED
+from ...audiox_core.checkpoint import EMBEDDED, CheckpointFile, open_checkpoint
 from ...audiox_core.errors import WeightsError
 
 KIND = "audiox"
@@ -45,11 +44,16 @@ def model_path(name: str) -> Path:
     )
 
 
-def text_encoder_path() -> Path | None:
-    """T5-base where ComfyUI keeps text encoders, with its tokenizer beside it; None: not there."""
-    folders = [f for kind in ("text_encoders", KIND) for f in folder_paths.get_folder_paths(kind)]
-    found = (Path(folder) / name for folder in folders for name in TEXT_ENCODER_NAMES)
-    return next((p for p in found if p.is_file() and (p.parent / "tokenizer.json").is_file()), None)
+def open_model(name: str, variant: str | None = None) -> CheckpointFile:
+    """Open a checkpoint of the list; T5-base may be where ComfyUI keeps text encoders.
+
+    Args:
+        name: of the list.
+        variant: a key of `VARIANTS`, where the file does not tell which of them it is.
+    """
+    kinds = ("text_encoders", KIND)
+    folders = [Path(f) for kind in kinds for f in folder_paths.get_folder_paths(kind)]
+    return open_checkpoint(model_path(name), variant=variant, text_encoder_folders=folders)
 
 
 def temporary_folder() -> Path:

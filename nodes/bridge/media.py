@@ -4,8 +4,8 @@ A VIDEO that lies in a file is read by time from there, and never decoded whole;
 or edited in the graph is taken as its frames.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -16,65 +16,25 @@ from comfy_api.latest import InputImpl
 from torch import Tensor
 
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.media.audio import read_audio, resample
-from ...audiox_core.media.batch import check_images, pick_frames, to_pixels
+from ...audiox_core.media.batch import check_images, to_pixels
+from ...audiox_core.media.clip import Clip, clip_from_file, clip_from_images
 from ...audiox_core.media.mux import VIDEO_SUFFIXES, mux_soundtrack
-from ...audiox_core.media.video import FrameGrid, probe_video, read_grids
+from ...audiox_core.media.resample import resample
 from .files import temporary_folder
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A picture that moves: how long it is, and how its frames and its sound are read."""
-
-    seconds: float
-    frames: Callable[..., list[Tensor]]  # (start, grids, end) -> of each `f 3 size size` uint8
-    sound: Callable[[int], Tensor | None]  # sample rate -> `2 n`
-    path: Path | None = None  # of an unedited file
-
-
-def clip_of_images(images: Tensor, fps: float, audio: Mapping[str, Any] | None = None) -> Clip:
-    """An IMAGE batch. Raises SettingsError without frames or their rate."""
-    check_images(images)
-    if not fps or fps <= 0:
-        raise SettingsError(
-            "Images have no frame rate of their own: set fps to the rate of the video they are "
-            "(16 for Wan, 24 or 25 for most others)."
-        )
-
-    def frames(start: float, grids: Sequence[FrameGrid], end: float | None) -> list[Tensor]:
-        return [
-            pick_frames(
-                images, fps, start=start, count=grid.count, rate=grid.fps, size=grid.size, end=end
-            )
-            for grid in grids
-        ]
-
-    def sound(rate: int) -> Tensor | None:
-        return None if audio is None else waveform_of(audio, rate)
-
-    return Clip(len(images) / float(fps), frames, sound)
-
-
 def clip_of_video(video: Any) -> Clip:
-    """A VIDEO, its pending trim honoured."""
+    """A VIDEO, its pending trim applied."""
     path = _file_of(video)
-    if path is None:
-        parts = video.get_components()
-        return clip_of_images(parts.images, parts.frame_rate, parts.audio)
-    begin, length = _trim(video)
-    end = min(probe_video(path).seconds, begin + (length or float("inf")))
-
-    def frames(start: float, grids: Sequence[FrameGrid], stop: float | None) -> list[Tensor]:
-        stop = end if stop is None else min(end, begin + stop)
-        return read_grids(path, grids, start=begin + start, end=stop)
+    if path is not None:
+        start, seconds = _trim(video)
+        return clip_from_file(path, start=start, seconds=seconds or None)
+    parts = video.get_components()
 
     def sound(rate: int) -> Tensor | None:
-        if not probe_video(path).has_audio:
-            return None
-        return read_audio(path, sample_rate=rate, start=begin, seconds=end - begin)
+        return None if parts.audio is None else waveform_of(parts.audio, rate)
 
-    return Clip(end - begin, frames, sound, path if not (begin or length) else None)
+    return clip_from_images(parts.images, parts.frame_rate, sound)
 
 
 def _file_of(video: Any) -> Path | None:

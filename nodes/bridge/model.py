@@ -4,6 +4,7 @@ Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tok
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import ceil, prod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,14 +18,13 @@ import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
 
-from ...audiox_core.checkpoint.companions import find_config
+from ...audiox_core.checkpoint import CheckpointFile, open_checkpoint
 from ...audiox_core.checkpoint.layout import DIT
-from ...audiox_core.checkpoint.load import load_checkpoint, settings_of
-from ...audiox_core.checkpoint.weight_file import open_weights
 from ...audiox_core.config import AudioXConfig, MMDiTConfig
 from ...audiox_core.errors import SettingsError
+from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
-from .backbone import RUN, Condition, ConditionsCond, HostAttention, Run, native_backbone
+from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .conditioning import tokens_of_a_run
 
 WEIGHT_DTYPES = {
@@ -83,11 +83,11 @@ class AudioXModel(comfy.model_base.BaseModel):
 
     def memory_required(self, input_shape: Sequence[int], **_shapes: Any) -> float:
         """Bytes of one forward, counted from the layers; flat in the length of the sound."""
-        dit, grid = self.audiox.dit, self.audiox.latent
-        windows = max(1, ceil(input_shape[-1] / grid.window))
+        dit, window = self.audiox.dit, self.audiox.latent.window
+        windows = max(1, ceil(input_shape[-1] / window))
         rows = min(input_shape[0] * windows, max(ITEMS_AT_ONCE, input_shape[0]))
         # at its widest a block holds about 24 values a frame and width, 8 a condition token
-        frames = min(input_shape[-1], grid.window)
+        frames = min(input_shape[-1], window)
         values = rows * dit.width * (24 * frames + 8 * self.audiox.tokens)
         if isinstance(dit, MMDiTConfig):  # modulations of every block, of each window and of null
             different = min(windows, ITEMS_AT_ONCE) + 1
@@ -112,15 +112,15 @@ class HostConfig(comfy.supported_models_base.BASE):
     supported_inference_dtypes = COMPUTES_IN
 
 
-def keep_for_a_run(executor: Any, *args: Any, **kwargs: Any) -> Any:
-    """Around a whole sampling run: what it computes once lives as long as it does."""
+def cache_conditions(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """Keep prepared conditions for one sampling run: a wrapper around all of it."""
     _check_masks(executor.class_obj.conds)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
-    run = options[RUN] = Run()
+    cache = options[RUN] = RunCache()
     try:
         return executor(*args, **kwargs)
     finally:
-        run.close()
+        cache.clear()
         options.pop(RUN, None)
 
 
@@ -134,34 +134,29 @@ def _check_masks(conds: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
 
 
 def load_model(
-    path: str, weight_dtype: str = "default", variant: str | None = None,
-    disable_dynamic: bool = False,
-) -> Any:  # fmt: skip
+    file: CheckpointFile, weight_dtype: str = "default", disable_dynamic: bool = False
+) -> Any:
     """A checkpoint's transformer -> MODEL.
 
     Args:
-        path: of the file.
+        file: of the checkpoint.
         weight_dtype: a key of `WEIGHT_DTYPES`.
-        variant: where the file does not tell it.
         disable_dynamic: ComfyUI asks so for a plain patcher.
     """
-    file = open_weights(Path(path))
-    audiox, _ = settings_of(file, find_config(file.path), variant)
-    names = file.below(DIT)
+    weights, audiox = file.weights, file.config
+    names = weights.below(DIT)
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
     dtype = WEIGHT_DTYPES[weight_dtype] or mm.unet_dtype(
-        model_params=sum(prod(file.shapes[name]) for name in names),
+        model_params=sum(prod(weights.shapes[name]) for name in names),
         supported_dtypes=COMPUTES_IN,
-        weight_dtype=file.tensors[names[0]].dtype if names else None,
+        weight_dtype=weights.tensors[names[0]].dtype if names else None,
     )
 
     def build(*, operations: Any, **_where: Any) -> Any:
-        loaded = load_checkpoint(
-            path, parts=("model",), dtype=dtype, ops=operations, attention=HostAttention(),
-            transformer=native_backbone, variant=audiox.variant,
-        )  # fmt: skip
-        loaded.model.grid, loaded.model.dtype = audiox.latent, dtype
-        return loaded.model
+        native = partial(native_backbone, latent=audiox.latent, dtype=dtype)
+        return file.load_backbone(
+            dtype=dtype, ops=operations, attention=HostAttention(), build=native
+        )
 
     host = HostConfig({})
     if audiox.objective == "rectified_flow":  # else ComfyUI counts its time to 1000
@@ -175,7 +170,14 @@ def load_model(
     if not disable_dynamic:  # looked up here: ComfyUI exchanges the class at its start
         kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
     patcher = kind(model, load_device=device, offload_device=offload)
-    patcher.cached_patcher_init = (load_model, (path, weight_dtype, variant))
+    patcher.cached_patcher_init = (_reload_model, (file.path, file.variant, weight_dtype))
     wrapper = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
-    patcher.add_wrapper_with_key(wrapper, "audiox", keep_for_a_run)
+    patcher.add_wrapper_with_key(wrapper, "audiox", cache_conditions)
     return patcher
+
+
+def _reload_model(
+    path: Path, variant: str, weight_dtype: str, disable_dynamic: bool = False
+) -> Any:
+    """The same MODEL again, for ComfyUI; the variant is known, so the model is not probed."""
+    return load_model(open_checkpoint(path, variant=variant), weight_dtype, disable_dynamic)

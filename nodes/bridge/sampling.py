@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from ...audiox_core.config import AudioXConfig, SamplingConfig
-from ...audiox_core.diffusion.guidance import guide_clean
+from ...audiox_core.diffusion.guidance import guide_denoised
 from ...audiox_core.diffusion.noise import initial_noise, step_noise
 from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
-from ...audiox_core.diffusion.schedules import last_part, polyexponential
 from ...audiox_core.errors import SettingsError
+from ...audiox_core.pipeline.sampling import run_sigmas
 
 OURS = "audiox"  # the scheduler of the checkpoint's own sigmas
 CUSTOM = "custom"
@@ -47,21 +47,10 @@ def settings(model: Any, preset: str, **custom: Any) -> SamplingConfig:
     return replace(own, **custom) if preset == CUSTOM else own.presets()[preset]
 
 
-def our_sigmas(model: Any, sampling: SamplingConfig, denoise: float) -> Tensor:
-    """The checkpoint's own schedule, or its last part for `denoise` below 1."""
-    schedule = OBJECTIVES[config_of(model).objective].schedule
-    low, high = sampling.sigma_min, sampling.sigma_max
-    if schedule is polyexponential and not 0 < low < high:
-        raise SettingsError(f"Sigmas from {high} down to {low}: the range must fall, above 0.")
-    if denoise >= 1:
-        return schedule(sampling.steps, low, high)
-    return last_part(schedule, sampling.steps, denoise, sigma_min=low, sigma_max=high)
-
-
 def sigmas_of(model: Any, sampling: SamplingConfig, scheduler: str, denoise: float) -> Tensor:
-    """Sigmas of a run, by our schedule or one of ComfyUI's."""
+    """Sigmas of a run, by the checkpoint's own schedule or one of ComfyUI's."""
     if scheduler == OURS:
-        return our_sigmas(model, sampling, denoise)
+        return run_sigmas(config_of(model), sampling, denoise)
     return comfy.samplers.KSampler(
         model, steps=sampling.steps, device="cpu", sampler=sampling.sampler, scheduler=scheduler,
         denoise=denoise, model_options=model.model_options,
@@ -140,7 +129,7 @@ def _sampler(name: str, start: Tensor, seed: int, items: Sequence[int]) -> Any:
 def _rescaled_cfg(rescale: float, objective: Objective) -> Any:
     def combine(args: Mapping[str, Any]) -> Tensor:
         x = args["input"]
-        guided = guide_clean(
+        guided = guide_denoised(
             args["cond_denoised"], args["uncond_denoised"], x, args["sigma"],
             cfg=args["cond_scale"], rescale=rescale, scalings=objective.scalings,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 Axes: `b` batch, `c` channels, `n` audio samples, `t` latent frames.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,89 +15,68 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ...audiox_core.checkpoint.layout import DIT, VAE
-from ...audiox_core.checkpoint.load import load_checkpoint
-from ...audiox_core.checkpoint.load import load_vae as load_vae_alone
-from ...audiox_core.checkpoint.weight_file import open_weights
+from ...audiox_core.checkpoint import VaeFile, open_vae
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.models.oobleck import (
-    CHUNK,
-    Oobleck,
-    Posterior,
-    decode_chunked,
-    encode_chunked,
-)
+from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
 
 DTYPES = [torch.float32]  # its snakes lose too much in half precision
 
 
 class InterruptibleOobleck(nn.Module):
-    """The VAE in pieces: flat memory, and Stop works between two of them."""
+    """The VAE in pieces, as ComfyUI calls it: the memory stays flat, Stop works between pieces."""
 
     def __init__(self, oobleck: Oobleck) -> None:
         super().__init__()
         self.oobleck = oobleck
 
-    def posterior(self, audio: Tensor) -> Posterior:
-        """Audio `b c n`, of any channels -> posterior of `b c t`, t = n // hop_length."""
-        hop = self.oobleck.config.hop_length
-        stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
-        parts = [encode_chunked(_stoppable(self.oobleck.encode), i[None], hop) for i in stereo]
-        return Posterior(*(torch.cat(kind) for kind in zip(*parts, strict=True)))
-
     def encode(self, audio: Tensor) -> Tensor:
-        """Audio `b c n` -> the latents' mean `b c t`; a last frame is filled with silence."""
-        return self.posterior(
-            pad(audio, (0, -audio.shape[-1] % self.oobleck.config.hop_length))
-        ).mean
+        """Audio `b c n` of any channels -> the latents' mean `b c t`; the last frame is padded."""
+        stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
+        whole = pad(stereo, (0, -audio.shape[-1] % self.oobleck.config.hop_length))
+        vae = self._chunked(audio.device)
+        return torch.cat([vae.encode(item[None]).mean for item in whole])
 
     def decode(self, latent: Tensor, **_options: Any) -> Tensor:
         """Latents `b c t` -> audio `b 2 n`."""
         channels = self.oobleck.config.latent_channels
         if latent.ndim != 3 or latent.shape[1] != channels:
             raise SettingsError(
-                f"The latent is {tuple(latent.shape)}: AudioX decodes (batch, {channels}, frames). "
-                "Connect a sampler with an AudioX model."
+                f"The latent has the shape {tuple(latent.shape)} and AudioX decodes (batch, "
+                f"{channels}, frames): connect a sampler with an AudioX model."
             )
-        decode = _stoppable(self.oobleck.decode)
-        return torch.cat([decode_chunked(decode, item[None]) for item in latent])
+        return self._chunked(latent.device).decode(latent)
 
-
-def _stoppable(code: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-    def run(piece: Tensor) -> Any:
-        mm.throw_exception_if_processing_interrupted()
-        return code(piece)
-
-    return run
+    def _chunked(self, device: torch.device) -> ChunkedOobleck:
+        return ChunkedOobleck(self.oobleck, device, mm.throw_exception_if_processing_interrupted)
 
 
 class NativeVae(comfy.sd.VAE):
     """ComfyUI's VAE around ours; what its methods read of `self` is set here, not by its parent."""
 
-    def __init__(self, oobleck: Oobleck, grid: LatentConfig) -> None:
+    def __init__(self, oobleck: Oobleck, latent_format: LatentConfig) -> None:
         nothing = {"extra_1d_channel": None, "crop_input": False, "not_video": False}
         self.__dict__.update(nothing, size=None, handles_tiling=False, format_encoded=None)
         self.first_stage_model = InterruptibleOobleck(oobleck).eval()
-        self.grid = grid
+        self.audiox_latents = latent_format
         self.device, self.output_device = mm.vae_device(), mm.intermediate_device()
         self.working_dtypes = DTYPES
         self.vae_dtype = torch.float32
         self.disable_offload = False
-        self.latent_dim, self.latent_channels, self.output_channels = 1, grid.channels, 2
-        self.downscale_ratio = self.upscale_ratio = grid.hop_length
+        self.latent_dim, self.latent_channels, self.output_channels = 1, latent_format.channels, 2
+        self.downscale_ratio = self.upscale_ratio = latent_format.hop_length
         self.downscale_index_formula = self.upscale_index_formula = None
         self.process_input = self.process_output = _identity
-        self.audio_sample_rate = grid.sample_rate
+        self.audio_sample_rate = latent_format.sample_rate
         self.pad_channel_value = "replicate"  # mono -> stereo
         # measured at full size: about 7 values a sample and channel of the widest layer
-        per_frame = 7 * oobleck.config.channels * grid.hop_length
+        per_frame = 7 * oobleck.config.channels * latent_format.hop_length
 
         def memory(frames: float, dtype: torch.dtype) -> float:
             return per_frame * min(frames, CHUNK) * mm.dtype_size(dtype)
 
         self.memory_used_decode = lambda shape, dtype: memory(shape[-1], dtype)
-        self.memory_used_encode = lambda shape, dtype: memory(shape[-1] / grid.hop_length, dtype)
+        self.memory_used_encode = lambda shape, dtype: memory(shape[-1] / latent_format.hop_length, dtype)
         kind = comfy.model_patcher.ModelPatcher
         kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
         archive = getattr(mm, "archive_model_dtypes", None)
@@ -112,28 +91,18 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-def load_vae(path: Path, variant: str | None = None) -> NativeVae:
-    """The VAE of a checkpoint, or beside it, or of a file that holds nothing else.
-
-    Args:
-        path: of the file.
-        variant: of the checkpoint, where the file does not tell it.
-    """
-    ops, file = comfy.ops.disable_weight_init, open_weights(path)
-    told = "audiox" in file.header
-    if file.below(DIT) and (told or not file.below(VAE)):
-        loaded = load_checkpoint(path, parts=("vae",), ops=ops, variant=variant)
-        native = NativeVae(loaded.vae, loaded.config.latent)
-    else:  # whichever model of the family it is, the VAE tells its sizes itself
-        native = NativeVae(*load_vae_alone(path, ops=ops))
-    native.patcher.cached_patcher_init = (_load_patcher, (path, variant))
+def load_vae(file: VaeFile) -> NativeVae:
+    """The VAE of a file, or of the checkpoint that it was found for -> VAE."""
+    native = NativeVae(file.load(ops=comfy.ops.disable_weight_init), file.latent)
+    native.patcher.cached_patcher_init = (_reload_patcher, (file.weights.path, file.latent))
     return native
 
 
-def _load_patcher(path: Path, variant: str | None, disable_dynamic: bool = False) -> Any:
-    loaded = load_vae(path, variant)
+def _reload_patcher(path: Path, latent: LatentConfig, disable_dynamic: bool = False) -> Any:
+    """The patcher of the same VAE again, for ComfyUI."""
+    loaded = load_vae(replace(open_vae(path), latent=latent))
     if disable_dynamic:
-        loaded.patcher = comfy.model_patcher.ModelPatcher(
+        return comfy.model_patcher.ModelPatcher(
             loaded.first_stage_model, loaded.device, mm.vae_offload_device()
         )
     return loaded.patcher

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from audiox_core import FeatureCache, Pipeline, Request
+from audiox_core.checkpoint.auxiliary_files import missing_synchformer
+from audiox_core.conditioners.missing import MissingModule
 from audiox_core.errors import AudioXError, MediaError
 from audiox_core.pipeline.cache import content_key, weights_key
-from audiox_core.windows import plan
 
 QUICK = {"steps": 1, "seconds": 2.0}
 
@@ -76,16 +77,16 @@ def test_other_weights_are_others(sync_checkpoint):
 
 
 @pytest.fixture
-def looks(monkeypatch):
-    """How often a pipeline looks at a picture."""
-    seen, see = [], Pipeline.see
+def encoded(monkeypatch):
+    """One entry for each picture that a pipeline encodes."""
+    calls, encode = [], Pipeline._encode_picture
 
     def counting(self, *arguments):
-        seen.append(1)
-        return see(self, *arguments)
+        calls.append(1)
+        return encode(self, *arguments)
 
-    monkeypatch.setattr(Pipeline, "see", counting)
-    return seen
+    monkeypatch.setattr(Pipeline, "_encode_picture", counting)
+    return calls
 
 
 @pytest.fixture
@@ -93,13 +94,13 @@ def bikes(clips):
     return clips / "bikes.mp4"
 
 
-def test_another_prompt_or_seed_does_not_look_again(sync_checkpoint, bikes, looks):
+def test_another_prompt_or_seed_does_not_encode_the_video_again(sync_checkpoint, bikes, encoded):
     pipeline = Pipeline(sync_checkpoint, FeatureCache())
     first, second = (
         pipeline.generate(Request(video=bikes, prompt=prompt, seed=seed, **QUICK)).waveform
         for prompt, seed in (("rain", 1), ("a dog barks", 2))
     )
-    assert len(looks) == 1
+    assert len(encoded) == 1
     plain = Pipeline(sync_checkpoint).generate(
         Request(video=bikes, prompt="a dog barks", seed=2, **QUICK)
     )
@@ -107,37 +108,38 @@ def test_another_prompt_or_seed_does_not_look_again(sync_checkpoint, bikes, look
     assert not torch.equal(first, second)
 
 
+def features(pipeline, request):
+    clip, _, seconds = pipeline.sources(request)
+    with torch.no_grad():
+        return pipeline._picture_features(request, clip, seconds).tokens
+
+
 @pytest.mark.parametrize(
     "change",
     [{"start": 1.0}, {"hide": {"video": ((0, 1),)}}, {"timing": "reference"}, {"seconds": 1.5}],
     ids=str,
 )
-def test_what_changes_the_picture_is_looked_at(sync_checkpoint, bikes, looks, change):
+def test_a_change_of_the_picture_is_encoded(sync_checkpoint, bikes, encoded, change):
     pipeline = Pipeline(sync_checkpoint, FeatureCache())
-    windows = plan(sync_checkpoint.config.latent, 2)
     request = Request(video=bikes, seconds=2.0)
-    with torch.no_grad():
-        before = pipeline.picture_features(request, windows)
-        after = pipeline.picture_features(replace(request, **change), windows)
-    assert len(looks) == 2
+    before, after = (features(pipeline, r) for r in (request, replace(request, **change)))
+    assert len(encoded) == 2
     assert not torch.equal(before, after)
 
 
-def test_a_changed_file_and_another_model_are_looked_at(
-    sync_checkpoint, checkpoint, bikes, clips, looks, tmp_path
+def test_a_changed_file_and_another_model_are_encoded(
+    sync_checkpoint, checkpoint, bikes, clips, encoded, tmp_path
 ):
     cache, path = FeatureCache(), tmp_path / "a.mp4"
-    windows = plan(checkpoint.config.latent, 2)
     request = Request(video=path, seconds=2.0)
-    with torch.no_grad():
-        path.write_bytes(bikes.read_bytes())
-        Pipeline(checkpoint, cache).picture_features(request, windows)
-        Pipeline(sync_checkpoint, cache).picture_features(request, windows)
-        assert len(looks) == 2
-        path.write_bytes((clips / "bigbuckbunny.mp4").read_bytes())
-        changed = Pipeline(checkpoint, cache).picture_features(request, windows)
-        assert len(looks) == 3
-        assert torch.equal(changed, Pipeline(checkpoint).picture_features(request, windows))
+    path.write_bytes(bikes.read_bytes())
+    features(Pipeline(checkpoint, cache), request)
+    features(Pipeline(sync_checkpoint, cache), request)
+    assert len(encoded) == 2
+    path.write_bytes((clips / "bigbuckbunny.mp4").read_bytes())
+    changed = features(Pipeline(checkpoint, cache), request)
+    assert len(encoded) == 3
+    assert torch.equal(changed, features(Pipeline(checkpoint), request))
 
 
 def test_a_missing_picture_is_named_as_without_a_cache(checkpoint, tmp_path):
@@ -148,7 +150,10 @@ def test_a_missing_picture_is_named_as_without_a_cache(checkpoint, tmp_path):
 
 def test_only_pictures_need_synchformer(sync_checkpoint, bikes, tmp_path):
     conditioners = sync_checkpoint.conditioners
-    blind = type(conditioners)(conditioners.text, conditioners.video, conditioners.audio)
+    missing = MissingModule(missing_synchformer(sync_checkpoint.path))
+    blind = type(conditioners)(
+        conditioners.text, conditioners.video, conditioners.audio, sync=missing
+    )
     pipeline = Pipeline(replace(sync_checkpoint, conditioners=blind))
     assert pipeline.generate(Request(prompt="rain", **QUICK)).waveform.isfinite().all()
     for picture in ({"video": bikes}, {"image": bikes}):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core.checkpoint import EMBEDDED
 from audiox_core.cli import main
 from audiox_core.hub import MODELS
 
@@ -156,6 +156,6 @@ def test_what_was_fetched_lies_where_it_is_looked_for(run, hub, hub_module, toys
     assert "Still needed: python -m audiox_core fetch t5-base --dir w" in out
     _, out, _ = run("inspect", f"w/{release.folder}/{release.files[0].name}", "--json")
     report = json.loads(out)
-    missing = [name for name, at in report["companions"].items() if at.startswith("MISSING")]
+    missing = [name for name, at in report["auxiliary_files"].items() if at.startswith("MISSING")]
     assert (report["variant"], report["whole"]) == (model, True)
     assert missing == ["T5-base text encoder"]

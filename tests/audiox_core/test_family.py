@@ -17,7 +17,7 @@ from audiox_core.checkpoint.inspect import inspect
 from audiox_core.checkpoint.layout import AUDIO_VAE, VAE
 from audiox_core.cli import main
 from audiox_core.media.audio import read_audio
-from audiox_core.variants import ALIKE, VARIANTS
+from audiox_core.variants import AMBIGUOUS_VARIANTS, VARIANTS
 
 QUICK = ["--steps", "1", "--seed", "0", "--seconds", "0.5"]
 ALL = pytest.mark.parametrize("variant", VARIANTS)
@@ -110,18 +110,18 @@ def test_a_release_tells_what_it_is_and_where_its_files_are(released, variant):
     report = inspect(path)
     assert (report.variant, report.whole, report.vae_copies) == (variant, True, COPIES[variant])
     assert (report.missing, report.unexpected, report.misshapen) == ((), (), ())
-    assert ("the file's name" in report.decided_by) == (variant in ALIKE)
-    assert (report.norm_betas is None) == (variant in ALIKE)  # their norms store none
+    assert ("the file's name" in report.decided_by) == (variant in AMBIGUOUS_VARIANTS)
+    assert (report.norm_betas is None) == (variant in AMBIGUOUS_VARIANTS)  # their norms store none
     assert report.norm_betas is None or report.norm_betas.endswith("are zero")
     names = {part.name for part in report.parts}
     assert ("MAF block" in names) == (variant != "audiox")
-    found = report.companions
+    found = report.auxiliary_files
     assert not [where for where in found.values() if where.startswith("MISSING")]
     assert found["T5-base text encoder"].endswith("models/text_encoders/t5-base/model.safetensors")
     sync = variant != "audiox" and str(path.with_name("synchformer_state_dict.pth"))
     assert found.get("Synchformer", False) == sync
     assert found["VAE"].startswith("in this file")
-    assert found["VAE"].endswith("equal bit for bit") == (variant in ALIKE)
+    assert found["VAE"].endswith("equal bit for bit") == (variant in AMBIGUOUS_VARIANTS)
 
 
 @ALL
@@ -148,7 +148,7 @@ def test_a_converted_release_sounds_from_every_kind_of_prompt(released, run, pro
 
 
 def nameless(path, name="model.ckpt"):
-    """The same file where nothing tells which of three models it is; its companions stay."""
+    """The same file where nothing tells which of three models it is; its auxiliary files stay."""
     path = path.rename(path.parents[1] / name)
     for other in path.parent.glob("*/*.pth"):
         other.rename(path.parent / other.name)
@@ -164,7 +164,7 @@ def test_a_model_that_nothing_names_is_told_by_its_answer_to_noise(released):
     asked = inspect(path, deep=True)
     assert asked.variant == "audiox-maf-mmdit"
     assert "pure noise" in asked.decided_by
-    share, _, speaks_for = asked.noise_in_answer.partition(", as of ")
+    share, _, speaks_for = asked.objective_probe.partition(", as of ")
     assert abs(float(share)) < 0.1  # random weights answer with something else than the noise
     assert speaks_for == "audiox-maf-mmdit"
 
@@ -172,7 +172,7 @@ def test_a_model_that_nothing_names_is_told_by_its_answer_to_noise(released):
 def test_an_answer_to_noise_that_the_name_contradicts_is_said(released):
     report = inspect(released("audiox-turbo"), deep=True)
     assert report.variant == "audiox-turbo"
-    assert report.noise_in_answer.endswith("NOT as of audiox-turbo")
+    assert report.objective_probe.endswith("NOT as of audiox-turbo")
 
 
 def test_what_was_asked_for_decides_where_nothing_else_does(released, run):
@@ -212,7 +212,7 @@ def test_turbo_takes_the_vae_beside_it(released, run):
     report = inspect(path)
     assert report.whole
     assert report.vae_copies == "one, of the audio conditioner"
-    assert report.companions["VAE"] == str(path.with_name("vae.ckpt"))
+    assert report.auxiliary_files["VAE"] == str(path.with_name("vae.ckpt"))
     given = ("--checkpoint", path, "--prompt", "rain", "-o", "a.wav")
     assert run("generate", *QUICK, *given)[0] == 0
     code, out, _ = run("convert", path, "-o", "one.safetensors", "--json")
@@ -233,7 +233,7 @@ def test_turbo_without_its_vae_file_says_which_where_and_how(released, refused, 
         assert part in line
     assert (
         inspect(path)
-        .companions["VAE"]
+        .auxiliary_files["VAE"]
         .startswith(f"MISSING: python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}")
     )
     code, _, lines = run("convert", path, "-o", "one.safetensors")
@@ -248,7 +248,7 @@ def test_a_video_without_synchformer_says_which_where_and_how(released, refused,
     line = refused(path, *prompts["video"])
     for part in ("synchformer_state_dict.pth", "models/audiox", f"`{get}`", "--synchformer"):
         assert part in line
-    assert inspect(path).companions["Synchformer"].startswith(f"MISSING: {get}")
+    assert inspect(path).auxiliary_files["Synchformer"].startswith(f"MISSING: {get}")
     for kind in ("text", "audio"):
         given = ("--checkpoint", path, *prompts[kind], "-o", f"{kind}.wav")
         assert run("generate", *QUICK, *given)[0] == 0

@@ -10,30 +10,130 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiox_core import Conditioning, Request, sample
+from audiox_core import Conditioning, Request, StartLatent, encode_video, sample
 from audiox_core.config import LatentConfig
-from audiox_core.diffusion.noise import initial_noise, step_noise
-from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import SettingsError
+from audiox_core.media.clip import clip_from_file
 from audiox_core.pipeline.predictor import predictor
-from audiox_core.windows import ITEMS_AT_ONCE, over_windows, plan, plan_frames
+from audiox_core.windows import (
+    ITEMS_AT_ONCE,
+    check_windows,
+    over_windows,
+    plan,
+    plan_frames,
+    spans_in_window,
+)
 
-GRID = LatentConfig()
+LATENT = LatentConfig()
 TOKENS = 343  # of the embedded model's conditions
 
 
 @pytest.mark.parametrize("seconds", [0.1, 10, 10.96, 11, 20, 45, 600])
 def test_lengths_and_windows_follow_the_design(seconds):
-    made = plan(GRID, seconds)
+    made = plan(LATENT, seconds)
     frames = max(236, ceil(round(seconds * 44_100) / 2048))
     count = 1 if frames == 236 else 1 + ceil((frames - 236) / 193)
     assert made.frames == frames
     assert made.starts == tuple(min(193 * i, frames - 236) for i in range(count))
 
 
+SMALL = LatentConfig(100, 10, 4, 24, 2.0)  # 24 frames of 0.1 s, 20 of them described
+
+
+def test_a_window_fades_into_the_next_one_where_both_are_described():
+    made = plan_frames(SMALL, 50)
+    assert made.starts == (0, 18, 26)  # a hop of 20 less a fade of 2; the last one ends at 50
+    assert made.fade == (18, 20)
+    third = 1 / 3
+    first, second, last = made.weights().tolist()
+    assert first == pytest.approx([1] * 18 + [2 * third, third] + [0] * 4)
+    # the last window begins 8 frames after the second one, which fades as the first did
+    assert second == pytest.approx([third, 2 * third] + [1] * 16 + [2 * third, third] + [0] * 4)
+    assert last == pytest.approx([0] * 10 + [third, 2 * third] + [1] * 12)
+
+
+def test_a_single_window_counts_everywhere():
+    for frames, starts in ((24, (0,)), (7, (0,))):
+        made = plan_frames(SMALL, frames)
+        assert (made.window, made.starts, made.windows) == (frames, starts, 1)
+        assert made.weights().tolist() == [[1.0] * frames]
+
+
+@pytest.mark.parametrize(
+    ("frames", "starts"),
+    [(25, (0, 1)), (42, (0, 18)), (43, (0, 18, 19)), (60, (0, 18, 36)), (61, (0, 18, 36, 37))],
+)
+def test_windows_hop_until_the_end_is_covered(frames, starts):
+    assert plan_frames(SMALL, frames).starts == starts
+
+
+def test_windows_begin_at_their_seconds():
+    assert plan_frames(SMALL, 50).start_seconds == pytest.approx((0, 1.8, 2.6))
+
+
+def test_a_length_in_seconds_is_rounded_up_to_frames():
+    assert plan(SMALL, 0.1).frames == 24
+    assert plan(SMALL, 2.4).frames == 24
+    assert plan(SMALL, 2.41).frames == 25
+    assert plan(SMALL, 5.0).frames == 50
+
+
+def test_a_tiny_window_still_fades_over_one_frame():
+    made = plan_frames(LatentConfig(100, 10, 4, 5, 0.3), 8)
+    assert made.fade == (2, 3)
+    assert made.starts == (0, 2, 3)
+
+
+def test_conditions_serve_all_windows_or_each_its_own():
+    made = plan_frames(SMALL, 50)
+    for given_windows in (1, 3):
+        check_windows(given_windows, made)
+    with pytest.raises(SettingsError, match=r"2 windows and the latent of 5\.00 s has 3"):
+        check_windows(2, made)
+
+
+def test_spans_are_seen_from_the_start_of_a_window():
+    spans = ((0.0, 1.0), (1.5, 3.0), (2.0, 2.5), (4.0, 5.0))
+    assert spans_in_window(spans, 2.0) == ((0.0, 1.0), (0.0, 0.5), (2.0, 3.0))
+    assert spans_in_window(spans, 0.0) == spans
+
+
+def test_predictions_are_blended_by_the_weights():
+    made = plan_frames(SMALL, 42)
+    x = torch.zeros(1, 4, 42)
+    predict = lambda windows, group: windows + torch.tensor([[[[0.0]], [[3.0]]]])  # noqa: E731
+    out = over_windows(x, made, predict)[0, 0]
+    assert out.tolist() == pytest.approx([0] * 18 + [1, 2] + [3] * 22)
+
+
+def test_a_single_window_is_predicted_as_it_is(seeded):
+    x, seen = torch.randn(2, 4, 24, generator=seeded), []
+
+    def predict(windows, group):
+        seen.append((windows.shape, tuple(group)))
+        return 2 * windows
+
+    assert torch.equal(over_windows(x, plan_frames(SMALL, 24), predict), 2 * x)
+    assert seen == [((2, 1, 4, 24), (0,))]
+
+
+def test_each_window_is_predicted_from_its_own_frames_under_its_number():
+    x, seen = torch.arange(100.0).expand(3, 4, 100), []
+
+    def predict(windows, group):
+        seen.append((windows[0, :, 0, 0].tolist(), tuple(group)))
+        return windows
+
+    made = plan_frames(SMALL, 100)
+    torch.testing.assert_close(over_windows(x, made, predict), x)
+    # eight items at once, three a batch: two windows a group
+    assert [numbers for _, numbers in seen] == [(0, 1), (2, 3), (4, 5)]
+    assert [start for starts, _ in seen for start in starts] == list(made.starts)
+
+
 @given(frames=st.integers(1, 3_000))
 def test_the_weights_add_up_to_one_at_every_frame(frames):
-    made = plan_frames(GRID, frames)
+    made = plan_frames(LATENT, frames)
     total = torch.zeros(frames)
     for start, weights in zip(made.starts, made.weights(), strict=True):
         total[start : start + made.window] += weights
@@ -42,14 +142,14 @@ def test_the_weights_add_up_to_one_at_every_frame(frames):
 
 @given(frames=st.integers(237, 3_000))
 def test_what_the_tokens_do_not_describe_counts_in_the_last_window_alone(frames):
-    weights = plan_frames(GRID, frames).weights()
+    weights = plan_frames(LATENT, frames).weights()
     assert not weights[:-1, 215:].any()
     assert weights[-1, 215:].all()
 
 
 def test_joining_what_the_windows_saw_gives_the_whole(seeded):
     x = torch.randn(3, 64, 969, generator=seeded)
-    torch.testing.assert_close(over_windows(x, plan_frames(GRID, 969), lambda w, _: w), x)
+    torch.testing.assert_close(over_windows(x, plan_frames(LATENT, 969), lambda w, _: w), x)
 
 
 def test_never_more_windows_at_once_than_allowed(seeded):
@@ -59,9 +159,9 @@ def test_never_more_windows_at_once_than_allowed(seeded):
         seen.append(windows.shape[0] * windows.shape[1])
         return windows
 
-    over_windows(torch.randn(2, 64, 3_000, generator=seeded), plan_frames(GRID, 3_000), predict)
+    over_windows(torch.randn(2, 64, 3_000, generator=seeded), plan_frames(LATENT, 3_000), predict)
     assert max(seen) <= ITEMS_AT_ONCE
-    assert sum(seen) == 2 * plan_frames(GRID, 3_000).windows
+    assert sum(seen) == 2 * plan_frames(LATENT, 3_000).windows
 
 
 def tokens(windows: int, generator: torch.Generator) -> Conditioning:
@@ -71,14 +171,14 @@ def tokens(windows: int, generator: torch.Generator) -> Conditioning:
 
 @pytest.mark.parametrize("cfg", [1.0, 7.0])
 def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
-    made, given = plan(GRID, 45), tokens(5, seeded)
+    made, given = plan(LATENT, 45), tokens(5, seeded)
     other = given.positive.clone()
     other[:, 2 * TOKENS : 3 * TOKENS] += 1
     x, t = torch.randn(1, 64, made.frames, generator=seeded), torch.full((1,), 0.5)
     sampling = replace(checkpoint.config.sampling, cfg=cfg)
     with torch.no_grad():
         first, second = (
-            predictor(checkpoint.model, c, 1, sampling, windows=made)(x, t)
+            predictor(checkpoint.backbone, c, sampling, made)(x, t)
             for c in (given, Conditioning(other, given.negative, 5))
         )
     changed = (first != second).any(dim=1)[0].nonzero().flatten()
@@ -88,23 +188,20 @@ def test_a_window_follows_its_own_tokens(checkpoint, seeded, cfg):
 
 
 def test_tokens_of_one_window_serve_all(checkpoint, seeded):
-    made, one = plan(GRID, 45), tokens(1, seeded)
+    made, one = plan(LATENT, 45), tokens(1, seeded)
     same = Conditioning(one.positive.repeat(1, 5, 1), one.negative.repeat(1, 5, 1), 5)
     x, t = torch.randn(2, 64, made.frames, generator=seeded), torch.full((2,), 0.5)
     sampling = checkpoint.config.sampling
     with torch.no_grad():
         shared, own = (
-            predictor(checkpoint.model, c, 2, sampling, windows=made)(x, t) for c in (one, same)
+            predictor(checkpoint.backbone, c, sampling, made)(x, t) for c in (one, same)
         )
     torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-4)
 
 
 def test_another_number_of_windows_is_refused(checkpoint, seeded):
     with pytest.raises(SettingsError, match="connect the same seconds"):
-        predictor(
-            checkpoint.model, tokens(3, seeded), 1, checkpoint.config.sampling,
-            windows=plan(GRID, 45),
-        )  # fmt: skip
+        predictor(checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45))
 
 
 def test_45_seconds_are_45_seconds(pipeline):
@@ -114,13 +211,12 @@ def test_45_seconds_are_45_seconds(pipeline):
 
 
 def test_a_long_video_is_read_window_by_window(pipeline, long_video):
-    seen = pipeline.picture_features(Request(video=long_video), plan(GRID, 24))
-    late = pipeline.picture_features(Request(video=long_video, start=193 * 2048 / 44_100), PLAN_10)
-    assert seen.shape[0] == 3
-    torch.testing.assert_close(seen[1:2], late, rtol=1e-4, atol=1e-4)
-
-
-PLAN_10 = plan(GRID, 10)
+    clip, second = clip_from_file(long_video), 193 * 2048 / 44_100
+    with torch.no_grad():
+        whole = encode_video(pipeline.checkpoint, clip)
+        part = encode_video(pipeline.checkpoint, clip, start=second, seconds=10)
+    assert whole.windows == 3
+    torch.testing.assert_close(whole.tokens[1:2], part.tokens, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +247,8 @@ def ranks_of_borders(latents: torch.Tensor, made) -> list[float]:
 def kolmogorov_smirnov(values: list[float]) -> float:
     """Chance to see at least this distance from the uniform distribution."""
     ordered, n = torch.tensor(sorted(values), dtype=torch.float64), len(values)
-    grid = torch.arange(n, dtype=torch.float64)
-    distance = max(((grid + 1) / n - ordered).max(), (ordered - grid / n).max()).item()
+    order = torch.arange(n, dtype=torch.float64)
+    distance = max(((order + 1) / n - ordered).max(), (ordered - order / n).max()).item()
     scaled = (n**0.5 + 0.12 + 0.11 / n**0.5) * distance
     k = torch.arange(1, 50, dtype=torch.float64)
     terms = (-1) ** (k - 1) * torch.exp(-2 * (k * scaled) ** 2)
@@ -160,25 +256,22 @@ def kolmogorov_smirnov(values: list[float]) -> float:
 
 
 def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
-    made, ranks = plan(GRID, 45), []
+    made, ranks = plan(LATENT, 45), []
     generator = torch.Generator().manual_seed(0)
     for name in ("dpmpp_3m_sde", "dpmpp_2m_sde", "heun"):
         for seed in range(10):
             given = tokens(5, generator)
-            noise = initial_noise((1, 64, made.frames), seed)
-            sampling = replace(checkpoint.config.sampling, steps=3, sampler=name)
-            sigmas = polyexponential(3, 0.3, 500)
-            with torch.no_grad():
-                latent = sample(
-                    checkpoint.model, given, noise * sigmas[0], sigmas, sampling=sampling,
-                    fresh_noise=step_noise(noise, seed),
-                )  # fmt: skip
+            start = StartLatent(torch.zeros(1, 64, made.frames))
+            sampling = replace(
+                checkpoint.config.sampling, steps=3, sampler=name, sigma_min=0.3, sigma_max=500
+            )
+            latent = sample(checkpoint, given, start, sampling=sampling, seed=seed)
             ranks += ranks_of_borders(latent, made)
     assert kolmogorov_smirnov(ranks) > 0.01
 
 
 def test_the_measure_finds_a_seam():
-    made = plan(GRID, 45)
+    made = plan(LATENT, 45)
     latent = torch.randn(1, 64, made.frames, generator=torch.Generator().manual_seed(0))
     for start in made.starts[:-1]:
         latent[..., start + made.fade[0] :] *= 1.3

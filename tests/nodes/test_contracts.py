@@ -1,4 +1,4 @@
-"""What ComfyUI and saved workflows rely on: schemas that stay, attributes that are read."""
+"""Schemas that saved workflows rely on, help pages that match them, and the VAE's interface."""
 
 import ast
 import inspect
@@ -10,22 +10,21 @@ import pytest
 import torch
 
 SAVED = Path(__file__).with_name("object_info.json")
-OF_THE_HOST = {"file", "sampler_name", "scheduler"}  # whose options are its own
+OPTIONS_OF_THE_HOST = {"file", "sampler_name", "scheduler"}  # their options differ by machine
 
 
-def socket(name: str, found: list) -> dict:
-    """What a workflow stores of an input, or needs to be the same."""
-    kind, facts = found[0], found[1]
-    options = facts.get("options") or (kind if isinstance(kind, list) else None)
-    told = {"name": name, "type": "COMBO" if isinstance(kind, list) else kind}
-    told |= {key: facts[key] for key in ("default", "min", "max", "step") if key in facts}
-    return told | ({"options": options} if options and name not in OF_THE_HOST else {})
+def reduced_input(name: str, kind: str | list, settings: dict) -> dict:
+    """The properties of an input that a saved workflow depends on."""
+    options = settings.get("options") or (kind if isinstance(kind, list) else None)
+    kept = {"name": name, "type": "COMBO" if isinstance(kind, list) else kind}
+    kept |= {key: settings[key] for key in ("default", "min", "max", "step") if key in settings}
+    return kept | ({"options": options} if options and name not in OPTIONS_OF_THE_HOST else {})
 
 
 def reduced(info: dict) -> dict:
-    """A node of /object_info without texts and without what depends on the host."""
+    """A node of /object_info without its texts and without options that depend on the host."""
     inputs = {
-        kind: [socket(name, info["input"][kind][name]) for name in names]
+        kind: [reduced_input(name, *info["input"][kind][name]) for name in names]
         for kind, names in info["input_order"].items()
         if kind != "hidden"
     }
@@ -33,13 +32,22 @@ def reduced(info: dict) -> dict:
     return {"inputs": inputs, "outputs": outputs, "output_node": info["output_node"]}
 
 
-def test_what_saved_workflows_rely_on_has_not_changed(node):
-    """Ids stay for ever and widgets are appended: then write the file anew by `tests.author`."""
+def test_node_ids_inputs_and_outputs_match_the_saved_schemas(node):
+    """Ids are permanent and widgets are only appended; `tests.author` then writes the file."""
     found = {name: reduced(kind.GET_NODE_INFO_V1()) for name, kind in node.classes.items()}
     assert json.loads(json.dumps(found)) == json.loads(SAVED.read_text())
 
 
-def test_the_vae_has_whatever_comfyui_reads_of_one(loaded):
+def test_help_pages_match_the_schemas(node, help_pages):
+    """If this fails, run `python -m tests.help_pages`."""
+    pages = {name: kind.GET_NODE_INFO_V1() for name, kind in node.classes.items()}
+    assert {path.stem for path in help_pages.HELP.glob("*.md")} == set(pages)
+    for name, info in pages.items():
+        saved = (help_pages.HELP / f"{name}.md").read_text(encoding="utf-8")
+        assert saved == help_pages.help_page(name, info)
+
+
+def test_the_vae_has_every_attribute_that_comfyui_reads(loaded):
     import comfy.sd
 
     tree = ast.parse(textwrap.dedent(inspect.getsource(comfy.sd.VAE)))
@@ -63,7 +71,7 @@ def test_every_method_of_the_vae_works(loaded):
         tiled = vae.encode_tiled(sound, tile_x=64 * 2048, tile_y=1, overlap=32 * 2048)
         whole = vae.decode(latent)
         pieces = vae.decode_tiled(latent, tile_x=128, tile_y=1, overlap=32)
-    # ComfyUI blends the tiles, ends and all
+    # ComfyUI blends tiles at their borders
     assert (latent - tiled).std() < 0.02 * latent.std()
     assert (whole - pieces).std() < 0.02 * whole.std()
     assert len(vae.get_sd()) > 100
@@ -72,7 +80,7 @@ def test_every_method_of_the_vae_works(loaded):
 
 
 @pytest.mark.parametrize("name", ["VAEDecodeAudioTiled", "VAEDecodeAudio"])
-def test_native_decoding_takes_our_vae(node, comfy, loaded, name):
+def test_native_decode_nodes_accept_our_vae(node, comfy, loaded, name):
     if name not in comfy.nodes.NODE_CLASS_MAPPINGS:
         pytest.skip(f"this ComfyUI has no {name}")
     latent = {"samples": torch.randn(2, 64, 236, generator=torch.Generator().manual_seed(0))}

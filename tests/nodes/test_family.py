@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from audiox_core import load_checkpoint
+from audiox_core import open_checkpoint
 from audiox_core.conditioners.assemble import Conditioning
 from audiox_core.diffusion.noise import initial_noise, step_noise
 from audiox_core.diffusion.objectives import OBJECTIVES
 from audiox_core.pipeline import sample
-from audiox_core.variants import ALIKE, VARIANTS
+from audiox_core.variants import AMBIGUOUS_VARIANTS, VARIANTS
 
 SECONDS = 25.0  # two windows and a bit
 ALL = pytest.mark.parametrize("variant", VARIANTS)
@@ -59,7 +59,7 @@ def test_the_graph_is_the_core(node, family, variant, negative, rescale, toleran
     solver = "euler" if VARIANTS[variant].objective == "rectified_flow" else "dpmpp_2m_sde"
     settings = {"cfg_rescale": rescale, "sampler_name": solver}
     found = run(node, parts, branches, **settings)["samples"]
-    core, config = load_checkpoint(parts.path, parts=("model",)), VARIANTS[variant]
+    backbone, config = open_checkpoint(parts.path).load_backbone(), VARIANTS[variant]
     sampling = config.sampling.__class__(steps=2, cfg=3.0, cfg_rescale=rescale, sampler=solver)
     objective = OBJECTIVES[config.objective]
     sigmas = objective.schedule(2, 0.3, 500.0)
@@ -69,7 +69,7 @@ def test_the_graph_is_the_core(node, family, variant, negative, rescale, toleran
     conditioning = Conditioning(branches[0][0][0], branches[1][0][0], windows)
     with torch.inference_mode():
         expected = sample(
-            core.model, conditioning, start, sigmas,
+            backbone, conditioning, start, sigmas,
             sampling=sampling, fresh_noise=step_noise(start, 0), objective=config.objective,
         )  # fmt: skip
     assert (found - expected).abs().max() < tolerance * expected.std()
@@ -136,12 +136,12 @@ def test_turbo_is_exact_with_our_sigmas_in_a_native_sampler(node, family, steps)
 def turbo(parts, positive, steps, seed, draw):
     """Turbo's re-noising as the core does it."""
     config = VARIANTS["audiox-turbo"]
-    core = load_checkpoint(parts.path, parts=("model",))
+    backbone = open_checkpoint(parts.path).load_backbone()
     noise = initial_noise((1, 64, 236), seed)
     tokens = positive[0][0]
     with torch.inference_mode():
         return sample(
-            core.model, Conditioning(tokens, torch.zeros_like(tokens), 1), noise,
+            backbone, Conditioning(tokens, torch.zeros_like(tokens), 1), noise,
             OBJECTIVES[config.objective].schedule(steps, 0.0, 1.0),
             sampling=config.sampling, fresh_noise=draw, objective=config.objective,
         )  # fmt: skip
@@ -279,7 +279,7 @@ def test_weights_that_change_mid_run_are_seen(node, family, comfy, variant):
     assert (plain - off).abs().mean() < 1e-3 * spread  # in one batch, not in two
 
 
-@pytest.mark.parametrize("variant", ALIKE)
+@pytest.mark.parametrize("variant", AMBIGUOUS_VARIANTS)
 def test_a_shorter_latent_than_a_window_is_refused_by_mmdit(node, family, variant):
     parts = family(variant)
     positive, negative = described(node, parts, 10.0)

@@ -1,8 +1,14 @@
 """What goes wrong with files, said by the loaders: which file, which folder, which command."""
 
 import importlib
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -46,8 +52,6 @@ def test_a_video_without_synchformer_says_what_to_get(node, turbo, loaded):
 
 
 def test_a_lora_given_as_a_checkpoint_is_known(node, turbo):
-    import torch
-
     state = {"diffusion_model.transformer.layers.0.attn.qkv.lora_A.weight": torch.zeros(4, 64)}
     with pytest.raises(Exception, match="a LoRA"):
         node("AudioXLoadModel", file=turbo("lora", state=state, header={"format": "pt"}))
@@ -79,17 +83,66 @@ def test_the_vae_of_a_file_that_does_not_say_what_it_is(node, comfy, turbo):
     assert node("AudioXLoadVAE", file=named).grid.hop_length == 2048
 
 
-def test_what_the_user_says_it_is_holds_for_every_part(node, pack, turbo, monkeypatch):
-    loaders = importlib.import_module(f"{pack.__name__}.nodes.loaders")
-    told = {}
-    for part in ("model", "conditioners", "vae"):
-        original = getattr(loaders, f"load_{part}")
+@pytest.fixture
+def counted(pack, monkeypatch):
+    """How often each file was opened, and how often a model was probed."""
+    found = SimpleNamespace(opened=Counter(), probes=0)
+    core = f"{pack.__name__}.audiox_core.checkpoint"
+    file = importlib.import_module(f"{core}.checkpoint_file")
+    open_weights, probe_objective = file.open_weights, file.probe_objective
 
-        def load(*asked, part=part, original=original):
-            told[part] = asked[-1]
-            return original(*asked)
+    def count_opening(path):
+        found.opened[str(path)] += 1
+        return open_weights(path)
 
-        monkeypatch.setattr(loaders, f"load_{part}", load)
-    node("AudioXLoadCheckpoint", file=turbo.path.name, variant="audiox-turbo")
-    assert set(told.values()) == {"audiox-turbo"}
-    assert len(told) == 3
+    def count_probe(*asked):
+        found.probes += 1
+        return probe_objective(*asked)
+
+    for module in [m for name, m in sys.modules.items() if name.startswith(core)]:
+        if hasattr(module, "open_weights"):
+            monkeypatch.setattr(module, "open_weights", count_opening)
+    monkeypatch.setattr(file, "probe_objective", count_probe)
+    return found
+
+
+@pytest.fixture
+def nameless_mmdit(comfy, pack, toys):
+    """A release of which nothing tells the variant; its name in the list."""
+    path = toys.release("audiox-maf-mmdit", comfy.scratch / "models")
+    folder = path.parents[1] / "somewhere"
+    path.parent.rename(folder)
+    comfy.folder_paths.filename_list_cache.clear()
+    yield f"somewhere/{path.name}"
+    shutil.rmtree(folder)
+    shutil.rmtree(comfy.scratch / "models" / "text_encoders")
+
+
+def test_loading_a_checkpoint_opens_each_file_once_and_probes_once(node, counted, nameless_mmdit):
+    model, conditioners, _ = node("AudioXLoadCheckpoint", file=nameless_mmdit)
+    assert model.model.audiox.variant == "audiox-maf-mmdit"
+    assert set(counted.opened.values()) == {1}
+    assert {Path(path).name for path in counted.opened} == {
+        "model.ckpt", "model.safetensors", "synchformer_state_dict.pth",
+    }  # fmt: skip
+    assert counted.probes == 1
+    assert conditioners.has_text()
+
+
+def test_a_model_that_comfyui_loads_again_is_not_probed_again(node, counted, nameless_mmdit):
+    model, _, vae = node("AudioXLoadCheckpoint", file=nameless_mmdit)
+    for patcher in (model, vae.patcher):
+        load, arguments = patcher.cached_patcher_init
+        again = load(*arguments, disable_dynamic=True)
+        before, after = (p.model.state_dict() for p in (patcher, again))
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+    assert counted.probes == 1
+
+
+def test_the_variant_that_the_user_chooses_holds_for_every_part(node, counted, nameless_mmdit):
+    model, conditioners, _ = node(
+        "AudioXLoadCheckpoint", file=nameless_mmdit, variant="audiox-turbo"
+    )
+    assert (model.model.audiox.variant, conditioners.config.variant) == ("audiox-turbo",) * 2
+    assert counted.probes == 0

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from audiox_core import load_checkpoint
-from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core import open_checkpoint
+from audiox_core.checkpoint import EMBEDDED
 from audiox_core.checkpoint.lora import merge_lora
 from audiox_core.lab.world.source import WorldData
 from audiox_core.training.run import Job, run_job
@@ -39,7 +39,7 @@ def test_it_changes_the_model_as_the_cores_own_merge_does(
     patched = node(
         "LoraLoaderModelOnly", model=loaded.model, lora_name=trained, strength_model=strength
     )
-    core = load_checkpoint(parts=("model",)).model
+    core = open_checkpoint().load_backbone()
     draw = torch.Generator().manual_seed(0)
     x, tokens = torch.randn(1, 64, 236, generator=draw), torch.randn(1, 343, 96, generator=draw)
     with torch.inference_mode():

@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from audiox_core import load_checkpoint
+from audiox_core import open_checkpoint
 from audiox_core.conditioners.assemble import Conditioning
 from audiox_core.config import LatentConfig, SamplingConfig
 from audiox_core.diffusion.noise import initial_noise, step_noise
@@ -139,7 +139,7 @@ def test_the_core_makes_the_same(node, windows, run, sampler, rescale):
     latent = empty(node)
     settings = {"sampler_name": sampler, "steps": 16, "cfg": 4.0, "cfg_rescale": rescale, "seed": 9}
     ours = run(positive, negative, latent, **settings)["samples"]
-    checkpoint = load_checkpoint(parts=["model"])
+    checkpoint = open_checkpoint()
     noise = initial_noise(tuple(latent["samples"].shape), 9)
     used = checkpoint.config.sampling
     sigmas = polyexponential(16, used.sigma_min, used.sigma_max)
@@ -148,7 +148,7 @@ def test_the_core_makes_the_same(node, windows, run, sampler, rescale):
     @torch.no_grad()
     def core(nudge):
         return sample(
-            checkpoint.model, Conditioning(positive[0][0], negative[0][0], 1),
+            checkpoint.load_backbone(), Conditioning(positive[0][0], negative[0][0], 1),
             noise * (1 + nudge) * (1 + sigmas[0] ** 2).sqrt(), sigmas, sampling=sampling,
             fresh_noise=step_noise(noise, 9),
         )  # fmt: skip
@@ -249,15 +249,15 @@ def test_a_native_empty_latent_of_ten_seconds_runs(node, loaded, branches, nativ
 
 
 def test_native_encoding_and_decoding_are_the_cores(node, loaded):
-    checkpoint = load_checkpoint(parts=["vae"])
+    vae = open_checkpoint().load_vae()
     sound = 0.3 * torch.randn(1, 2, 236 * 2048, generator=torch.Generator().manual_seed(0))
     encoded = node(
         "VAEEncodeAudio", vae=loaded.vae, audio={"waveform": sound, "sample_rate": 44_100}
     )
     with torch.no_grad():
-        mean = checkpoint.vae.encode(sound).mean
+        mean = vae.encode(sound).mean
         torch.testing.assert_close(encoded["samples"], mean, rtol=1e-3, atol=1e-3)
-        whole = checkpoint.vae.decode(mean)
+        whole = vae.decode(mean)
     decoded = loaded.vae.decode(mean).movedim(-1, 1)
     assert (decoded - whole).abs().max() < 1e-3 * whole.std()  # in pieces, rounding apart
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import torch
 
 from . import sync, training, v1, v2  # noqa: F401 (they register the adapters)
-from .fixtures import Case, adapter_for, compare, find_cases, read_case
+from .fixtures import (
+    Case,
+    adapter_for,
+    adapters_without_case,
+    compare,
+    find_cases,
+    read_case,
+)
 
 
 def check(case: Case) -> dict:
@@ -59,9 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fast", action="store_true", help="leave out the slow cases")
     parser.add_argument("--json", action="store_true", help="one JSON list instead of lines")
     options = parser.parse_args(arguments)
-    reports = []
+    reports, names = [], []
     for path in find_cases(options.folder, options.only):
         case = read_case(path)
+        names.append(case.name)
         if options.fast and case.slow:
             continue
         reports.append(check(case))
@@ -69,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(line(reports[-1]), flush=True)
     if options.json:
         print(json.dumps(reports, indent=1))
+    if unused := adapters_without_case(names):
+        print(f"adapters without a case here: {', '.join(unused)}", file=sys.stderr)
     if not reports:
         print(f"no case in {options.folder} matches {options.only}", file=sys.stderr)
     return 0 if reports and all(r["verdict"] != "FAILED" for r in reports) else 1

@@ -77,6 +77,10 @@ class Case:
         z = self.z(f"input:{self.data['rng_case']}:{name}", rule["shape"])
         return z * float(np.float32(rule["scale"]))
 
+    def has(self, name: str) -> bool:
+        """Whether the case has such an input or recorded tensor."""
+        return name in self.tensors or name in self.data.get("inputs", {})
+
     def recorded(self, prefix: str = "") -> list[str]:
         return [name for name in self.tensors if name.startswith(prefix)]
 
@@ -160,12 +164,18 @@ def find_cases(folder: Path, only: str = "*") -> list[Path]:
 
 
 def compare(case: Case, outputs: Outputs) -> list[Difference]:
-    """Every recorded tensor is an input, an output, or named as not made; else this raises."""
+    """Compare every recorded tensor; an adapter may compute more than a case recorded.
+
+    Raises:
+        AssertionError: a recorded tensor is no input, no output, and not named as not made; or
+            none is left to compare.
+    """
     expected = case.tensors.keys() - case.inputs - case.not_made.keys()
-    if expected != outputs.keys():
-        left, strange = expected - outputs.keys(), outputs.keys() - expected
-        raise AssertionError(f"not compared: {sorted(left)}; not recorded: {sorted(strange)}")
-    return [_difference(case, name, outputs[name]) for name in outputs]
+    if missing := expected - outputs.keys():
+        raise AssertionError(f"recorded and not computed: {sorted(missing)}")
+    if not expected:
+        raise AssertionError("the case records nothing to compare with")
+    return [_difference(case, name, outputs[name]) for name in sorted(expected)]
 
 
 def _difference(case: Case, name: str, ours: Tensor) -> Difference:
@@ -211,6 +221,16 @@ def adapter(pattern: str) -> Callable[[Adapter], Adapter]:
     return register
 
 
+def pattern_for(name: str) -> str | None:
+    """The most specific pattern of an adapter that matches a case's name."""
+    return max((p for p in ADAPTERS if fnmatch(name, p)), key=len, default=None)
+
+
 def adapter_for(case: Case) -> Adapter | None:
-    matching = [p for p in ADAPTERS if fnmatch(case.name, p)]
-    return ADAPTERS[max(matching, key=len)] if matching else None  # the most specific
+    pattern = pattern_for(case.name)
+    return None if pattern is None else ADAPTERS[pattern]
+
+
+def adapters_without_case(names: Iterable[str]) -> list[str]:
+    """Patterns of the adapters that none of the named cases uses."""
+    return sorted(ADAPTERS.keys() - {pattern_for(name) for name in names})

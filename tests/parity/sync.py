@@ -96,7 +96,7 @@ def video_tail(case: Case) -> Outputs:
     hidden = rearrange(case["clip_hidden"], "(b f) q d -> b f q d", b=facts["batch"])
     shown, absent = facts["nonzero_sample"], facts["zero_sample"]
     is_absent = torch.arange(facts["batch"]) == absent
-    tokens = model.finish(hidden, sync, is_absent)
+    tokens = model.project_states(hidden, sync, is_absent)
     moving = rearrange(hidden[shown], "f q d -> q f d") + model.Temp_pos_embedding
     every = stride(case, "temporal_out_sample")
     case.not_made["returned_mask"] = DISCARDED
@@ -118,7 +118,7 @@ def video_full(case: Case) -> Outputs:
     index = int(name.removeprefix("clip_hidden_frame"))
     return {
         "tokens": model(frames[None], case["sync"]),
-        name: model.look(frames[index : index + 1])[:, :: stride(case, name)],
+        name: model.clip_states(frames[index : index + 1])[:, :: stride(case, name)],
     }
 
 

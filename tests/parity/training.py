@@ -1,6 +1,7 @@
 """How the cases of training are computed: `v1_train`, `v1_train_step`, `v1_masking`."""
 
-from math import ceil
+import re
+from math import ceil, isqrt
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from .fixtures import Case, Outputs, adapter
 from .v1 import make_dit
 
 
-@adapter("v1_train")
+@adapter("v1_train*")
 def train(case: Case) -> Outputs:
     t = case["t"]
     alpha, sigma = alpha_sigma(t)
@@ -32,12 +33,16 @@ def train(case: Case) -> Outputs:
         "ema_decay": torch.tensor([ema_decay(k) for k in case["ema_steps"].tolist()]).double(),
         "lr": torch.tensor([inverse_lr(k) for k in case["lr_steps"].tolist()]).double(),
     }
-    for samples in (10, 5):
-        outputs[f"padcrop_{samples}"] = pad_crop(case["padcrop_in"], samples)
+    for name in case.recorded("padcrop_"):
+        if name != "padcrop_in":
+            outputs[name] = pad_crop(case["padcrop_in"], int(name.removeprefix("padcrop_")))
     clip = case.z("input.train.sig2", (2, 47))
-    for samples in (30, 60):
+    for name in case.recorded("pcn_"):
+        if not name.endswith("_chunk"):
+            continue
+        samples = int(name.split("_")[1])
         piece = described_crop(clip, samples, sample_rate=10)
-        outputs |= {f"pcn_{samples}_{name}": value for name, value in piece.items()}
+        outputs |= {f"pcn_{samples}_{part}": value for part, value in piece.items()}
     return outputs
 
 
@@ -53,7 +58,7 @@ def described_crop(audio: Tensor, samples: int, *, sample_rate: float) -> dict[s
     }
 
 
-@adapter("v1_train_step")
+@adapter("v1_train_step*")
 def train_step(case: Case) -> Outputs:
     facts = case.facts
     sizes = DiTConfig(
@@ -83,23 +88,26 @@ def train_step(case: Case) -> Outputs:
         assert abs(found - norm) <= 1e-3 * norm, f"gradient of {name}: {found} for {norm}"
     outputs = {"v": predicted.detach(), "loss": loss.detach()}
     for name in case.recorded("grad."):
-        wanted = name.removeprefix("grad.")
-        rows = slice(8) if wanted.endswith("_first8") else slice(None)
-        outputs[name] = gradients[wanted.removesuffix("_first8")][rows]
+        parameter = name.removeprefix("grad.")
+        rows = slice(8) if parameter.endswith("_first8") else slice(None)
+        outputs[name] = gradients[parameter.removesuffix("_first8")][rows]
     return outputs
 
 
-@adapter("v1_masking")
+@adapter("v1_masking*")
 def masking(case: Case) -> Outputs:
     tokens, uniform = case["tokens"], case["uniform"]
     outputs = {}
-    for share in ("0.6", "0.25"):
+    for share in (name.removeprefix("drop_mask_") for name in case.recorded("drop_mask_")):
         kept, hidden = kept_tokens(uniform, float(share)), hidden_tokens(uniform, float(share))
         index = kept[..., None].expand(-1, -1, tokens.shape[-1])
         outputs[f"drop_{share}"] = tokens.gather(1, index)
         outputs[f"pad_{share}"] = hide_tokens(tokens, hidden)
         outputs[f"drop_mask_{share}"] = outputs[f"pad_mask_{share}"] = hidden.to(torch.uint8)
-    outputs["patch_kept_grid"] = (~hidden_patches(case["patch_perm"], 0.6, 7)).to(torch.uint8)
+    share = float(re.search(r"ratio ([\d.]+)", case.facts["patch"])[1])
+    side = isqrt(len(case["patch_perm"]))
+    kept_patches = ~hidden_patches(case["patch_perm"], share, side)
+    outputs["patch_kept_grid"] = kept_patches.to(torch.uint8)
     audio, shares = case["audio"], 0.25 + case["audio_u"] * (0.75 - 0.25)
     masked = []
     length = audio.shape[-1]

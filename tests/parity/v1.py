@@ -36,7 +36,7 @@ from audiox_core.diffusion.inpaint import (
     begin_inpainting,
     crop_paste,
     is_kept,
-    keep_known,
+    keep_init_latent,
     soft_mask,
 )
 from audiox_core.diffusion.noise import brownian_noise
@@ -60,7 +60,7 @@ from audiox_core.windows import plan_frames
 
 from .fixtures import Case, Outputs, adapter
 
-DISCARDED = "the reference discards its attention masks (specification 6.2); we make none"
+DISCARDED = "the reference discards its attention masks; we make none"
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -123,7 +123,7 @@ def vae(case: Case) -> Outputs:
     return outputs
 
 
-@adapter("v1_brownian")
+@adapter("v1_brownian*")
 def brownian(case: Case) -> Outputs:
     sigmas = case["sigmas"]
     draw = brownian_noise(torch.zeros(1, 4, 6), sigmas, case.facts["seed_used"])
@@ -192,10 +192,10 @@ def _dit_output(case: Case, name: str, model: DiT) -> Tensor:
     cfg, phi, negative = re.fullmatch(
         r"out_cfg([\dp]+)(?:_phi([\dp]+))?(?:_(neg|negmask))?", name
     ).groups()
-    opposed = case["neg_cond"] if negative else nothing
+    negative_context = case["neg_cond"] if negative else nothing
     if negative == "negmask":
-        opposed = opposed * case["cross_attn_mask"][..., None]
-    halves = model.prepare(torch.cat([context, opposed]))
+        negative_context = negative_context * case["cross_attn_mask"][..., None]
+    halves = model.prepare(torch.cat([context, negative_context]))
     return guided(partial(model, context=halves), _number(cfg), _number(phi or "0"))(*inputs)
 
 
@@ -238,7 +238,7 @@ def video_tail(case: Case) -> Outputs:
         hidden = case["clip_hidden"]
     seen = []
     model.Temp_transformer.register_forward_hook(lambda _m, _a, out: seen.append(out))
-    tokens = model.follow(hidden.unflatten(0, (facts["batch"], -1)))
+    tokens = model.temporal_tokens(hidden.unflatten(0, (facts["batch"], -1)))
     case.not_made["mask"] = DISCARDED
     return {
         "out": replace_absent(tokens, model.empty_visual_feat, case["is_zero"].bool()),
@@ -362,9 +362,8 @@ def samplers(case: Case) -> Outputs:
         run = final.removesuffix(".final")
         sampler, options = _sampler_options(run)
         trajectory, drawn = [], iter(noises)
-        options |= (
-            {"noise": lambda *_, drawn=drawn: next(drawn)} if SOLVERS[sampler].stochastic else {}
-        )
+        if SOLVERS[sampler].stochastic:
+            options |= {"noise_sampler": lambda *_, drawn=drawn: next(drawn)}
         levels = sigmas
         if sampler in FROM_MAX_TO_MIN:
             levels = sigmas.clone()
@@ -457,19 +456,22 @@ def e2e(case: Case) -> Outputs:
         nothing = torch.zeros_like(positive)
         conditioning = Conditioning(positive, nothing, windows=1)
         windows = plan_frames(LatentConfig(window=start.shape[-1]), start.shape[-1])
-        predict = predictor(model, conditioning, len(start), settings, windows=windows)
-        drawn, xs, cleans = iter(noises), [], []
+        predict = predictor(model, conditioning, settings, windows)
+        drawn, xs, estimates = iter(noises), [], []
         latent = SOLVERS[sampler.replace("-", "_")].run(
             v_denoiser(predict),
             start * sigmas[0],
             sigmas,
-            noise=lambda *_, drawn=drawn: next(drawn),
-            on_step=lambda _s, x, clean, xs=xs, cs=cleans: (xs.append(x), cs.append(clean)),
+            noise_sampler=lambda *_, drawn=drawn: next(drawn),
+            on_step=lambda _s, x, denoised, xs=xs, es=estimates: (
+                xs.append(x),
+                es.append(denoised),
+            ),
         )
         outputs |= {
             f"{run}.latents": latent,
             f"{run}.x_traj": torch.stack(xs),
-            f"{run}.denoised_traj": torch.stack(cleans),
+            f"{run}.denoised_traj": torch.stack(estimates),
             f"{run}.audio": vae.decode(latent),
         }
         if f"{run}.int16" in case.tensors:
@@ -506,7 +508,7 @@ def inpaint(case: Case) -> Outputs:
 
 def _inpaint_runs(case: Case, mask: Tensor) -> Outputs:
     names = ("traj_noise", "traj_init_latent", "traj_mu", "traj_step_noise", "traj_cb_noise")
-    noise, known, mu, step_noises, redraws = (case[name] for name in names)
+    noise, init_latent, mu, step_noises, redraws = (case[name] for name in names)
     settings = case.facts["traj"]
     gain, pull = re.search(r"([\d.]+)\*tanh\(x\).*?-([\d.]+)\*mu", settings["v_model"]).groups()
 
@@ -517,25 +519,25 @@ def _inpaint_runs(case: Case, mask: Tensor) -> Outputs:
     def run(start: Tensor, sigmas: Tensor, on_step: Callable) -> Tensor:
         drawn = iter(step_noises)
         solver = SOLVERS[settings["sampler"].replace("-", "_")]
-        noise = {"noise": lambda *_: next(drawn)}
+        noise = {"noise_sampler": lambda *_: next(drawn)}
         return solver.run(v_denoiser(predict), start, sigmas, on_step=on_step, **noise)
 
     steps, low = settings["steps"], settings["sigma_min"]
     sigmas = polyexponential(steps, low, settings["sigma_max"])
     again, seen = iter(redraws), []
-    hold = keep_known(known, mask, sigmas, lambda: next(again))
+    hold = keep_init_latent(init_latent, mask, sigmas, lambda: next(again))
 
-    def on_step(step: int, x: Tensor, clean: Tensor) -> None:
-        hold(step, x, clean)
+    def on_step(step: int, x: Tensor, denoised: Tensor) -> None:
+        hold(step, x, denoised)
         seen.append(x.clone())
 
-    final = run(begin_inpainting(known, noise, mask, sigmas), sigmas, on_step)
+    final = run(begin_inpainting(init_latent, noise, mask, sigmas), sigmas, on_step)
     level = float(re.search(r"init_noise_level=([\d.]+)", case.facts["variation"])[1])
     weak = polyexponential(steps, low, level)
     return {
         "traj_final": final,
         "traj_x_after_callback": torch.stack(seen),
-        "variation_final": run(known + noise * weak[0], weak, lambda *_: None),
+        "variation_final": run(init_latent + noise * weak[0], weak, lambda *_: None),
     }
 
 

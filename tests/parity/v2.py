@@ -45,7 +45,7 @@ def make_maf(case: Case, config: dict) -> MAFBlock:
     return filled(block, weights_of(case, block))
 
 
-def make_mmdit(case: Case, config: dict) -> MMDiT:
+def make_mmdit(case: Case, config: dict, tokens: int) -> MMDiT:
     width = config["embed_dim"]
     positions = config.get("_latent_seq_len", config.get("latent_seq_len"))
     sizes = MMDiTConfig(
@@ -53,8 +53,11 @@ def make_mmdit(case: Case, config: dict) -> MMDiT:
         width=width,
         depth=config["depth"],
         head_dim=config["num_heads"],  # what the release calls so
+        cond_dim=config.get("cond_token_dim", MMDiTConfig.cond_dim),
+        global_dim=config.get("global_cond_dim", MMDiTConfig.global_dim),
         ff_width=-(-8 * width // 3 // 256) * 256,
         positions=positions,
+        tokens=tokens,
     )
     model = empty(lambda: MMDiT(sizes))
     return filled(model, weights_of(case, model))
@@ -71,7 +74,7 @@ def maf_block(case: Case) -> Outputs:
     return outputs
 
 
-@adapter("maf_conditioning_order")
+@adapter("maf_conditioning_order*")
 def maf_conditioning_order(case: Case) -> Outputs:
     block = make_maf(case, case.facts)
     parts = {name: case[name] for name in ("video", "text", "audio")}
@@ -108,14 +111,14 @@ def _guided_outputs(
     items = range(len(context))
     against_null = model.prepare(context, [*items, *[None] * len(context)])
     for name in case.recorded("out_cfg"):
-        cfg, rescale, opposed = re.fullmatch(r"out_cfg(\d+)(?:_phi([\d.]+))?(_neg)?", name).groups()
-        prepared = model.prepare(torch.cat([context, negative])) if opposed else against_null
+        cfg, rescale, against = re.fullmatch(r"out_cfg(\d+)(?:_phi([\d.]+))?(_neg)?", name).groups()
+        prepared = model.prepare(torch.cat([context, negative])) if against else against_null
         predict = partial(model, context=prepared)
         outputs[name] = guided(predict, float(cfg), float(rescale or 0))(x, t)
     return outputs
 
 
-@adapter("maf_audio_mel")
+@adapter("maf_audio_mel*")
 def maf_audio_mel(case: Case) -> Outputs:
     facts = case.facts
     mel = MelConfig(
@@ -124,7 +127,8 @@ def maf_audio_mel(case: Case) -> Outputs:
         hop=facts["hop_length"],
         filters=facts["n_mel_channels"],
     )
-    model = empty(lambda: MelAudioConditioner(mel, 768))
+    width = case.data["state_dict_shapes"]["proj_features.weight"][0]
+    model = empty(lambda: MelAudioConditioner(mel, width))
     filled(model, weights_of(case, model))
     wav, masked = case["wav"], facts["masked_case"]
     log_mel = model.log_mel(wav)
@@ -144,24 +148,26 @@ def maf_audio_mel(case: Case) -> Outputs:
     }
 
 
-@adapter("mmdit_audio_tail")
+@adapter("mmdit_audio_tail*")
 def mmdit_audio_tail(case: Case) -> Outputs:
     facts = case.facts
     latents = case["latents"]
-    sizes = latents.shape[1], facts["latent_seq_len"], facts["out_tokens"], 768
+    width = case.data["state_dict_shapes"]["proj_out.weight"][0]
+    sizes = latents.shape[1], facts["latent_seq_len"], facts["out_tokens"], width
     model = empty(lambda: ProjectedAudioConditioner(*sizes))
     filled(model, weights_of(case, model))
     rule = facts["masking"]
     draws = torch.Generator().manual_seed(rule["torch_manual_seed"])
     bounds = rule["mask_ratio_start"], rule["mask_ratio_end"]
-    spans = random_spans(2, rule["length"], *bounds, generator=draws)
+    items = len(rule["zeroed"])
+    spans = random_spans(items, rule["length"], *bounds, generator=draws)
     assert [list(span) for span in spans] == rule["zeroed"]
     again = torch.Generator().manual_seed(rule["torch_manual_seed"])
-    ratios = torch.rand(2, generator=again) * (bounds[1] - bounds[0]) + bounds[0]
+    ratios = torch.rand(items, generator=again) * (bounds[1] - bounds[0]) + bounds[0]
     return {"tokens": model.project(latents), "mask_ratios": ratios}
 
 
-@adapter("mmdit_rope")
+@adapter("mmdit_rope*")
 def mmdit_rope(case: Case) -> Outputs:
     facts, x = case.facts, case["x"]
     angles = rotary_angles(facts["length"], facts["dim"])
@@ -171,7 +177,7 @@ def mmdit_rope(case: Case) -> Outputs:
     return {"rot": rows[None], "y": apply_rotary_pairs(x, angles[: x.shape[2]])}
 
 
-@adapter("mmdit_timestep")
+@adapter("mmdit_timestep*")
 def mmdit_timestep(case: Case) -> Outputs:
     features, width = case.facts["features"], case.facts["embed_dim"]
     parts = {
@@ -184,10 +190,15 @@ def mmdit_timestep(case: Case) -> Outputs:
     return {"fourier": found, "embed": model["to_timestep_embed"](found)}
 
 
-@adapter("mmdit_block_tiny")
+@adapter("mmdit_block_*")
 def mmdit_block(case: Case) -> Outputs:
     facts, x = case.facts, case["x"]
-    sizes = MMDiTConfig(width=facts["dim"], head_dim=facts["head_dim"], ff_width=256)
+    sizes = MMDiTConfig(
+        width=facts["dim"],
+        head_dim=facts["head_dim"],
+        ff_width=case.data["state_dict_shapes"]["ffn.w1.weight"][0],
+        kernel=facts["kernel_size"],
+    )
     kernels = {"ops": nn, "attention": MMDiT.__init__.__kwdefaults__["attention"]}
     block = empty(lambda: Block(sizes, **kernels))
     filled(block, weights_of(case, block))
@@ -209,23 +220,24 @@ def mmdit_block(case: Case) -> Outputs:
     }
 
 
-@adapter("mmdit_backbone_tiny")
+@adapter("mmdit_backbone_*")
 def mmdit_backbone(case: Case) -> Outputs:
-    model, cond, seen = make_mmdit(case, case.facts), case["cond"], []
+    cond, blocks = case["cond"], []
+    model = make_mmdit(case, case.facts, cond.shape[1])
     for layer in model.transformer.layers:
-        layer.register_forward_hook(lambda _m, _a, out: seen.append(out))
+        layer.register_forward_hook(lambda _m, _a, out: blocks.append(out))
     x, t = case["x"], case["t"]
     model(x, t, cond)
-    block_0, block_1 = seen
-    negative = case["negative_cond"] * case["negative_mask"][..., None]
+    hidden = {f"block{index}_out": out for index, out in enumerate(blocks)}
+    negative = None
+    if case.has("negative_cond"):
+        negative = case["negative_cond"] * case["negative_mask"][..., None]
     projected = (x + model.preprocess_conv(x)).transpose(1, 2)
-    return _guided_outputs(case, model, cond, negative) | {
+    return (hidden | _guided_outputs(case, model, cond, negative)) | {
         "out_zeros": model(x, t),
         "timestep_embed": model.to_timestep_embed(model.timestep_features(t)),
         "mm_tokens": model.transformer.spread(cond),
         "project_in": model.transformer.project_in(projected),
-        "block0_out": block_0,
-        "block1_out": block_1,
     }
 
 
@@ -233,7 +245,8 @@ def mmdit_backbone(case: Case) -> Outputs:
 @adapter("turbo_backbone_*")
 def mmdit_full(case: Case) -> Outputs:
     case.tensors["t"] = torch.tensor([case.facts["t"]])
-    return _guided_outputs(case, make_mmdit(case, case.facts), case["cond"], None)
+    cond = case["cond"]
+    return _guided_outputs(case, make_mmdit(case, case.facts, cond.shape[1]), cond, None)
 
 
 def analytic(x: Tensor, t: Tensor) -> Tensor:
@@ -254,8 +267,8 @@ def flow(
         FLOW.denoiser(predict),
         x,
         sigmas,
-        noise=lambda *_: next(fresh),
-        on_step=lambda _i, z, _clean: seen.append(z.clone()),
+        noise_sampler=lambda *_: next(fresh),
+        on_step=lambda _i, z, _denoised: seen.append(z.clone()),
         noised=FLOW.noised,
     )
     return out, torch.stack(seen)
@@ -265,7 +278,7 @@ def times(sigmas: Tensor, batch: int) -> Tensor:
     return sigmas[:-1, None].expand(-1, batch)
 
 
-@adapter("turbo_rf_euler")
+@adapter("turbo_rf_euler*")
 def rf_euler(case: Case) -> Outputs:
     facts, noise, init = case.facts, case["noise"], case["init"]
     outputs = {}
@@ -282,7 +295,7 @@ def rf_euler(case: Case) -> Outputs:
     return outputs
 
 
-@adapter("turbo_dmd_sampler")
+@adapter("turbo_dmd_sampler*")
 def dmd_sampler(case: Case) -> Outputs:
     outputs = {}
     for steps in case.facts["steps"]:
@@ -299,16 +312,16 @@ def e2e(case: Case) -> Outputs:
     facts, noise = case.facts, case["noise"]
     parts = {name: case[name] for name in ("video", "text", "audio")}
     context = fuse(make_maf(case, facts["maf"]), **parts)
-    model, steps = make_mmdit(case, facts["backbone"]), facts["steps"]
+    model, steps = make_mmdit(case, facts["backbone"], context.shape[1]), facts["steps"]
     sigmas = FLOW.schedule(steps, 0.0, 1.0)
     fresh = tuple(case[f"renoise_{k}"] for k in range(steps - 1))
     student = partial(model, context=model.prepare(context))
     final, seen = flow(student, "lcm", noise, sigmas, noises=fresh)
-    teacher = guided(partial(model, context=model.prepare(context, [0, None])), 6, 0)
-    taught, _ = flow(teacher, "euler", noise, FLOW.schedule(5, 0.0, 1.0))
-    return {
-        "context_head": context[:, ::32, :64],
-        "z": seen,
-        "final": final,
-        "teacher_euler5_cfg6": taught,
-    }
+    outputs = {"context_head": context[:, ::32, :64], "z": seen, "final": final}
+    for name in case.recorded("teacher_euler"):
+        count, cfg = map(int, re.fullmatch(r"teacher_euler(\d+)_cfg(\d+)", name).groups())
+        items = range(len(context))
+        prepared = model.prepare(context, [*items, *[None] * len(context)])
+        teacher = guided(partial(model, context=prepared), cfg, 0)
+        outputs[name], _ = flow(teacher, "euler", noise, FLOW.schedule(count, 0.0, 1.0))
+    return outputs

@@ -12,11 +12,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...checkpoint import load_checkpoint
-from ...checkpoint.load import EMBEDDED
+from ...checkpoint import EMBEDDED, load_checkpoint
+from ...device import choose_device
 from ...errors import SettingsError
 from ...variants import VARIANTS
-from ..generate import DTYPES, choose_device
+from ..generate import DTYPES
 
 DEPTH = 3  # layers: seconds a step on two cores, and a checkpoint of 2 GB
 RATIO = 1.03  # of time, above which a case counts as slower

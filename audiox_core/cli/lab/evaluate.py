@@ -8,9 +8,9 @@ from typing import Any
 from tqdm import tqdm
 
 from ...checkpoint import load_checkpoint
+from ...device import choose_device
 from ...errors import SettingsError
 from ...media.files import check_output, replacing
-from ..generate import choose_device
 
 CASES = ("vae", "text", "video", "conflict", "music", "repair")
 DRAWN = ("video", "conflict")

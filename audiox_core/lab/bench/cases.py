@@ -11,21 +11,19 @@ import torch
 from torch import Tensor
 
 from ...checkpoint import Checkpoint, load_checkpoint
-from ...conditioners.assemble import Conditioning, assemble
-from ...conditioners.audio import encode_audio
-from ...conditioners.text import encode_text
-from ...conditioners.video import encode_image, encode_video
+from ...conditioners.assemble import Conditioning
+from ...conditioners.audio import encode_waveform
 from ...config import AudioXConfig, SamplingConfig
 from ...diffusion.guidance import guided
-from ...diffusion.noise import initial_noise, step_noise
-from ...diffusion.objectives import OBJECTIVES, Predict
+from ...diffusion.noise import initial_noise
+from ...diffusion.objectives import Predict
 from ...models import Backbone, Prepared
 from ...models.dit import Context, DiT
 from ...models.mmdit import MMDiT, TimeAttention
 from ...models.oobleck import decode_chunked
 from ...models.synchformer import sync_features
+from ...pipeline import Features, StartLatent, assemble, decode, sample
 from ...pipeline.predictor import predictor
-from ...pipeline.road import decode, sample
 from ...windows import plan_frames
 from .timing import Group, Way
 
@@ -54,7 +52,7 @@ class Inputs:
     @cached_property
     def waveform(self) -> Tensor:
         """Ten seconds of noise, `2 n`."""
-        samples = self.grid.samples(self.grid.described_seconds)
+        samples = self.grid.samples(self.grid.conditioned_seconds)
         return 0.3 * torch.randn(2, samples, generator=self.random)
 
     @cached_property
@@ -86,15 +84,15 @@ class Inputs:
 
     def text(self) -> Tensor:
         """Tokens `1 s d` of a prompt."""
-        return encode_text(self.checkpoint.conditioners.text, PROMPT)
+        return self.checkpoint.conditioners.text.encode([PROMPT])
 
     def video(self) -> Tensor:
         """Tokens `1 s d` of the clip."""
-        return encode_video(self.checkpoint.conditioners.video, self.frames, sync=self.sync())
+        return self.checkpoint.conditioners.video.encode(self.frames, sync=self.sync())
 
     def audio(self) -> Tensor:
         """Tokens `1 s d` of the noise."""
-        return encode_audio(
+        return encode_waveform(
             self.checkpoint.conditioners.audio,
             self.checkpoint.vae,
             self.waveform,
@@ -141,8 +139,8 @@ def _image(inputs: Inputs) -> dict[str, Way]:
     conditioner, picture = inputs.checkpoint.conditioners.video, inputs.frames[0]
     clip = picture.expand(len(inputs.frames), -1, -1, -1)
     return {
-        "as a clip": lambda: encode_video(conditioner, clip),
-        "ours": lambda: encode_image(conditioner, picture),
+        "as a clip": lambda: conditioner.encode(clip),
+        "ours": lambda: conditioner.encode_image(picture),
     }
 
 
@@ -156,7 +154,7 @@ def _sync(inputs: Inputs) -> dict[str, Way]:
 
 
 def _forward(inputs: Inputs) -> dict[str, Way]:
-    model, dtype = inputs.checkpoint.model, inputs.checkpoint.dtype
+    model, dtype = inputs.checkpoint.backbone, inputs.checkpoint.dtype
     x, t = inputs.latent.to(dtype), torch.full((1,), 0.5, device=inputs.device)
     tokens = inputs.conditioning.positive.to(dtype)
     context = cache(lambda: model.prepare(tokens))
@@ -166,11 +164,11 @@ def _forward(inputs: Inputs) -> dict[str, Way]:
 def _guided_step(inputs: Inputs) -> dict[str, Way]:
     """The plain path, each shortcut alone, and all of them."""
     checkpoint, conditioning = inputs.checkpoint, inputs.conditioning
-    model, sampling = checkpoint.model, checkpoint.config.sampling
+    model, sampling = checkpoint.backbone, checkpoint.config.sampling
     sampling = replace(sampling, cfg=max(sampling.cfg, 2.0))  # guided, whatever the model's own is
     both = torch.cat([conditioning.positive, conditioning.negative]).to(checkpoint.dtype)
     windows = plan_frames(inputs.grid, inputs.grid.window)
-    ours = predictor(model, conditioning, 1, sampling, windows=windows)
+    ours = predictor(model, conditioning, sampling, windows)
     ways = {
         "plain path": plain_step(model, both, sampling),
         **(_mmdit_ways if isinstance(model, MMDiT) else _dit_ways)(model, both, sampling),
@@ -248,15 +246,13 @@ def _decode(inputs: Inputs) -> dict[str, Way]:
 def _end_to_end(inputs: Inputs, steps: int) -> dict[str, Way]:
     """From all three inputs to sound, and once more with another seed."""
     checkpoint = inputs.checkpoint
-    audio = checkpoint.conditioners.audio
 
     def conditioned() -> Conditioning:
         return assemble(
-            checkpoint.conditioners,
+            checkpoint,
             text=inputs.text(),
-            video=inputs.video(),
-            audio=inputs.audio(),
-            absent_audio=lambda: audio.absent(checkpoint.vae),
+            video=Features("video", inputs.video(), checkpoint.variant),
+            audio=Features("audio", inputs.audio(), checkpoint.variant),
         )
 
     known = cache(conditioned)
@@ -267,18 +263,6 @@ def _end_to_end(inputs: Inputs, steps: int) -> dict[str, Way]:
 
 
 def _sound(checkpoint: Checkpoint, conditioning: Conditioning, noise: Tensor, steps: int) -> Tensor:
-    config = checkpoint.config
-    objective, sampling = OBJECTIVES[config.objective], config.sampling
-    sigmas = objective.schedule(steps, sampling.sigma_min, sampling.sigma_max)
-    start = objective.noised(torch.zeros_like(noise), noise, sigmas[0].item())
-    latent = sample(
-        checkpoint.model,
-        conditioning,
-        start,
-        sigmas,
-        sampling=sampling,
-        fresh_noise=step_noise(start, 0),
-        grid=config.latent,
-        objective=config.objective,
-    )
-    return decode(checkpoint.vae, latent)
+    sampling = replace(checkpoint.config.sampling, steps=steps)
+    start = StartLatent(torch.zeros_like(noise))
+    return decode(checkpoint, sample(checkpoint, conditioning, start, sampling=sampling))

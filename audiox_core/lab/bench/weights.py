@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...checkpoint import EMBEDDED
 from ...checkpoint.layout import (
     SYNC,
     SYNC_ENCODER,
@@ -14,7 +15,6 @@ from ...checkpoint.layout import (
     text_layout,
     used,
 )
-from ...checkpoint.load import EMBEDDED
 from ...checkpoint.weight_file import Shape, Stored, open_weights
 from ...checkpoint.write import write_safetensors
 from ...config import AudioXConfig

@@ -18,9 +18,7 @@ from torch import Tensor
 
 from ...diffusion.noise import stream, unit_noise
 from ...models.oobleck import Oobleck
-from ...pipeline import Pipeline, Request
-from ...pipeline.soundtrack import audible
-from ...windows import plan
+from ...pipeline import Pipeline, Request, decode, finish, sample
 from ..world import LABELS, Scene
 from ..world.captions import caption
 from ..world.music import scale_notes
@@ -248,8 +246,8 @@ def _curve(
 
 def music_case(bench: Bench) -> Figures:
     """Ten seconds of music as the prompt: does what follows keep their key and tempo?"""
-    described = bench.trained.grid.described_seconds
-    phrases = [held_out_phrase(number, 2 * described) for number in range(bench.sizes.music)]
+    conditioned = bench.trained.grid.conditioned_seconds
+    phrases = [held_out_phrase(number, 2 * conditioned) for number in range(bench.sizes.music)]
     vae = bench.trained.checkpoint.vae
     made, lost, real, through = [], [], [], []
     with TemporaryDirectory() as folder:
@@ -317,24 +315,27 @@ def repair_case(bench: Bench) -> Figures:
 
 @torch.no_grad()
 def _repair(pipeline: Pipeline, request: Request) -> Repair:
-    known = pipeline.known_samples(request)
-    windows = plan(pipeline.grid, SECONDS)
-    sampling, vae = pipeline.sampling(request), pipeline.checkpoint.vae
-    conditioning = pipeline.conditioning(request, windows)
-    latent = pipeline.latent(request, sampling, windows, conditioning, known=known,
-                             on_step=lambda *_: None)  # fmt: skip
-    samples = known.shape[-1]
-    before = vae.decode(latent)[0, :, :samples].cpu()
-    through = vae.decode(pipeline.known_latent(known, windows))[0, :, :samples].cpu()
-    after = pipeline.with_known_samples(request, audible(before), known)
-    begin, end = (pipeline.grid.samples(t) for t in REPAIRED)
+    clip, init, seconds = pipeline.sources(request)
+    assert init is not None
+    start = pipeline.start_latent(request, init, seconds)
+    latent = sample(
+        pipeline.checkpoint, pipeline.conditioning(request, clip, seconds), start,
+        sampling=pipeline.sampling(request), seed=request.seed,
+    )  # fmt: skip
+    known = init.waveform
+    before, through = (
+        decode(pipeline.checkpoint, x, seconds)[0].cpu() for x in (latent, start.samples)
+    )
+    after = finish(before, pipeline.latent_format, init_audio=init)
+    begin, end = (pipeline.latent_format.samples(t) for t in REPAIRED)
     # where the decoder hears what was made anew is neither known nor new
-    edge = 8 * pipeline.grid.hop_length
+    edge = 8 * pipeline.latent_format.hop_length
+    samples = known.shape[-1]
     kept = torch.ones(samples, dtype=torch.bool)
     kept[begin - edge : end + edge] = False
     outside = torch.ones(samples, dtype=torch.bool)
     outside[begin:end] = False
-    around = pipeline.grid.samples(AROUND)
+    around = pipeline.latent_format.samples(AROUND)
     return Repair(
         known[:, kept],
         before[:, kept],

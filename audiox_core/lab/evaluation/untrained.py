@@ -15,7 +15,7 @@ def untrained(checkpoint: Checkpoint) -> Checkpoint:
     model, conditioners = new_model(checkpoint.config, tokenizer, SEED)
     for module in (model, conditioners):
         module.eval().requires_grad_(False).to(checkpoint.device)
-    return replace(checkpoint, model=model, conditioners=conditioners)
+    return replace(checkpoint, backbone=model, conditioners=conditioners)
 
 
 def untrained_vae(checkpoint: Checkpoint) -> Oobleck:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from ...checkpoint.load import Checkpoint
+from ...checkpoint import Checkpoint
 from ...models import DiT
 from ...training.batches import Batch
 from ...training.diffusion_stage import Denoising, DiffusionStage
@@ -30,12 +30,14 @@ class EncoderPretraining(Denoising):
     """Conditioners, and the loss of guessing latents from their tokens; the transformer waits."""
 
     def __init__(self, checkpoint: Checkpoint, seed: int) -> None:
-        model, config = checkpoint.model, checkpoint.config
+        model, config = checkpoint.backbone, checkpoint.config
         super().__init__(model, checkpoint.conditioners, config.objective)
         seen, read = config.video.clip.width, config.text.width
         grid, places = config.latent, config.video.tokens
-        self.described = grid.described  # latent frames
-        self.places = (torch.arange(places) + 0.5) * grid.described / places  # of the tokens
+        self.conditioned = grid.conditioned_frames  # latent frames
+        self.places = (
+            (torch.arange(places) + 0.5) * grid.conditioned_frames / places
+        )  # of the tokens
         self.clock = clock(model, self.places) if isinstance(model, DiT) else torch.zeros(places, 0)
         with seeded(seed):
             self.heads = nn.ModuleDict({
@@ -50,9 +52,9 @@ class EncoderPretraining(Denoising):
 
         By linear maps: what has to be worked out of a token, a transformer hardly finds in it.
         """
-        latent = batch.latent[..., : self.described]
+        latent = batch.latent[..., : self.conditioned]
         seen = self.video_tokens(batch)
-        course = interpolate(self.heads["course"](seen).mT, size=self.described, mode="linear")
+        course = interpolate(self.heads["course"](seen).mT, size=self.conditioned, mode="linear")
         course = course[..., : latent.shape[2]]
         words = self.text_tokens(batch)  # zero where hidden or behind the last one
         count = words.any(dim=2).sum(dim=1, keepdim=True).clamp(min=1)

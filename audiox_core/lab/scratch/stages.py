@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from ...checkpoint.companions import load_tokenizer
+from ...checkpoint import Checkpoint, open_checkpoint, open_vae
+from ...checkpoint.auxiliary_files import load_tokenizer
 from ...checkpoint.layout import DIT
-from ...checkpoint.load import Checkpoint, load_checkpoint, load_vae
 from ...config import AudioXConfig
 from ...errors import SettingsError
 from ...training.diffusion_stage import choose_trained
@@ -65,10 +65,10 @@ def _vae(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
             "with it, with --init."
         )
     if of_model:
-        checkpoint = load_checkpoint(job.init, parts=("vae",))
-        model, vae = checkpoint.config, checkpoint.vae
+        file = open_checkpoint(job.init)
+        model, vae = file.config, file.load_vae()
     elif job.init is not None:
-        vae, _ = load_vae(job.init)
+        vae = open_vae(job.init).load()
         model = replace(config.model, vae=vae.config)
     else:
         model, vae = config.model, new_vae(config.model.vae, config.run.seed)
@@ -112,17 +112,19 @@ def _sizes(job: Job) -> AudioXConfig:
             "A model from scratch needs a VAE: train one (`train vae`) and give it with --vae."
         )
     if model.video.sync is not None:
-        raise SettingsError("A model with Synchformer features can only be trained with --init.")
-    vae, _ = load_vae(job.vae)
+        raise SettingsError(
+            "A model with Synchformer can only be trained from a checkpoint: pass --init."
+        )
+    vae = open_vae(job.vae).sizes
     expected = (model.latent.channels, model.latent.hop_length, model.dit.io_channels)
-    found = (vae.config.latent_channels, vae.config.hop_length, vae.config.latent_channels)
+    found = (vae.latent_channels, vae.hop_length, vae.latent_channels)
     if expected != found:
         raise SettingsError(
             f"{job.vae.name} has latents of {found[0]} channels and {found[1]} samples a frame; "
             f"the model's latent.channels, latent.hop_length, dit.io_channels are {expected}: "
             "make them equal."
         )
-    return replace(model, vae=vae.config)
+    return replace(model, vae=vae)
 
 
 def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, dist: Distributed) -> Checkpoint:
@@ -134,4 +136,4 @@ def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, dist: Distribut
     tokenizer = load_tokenizer(path)
     model = replace(model, text=replace(model.text, vocab_size=tokenizer.get_vocab_size()))
     backbone, conditioners = new_model(model, tokenizer, job.config.run.seed)
-    return Checkpoint(conditioners, backbone, load_vae(job.vae)[0], model, job.output)
+    return Checkpoint(conditioners, backbone, open_vae(job.vae).load(), model, job.output)

@@ -51,7 +51,7 @@ class World:
         is_music, seed = rng.random() < self.music, int(rng.integers(SEEDS))
         grid = self.config.latent
         if is_music:
-            return phrase(seed, grid.described_seconds + grid.window_seconds)
+            return phrase(seed, grid.conditioned_seconds + grid.window_seconds)
         return scene(seed, seconds=max(grid.window_seconds, SHORTEST))
 
     def clip(self, index: int) -> Clip:
@@ -60,12 +60,12 @@ class World:
         return self._heard(item) if isinstance(item, Phrase) else self._seen(item, index)
 
     def _heard(self, item: Phrase) -> Clip:
-        """Music: what is described comes first, as the prompt; the target goes on from there."""
+        """Music: the conditioned seconds come first, as the prompt; the target continues them."""
         grid = self.config.latent
         sound = item.audio(grid.sample_rate)
-        described = grid.samples(grid.described_seconds)
-        target = pad_crop(sound, grid.window * grid.hop_length, described)
-        return Clip(target, item.caption, prompt=sound[:, :described].clone())
+        conditioned = grid.samples(grid.conditioned_seconds)
+        target = pad_crop(sound, grid.window * grid.hop_length, conditioned)
+        return Clip(target, item.caption, prompt=sound[:, :conditioned].clone())
 
     def _seen(self, item: Scene, index: int) -> Clip:
         grid, video = self.config.latent, self.config.video
@@ -84,10 +84,10 @@ class World:
         if rng.random() >= PROMPTED:
             return None
         grid = self.config.latent
-        seconds = max(grid.described_seconds, SHORTEST)
+        seconds = max(grid.conditioned_seconds, SHORTEST)
         other = scene(int(rng.integers(SEEDS)), item.label, seconds)
         sound = other.audio(grid.sample_rate)
-        return pad_crop(sound, grid.samples(grid.described_seconds))
+        return pad_crop(sound, grid.samples(grid.conditioned_seconds))
 
 
 def _pictures(item: Scene, frames: int, fps: float, size: int) -> Tensor:

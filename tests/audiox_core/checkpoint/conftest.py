@@ -10,7 +10,7 @@ from audiox_core.checkpoint.layout import AUDIO_VAE, INV_FREQ, VAE
 
 @pytest.fixture(scope="session")
 def checkpoint(toy):
-    return load_checkpoint(toy)
+    return load_checkpoint(toy, device="cpu")
 
 
 @pytest.fixture(scope="session")

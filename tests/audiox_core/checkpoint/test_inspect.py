@@ -69,16 +69,16 @@ def test_entries_beside_the_weights_are_told(state, tmp_path):
     }  # fmt: skip
 
 
-def test_companions_are_named_where_they_are_missing_and_where_they_are(released_file, tmp_path):
+def test_each_auxiliary_file_is_reported_with_its_path_or_as_missing(released_file, tmp_path):
     path = released_file()
-    assert inspect(path).companions["T5-base text encoder"] == (
+    assert inspect(path).auxiliary_files["T5-base text encoder"] == (
         "MISSING: python -m audiox_core fetch t5-base"
     )
     encoder = tmp_path / "models" / "text_encoders" / "t5-base" / "model.safetensors"
     encoder.parent.mkdir(parents=True)
     encoder.touch()
     (tmp_path / "config.json").write_text("{}")
-    found = inspect(path).companions
+    found = inspect(path).auxiliary_files
     assert found["T5-base text encoder"].endswith("t5-base/model.safetensors")
     assert found["T5-base tokenizer"].startswith("MISSING")
     assert found["config.json"] == str(tmp_path / "config.json")

@@ -2,20 +2,21 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from audiox_core import load_checkpoint
-from audiox_core.checkpoint import load
-from audiox_core.checkpoint.detect import config_from_shapes
-from audiox_core.checkpoint.layout import released_layout
-from audiox_core.checkpoint.load import EMBEDDED
+from audiox_core import load_checkpoint, open_checkpoint
+from audiox_core.checkpoint import EMBEDDED, open_vae, parts
+from audiox_core.checkpoint.layout import released_layout, text_layout
+from audiox_core.checkpoint.sizes import config_from_shapes
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
+from audiox_core.conditioners.missing import MissingModule
 from audiox_core.config import AudioXConfig
-from audiox_core.errors import SettingsError, WeightsError
+from audiox_core.errors import WeightsError
 from audiox_core.hub import MODELS
 from audiox_core.training.settings import read_settings
 
@@ -51,6 +52,14 @@ def test_the_embedded_file_says_how_it_was_made():
         assert {"settings", "seed", "data_hash", "seconds", "machine"} <= run.keys()
 
 
+def test_the_tensor_bytes_of_the_embedded_file_are_those_that_were_trained():
+    data = EMBEDDED.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    assert (8 + length) % 64 == 0  # where the first tensor begins
+    digest = sha256(data[8 + length :]).hexdigest()
+    assert digest == "cbad7b79fc3a14b01c7685d578576d80143cf8273c38e5df3d9a2fe1410db1c3"
+
+
 def _back(run: dict[str, Any]) -> list[dict[str, Any]]:
     """A run, the one whose weights it began with, and so on."""
     begun = run["before"].get("init")
@@ -66,23 +75,23 @@ def test_the_recipe_beside_the_embedded_file_has_its_sizes():
 
 
 def test_released_and_our_own_layout_load_to_the_same_model(state, save, checkpoint):
-    loaded = load_checkpoint(save(state))
-    for part in ("model", "vae", "conditioners"):
+    loaded = load_checkpoint(save(state), device="cpu")
+    for part in ("backbone", "vae", "conditioners"):
         ours, theirs = (getattr(c, part).state_dict() for c in (loaded, checkpoint))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_equal_copies_of_the_vae_are_shared_and_different_ones_kept(state, save):
-    assert load_checkpoint(save(state)).conditioners.audio.vae is None
+    assert open_checkpoint(save(state)).load_conditioners().audio.vae is None
     other = state | {f"{PROMPT_VAE}encoder.layers.0.bias": torch.ones(8)}
-    loaded = load_checkpoint(save(other))
+    loaded = load_checkpoint(save(other), device="cpu")
     assert torch.equal(loaded.conditioners.audio.vae.encoder.layers[0].bias, torch.ones(8))
     assert not loaded.vae.encoder.layers[0].bias.any()
 
 
 def test_no_weight_is_left_without_memory(checkpoint):
-    parts = (checkpoint.model, checkpoint.vae, checkpoint.conditioners)
+    parts = (checkpoint.backbone, checkpoint.vae, checkpoint.conditioners)
     tensors = [t for part in parts for t in (*part.parameters(), *part.buffers())]
     assert not any(t.is_meta for t in tensors)
     assert not any(t.requires_grad for t in tensors)
@@ -90,9 +99,9 @@ def test_no_weight_is_left_without_memory(checkpoint):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_the_transformer_takes_the_asked_dtype_and_the_rest_stays_exact(dtype):
-    loaded = load_checkpoint(dtype=dtype)
+    loaded = load_checkpoint(dtype=dtype, device="cpu")
     assert loaded.dtype == dtype
-    assert loaded.model.timestep_features.weight.dtype == torch.float32
+    assert loaded.backbone.timestep_features.weight.dtype == torch.float32
     assert {p.dtype for p in loaded.vae.parameters()} == {torch.float32}
 
 
@@ -163,8 +172,8 @@ def text_folder(state, tmp_path, header, monkeypatch):
 def test_the_text_encoder_is_found(state, save, text_folder, how):
     released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
     argument = {"searched": None, "folder": text_folder, "file": text_folder / "model.safetensors"}
-    loaded = load_checkpoint(save(released), text_encoder=argument[how])
-    embedding = loaded.conditioners.text.encoder.shared.weight
+    loaded = open_checkpoint(save(released), text_encoder=argument[how])
+    embedding = loaded.load_conditioners().text.encoder.shared.weight
     assert torch.equal(embedding, state["text_encoder.shared.weight"])
 
 
@@ -178,13 +187,18 @@ def test_what_fetch_brings_is_found(state, save, text_folder, models, monkeypatc
     folder.mkdir(parents=True)
     released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
     save(released).rename(folder / "model.safetensors")
-    assert load_checkpoint(folder / "model.safetensors").conditioners.text is not None
+    file = open_checkpoint(folder / "model.safetensors")
+    expected = home / models / "text_encoders" / "t5-base" / "model.safetensors"
+    assert file.text_encoder.weights.path == expected
 
 
 def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, toys):
-    wide = replace(toys.CONFIG, dit=replace(toys.CONFIG.dit, cond_dim=32))
-    with pytest.raises(WeightsError, match="width 64, the model reads 32"):
-        load_checkpoint(save(state, header={"audiox": wide.to_json()}), text_encoder=text_folder)
+    layout = text_layout(replace(toys.CONFIG.text, width=32))
+    narrow = {name: torch.zeros(shape) for name, shape in layout.items()}
+    save_file(narrow, text_folder / "model.safetensors")
+    file = open_checkpoint(save(state), text_encoder=text_folder)
+    with pytest.raises(WeightsError, match="width 32, the model reads 64"):
+        file.load_conditioners()
 
 
 def test_a_text_encoder_without_its_tokenizer_says_so(state, save, text_folder):
@@ -202,13 +216,13 @@ def test_a_config_json_beside_the_file_overrides(state, save, tmp_path, toys):
         "model": {"diffusion": {"config": {"num_heads": 2}}},
     }
     (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
-    config = load_checkpoint(path).config
+    config = open_checkpoint(path).config
     assert (config.latent.sample_rate, config.latent.window) == (22_050, 100)
     assert (config.video.fps, config.dit.head_dim) == (10, 64)
 
 
 def test_a_header_of_another_version_says_so(state, save):
-    with pytest.raises(WeightsError, match="header of another version"):
+    with pytest.raises(WeightsError, match="written by another version"):
         load_checkpoint(save(state, header={"audiox": '{"unheard_of": 1}'}))
 
 
@@ -231,13 +245,13 @@ def was_read(monkeypatch):
     read, copy = WeightFile.read, WeightFile.copy
     monkeypatch.setattr(WeightFile, "read", lambda f, n: names.update(n) or read(f, n))
     monkeypatch.setattr(WeightFile, "copy", lambda f, n: names.add(n) or copy(f, n))
-    monkeypatch.setattr(load, "same_tensor", lambda f, n, g, m: names.update((n, m)) or True)
+    monkeypatch.setattr(parts, "same_tensor", lambda f, n, g, m: names.update((n, m)) or True)
     return names
 
 
 @pytest.fixture(params=["safetensors", "ckpt"])
 def in_parts(request, state, header, save, tmp_path):
-    """The arguments of `load_checkpoint` for a file of each kind."""
+    """The arguments of `open_checkpoint` for a file of each kind."""
     if request.param == "safetensors":
         return {"path": save(state)}
     path = tmp_path / "model.ckpt"
@@ -250,13 +264,14 @@ def in_parts(request, state, header, save, tmp_path):
     ("part", "prefixes"),
     [
         ("vae", (VAE,)),
-        ("model", ("model.model.",)),
+        ("backbone", ("model.model.",)),
         ("conditioners", ("conditioner.", "text_encoder.", VAE)),  # compares the VAE's two copies
     ],
 )
-def test_of_parts_not_asked_for_nothing_is_read(in_parts, was_read, part, prefixes):
-    loaded = load_checkpoint(parts=[part], **in_parts)
-    assert all(getattr(loaded, p) is None for p in {"model", "vae", "conditioners"} - {part})
+def test_of_other_parts_nothing_is_read(in_parts, was_read, part, prefixes):
+    file = open_checkpoint(**in_parts)
+    assert was_read == set()
+    getattr(file, f"load_{part}")()
     text = ("encoder.block", "encoder.final_layer_norm", "shared.weight")
     assert not [name for name in was_read if not name.startswith((*prefixes, *text))]
     assert any(name.startswith(prefixes[0]) for name in was_read)
@@ -270,18 +285,63 @@ def save_text(state, header, folder):
     return folder / "t5.safetensors"
 
 
-@pytest.mark.parametrize("parts", [[], ["engine"], "vae"])
-def test_parts_that_do_not_exist_are_refused(parts):
-    with pytest.raises(SettingsError, match=r"cannot be loaded.*conditioners"):
-        load_checkpoint(parts=parts)
-
-
-def test_a_broken_part_hinders_only_those_who_ask_for_it(state, save):
+def test_the_other_parts_of_a_broken_file_load(state, save):
     broken = {n: t for n, t in state.items() if not n.startswith("model.model.to_cond_embed")}
-    path = save(broken)
-    assert load_checkpoint(path, parts=["vae"]).vae is not None
+    file = open_checkpoint(save(broken))
+    assert torch.equal(file.load_vae().decoder.layers[0].bias, torch.zeros(128))
     with pytest.raises(WeightsError, match="2 missing"):
-        load_checkpoint(path, parts=["model"])
+        file.load_backbone()
+
+
+PARTS = {"backbone": ("model.model.",), "conditioners": ("conditioner.", "text_encoder.")}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_file_with_one_part_alone_loads_that_part(state, save, part):
+    file = open_checkpoint(save({n: t for n, t in state.items() if n.startswith(PARTS[part])}))
+    assert getattr(file, f"load_{part}")().state_dict()
+    with pytest.raises(WeightsError, match="holds no VAE and there is none beside it"):
+        file.load_vae()
+    for other in PARTS.keys() - {part}:
+        with pytest.raises(WeightsError, match="not a whole AudioX model"):
+            getattr(file, f"load_{other}")()
+
+
+def test_a_vae_alone_loads_with_the_latents_of_its_header(state, save, toys):
+    bare = {n.removeprefix(VAE): t for n, t in state.items() if n.startswith(VAE)}
+    slow = replace(toys.CONFIG, latent=replace(toys.CONFIG.latent, sample_rate=22_050))
+    named = open_vae(save(bare, header={"audiox": slow.to_json()}))
+    assert (named.latent, named.sizes) == (slow.latent, slow.vae)
+    file = open_vae(save(bare, "VAE.safetensors", {}))
+    assert file.latent == toys.CONFIG.latent
+    assert torch.equal(file.load().encoder.layers[0].bias, state[f"{VAE}encoder.layers.0.bias"])
+
+
+def test_a_missing_text_encoder_is_an_error_where_a_text_is_encoded(released_file, monkeypatch):
+    path = released_file()
+    monkeypatch.chdir(path.parent)
+    file = open_checkpoint(path)
+    assert not file.has_text_encoder
+    conditioners = file.load_conditioners()
+    assert isinstance(conditioners.text, MissingModule)
+    assert list(conditioners.text.parameters()) == []
+    with pytest.raises(WeightsError, match=r"T5-base text encoder.*fetch t5-base"):
+        conditioners.text.encode(["rain"])
+
+
+def test_a_text_encoder_without_a_tokenizer_is_not_taken(state, save, text_folder):
+    (text_folder / "tokenizer.json").unlink()
+    released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
+    assert not open_checkpoint(save(released)).has_text_encoder
+
+
+def test_the_folders_of_a_host_are_searched_first(state, save, text_folder, tmp_path, header):
+    folder = tmp_path / "host"
+    (folder / "t5-base").mkdir(parents=True)
+    save_text(state, header, folder / "t5-base").rename(folder / "t5-base" / "model.safetensors")
+    released = {n: t for n, t in state.items() if not n.startswith("text_encoder.")}
+    file = open_checkpoint(save(released), text_encoder_folders=[folder])
+    assert file.text_encoder.weights.path == folder / "t5-base" / "model.safetensors"
 
 
 def test_a_tensor_of_no_part_is_unexpected_in_the_whole(state, save):
@@ -300,16 +360,16 @@ def test_nothing_is_read_before_all_names_are_checked(state, save, was_read):
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
 def test_files_in_fewer_bits_load_in_the_asked_dtype(state, save, stored):
     narrow = {n: t.to(stored) if t.ndim > 1 else t for n, t in state.items()}
-    loaded = load_checkpoint(save(narrow), dtype=torch.bfloat16)
+    loaded = load_checkpoint(save(narrow), dtype=torch.bfloat16, device="cpu")
     assert loaded.dtype == torch.bfloat16
     assert {p.dtype for p in loaded.vae.parameters()} == {torch.float32}
     name = "transformer.layers.0.self_attn.to_qkv.weight"
     expected = state[f"model.model.{name}"].to(stored).to(torch.bfloat16)
-    assert torch.equal(loaded.model.state_dict()[name], expected)
+    assert torch.equal(loaded.backbone.state_dict()[name], expected)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parts", ["conditioners,model,vae", "model", "conditioners", "vae"])
+@pytest.mark.parametrize("parts", ["conditioners,backbone,vae", "backbone", "conditioners", "vae"])
 def test_loading_takes_at_most_a_fifth_more_memory_than_its_parts(parts, full_size, measure):
     run = measure.measure(measure.LOAD, full_size, parts)
     assert run.code == 0

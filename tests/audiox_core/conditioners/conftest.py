@@ -7,4 +7,4 @@ from audiox_core import load_checkpoint
 
 @pytest.fixture(scope="session")
 def checkpoint(toy):
-    return load_checkpoint(toy)
+    return load_checkpoint(toy, device="cpu")

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from audiox_core import assemble, encode_text
+from audiox_core import Features, Strengths, assemble, encode_text
 
 
 @pytest.fixture
 def parts(checkpoint, seeded):
     with torch.no_grad():
         return {
-            "text": encode_text(checkpoint.conditioners.text, "rain"),
+            "text": encode_text(checkpoint, "rain"),
             "video": torch.randn(1, 128, 64, generator=seeded),
             "audio": torch.randn(1, 215, 64, generator=seeded),
         }
@@ -16,9 +16,12 @@ def parts(checkpoint, seeded):
 
 @pytest.fixture
 def join(checkpoint):
-    def run(**parts):
+    def run(strengths=Strengths(), **parts):
+        for kind in ("video", "audio"):
+            if kind in parts:
+                parts[kind] = Features(kind, parts[kind], checkpoint.variant)
         with torch.no_grad():
-            return assemble(checkpoint.conditioners, **parts)
+            return assemble(checkpoint, strengths=strengths, **parts)
 
     return run
 
@@ -35,15 +38,16 @@ def test_what_is_absent_is_what_the_model_learned(join, parts, checkpoint):
     assert torch.equal(tokens[:, :128], checkpoint.conditioners.video.empty_visual_feat)
     assert torch.equal(tokens[:, 256:], checkpoint.conditioners.audio.empty_audio_feat)
     with torch.no_grad():
-        empty = encode_text(checkpoint.conditioners.text, "")
+        empty = encode_text(checkpoint, "")
     assert torch.equal(join(video=parts["video"]).positive[:, 128:256], empty)
 
 
 @pytest.mark.parametrize("name", ["text", "video", "audio"])
 def test_strength_0_is_absence_and_1_presence(join, parts, name):
     others = {k: v for k, v in parts.items() if k != name}
-    assert torch.equal(join(**parts, **{f"{name}_strength": 0.0}).positive, join(**others).positive)
-    assert torch.equal(join(**parts, **{f"{name}_strength": 1.0}).positive, join(**parts).positive)
+    absent, present = (join(**parts, strengths=Strengths(**{name: s})) for s in (0.0, 1.0))
+    assert torch.equal(absent.positive, join(**others).positive)
+    assert torch.equal(present.positive, join(**parts).positive)
 
 
 def test_without_a_negative_prompt_the_null_branch_is_zero(join, parts):

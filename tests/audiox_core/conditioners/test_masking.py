@@ -1,12 +1,19 @@
+"""What masks do to frames, patches, samples and tokens, and how spans are written."""
+
 import pytest
 import torch
 
 from audiox_core.conditioners.masking import (
     apply_strength,
+    hidden_frames,
     hide_frames,
+    hide_patches,
     hide_samples,
+    hide_tokens,
     is_absent,
     parse_hidden,
+    parse_spans,
+    random_spans,
     replace_absent,
 )
 from audiox_core.errors import SettingsError
@@ -52,6 +59,46 @@ def test_samples_are_hidden_by_their_time():
     assert hide_samples(waveform, 10, ((0.0, 1e300),)).sum() == 0
 
 
+def test_a_frame_at_the_start_of_a_span_is_hidden_and_one_at_its_end_is_not():
+    assert hidden_frames(6, 5.0, ((0.2, 0.6),)).tolist() == [False, True, True, False, False, False]
+    assert not hidden_frames(6, 5.0, ()).any()
+
+
+def test_hidden_times_are_rounded_to_samples():
+    kept = hide_samples(torch.ones(1, 10), 10, ((0.14, 0.36),))
+    assert kept.tolist() == [[1, 0, 0, 0, 1, 1, 1, 1, 1, 1]]
+
+
+def test_patches_are_blackened_in_every_frame_of_their_clip():
+    frames = torch.ones(2, 3, 3, 4, 6)  # patches of 2 by 3 pixels
+    hidden = torch.zeros(2, 2, 2, dtype=torch.bool)
+    hidden[1, 0, 1] = True
+    shown = hide_patches(frames, hidden)
+    expected = torch.ones(2, 3, 3, 4, 6)
+    expected[1, :, :, :2, 3:] = 0
+    assert torch.equal(shown, expected)
+
+
+def test_hidden_tokens_are_zero():
+    hidden = torch.tensor([[True, False], [False, True]])
+    out = hide_tokens(torch.ones(2, 2, 3), hidden)
+    assert out[..., 0].tolist() == [[0, 1], [1, 0]]
+    assert out.sum() == 6
+
+
+def test_random_spans_lie_inside_and_have_the_drawn_shares(seeded):
+    spans = random_spans(500, 1_000, 0.25, 0.75, generator=seeded)
+    lengths = torch.tensor([end - begin for begin, end in spans]).float()
+    assert all(begin >= 0 and end <= 1_000 for begin, end in spans)
+    assert 250 <= lengths.min() <= 260
+    assert 740 <= lengths.max() <= 750
+    assert lengths.mean().item() == pytest.approx(500, abs=20)
+    # the first and the last place that a span can have both occur
+    short = random_spans(200, 4, 0.5, 0.5, generator=seeded)
+    assert {begin for begin, _ in short} == {0, 1, 2}
+    assert {end - begin for begin, end in short} == {2}
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_zeros_throughout_are_absence(dtype):
     inputs = torch.zeros(3, 2, 4, dtype=dtype)
@@ -75,6 +122,25 @@ def test_spans_are_read_per_modality():
 @pytest.mark.parametrize(
     "text", ["0-2", "text:0-2", "video:2-1", "video:1-1", "video", "video:-1-2", "", ",,"]
 )
-def test_other_spans_are_refused(text):
+def test_other_hidden_spans_are_refused(text):
     with pytest.raises(SettingsError, match=r"such as|ends before"):
         parse_hidden(text)
+
+
+def test_spans_of_seconds_are_read():
+    assert parse_spans(" 0-2, .5 - 1., 10-11.25,") == ((0.0, 2.0), (0.5, 1.0), (10.0, 11.25))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2", "2-", "1-1", "2-1", "a-b", "1-2-3", "video:0-2", "1e3-2"]
+)
+def test_other_spans_are_refused(text):
+    with pytest.raises(SettingsError, match=r"such as|ends before"):
+        parse_spans(text)
+
+
+def test_a_modality_may_be_named_again():
+    assert parse_hidden("audio:0-1,video:2-3,audio:4-5") == {
+        "audio": ((0.0, 1.0), (4.0, 5.0)),
+        "video": ((2.0, 3.0),),
+    }

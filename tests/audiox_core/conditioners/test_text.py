@@ -3,7 +3,6 @@ import logging
 import pytest
 import torch
 
-from audiox_core.conditioners.text import encode_text
 from audiox_core.errors import SettingsError
 
 
@@ -14,7 +13,7 @@ def text(checkpoint):
 
 @torch.no_grad()
 def test_every_prompt_has_128_tokens_and_padding_is_zero(text):
-    tokens = encode_text(text, "rain on a tin roof")
+    tokens = text.encode(["rain on a tin roof"])
     used = tokens[0].abs().sum(-1) > 0
     assert tokens.shape == (1, 128, 64)
     assert 1 < used.sum() < 128
@@ -23,7 +22,7 @@ def test_every_prompt_has_128_tokens_and_padding_is_zero(text):
 
 @torch.no_grad()
 def test_the_empty_prompt_is_its_end_token_alone(text):
-    assert (encode_text(text, "")[0].abs().sum(-1) > 0).sum() == 1
+    assert (text.encode([""])[0].abs().sum(-1) > 0).sum() == 1
 
 
 @torch.no_grad()
@@ -31,37 +30,37 @@ def test_prompts_in_a_batch_do_not_see_one_another(text):
     prompts = ["rain", "a dog barks twice far away"]
     batch = text.encode(prompts)
     for prompt, row in zip(prompts, batch, strict=True):
-        torch.testing.assert_close(encode_text(text, prompt)[0], row, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(text.encode([prompt])[0], row, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_a_long_prompt_is_cut_and_the_user_is_told(text, caplog):
     words = "rain and wind " * 100
     with caplog.at_level(logging.WARNING):
-        tokens = encode_text(text, words)
+        tokens = text.encode([words])
     assert "the model reads 128" in caplog.text
     assert (tokens[0].abs().sum(-1) > 0).all()
 
 
 def test_a_pasted_file_is_no_prompt(text):
     with pytest.raises(SettingsError, match="10,000 characters"):
-        encode_text(text, "x" * 10_000)
+        text.encode(["x" * 10_000])
 
 
 def test_a_prompt_of_emoji_alone_is_refused(text):
     with pytest.raises(SettingsError, match="English words"):
-        encode_text(text, "🌧️🌊")
+        text.encode(["🌧️🌊"])
 
 
 @torch.no_grad()
 def test_an_emoji_among_words_is_left_out_with_a_warning(text, caplog):
     with caplog.at_level(logging.WARNING):
-        tokens = encode_text(text, "rain 🌧 on a roof")
+        tokens = text.encode(["rain 🌧 on a roof"])
     assert "does not know" in caplog.text
     assert tokens.isfinite().all()
 
 
 @torch.no_grad()
 def test_an_end_token_in_the_prompt_does_not_end_it(text):
-    with_end, without = encode_text(text, "rain </s> wind"), encode_text(text, "rain")
+    with_end, without = text.encode(["rain </s> wind"]), text.encode(["rain"])
     assert (with_end.abs().sum(-1) > 0).sum() > (without.abs().sum(-1) > 0).sum()

@@ -1,11 +1,9 @@
 import pytest
 import torch
 
+from audiox_core.conditioners.missing import MissingModule, check_present
 from audiox_core.conditioners.video import (
-    encode_image,
     encode_sync,
-    encode_video,
-    loaded_synchformer,
     still_clip,
 )
 from audiox_core.errors import WeightsError
@@ -23,44 +21,44 @@ def frames(seeded):
 
 @torch.no_grad()
 def test_fifty_frames_are_128_tokens(video, frames):
-    assert encode_video(video, frames).shape == (1, 128, 64)
+    assert video.encode(frames).shape == (1, 128, 64)
 
 
 @torch.no_grad()
 def test_a_black_clip_and_a_wholly_hidden_one_are_absent(video, frames):
-    assert torch.equal(encode_video(video, torch.zeros_like(frames)), video.empty_visual_feat)
-    assert torch.equal(encode_video(video, frames, ((0, 10),)), video.empty_visual_feat)
+    assert torch.equal(video.encode(torch.zeros_like(frames)), video.empty_visual_feat)
+    assert torch.equal(video.encode(frames, ((0, 10),)), video.empty_visual_feat)
 
 
 @torch.no_grad()
 def test_a_hidden_second_is_not_seen(video, frames, seeded):
     other = frames.clone()
     other[5:10] = 255 - other[5:10]
-    assert not torch.equal(encode_video(video, frames), encode_video(video, other))
+    assert not torch.equal(video.encode(frames), video.encode(other))
     hidden = ((1.0, 2.0),)
-    assert torch.equal(encode_video(video, frames, hidden), encode_video(video, other, hidden))
+    assert torch.equal(video.encode(frames, hidden), video.encode(other, hidden))
 
 
 @torch.no_grad()
 def test_the_order_of_frames_matters(video, frames):
-    forth, back = encode_video(video, frames), encode_video(video, frames.flip(0))
+    forth, back = video.encode(frames), video.encode(frames.flip(0))
     assert (forth - back).abs().max() > 1e-3
 
 
 @torch.no_grad()
 def test_a_still_image_is_a_video_in_which_nothing_moves(video, frames):
-    still = encode_image(video, frames[0])
-    clip = encode_video(video, frames[:1].expand(50, -1, -1, -1))
+    still = video.encode_image(frames[0])
+    clip = video.encode(frames[:1].expand(50, -1, -1, -1))
     torch.testing.assert_close(still, clip, atol=1e-5, rtol=1e-5)
-    assert torch.equal(encode_image(video, torch.zeros(3, 40, 64)), video.empty_visual_feat)
+    assert torch.equal(video.encode_image(torch.zeros(3, 40, 64)), video.empty_visual_feat)
 
 
 @torch.no_grad()
 def test_seconds_of_a_still_image_can_be_hidden(video, frames):
     clip = frames[:1].expand(50, -1, -1, -1)
     for hide in (((1.0, 3.5),), ((0.0, 10.0),)):
-        still = encode_image(video, frames[0], hide)
-        torch.testing.assert_close(still, encode_video(video, clip, hide), atol=1e-5, rtol=1e-5)
+        still = video.encode_image(frames[0], hide)
+        torch.testing.assert_close(still, video.encode(clip, hide), atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture
@@ -79,22 +77,22 @@ def test_what_moves_counts_as_the_sync_weight_says(seeing, frames, quick_frames)
     conditioner, synchformer = seeing
     sync = encode_sync(synchformer, quick_frames, 25)
     assert sync.shape == (1, 240, 64)
-    tokens = encode_video(conditioner, frames, sync=sync)
-    other = encode_video(conditioner, frames, sync=encode_sync(synchformer, 255 - quick_frames, 25))
+    tokens = conditioner.encode(frames, sync=sync)
+    other = conditioner.encode(frames, sync=encode_sync(synchformer, 255 - quick_frames, 25))
     assert (tokens - other).abs().max() > 1e-3
     # rows of the projection are 240 numbers of the flat memory, not a token's or a channel's
     rows = sync.reshape(-1, 240) @ conditioner.proj_sync.weight.T + conditioner.proj_sync.bias
     added = conditioner.sync_weight * rows.reshape(1, 128, 64)
-    hidden = conditioner.look(frames)[None]
-    torch.testing.assert_close(tokens, conditioner.follow(hidden) + added, atol=1e-5, rtol=1e-5)
+    hidden = conditioner.clip_states(frames)[None]
+    torch.testing.assert_close(tokens, conditioner.temporal_tokens(hidden) + added, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_without_features_they_are_zero(seeing, frames):
     conditioner, _ = seeing
     zeros = torch.zeros(1, 240, 64)
-    expected = encode_video(conditioner, frames, sync=zeros)
-    assert torch.equal(encode_video(conditioner, frames), expected)
+    expected = conditioner.encode(frames, sync=zeros)
+    assert torch.equal(conditioner.encode(frames), expected)
 
 
 @torch.no_grad()
@@ -102,9 +100,9 @@ def test_of_a_black_clip_the_second_look_does_not_count_either(seeing, frames, q
     conditioner, synchformer = seeing
     sync = encode_sync(synchformer, quick_frames, 25)
     empty = conditioner.empty_visual_feat
-    assert torch.equal(encode_video(conditioner, torch.zeros_like(frames), sync=sync), empty)
-    assert torch.equal(encode_video(conditioner, frames, ((0, 10),), sync=sync), empty)
-    assert torch.equal(encode_image(conditioner, torch.zeros(3, 9, 9), sync=sync), empty)
+    assert torch.equal(conditioner.encode(torch.zeros_like(frames), sync=sync), empty)
+    assert torch.equal(conditioner.encode(frames, ((0, 10),), sync=sync), empty)
+    assert torch.equal(conditioner.encode_image(torch.zeros(3, 9, 9), sync=sync), empty)
 
 
 @torch.no_grad()
@@ -124,11 +122,15 @@ def test_a_still_image_does_not_move_in_the_second_look(seeing, frames, hide):
     moving = still.clone()  # the same clip, each frame in memory of its own
     first, second = (encode_sync(synchformer, clip, 25, hide) for clip in (still, moving))
     assert torch.equal(first, second)
-    video = encode_video(conditioner, frames[:1].expand(50, -1, -1, -1), hide, sync=second)
-    image = encode_image(conditioner, frames[0], hide, sync=first)
+    video = conditioner.encode(frames[:1].expand(50, -1, -1, -1), hide, sync=second)
+    image = conditioner.encode_image(frames[0], hide, sync=first)
     torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
 
 
-def test_a_missing_synchformer_is_named():
-    with pytest.raises(WeightsError, match=r"synchformer_state_dict\.pth.*models/audiox.*fetch"):
-        loaded_synchformer(None)
+def test_a_missing_synchformer_raises_its_message_where_it_is_used(frames):
+    missing = MissingModule("get the file")
+    for use in (check_present, lambda module: encode_sync(module, frames, 25.0)):
+        with pytest.raises(WeightsError, match="get the file"):
+            use(missing)
+    assert missing.to("cpu").eval() is missing
+    check_present(None, torch.nn.Identity())

@@ -1,6 +1,17 @@
+"""Classifier-free guidance and its rescale, of predictions and of denoised estimates."""
+
+import pytest
 import torch
 
-from audiox_core.diffusion.guidance import guide, guided
+from audiox_core.diffusion.guidance import guide, guide_denoised, guided
+from audiox_core.diffusion.objectives import flow_scalings, v_scalings
+
+COND, UNCOND = torch.tensor([[[1.0], [3.0]]]), torch.tensor([[[2.0], [1.0]]])  # `1 2 1`
+
+
+def test_guidance_moves_away_from_the_unconditional_prediction():
+    assert guide(COND, UNCOND, 3.0).flatten().tolist() == [-1.0, 7.0]
+    assert guide(COND, UNCOND, 0.0).flatten().tolist() == [2.0, 1.0]
 
 
 def test_cfg_one_is_the_conditional_prediction(seeded):
@@ -8,22 +19,62 @@ def test_cfg_one_is_the_conditional_prediction(seeded):
     torch.testing.assert_close(guide(cond, uncond, 1.0), cond)
 
 
+def test_rescale_by_hand():
+    # deviations over the channels: sqrt(2) of (1, 3), 4 sqrt(2) of (-1, 7): a quarter
+    assert guide(COND, UNCOND, 3.0, rescale=1.0).flatten().tolist() == pytest.approx([-0.25, 1.75])
+    half = guide(COND, UNCOND, 3.0, rescale=0.5).flatten().tolist()
+    assert half == pytest.approx([-0.625, 4.375])
+    quarter = guide(COND, UNCOND, 3.0, rescale=0.25).flatten().tolist()
+    assert quarter == pytest.approx([-0.8125, 5.6875])
+
+
+def test_rescale_looks_at_each_frame_by_itself(seeded):
+    cond, uncond = torch.randn(2, 2, 64, 10, generator=seeded)
+    out = guide(cond, uncond, 7.0, rescale=1.0)
+    torch.testing.assert_close(out.std(dim=1), cond.std(dim=1))
+    alone = guide(cond[:1, :, 3:4], uncond[:1, :, 3:4], 7.0, rescale=1.0)
+    torch.testing.assert_close(out[:1, :, 3:4], alone)
+
+
 def test_both_branches_share_one_forward(seeded):
     x = torch.randn(3, 4, 4, generator=seeded)
     batches = []
 
     def branches(x, t):
-        batches.append((len(x), len(t)))
+        batches.append((x, t))
         return torch.cat([torch.ones_like(x[:3]), torch.zeros_like(x[3:])])
 
-    out = guided(branches, 7.0, 0.0)(x, torch.zeros(3))
-    assert batches == [(6, 6)]
-    assert torch.equal(out, torch.full_like(x, 7.0))
+    t = torch.tensor([0.1, 0.2, 0.3])
+    out = guided(branches, 7.0, 0.0)(x, t)
+    ((both, times),) = batches
+    assert torch.equal(both, torch.cat([x, x]))
+    assert torch.equal(times, torch.cat([t, t]))
+    assert torch.equal(out, torch.full_like(x, 7.0))  # the first half is the conditional one
 
 
-def test_rescale_returns_to_the_conditional_spread(seeded):
-    cond, uncond = torch.randn(2, 2, 64, 10, generator=seeded)
-    out = guide(cond, uncond, 7.0, rescale=1.0)
-    torch.testing.assert_close(out.std(dim=1), cond.std(dim=1))
-    halfway = guide(cond, uncond, 7.0, rescale=0.5)
-    torch.testing.assert_close(halfway, (out + guide(cond, uncond, 7.0)) / 2)
+def test_guided_hands_on_the_rescale():
+    branches = lambda x, t: torch.cat([COND, UNCOND])  # noqa: E731
+    out = guided(branches, 3.0, 1.0)(torch.zeros(1, 2, 1), torch.zeros(1))
+    assert out.flatten().tolist() == pytest.approx([-0.25, 1.75])
+
+
+@pytest.mark.parametrize("scalings", [v_scalings, flow_scalings])
+@pytest.mark.parametrize("rescale", [0.0, 0.75])
+def test_denoised_estimates_are_guided_as_their_predictions_are(seeded, scalings, rescale):
+    x, cond, uncond = torch.randn(3, 2, 4, 5, generator=seeded)
+    sigma = torch.tensor([0.5, 3.0])
+    c_skip, c_out = (c[:, None, None] for c in scalings(sigma)[:2])
+    denoised = [c_skip * x + c_out * v for v in (cond, uncond)]
+    made = guide_denoised(*denoised, x, sigma, cfg=7.0, rescale=rescale, scalings=scalings)
+    expected = c_skip * x + c_out * guide(cond, uncond, 7.0, rescale)
+    torch.testing.assert_close(made, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_rescale_of_a_denoised_estimate_by_hand():
+    """At sigma 1 of v-prediction: denoised = x / 2 - v / sqrt(2)."""
+    x, root = torch.tensor([[[4.0], [2.0]]]), 2**0.5
+    denoised = [x / 2 - v / root for v in (COND, UNCOND)]
+    made = guide_denoised(*denoised, x, torch.ones(1), cfg=3.0, rescale=1.0)
+    assert made.flatten().tolist() == pytest.approx([2 + 0.25 / root, 1 - 1.75 / root], rel=1e-5)
+    made = guide_denoised(*denoised, x, torch.ones(1), cfg=3.0, rescale=0.0)
+    assert made.flatten().tolist() == pytest.approx([2 + 1 / root, 1 - 7 / root], rel=1e-5)

@@ -171,3 +171,16 @@ def open_files() -> Callable[[], int]:
 @pytest.fixture(autouse=True)
 def _quiet_ffmpeg(caplog):
     logging.getLogger("libav").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+def sweep() -> Callable[..., torch.Tensor]:
+    """A tone that rises from 50 Hz to four fifths of what the lower of two rates can hold."""
+
+    def make(rate: int, other: int, seconds: float = 2.0) -> torch.Tensor:
+        time = torch.arange(round(rate * seconds), dtype=torch.float64) / rate
+        top = 0.4 * min(rate, other)
+        wave = torch.sin(2 * torch.pi * (50 * time + (top - 50) * time**2 / (2 * seconds)))
+        return (wave * torch.hann_window(len(time), dtype=torch.float64).sqrt()).float()[None]
+
+    return make

@@ -1,29 +1,23 @@
 """Sound of any kind to stereo at any rate, exactly in time, and back to a file."""
 
 import math
-import sys
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from audiox_core.errors import MediaError, SettingsError
 from audiox_core.media import audio
-from audiox_core.media import resample as resampling
 from audiox_core.media.audio import (
     AUDIO_SUFFIXES,
     peak_normalize,
     read_audio,
-    resample,
     to_int16,
     write_audio,
 )
 from audiox_core.media.decode import to_stereo
-from audiox_core.media.resample import resample_by_ffmpeg
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
@@ -38,16 +32,6 @@ def in_format(wave: np.ndarray, kind: str) -> np.ndarray:
         bits = int(kind.strip("sp"))
         return (wave * (2 ** (bits - 1) - 1)).astype(f"int{bits}")
     return wave.astype(np.float64 if kind.startswith("dbl") else np.float32)
-
-
-@pytest.fixture
-def no_torchaudio(monkeypatch):
-    """As on a host whose torchaudio does not load."""
-    monkeypatch.setitem(sys.modules, "torchaudio", None)
-    monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
-    resampling._resampler.cache_clear()
-    yield
-    resampling._resampler.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -145,7 +129,7 @@ def test_the_wanted_rate_is_given(sound_file, rate):
     ids=lambda made: "-".join(map(str, made[:4])),
 )
 @pytest.mark.parametrize(("start", "seconds"), [(0.0, 1.0), (0.3333, 0.5), (4.321, 0.777)])
-def test_a_piece_is_the_cut_from_the_whole(sound_file, made, start, seconds):
+def test_a_piece_is_the_cut_from_the_whole(sound_file, sweep, made, start, seconds):
     name, codec, kind, rate, tolerance = made
     wave = in_format(sweep(rate, 12_000, 6.0).expand(2, -1).numpy() * 0.5, kind)
     path = sound_file(name, wave, rate, codec=codec, kind=kind, layout="stereo")
@@ -271,93 +255,6 @@ def test_real_surround_sound_is_read(clips):
     assert 0.01 < whole.abs().max() <= 1
     piece = read_audio(clips / "bigbuckbunny.mp4", start=2.5, seconds=1)
     torch.testing.assert_close(piece, whole[:, 110_250:154_350], atol=1e-6, rtol=0)
-
-
-def sweep(rate: int, other: int, seconds: float = 2.0) -> torch.Tensor:
-    """From 50 Hz to four fifths of what the lower of two rates can hold, faded in and out."""
-    time = torch.arange(round(rate * seconds), dtype=torch.float64) / rate
-    top = 0.4 * min(rate, other)
-    wave = torch.sin(2 * torch.pi * (50 * time + (top - 50) * time**2 / (2 * seconds)))
-    return (wave * torch.hann_window(len(time), dtype=torch.float64).sqrt()).float()[None]
-
-
-RATES = [(48_000, 44_100), (44_100, 48_000), (8_000, 44_100), (96_000, 44_100), (44_100, 16_000)]
-
-
-@pytest.mark.parametrize(("rate", "other"), RATES)
-def test_ffmpeg_resamples_as_torchaudio_does(delay, rate, other):
-    torchaudio = pytest.importorskip("torchaudio", exc_type=(ImportError, OSError, RuntimeError))
-    wave = sweep(rate, other)
-    by_ffmpeg = resample_by_ffmpeg(wave, rate, other)
-    by_torchaudio = torchaudio.functional.resample(wave, rate, other)
-    assert by_ffmpeg.shape == by_torchaudio.shape
-    assert (by_ffmpeg - by_torchaudio).abs().max() < 0.01  # of a peak of 1
-    assert delay(by_ffmpeg[0], by_torchaudio[0]) == 0
-
-
-@pytest.mark.parametrize(("rate", "other"), RATES)
-@pytest.mark.parametrize("change", [resample, resample_by_ffmpeg])
-def test_resampling_keeps_time(change, rate, other):
-    time = torch.arange(rate, dtype=torch.float64) / rate
-    new_time = torch.arange(other, dtype=torch.float64) / other
-    made = change(torch.sin(2 * torch.pi * 440 * time).float()[None], rate, other)
-    expected = torch.sin(2 * torch.pi * 440 * new_time).float()[None]
-    torch.testing.assert_close(made[:, 200:-200], expected[:, 200:-200], atol=5e-3, rtol=0)
-
-
-def test_the_ends_are_resampled_as_torchaudio_does():
-    torchaudio = pytest.importorskip("torchaudio", exc_type=(ImportError, OSError, RuntimeError))
-    for rate, other in RATES:
-        for length in (1, 2, 50, 997):
-            wave = torch.rand(1, length, generator=torch.Generator().manual_seed(length)) - 0.5
-            wave = torch.nn.functional.avg_pool1d(wave, 9, 1, 4)
-            made = resample_by_ffmpeg(wave, rate, other)
-            expected = torchaudio.functional.resample(wave, rate, other)
-            torch.testing.assert_close(made, expected, atol=0.02, rtol=0)
-
-
-@given(st.integers(1, 3_000), st.sampled_from([*RATES, (11_025, 44_100), (44_100, 44_101)]))
-def test_resampled_lengths_are_exact(length, rates):
-    rate, other = rates
-    expected = -(-length * other // rate)
-    for change in (resample, resample_by_ffmpeg):
-        assert change(torch.zeros(2, length), rate, other).shape == (2, expected)
-
-
-def test_the_same_rate_changes_nothing():
-    wave = torch.rand(2, 100, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(resample(wave, 44_100, 44_100), wave)
-
-
-@pytest.mark.parametrize("rates", [(0, 44_100), (44_100, -1)])
-def test_rates_below_one_are_refused(rates):
-    with pytest.raises(SettingsError, match="above 0"):
-        resample(torch.zeros(2, 10), *rates)
-
-
-def test_sound_is_resampled_without_torchaudio(no_torchaudio, caplog):
-    caplog.set_level("INFO")
-    for _ in range(2):
-        assert resample(sweep(48_000, 44_100), 48_000, 44_100).shape == (1, 88_200)
-    assert [record.message for record in caplog.records if "FFmpeg" in record.message] == [
-        caplog.records[0].message  # once
-    ]
-
-
-@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError, AttributeError])
-def test_a_torchaudio_that_breaks_when_it_is_used_is_passed_by(monkeypatch, error):
-    class Broken:
-        @staticmethod
-        def resample(*arguments):
-            raise error("undefined symbol")
-
-    monkeypatch.setitem(sys.modules, "torchaudio", Broken)
-    monkeypatch.setitem(sys.modules, "torchaudio.functional", Broken)
-    resampling._resampler.cache_clear()
-    try:
-        assert resample(sweep(48_000, 44_100), 48_000, 44_100).shape == (1, 88_200)
-    finally:
-        resampling._resampler.cache_clear()
 
 
 def test_each_item_is_brought_to_full_scale_by_itself():

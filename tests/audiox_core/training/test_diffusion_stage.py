@@ -3,11 +3,8 @@
 import pytest
 import torch
 
-from audiox_core import Request, generate, load_checkpoint
+from audiox_core import Features, Request, assemble, encode_text, generate, load_checkpoint
 from audiox_core.checkpoint.weight_file import open_weights
-from audiox_core.conditioners.assemble import assemble
-from audiox_core.conditioners.text import encode_text
-from audiox_core.conditioners.video import encode_video
 from audiox_core.errors import SettingsError
 from audiox_core.training.run import run_job
 
@@ -22,7 +19,7 @@ def test_the_loss_falls_in_50_steps_on_200_clips(trained_model, losses):
 
 
 def test_the_file_is_a_checkpoint_that_brings_all_its_parts(trained_model, settings):
-    loaded = load_checkpoint(trained_model.path)
+    loaded = load_checkpoint(trained_model.path, device="cpu")
     assert loaded.variant == "audiox-tiny"
     assert loaded.config.dit == settings().model.dit
     assert loaded.conditioners.text.encode(["a bouncing ball"]).shape == (1, 24, 32)
@@ -30,7 +27,8 @@ def test_the_file_is_a_checkpoint_that_brings_all_its_parts(trained_model, setti
 
 def test_the_file_generates(trained_model):
     sound = generate(
-        Request(prompt="a ball bounces", seconds=2.0), load_checkpoint(trained_model.path)
+        Request(prompt="a ball bounces", seconds=2.0),
+        load_checkpoint(trained_model.path, device="cpu"),
     )
     assert sound.waveform.shape == (2, 16_000)
     assert sound.waveform.isfinite().all()
@@ -62,11 +60,12 @@ def test_unmasked_tokens_are_those_of_generation(prepared):
     conditioners = stage.checkpoint.conditioners
     with torch.no_grad():
         audio = conditioners.audio.project(batch.prompt[at : at + 1])
+        video, variant = conditioners.video.encode(batch.pictures[0]), stage.checkpoint.variant
         expected = assemble(
-            conditioners,
-            text=encode_text(conditioners.text, caption),
-            video=encode_video(conditioners.video, batch.pictures[0]),
-            audio=None if batch.absent["audio"][at] else audio,
+            stage.checkpoint,
+            text=conditioners.text.encode([caption]),
+            video=Features("video", video, variant),
+            audio=None if batch.absent["audio"][at] else Features("audio", audio, variant),
         )
         found = stage.module.tokens(batch)[at : at + 1]
     torch.testing.assert_close(found, expected.positive, atol=1e-5, rtol=1e-5)
@@ -75,10 +74,9 @@ def test_unmasked_tokens_are_those_of_generation(prepared):
 def test_absent_modalities_are_what_was_learned_for_absence(prepared):
     stage = prepared(**NOTHING | {"masks.absent": 1.0})
     (batch,) = stage.batch(0, ALL)
-    conditioners = stage.checkpoint.conditioners
     with torch.no_grad():
         found = stage.module.tokens(batch)
-        expected = assemble(conditioners, text=encode_text(conditioners.text, "")).positive
+        expected = assemble(stage.checkpoint, text=encode_text(stage.checkpoint, "")).positive
     torch.testing.assert_close(found, expected.expand_as(found), atol=1e-5, rtol=1e-5)
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from audiox_core import load_checkpoint
+from audiox_core import open_checkpoint
 from audiox_core.checkpoint.lora import merge_lora, read_lora
 from audiox_core.cli.generate import parse_lora
 from audiox_core.errors import SettingsError, WeightsError
@@ -40,12 +40,12 @@ def test_merged_it_is_what_was_trained(lora, lora_job, trained_model, seeded):
     for layer, module in zip(stage.module.layers, stage.module.adapters, strict=True):
         weights = {"up.weight": adapters[layer].up, "down.weight": adapters[layer].down}
         module.load_state_dict(weights)
-    model = load_checkpoint(trained_model.path).model
+    model = open_checkpoint(trained_model.path).load_backbone()
     assert merge_lora(model, lora) == len(stage.module.layers) == 14
     x, t = torch.randn(2, 8, 64, generator=seeded), torch.tensor([0.3, 0.7])
     tokens = torch.randn(2, 5, 32, generator=seeded)
     with torch.no_grad():
-        plain = load_checkpoint(trained_model.path).model(x, t, tokens)
+        plain = open_checkpoint(trained_model.path).load_backbone()(x, t, tokens)
         merged, trained = model(x, t, tokens), stage.module.model(x, t, tokens)
     torch.testing.assert_close(merged, trained, atol=1e-4, rtol=1e-4)
     assert (merged - plain).abs().max() > 1e-2
@@ -59,7 +59,7 @@ def test_the_model_itself_does_not_move(lora_job):
 
 
 def test_taken_away_again_it_leaves_the_model_as_it_was(lora, trained_model):
-    model = load_checkpoint(trained_model.path).model
+    model = open_checkpoint(trained_model.path).load_backbone()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     merge_lora(model, lora, 0.7)
     merge_lora(model, lora, -0.7)
@@ -69,7 +69,7 @@ def test_taken_away_again_it_leaves_the_model_as_it_was(lora, trained_model):
 
 def test_a_lora_of_another_model_is_refused(lora, checkpoint):
     with pytest.raises(WeightsError, match="choose a LoRA that was trained on this model"):
-        merge_lora(checkpoint.model, lora)
+        merge_lora(checkpoint.backbone, lora)
 
 
 def test_what_is_no_lora_is_refused(trained_model):
@@ -78,7 +78,7 @@ def test_what_is_no_lora_is_refused(trained_model):
 
 
 def test_a_pattern_chooses_layers(trained_model):
-    model = load_checkpoint(trained_model.path).model
+    model = open_checkpoint(trained_model.path).load_backbone()
     names = [*adapted_layers(model, r"self_attn\.")]
     assert names == [
         f"transformer.layers.{n}.self_attn.{part}"
@@ -90,13 +90,13 @@ def test_a_pattern_chooses_layers(trained_model):
 
 @pytest.mark.parametrize(("pattern", "said"), [("(", "no regular"), ("unet", "in no layer's name")])
 def test_a_pattern_that_finds_nothing_is_said(trained_model, pattern, said):
-    model = load_checkpoint(trained_model.path).model
+    model = open_checkpoint(trained_model.path).load_backbone()
     with pytest.raises(SettingsError, match=said):
         adapted_layers(model, pattern)
 
 
 def test_an_adapter_without_a_model_is_refused(job, tmp_path):
-    with pytest.raises(SettingsError, match="give the model with --init"):
+    with pytest.raises(SettingsError, match="A LoRA needs a model"):
         run_job(job("lora", tmp_path))
 
 

@@ -85,7 +85,7 @@ def test_what_cannot_be_evaluated_is_one_line(arguments, capsys):
 def test_an_untrained_model_is_another_one_with_the_same_ears(checkpoint):
     other = untrained(checkpoint)
     x, t = torch.ones(1, 64, 8), torch.ones(1)
-    assert not torch.allclose(other.model(x, t), checkpoint.model(x, t))
+    assert not torch.allclose(other.backbone(x, t), checkpoint.backbone(x, t))
     assert other.vae is checkpoint.vae
     tokens = [c.conditioners.text.encode(["rain"]) for c in (other, checkpoint)]
     assert not torch.allclose(*tokens)

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from audiox_core import load_checkpoint
+from audiox_core import open_checkpoint
+from audiox_core.checkpoint import EMBEDDED
 from audiox_core.checkpoint.layout import AUDIO_VAE
-from audiox_core.checkpoint.load import EMBEDDED
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
@@ -43,7 +43,7 @@ def test_only_what_feeds_the_transformer_learns(job, trained_vae, tmp_path):
 
 
 def test_the_file_is_a_whole_model_whose_transformer_adds_nothing(encoders):
-    model = load_checkpoint(encoders.weights).model
+    model = open_checkpoint(encoders.weights).load_backbone()
     for block in model.transformer.layers:
         assert not block.cross_attn.to_out.weight.any()
     queries = model.transformer.layers[1].cross_attn.to_q.weight
@@ -144,7 +144,7 @@ def test_clips_without_pictures_leave_nothing_to_look_at(job, trained_vae, tmp_p
     """Every picture is masked away: it begins by hearing words, and looks nowhere yet."""
     changes = {"masks.absent": 1.0, "run.steps": 1}
     made = run_job(job("encoders", tmp_path, changes=changes, vae=trained_vae.outcome.weights))
-    model = load_checkpoint(made.weights).model
+    model = open_checkpoint(made.weights).load_backbone()
     assert model.transformer.layers[1].cross_attn.to_q.weight[2:32].any()
     first = model.to_cond_embed[0].weight
     assert torch.equal(first, first.diagonal().diag())

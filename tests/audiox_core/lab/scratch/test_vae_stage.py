@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 
 from audiox_core import load_checkpoint
-from audiox_core.checkpoint.load import load_vae
+from audiox_core.checkpoint import open_vae
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import SettingsError
 from audiox_core.lab.scratch.init import new_vae
@@ -25,7 +25,8 @@ def test_the_loss_falls(trained_vae, losses):
 
 
 def test_the_file_holds_a_vae_of_the_released_layout(trained_vae, settings):
-    vae, grid = load_vae(trained_vae.outcome.weights)
+    file = open_vae(trained_vae.outcome.weights)
+    vae, grid = file.load(), file.latent
     assert vae.config == settings().model.vae
     assert (grid.channels, grid.hop_length) == (8, 512)
     assert vae.decode(torch.zeros(1, 8, 4)).shape == (1, 2, 4 * 512)
@@ -35,8 +36,10 @@ def test_a_vae_that_goes_on_from_a_model_leaves_a_whole_model(job, trained_model
     steps = {"run.steps": 1, "vae.normalize_latents": True}
     run_job(job("vae", tmp_path, changes=steps, init=trained_model.path))
     paths = trained_model.path, tmp_path / "model.safetensors"
-    before, after = (load_checkpoint(path) for path in paths)
-    assert torch.equal(before.model.preprocess_conv.weight, after.model.preprocess_conv.weight)
+    before, after = (load_checkpoint(path, device="cpu") for path in paths)
+    assert torch.equal(
+        before.backbone.preprocess_conv.weight, after.backbone.preprocess_conv.weight
+    )
     first = next(before.vae.parameters())
     assert not torch.allclose(first, next(after.vae.parameters()), rtol=1e-5)
     torch.testing.assert_close(first, next(after.vae.parameters()), atol=5e-3, rtol=0)
@@ -46,10 +49,10 @@ def test_a_vae_that_goes_on_from_a_model_leaves_a_whole_model(job, trained_model
 
 
 def test_an_encoder_that_is_kept_stays_and_the_decoder_learns(job, trained_vae, tmp_path):
-    before, _ = load_vae(trained_vae.outcome.weights)
+    before = open_vae(trained_vae.outcome.weights).load()
     changes = {"run.steps": 1, "vae.train_encoder": False}
     made = run_job(job("vae", tmp_path, changes=changes, init=trained_vae.outcome.weights))
-    after, _ = load_vae(made.weights)
+    after = open_vae(made.weights).load()
     for name, weights in before.encoder.state_dict().items():
         torch.testing.assert_close(after.encoder.get_parameter(name), weights, rtol=1e-6, atol=0)
     pairs = zip(before.decoder.parameters(), after.decoder.parameters(), strict=True)
@@ -88,7 +91,7 @@ def test_unit_latents_leave_the_sound_as_it_was(settings, seeded):
 
 
 def test_latents_of_the_file_have_unit_variance(trained_vae, clip_cache):
-    vae, _ = load_vae(trained_vae.outcome.weights)
+    vae = open_vae(trained_vae.outcome.weights).load()
     sounds = []
     for shard in sorted(clip_cache.glob("sounds-*/*.safetensors")):
         with safe_open(shard, framework="pt") as file:
@@ -173,4 +176,4 @@ def test_a_vae_alone_goes_on_as_a_vae(trained_vae, job, tmp_path):
     assert not (output / "model.safetensors").exists()
     with pytest.raises(SettingsError, match="another --output"):
         run_job(job("vae", output, init=made.weights))
-    assert load_vae(made.weights)[0].config.latent_channels == 8
+    assert open_vae(made.weights).sizes.latent_channels == 8

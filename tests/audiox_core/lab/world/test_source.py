@@ -14,7 +14,7 @@ from audiox_core.lab.world.soundfont import INSTALL
 
 SMALL = AudioXConfig(
     latent=LatentConfig(
-        sample_rate=8_000, hop_length=500, channels=8, window=80, described_seconds=4.0
+        sample_rate=8_000, hop_length=500, channels=8, window=80, conditioned_seconds=4.0
     ),
     video=VideoConfig(fps=5.0, frames=20, tokens=20, clip=ClipConfig(image=32, patch=8)),
 )
@@ -87,7 +87,7 @@ def test_music_goes_on_from_its_prompt_and_has_no_picture():
 
 def test_a_window_shorter_than_a_scene_gets_its_beginning():
     latent = LatentConfig(
-        sample_rate=8_000, hop_length=500, channels=8, window=16, described_seconds=0.8
+        sample_rate=8_000, hop_length=500, channels=8, window=16, conditioned_seconds=0.8
     )
     clip = World(replace(SMALL, latent=latent), seed=1, count=1, music=0.0).clip(0)
     assert clip.audio.shape == (2, 8_000)

@@ -20,7 +20,7 @@ SOUND_SUFFIXES = (
 
 
 @dataclass(frozen=True)
-class Contents:
+class MediaInfo:
     """Which streams there are, and how long the sound is."""
 
     has_sound: bool
@@ -28,7 +28,7 @@ class Contents:
     seconds: float = 0.0  # of the sound
 
 
-def read_contents(path: Path) -> Contents:
+def probe_media(path: Path) -> MediaInfo:
     """Look into a file's header; where it has no length, through its packets.
 
     Raises:
@@ -41,8 +41,8 @@ def read_contents(path: Path) -> Contents:
         except MediaError:
             has_picture = False
         if not container.streams.audio:
-            return Contents(has_sound=False, has_picture=has_picture)
-        return Contents(
+            return MediaInfo(has_sound=False, has_picture=has_picture)
+        return MediaInfo(
             has_sound=True,
             has_picture=has_picture,
             seconds=float(_seconds(container, container.streams.audio[0])),

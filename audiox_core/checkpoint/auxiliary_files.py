@@ -1,0 +1,174 @@
+"""Files that a model needs beside its own: where to look for them, and what to do without them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from ..errors import WeightsError
+from ..hub import MODELS
+
+TEXT_ENCODER = MODELS["t5-base"]
+TEXT_ENCODER_NAMES = (
+    "t5-base/model.safetensors",
+    "t5-base.safetensors",
+    "t5_base.safetensors",
+    "t5-base-encoder.safetensors",
+)
+VAE_NAMES = ("vae.safetensors", "VAE.safetensors", "vae.ckpt", "VAE.ckpt")
+SYNCHFORMER_NAMES = (
+    "synchformer_state_dict.pth",
+    "synchformer_state_dict.safetensors",
+    "synchformer.safetensors",
+)
+# sub-folders of the repositories on the hub, for users who copied a repository as it is
+HUB_FOLDERS = ("audiox_turbo", "pretrained_ckpt", "pretransform", "synchformer")
+DEPTH = 3  # folders above a checkpoint that may be the `models` folder under another name
+
+
+def find_config(checkpoint: Path) -> Path | None:
+    """The release's config.json beside a checkpoint, or above it as on the hub; None: not found."""
+    return _first(folder / "config.json" for folder in _folders(checkpoint))
+
+
+def find_vae(checkpoint: Path) -> Path | None:
+    """A VAE beside a checkpoint, or in the folder that it has on the hub; None: not found."""
+    return _first(_beside(checkpoint, VAE_NAMES))
+
+
+def find_synchformer(checkpoint: Path) -> Path | None:
+    """Synchformer's weights beside a checkpoint or in `models/audiox`; None: not found."""
+    shared = models_folder(checkpoint) / "audiox"  # all variants use the same file
+    folders = (shared, *sorted(shared.glob("*/")))
+    in_shared = (folder / name for folder in folders for name in SYNCHFORMER_NAMES)
+    return _first(_beside(checkpoint, SYNCHFORMER_NAMES)) or _first(in_shared)
+
+
+def find_text_encoder(
+    checkpoint: Path, folders: Sequence[Path] = (), *, tokenizer: bool = True
+) -> Path | None:
+    """The weights of a text encoder; None: not found.
+
+    Args:
+        checkpoint: the search goes on beside it and in `models/`.
+        folders: where to look first.
+        tokenizer: ignore weights that have no tokenizer.json beside them.
+    """
+    roots = dict.fromkeys((models_folder(checkpoint), Path("models")))
+    in_models = (root / name for root in roots for name in ("audiox", "text_encoders"))
+    folders = (*folders, checkpoint.parent, *in_models)
+    found = (folder / name for folder in folders for name in TEXT_ENCODER_NAMES)
+    return _first(p for p in found if not tokenizer or tokenizer_of(p).is_file())
+
+
+def _first(paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _beside(checkpoint: Path, names: tuple[str, ...]) -> Iterable[Path]:
+    """Paths beside a checkpoint, in a sub-folder of the hub there, or in one beside that."""
+    return (f / sub / n for f in _folders(checkpoint) for sub in ("", *HUB_FOLDERS) for n in names)
+
+
+def _folders(checkpoint: Path) -> tuple[Path, ...]:
+    """The checkpoint's folder and, where that is a sub-folder of the hub, the one above it."""
+    folder = checkpoint.parent
+    if folder.name not in HUB_FOLDERS:
+        return (folder,)
+    return (folder, folder.absolute().parent)
+
+
+def models_folder(checkpoint: Path) -> Path:
+    """The `models` folder that a checkpoint lies in; else the one in the working directory."""
+    above = checkpoint.absolute().parents
+    named = next((folder for folder in above if folder.name == "models"), None)
+    fetched = next((f for f in above[:DEPTH] if (f / "text_encoders").is_dir()), None)
+    return named or fetched or Path("models")
+
+
+def fetch_command(name: str, checkpoint: Path) -> str:
+    """The command that downloads a model of `MODELS` into the models folder of a checkpoint."""
+    models = models_folder(checkpoint)
+    where = "" if models == Path("models") else f" --dir {models}"
+    return f"python -m audiox_core fetch {name}{where}"
+
+
+def fetch_again(path: Path) -> str:
+    """The command that downloads a file again, by the model in whose folder it lies."""
+    folder = path.absolute().parent.as_posix()
+    for model in MODELS.values():
+        if folder.endswith(f"/{model.folder}") and any(f.name in path.name for f in model.files):
+            return f"`{fetch_command(model.name, path)}`"
+    return f"`{fetch_command('NAME', path)}` (NAME is one of {', '.join(MODELS)})"
+
+
+def missing_vae(checkpoint: Path, variant: str | None) -> str:
+    """What to do where neither the checkpoint nor its folder has a VAE."""
+    folder, release = checkpoint.absolute().parent, MODELS.get(variant or "")
+    if release is None:  # a model that the user trained
+        remedy = f"put the vae.safetensors that it was trained with into {folder}"
+    else:
+        remedy = (
+            f"put vae.ckpt (or VAE.ckpt) of {release.page} into {folder}, get it with "
+            f"`{fetch_command(release.name, checkpoint)}`"
+        )
+    return (
+        f"{checkpoint.name} holds no VAE and there is none beside it: {remedy}, or give the file "
+        "with --vae."
+    )
+
+
+def missing_text_encoder(checkpoint: Path) -> str:
+    """What to do where neither the checkpoint nor the model folders have a text encoder."""
+    folder = models_folder(checkpoint) / TEXT_ENCODER.folder
+    return (
+        f"{checkpoint.name} needs the T5-base text encoder, which its file does not contain. Get "
+        f"it with `{fetch_command('t5-base', checkpoint)}`, or put model.safetensors and "
+        f"tokenizer.json of {TEXT_ENCODER.page} into {folder}, or give it with --text-encoder."
+    )
+
+
+def missing_synchformer(checkpoint: Path) -> str:
+    """What to do where neither the checkpoint nor the model folders have a Synchformer."""
+    return (
+        "This model encodes videos and images with Synchformer, too, and its file was not found: "
+        "put synchformer_state_dict.pth beside the checkpoint or into models/audiox "
+        f"(`{fetch_command('synchformer', checkpoint)}`) and load the model again, or give it "
+        "with --synchformer."
+    )
+
+
+def tokenizer_of(weights: Path) -> Path:
+    """The path of the tokenizer that belongs to a text encoder's weights."""
+    return weights.parent / "tokenizer.json"
+
+
+def load_tokenizer(weights: Path) -> Tokenizer:
+    """The tokenizer beside a text encoder's weights.
+
+    Raises:
+        WeightsError: there is none, or it cannot be read.
+    """
+    path = tokenizer_of(weights)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"There is no readable tokenizer.json beside {weights} ({error}): put the one of "
+            f"{TEXT_ENCODER.page} there, or get both with `python -m audiox_core fetch t5-base`."
+        ) from error
+    return read_tokenizer(text, path)
+
+
+def read_tokenizer(text: str, source: Path) -> Tokenizer:
+    """A tokenizer from its JSON; `source` is named in the error.
+
+    Raises:
+        WeightsError: the text is not a tokenizer.
+    """
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # the library raises plain Exception
+        raise WeightsError(
+            f"The tokenizer in {source} cannot be read ({str(error)[:80]}): get the file again."
+        ) from error

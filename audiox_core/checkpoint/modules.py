@@ -1,0 +1,79 @@
+"""Modules with the weights of a file.
+
+Weights that are used as they are stored stay mapped to the file; those that are converted are read
+tensor by tensor, past the map, so that loading takes no more memory than the module.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from .layout import used
+from .weight_file import Shape, WeightFile
+
+# in half precision the frequencies of the diffusion time would be off by up to 0.05 %
+KEPT_FLOAT32 = ("timestep_features.weight",)
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def load_module(
+    file: WeightFile, prefix: str, build: Callable[[], M], *,
+    canonical: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+    without: str | None = None, dtype: torch.dtype = torch.float32, copy: bool = False,
+) -> M:  # fmt: skip
+    """Build a module and fill it with the tensors below a prefix, whose layout was checked.
+
+    Args:
+        file: holds the weights.
+        prefix: before the module's names in the file.
+        build: makes the module; called on the meta device, so that it takes no memory.
+        canonical: from the file's names to the module's.
+        without: a prefix in the file that belongs to another module.
+        dtype: of the weights.
+        copy: read everything into memory of its own, for a `canonical` that writes.
+
+    Returns:
+        The module in evaluation mode, without gradients.
+
+    Raises:
+        WeightsError: a tensor holds no finite real numbers.
+    """
+    names = {
+        name: name.removeprefix(prefix)
+        for name in used(file.below(prefix))
+        if not (without and name.startswith(without))
+    }
+    dtypes = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
+    as_stored = [n for n in names if file.tensors[n].dtype == dtypes[n] and not copy]
+    mapped = file.read(as_stored)
+    state = {
+        ours: _checked(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
+        for n, ours in names.items()
+    }
+    with torch.device("meta"):
+        module = build()
+    module.load_state_dict(canonical(state), assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def _dtype(shape: Shape, name: str, dtype: torch.dtype) -> torch.dtype:
+    """In eight bits only matrices are kept: a norm or a bias would lose too much."""
+    kept = name in KEPT_FLOAT32 or (dtype.itemsize == 1 and len(shape) < 2)
+    return torch.float32 if kept else dtype
+
+
+def _checked(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
+    """The tensor itself. Raises WeightsError where it holds no finite real numbers."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        found = f"{tensor.dtype}".removeprefix("torch.")
+        raise WeightsError(f"{file.path.name} stores '{name}' as {found}, not as real numbers.")
+    low, high = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()  # no second copy
+    if not (low.isfinite() and high.isfinite()):
+        raise WeightsError(
+            f"{file.path.name} has NaN or infinite values in '{name}': get the file again."
+        )
+    return tensor

@@ -1,0 +1,209 @@
+"""Parts that may have a file of their own: VAE, text encoder, Synchformer.
+
+Opening one checks its names and shapes; its weights are read by `load`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from ..conditioners.encoders import t5_encoder, tie_embedding
+from ..conditioners.text import TextConditioner
+from ..config import (
+    AudioXConfig,
+    LatentConfig,
+    OobleckConfig,
+    SynchformerConfig,
+    TextConfig,
+)
+from ..errors import WeightsError
+from ..models.oobleck import Oobleck, fold_weight_norm
+from ..models.synchformer import Synchformer
+from .auxiliary_files import find_vae, load_tokenizer, missing_vae, read_tokenizer
+from .detect import header_config
+from .layout import (
+    DIT,
+    SYNC,
+    SYNC_ENCODER,
+    TEXT,
+    VAE,
+    oobleck_layout,
+    raise_differences,
+    synchformer_layout,
+    text_layout,
+)
+from .modules import load_module
+from .sizes import oobleck_sizes, synchformer_sizes, text_sizes
+from .weight_file import Shape, WeightFile, open_weights, same_tensor
+
+
+@dataclass(frozen=True)
+class VaeFile:
+    """A VAE in a file: where its weights are, its sizes, the latents that it makes."""
+
+    weights: WeightFile
+    prefix: str
+    sizes: OobleckConfig
+    latent: LatentConfig
+
+    def load(self, *, device: torch.device | str = "cpu", ops: Any = nn) -> Oobleck:
+        """The VAE in float32: its activations lose too much in half precision.
+
+        Args:
+            device: of the weights.
+            ops: the layers' classes, `torch.nn` or a host's.
+        """
+        fold = partial(fold_weight_norm, in_place=True)  # else the weights would be held twice
+        build = partial(Oobleck, self.sizes, ops=ops)
+        return load_module(self.weights, self.prefix, build, canonical=fold, copy=True).to(device)
+
+
+def open_vae(path: str | Path) -> VaeFile:
+    """The VAE of a VAE.ckpt, of a checkpoint, or of the file beside a checkpoint without one.
+
+    The variant of a checkpoint does not matter, so nothing has to tell it.
+
+    Raises:
+        WeightsError: there is no VAE, or it is not whole.
+    """
+    file = open_weights(path)
+    config = header_config(file)
+    if file.below(DIT) and not file.below(VAE):
+        if (beside := find_vae(file.path)) is None:
+            raise WeightsError(missing_vae(file.path, config and config.variant))
+        file = open_weights(beside)
+    return vae_in(file, config and config.latent)
+
+
+def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
+    """The VAE of an opened file.
+
+    Args:
+        file: a VAE alone, or a checkpoint that holds one.
+        latent: rate and lengths of the latents that it makes; None takes those of AudioX v1.
+
+    Raises:
+        WeightsError: there is none, or it is not whole.
+    """
+    prefix = next((p for p in (VAE, "") if f"{p}decoder.layers.0.weight_v" in file.shapes), None)
+    if prefix is None:
+        raise WeightsError(
+            f"{file.path.name} holds no AudioX VAE: there is no 'decoder.layers.0.weight_v' in it. "
+            "Choose VAE.ckpt or a whole AudioX checkpoint."
+        )
+    sizes = oobleck_sizes(file.shapes, prefix)
+    raise_differences(file, _below(file, prefix), oobleck_layout(sizes), "VAE")
+    made = {"channels": sizes.latent_channels, "hop_length": sizes.hop_length}
+    return VaeFile(file, prefix, sizes, replace(latent or LatentConfig(), **made))
+
+
+@dataclass(frozen=True)
+class TextEncoderFile:
+    """A T5 encoder in a file, and its tokenizer."""
+
+    weights: WeightFile
+    prefix: str
+    sizes: TextConfig
+    tokenizer: Tokenizer
+
+    def load(self, tokens: int) -> TextConditioner:
+        """The text conditioner; `tokens`: that a prompt has."""
+        build = partial(t5_encoder, self.sizes)
+        encoder = load_module(self.weights, self.prefix, build, canonical=tie_embedding)
+        return TextConditioner(encoder, tokens, self.tokenizer)
+
+
+def text_encoder_in(model: WeightFile, config: AudioXConfig) -> TextEncoderFile:
+    """The text encoder that a model's own file holds. Raises WeightsError as below."""
+    tokenizer = read_tokenizer(model.header.get("tokenizer", ""), model.path)
+    return _text_encoder(model, TEXT, config, tokenizer)
+
+
+def open_text_encoder(path: Path, config: AudioXConfig) -> TextEncoderFile:
+    """The text encoder of a file of its own, with the tokenizer.json beside it.
+
+    Raises:
+        WeightsError: it is not one, not whole, or not the one that the model was trained with.
+    """
+    file = open_weights(path)
+    if "shared.weight" not in file.shapes:
+        raise WeightsError(
+            f"{file.path.name} is no T5 text encoder: it holds no 'shared.weight'. "
+            "Choose model.safetensors of google-t5/t5-base."
+        )
+    return _text_encoder(file, "", config, load_tokenizer(file.path))
+
+
+def _text_encoder(
+    file: WeightFile, prefix: str, config: AudioXConfig, tokenizer: Tokenizer
+) -> TextEncoderFile:
+    sizes = text_sizes(file.shapes, prefix)
+    if sizes.width != config.dit.cond_dim:
+        raise WeightsError(
+            f"{file.path.name} makes text tokens of width {sizes.width}, the model reads "
+            f"{config.dit.cond_dim}: give the text encoder that the model was trained with "
+            "(T5-base, 768, for AudioX v1)."
+        )
+    if (size := tokenizer.get_vocab_size()) > sizes.vocab_size:
+        raise WeightsError(
+            f"The tokenizer has {size} tokens, the text encoder in {file.path.name} "
+            f"{sizes.vocab_size}: they do not belong together."
+        )
+    found = {name: file.shapes[name] for name in file.below(prefix)}
+    raise_differences(file, found, text_layout(sizes, prefix), "T5 text encoder")
+    return TextEncoderFile(file, prefix, sizes, tokenizer)
+
+
+@dataclass(frozen=True)
+class SynchformerFile:
+    """Synchformer's visual encoder in a file."""
+
+    weights: WeightFile
+    prefix: str
+    sizes: SynchformerConfig
+
+    def load(self) -> Synchformer:
+        """The encoder in float32."""
+        return load_module(self.weights, self.prefix, partial(Synchformer, self.sizes))
+
+
+def synchformer_in(file: WeightFile, config: AudioXConfig) -> SynchformerFile:
+    """The Synchformer of a model's own file, or of one of its own.
+
+    Raises:
+        WeightsError: there is none, it is not whole, or its features do not fit the model.
+    """
+    prefix = SYNC + SYNC_ENCODER if file.below(SYNC) else SYNC_ENCODER
+    if not file.below(prefix):
+        raise WeightsError(
+            f"{file.path.name} is no Synchformer: it holds no '{prefix}…'. Choose "
+            "synchformer_state_dict.pth (`python -m audiox_core fetch synchformer`)."
+        )
+    sizes = synchformer_sizes(file.shapes, prefix)
+    if sizes.width != config.video.clip.width:
+        raise WeightsError(
+            f"{file.path.name} makes features of width {sizes.width}, the model reads "
+            f"{config.video.clip.width}: choose synchformer_state_dict.pth of the release."
+        )
+    found = {name: file.shapes[name] for name in file.below(prefix)}
+    raise_differences(file, found, synchformer_layout(sizes, prefix), "Synchformer")
+    return SynchformerFile(file, prefix, sizes)
+
+
+def same_below(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> bool:
+    """Whether two parts hold the same tensors, bit for bit; read in small pieces."""
+    names = _below(file, prefix).keys()
+    if names != _below(other, other_prefix).keys():
+        return False
+    return all(same_tensor(file, prefix + name, other, other_prefix + name) for name in names)
+
+
+def _below(file: WeightFile, prefix: str) -> Mapping[str, Shape]:
+    """The shapes below a prefix, by the names behind it."""
+    return {name.removeprefix(prefix): file.shapes[name] for name in file.below(prefix)}

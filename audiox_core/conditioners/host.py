@@ -1,0 +1,54 @@
+"""Who owns the modules of a model: the only thing that differs between Python and ComfyUI.
+
+Every step of the pipeline (`audiox_core/pipeline`) takes a `ModelHost` and asks it for the modules
+that it needs. A loaded checkpoint answers with its own modules; inside ComfyUI the answer comes
+from its memory manager (`nodes/bridge/conditioners.py`).
+"""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..config import AudioXConfig
+from .assemble import Conditioners
+
+Part = Literal["text", "video", "sync", "audio", "maf", "vae"]
+
+
+class ModelHost(ABC):
+    """Hands out modules on the device they compute on, shows progress, stops when asked."""
+
+    config: AudioXConfig
+    conditioners: Conditioners  # wherever they are now; to compute with one, `use` it
+
+    @abstractmethod
+    def use(self, name: Part) -> nn.Module:
+        """A module on its device, ready to compute.
+
+        Raises:
+            WeightsError: the module was not found when the model was loaded.
+        """
+
+    def device_of(self, name: Part) -> torch.device:
+        """The device that a module in use computes on."""
+        return next(self.use(name).parameters()).device
+
+    def progress(self, done: float) -> None:
+        """Show the share of a step that is done, 0..1."""
+
+    def check_interrupt(self) -> None:
+        """Raise where the user has asked to stop."""
+
+    def keep(self, tokens: Tensor) -> Tensor:
+        """Move the result of a step to where results are kept between steps."""
+        return tokens
+
+    @cached_property
+    def absent_audio(self) -> Tensor:
+        """Tokens of no audio prompt, `1 s d`; some variants encode silence for them, once."""
+        audio = self.conditioners.audio
+        vae = self.use("vae") if audio.needs_vae_for_absence else None
+        return self.keep(audio.absent(vae))

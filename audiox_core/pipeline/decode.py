@@ -1,0 +1,119 @@
+"""Latents -> sound: decode, check, bring to a level.
+
+Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
+"""
+
+import logging
+from collections.abc import Callable
+from math import ceil, isfinite
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..checkpoint import Checkpoint
+from ..config import LatentConfig
+from ..errors import AudioXError, SettingsError
+from ..media.audio import peak_normalize
+from ..media.loudness import normalize_loudness
+from ..models.oobleck import OVERLAP, ChunkedOobleck
+from .init_audio import InitAudio
+
+logger = logging.getLogger(__name__)
+
+Level = Literal["keep", "peak", "loudness"]
+LEVELS = get_args(Level)
+
+
+@torch.no_grad()
+def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None) -> Tensor:
+    """Decode latents; longer ones than a window in pieces, so that the memory stays flat.
+
+    Args:
+        checkpoint: of the model.
+        latent: `b c t`.
+        seconds: length of the sound; None decodes the whole latent.
+
+    Returns:
+        Audio `b 2 n`, float32.
+
+    Raises:
+        SettingsError: the latent is not one of this model.
+    """
+    latent_format, vae = checkpoint.config.latent, checkpoint.vae
+
+    def decode_items(latent: Tensor) -> Tensor:
+        decoder = ChunkedOobleck(vae) if latent.shape[-1] > latent_format.window else vae
+        return torch.cat([decoder.decode(item) for item in latent[:, None].float()])
+
+    return decode_with(decode_items, latent, latent_format, seconds)
+
+
+def decode_with(
+    decode_latent: Callable[[Tensor], Tensor], latent: Tensor, latent_format: LatentConfig,
+    seconds: float | None = None,
+) -> Tensor:  # fmt: skip
+    """Decode with a function from latents `b c t` to audio `b 2 n`; else as `decode`.
+
+    Only the frames of the sound are decoded, and those after its end that reach into it.
+
+    Raises:
+        SettingsError: the latent is not one of this model.
+    """
+    channels = latent_format.channels
+    if latent.ndim != 3 or latent.shape[1] != channels or not all(latent.shape):
+        raise SettingsError(
+            f"The latent has the shape {tuple(latent.shape)} and AudioX decodes (batch, "
+            f"{channels}, frames): connect a sampler with an AudioX model."
+        )
+    if seconds is None:
+        return decode_latent(latent)
+    samples = latent_format.samples(seconds)
+    frames = ceil(samples / latent_format.hop_length) + OVERLAP // 2
+    return decode_latent(latent[..., :frames])[..., :samples]
+
+
+def finish(
+    waveform: Tensor, latent_format: LatentConfig, *,
+    init_audio: InitAudio | None = None, level: Level = "keep", lufs: float = -16.0,
+) -> Tensor:  # fmt: skip
+    """Check a decoded sound, put known samples back, bring it to a level.
+
+    Args:
+        waveform: `2 n`.
+        latent_format: of the model.
+        init_audio: whose samples stay outside of its generated spans.
+        level: "keep" is the model's own level, lowered only where it would clip; "peak" brings the
+            loudest sample to full scale; "loudness" brings the sound to `lufs`.
+        lufs: integrated loudness, LUFS (EBU R 128).
+
+    Raises:
+        AudioXError: the sound holds NaN or infinite samples.
+    """
+    check_finite(waveform)
+    waveform = limit_peak(waveform)  # before known samples are put back, which stay as they are
+    if init_audio is not None and init_audio.spans:
+        waveform = init_audio.paste(waveform, latent_format)
+    if level == "peak":
+        return peak_normalize(waveform)
+    if level == "loudness":
+        return normalize_loudness(waveform, latent_format.sample_rate, lufs)
+    return waveform
+
+
+def check_finite(waveform: Tensor) -> None:
+    """Raise AudioXError where a sound holds NaN or infinite samples."""
+    if not isfinite(waveform.abs().amax().item()):
+        raise AudioXError(
+            "The model's output overflowed to NaN or infinity: use float32, a lower cfg, or another "
+            "sampler."
+        )
+
+
+def limit_peak(waveform: Tensor) -> Tensor:
+    """Lower a sound to full scale where it is louder; a softer one keeps its level."""
+    peak = waveform.abs().amax().item()
+    if peak > 1:
+        logger.info("The sound peaked at %.2f of full scale and was lowered to 1.", peak)
+        return peak_normalize(waveform)
+    return waveform

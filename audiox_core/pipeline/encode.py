@@ -1,0 +1,275 @@
+"""Encode each modality, then join them: text, clips and sounds -> tokens -> conditioning.
+
+Each function is one step. It takes a `ModelHost`, such as a loaded checkpoint, as its first
+argument. Axes: `w` windows, `s` tokens of a window, `d` width, `c` channels, `n` audio samples.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..conditioners.assemble import Conditioning, assemble_tokens
+from ..conditioners.audio import encode_waveform
+from ..conditioners.host import ModelHost
+from ..conditioners.masking import Span
+from ..conditioners.video import encode_sync, still_clip
+from ..diffusion.noise import stream, unit_noise
+from ..errors import SettingsError
+from ..media.clip import Clip
+from ..media.resample import resample
+from ..media.video import frame_grids
+from ..models.oobleck import ChunkedOobleck
+from ..windows import check_seconds, plan, spans_in_window
+
+
+@dataclass(frozen=True)
+class Features:
+    """The encoded tokens of a video, an image or a sound prompt."""
+
+    kind: Literal["video", "audio"]
+    tokens: Tensor  # `w s d`
+    variant: str  # of the model that encoded it
+    start: float = 0.0  # seconds into the source
+    seconds: float | None = None  # that the tokens describe; None: any length (a still image)
+
+    @property
+    def windows(self) -> int:
+        """Windows that the tokens describe; a single one serves a sound of any length."""
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How much each modality counts: 0 is absent, 1 is present, linear between them."""
+
+    text: float = 1.0
+    video: float = 1.0
+    audio: float = 1.0
+
+
+def encode_text(host: ModelHost, prompt: str) -> Tensor:
+    """Encode a prompt with T5.
+
+    Returns:
+        Tokens `1 s d`.
+
+    Raises:
+        SettingsError: the text encoder cannot read the prompt.
+        WeightsError: no text encoder was found when the model was loaded.
+    """
+    return host.keep(host.use("text").encode([prompt]))
+
+
+def encode_video(
+    host: ModelHost, clip: Clip, *,
+    start: float = 0.0, seconds: float | None = None, hide: Sequence[Span] = (),
+) -> Features:  # fmt: skip
+    """Encode a clip window by window: CLIP and, in the MAF line, Synchformer.
+
+    Args:
+        host: of the model.
+        clip: see `media.clip`.
+        start: seconds into the clip.
+        seconds: length to encode; None goes to the end of the clip.
+        hide: spans in seconds after `start` that are blackened, as training masks them.
+
+    Raises:
+        SettingsError: `start` or `seconds` is out of range.
+        MediaError: the clip cannot be read.
+        WeightsError: the model needs Synchformer and it was not found.
+    """
+    seconds = seconds_from(clip, start, seconds)
+    grids = frame_grids(host.config.video)
+    starts = plan(host.config.latent, seconds).start_seconds
+    tokens = []
+    for index, begin in enumerate(starts):
+        host.check_interrupt()
+
+        def show(share: float, done: int = index) -> None:
+            host.progress((done + share) / len(starts))
+
+        frames, *sync_frames = clip.frames(start + begin, start + seconds, grids)
+        spans = spans_in_window(hide, begin)
+        sync = _sync_features(host, sync_frames, spans, show)
+        tokens.append(host.keep(host.use("video").encode(frames, spans, sync=sync)))
+        show(1.0)
+    return Features("video", torch.cat(tokens), host.config.variant, start, seconds)
+
+
+def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> float:
+    """Seconds of a clip from `start` on, at most `seconds`.
+
+    Raises:
+        SettingsError: the clip ends before `start`, or the length is out of range.
+    """
+    if not 0 <= start < clip.seconds:
+        raise SettingsError(
+            f"{clip.name} is {clip.seconds:.2f} s long and the start is {start:g} s: choose an "
+            "earlier start."
+        )
+    rest = clip.seconds - start
+    seconds = rest if seconds is None else min(seconds, rest)
+    check_seconds(seconds)
+    return seconds
+
+
+def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> Features:
+    """Encode a still image; the features serve a sound of any length.
+
+    Args:
+        host: of the model.
+        image: `3 h w` in 0..255.
+        hide: spans in seconds that are blackened.
+    """
+    config, spans = host.config.video.sync, tuple(hide)
+    clips = [] if config is None else [still_clip(image, config)]
+    sync = _sync_features(host, clips, spans, host.progress)
+    tokens = host.keep(host.use("video").encode_image(image, spans, sync=sync))
+    return Features("video", tokens, host.config.variant)
+
+
+def _sync_features(
+    host: ModelHost, clips: Sequence[Tensor], hide: tuple[Span, ...],
+    on_progress: Callable[[float], None],
+) -> Tensor | None:  # fmt: skip
+    """Synchformer's features of the frames of a window; None for a model without Synchformer."""
+    config = host.config.video.sync
+    if config is None:
+        return None
+
+    def report(share: float) -> None:
+        host.check_interrupt()
+        on_progress(share)
+
+    return encode_sync(host.use("sync"), clips[0], config.fps, hide, report)
+
+
+def encode_audio(
+    host: ModelHost, waveform: Tensor, sample_rate: int, *,
+    start: float = 0.0, seconds: float | None = None, hide: Sequence[Span] = (),
+) -> Features:  # fmt: skip
+    """Encode a sound or music prompt; more than ten seconds are encoded window by window.
+
+    Args:
+        host: of the model.
+        waveform: `2 n`.
+        sample_rate: Hz.
+        start: seconds into the sound; below 0 it counts from the end.
+        seconds: length of the prompt; None takes the ten seconds that serve any length.
+        hide: spans in seconds after `start` that are silenced, as training masks them.
+
+    Raises:
+        SettingsError: there is no sound at `start`, or nothing of it is left.
+    """
+    latent_format, latents = host.config.latent, host.config.prompt_latents
+    rate, described = latent_format.sample_rate, latent_format.conditioned_seconds
+    waveform = resample(waveform, sample_rate, rate)
+    total = waveform.shape[-1] / rate
+    begin = max(0.0, total + start) if start < 0 else start
+    if not begin < total:
+        raise SettingsError(
+            f"The sound is {total:.2f} s long and the start is {start:g} s: choose an earlier "
+            "start."
+        )
+    end = begin + (described if seconds is None else seconds)
+    piece = waveform[:, latent_format.samples(begin) : latent_format.samples(end)]
+    if not piece.shape[-1]:
+        raise SettingsError(
+            f"A prompt of {seconds:g} s from {begin:g} s on holds no sound: choose a length above "
+            "0."
+        )
+    vae = None
+    if latents:  # the VAE first: it is large, the conditioner small
+        vae = ChunkedOobleck(host.use("vae"), host.device_of("vae"), host.check_interrupt)
+    audio, device = host.use("audio"), host.device_of("audio")
+    draws = stream(0, "audio prompt")  # the same for a prompt in every run
+    samples = latent_format.samples(described)
+    starts = plan(latent_format, piece.shape[-1] / rate).start_seconds
+    tokens = []
+    for index, at in enumerate(starts):
+        host.check_interrupt()
+        noise = unit_noise((1, latent_format.channels, latents), draws).to(device)
+        part = piece[:, latent_format.samples(at) :][:, :samples]
+        spans = spans_in_window(hide, at)
+        encoded = encode_waveform(
+            audio, vae, part, samples=samples, sample_rate=rate, hide=spans, noise=noise
+        )
+        tokens.append(host.keep(encoded))
+        host.progress((index + 1) / len(starts))
+    length = piece.shape[-1] / rate
+    return Features("audio", torch.cat(tokens), host.config.variant, begin, length)
+
+
+def assemble(
+    host: ModelHost, *,
+    text: Tensor | None = None, negative: Tensor | None = None, empty_text: Tensor | None = None,
+    video: Features | None = None, audio: Features | None = None,
+    strengths: Strengths = Strengths(),
+) -> Conditioning:  # fmt: skip
+    """Join the modalities into both branches of guidance; what is not given is absent.
+
+    An absent modality has the tokens that the model learned for absence, see
+    `conditioners.masking`.
+
+    Args:
+        host: of the model.
+        text: tokens of the prompt, `1 s d`.
+        negative: tokens of a negative prompt, `1 s d`.
+        empty_text: tokens of the empty prompt, `1 s d`; None encodes it where it is needed.
+        video, audio: features of this model.
+        strengths: of the three modalities.
+
+    Raises:
+        SettingsError: features of another kind, model or length, or a strength outside of 0..1.
+        WeightsError: the empty prompt is needed and there is no text encoder.
+    """
+    _check_features(host, video, audio)
+    if empty_text is None:
+        empty_text = text if text is not None and strengths.text == 1 else encode_text(host, "")
+    if audio is not None and strengths.audio == 1 and negative is None:
+        absent_audio = audio.tokens[:1]  # not used, and it may take long to encode
+    else:
+        absent_audio = host.absent_audio
+    absent = {
+        "video": host.conditioners.video.empty_visual_feat,
+        "text": empty_text,
+        "audio": absent_audio,
+    }
+    maf = None if host.config.maf is None else host.use("maf")
+    present = {"text": text, **{f.kind: f.tokens for f in (video, audio) if f is not None}}
+    device = empty_text.device if maf is None else host.device_of("maf")
+    return assemble_tokens(
+        {name: _moved(present.get(name), device) for name in absent},
+        {name: tokens.to(device) for name, tokens in absent.items()},
+        {name: getattr(strengths, name) for name in absent},
+        negative=_moved(negative, device),
+        maf=maf,
+    )
+
+
+def _moved(tokens: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if tokens is None else tokens.to(device)
+
+
+def _check_features(host: ModelHost, video: Features | None, audio: Features | None) -> None:
+    for kind, features in (("video", video), ("audio", audio)):
+        if features is None:
+            continue
+        if features.kind != kind:
+            raise SettingsError(
+                f"The {kind} input got {features.kind} features: swap the two connections."
+            )
+        if features.variant != host.config.variant:
+            raise SettingsError(
+                f"The {kind} features were made for {features.variant} and the conditioners are "
+                f"{host.config.variant}: load both from one checkpoint."
+            )
+    counts = {f.windows for f in (video, audio) if f is not None} - {1}
+    if len(counts) > 1 and video is not None and audio is not None:
+        raise SettingsError(
+            f"The video has {video.windows} windows and the audio {audio.windows}: give both the "
+            "same length, or an audio prompt of at most ten seconds."
+        )

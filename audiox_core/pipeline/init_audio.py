@@ -1,0 +1,94 @@
+"""A known sound to start from: to vary it, to repair it, to continue it.
+
+Axes: `c` channels, `t` latent frames, `n` audio samples.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..conditioners.masking import Span
+from ..config import LatentConfig
+from ..diffusion.inpaint import paste_back, soft_mask
+from ..errors import SettingsError
+from ..windows import Plan, plan
+
+FEATHER_SECONDS = 0.1  # over which the mask rises inside of a regenerated span
+CROSSFADE_SECONDS = 0.02  # between the known samples and the generated ones
+
+
+@dataclass(frozen=True)
+class InitAudio:
+    """A known sound in the length of the result, and the spans that are generated."""
+
+    waveform: Tensor  # `2 n` at the model's rate, all samples of the result
+    spans: tuple[Span, ...]  # seconds that are generated; empty for a variation of all of it
+    feather: float = FEATHER_SECONDS
+
+    def encode(
+        self, latent_format: LatentConfig, encode: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encode the sound and make its noise mask.
+
+        Args:
+            latent_format: of the model.
+            encode: the VAE, audio `1 2 n` -> latent `1 c t`.
+
+        Returns:
+            The latent `1 c t` and the mask `t` in 0..1, where 1 is generated; None without spans.
+        """
+        seconds = self.waveform.shape[-1] / latent_format.sample_rate
+        layout = plan(latent_format, seconds)
+        samples = layout.frames * latent_format.hop_length
+        latent = encode(pad(self.waveform, (0, samples - self.waveform.shape[-1]))[None])
+        if not self.spans:
+            return latent, None
+        return latent, noise_mask(latent_format, layout, self.spans, seconds, self.feather)
+
+    def paste(self, generated: Tensor, latent_format: LatentConfig) -> Tensor:
+        """Put the known samples back outside of the generated spans, with a short crossfade.
+
+        Args:
+            generated: the decoded sound, `2 n`; samples beyond the known sound pass unchanged.
+            latent_format: of the model.
+        """
+        length = min(self.waveform.shape[-1], generated.shape[-1])
+        spans = [tuple(map(latent_format.samples, span)) for span in self.spans]
+        fade = latent_format.samples(CROSSFADE_SECONDS)
+        pasted = paste_back(generated[:, :length], self.waveform[:, :length], spans, fade)
+        return torch.cat([pasted, generated[:, length:]], dim=-1)
+
+
+def noise_mask(
+    latent_format: LatentConfig, layout: Plan, spans: Sequence[Span], seconds: float, feather: float
+) -> Tensor:
+    """Which latent frames are generated, `t` in 0..1; frames after the end of the sound are.
+
+    Args:
+        latent_format, layout: of the latent.
+        spans: generated seconds.
+        seconds: length of the sound.
+        feather: seconds over which the mask rises and falls inside of a span; not at the ends of
+            the sound.
+    """
+    rate = latent_format.sample_rate / latent_format.hop_length
+    masks = []
+    for begin, end in spans:
+        first, last = begin * rate, layout.frames if end >= seconds else end * rate
+        ramp = min(feather * rate, (last - first) / 2)
+        ramps = {"ramp_in": ramp if begin > 0 else 0, "ramp_out": ramp if end < seconds else 0}
+        masks.append(soft_mask(layout.frames, first, last, **ramps))
+    after = (torch.arange(layout.frames) >= seconds * rate).float()
+    return torch.stack([*masks, after]).amax(dim=0)
+
+
+def check_spans(spans: Sequence[Span], seconds: float) -> None:
+    """Raise SettingsError where a span begins after the end of the sound."""
+    if late := [begin for begin, _ in spans if begin >= seconds]:
+        raise SettingsError(
+            f"There is nothing to inpaint at {late[0]:g} s: the sound ends at {seconds:.2f} s. To "
+            "continue a sound, make it longer."
+        )

@@ -1,0 +1,209 @@
+"""The whole pipeline on one page: media -> features -> conditioning -> latent -> audio -> soundtrack.
+
+Times are seconds. Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
+"""
+
+import logging
+from collections.abc import Hashable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..conditioners.assemble import Conditioning
+from ..config import SamplingConfig
+from ..diffusion.objectives import OnStep
+from ..media.audio import read_audio
+from ..media.clip import Clip, clip_from_file
+from ..media.video import read_image
+from ..models.oobleck import ChunkedOobleck
+from ..variants import advice
+from ..windows import MAX_SECONDS, check_seconds, plan
+from .cache import FeatureCache, content_key, weights_key
+from .decode import decode, finish
+from .encode import (
+    Features,
+    Strengths,
+    assemble,
+    encode_audio,
+    encode_image,
+    encode_text,
+    encode_video,
+    seconds_from,
+)
+from .init_audio import InitAudio, check_spans
+from .request import DENOISE, Request, check_inputs, sampling_of
+from .sampling import StartLatent, sample
+from .soundtrack import Soundtrack
+
+logger = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """A loaded model and the steps from a request to a soundtrack."""
+
+    def __init__(self, checkpoint: Checkpoint, cache: FeatureCache | None = None) -> None:
+        """Args:
+        checkpoint: of the model.
+        cache: keeps video and image features for further requests on the same picture.
+        """
+        self.checkpoint, self.cache = checkpoint, cache
+        self.latent_format = checkpoint.config.latent
+
+    @torch.no_grad()
+    def generate(self, request: Request, on_step: OnStep = lambda *_: None) -> Soundtrack:
+        """Generate the soundtrack of a request.
+
+        Args:
+            request: inputs and settings.
+            on_step: called at each step with its index, the noisy latent and the denoised estimate.
+
+        Raises:
+            AudioXError: in one line what was found, what was expected, and what to do.
+        """
+        sampling = self.sampling(request)
+        if hint := advice(self.checkpoint.config, sampling):
+            logger.warning("%s", hint)
+        clip, init_audio, seconds = self.sources(request)
+        conditioning = self.conditioning(request, clip, seconds)
+        start = self.start_latent(request, init_audio, seconds)
+        latent = sample(
+            self.checkpoint, conditioning, start,
+            sampling=sampling, seed=request.seed, on_step=on_step,
+        )  # fmt: skip
+        waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
+        return Soundtrack(
+            finish(waveform, self.latent_format, init_audio=init_audio),
+            self.latent_format.sample_rate,
+            video=None if request.video is None else Path(request.video),
+            start=request.start,
+            trimmed=request.start > 0 or request.seconds is not None,
+        )
+
+    def sampling(self, request: Request) -> SamplingConfig:
+        """The sampling settings of a request: the model's own where it has none; checked."""
+        return sampling_of(request, self.checkpoint.config)
+
+    def sources(self, request: Request) -> tuple[Clip | None, InitAudio | None, float]:
+        """Open the video and the init audio of a request; they decide the length of the sound.
+
+        Returns:
+            The clip and the init audio, or None, and the length in seconds.
+
+        Raises:
+            MediaError: a file cannot be read.
+            SettingsError: the length is out of range.
+        """
+        check_inputs(request)
+        clip, seconds = None, request.seconds
+        if request.video is not None:
+            clip = clip_from_file(request.video, timing=request.timing)
+            seconds = seconds_from(clip, request.start, request.seconds)
+            if request.seconds is not None and seconds < request.seconds:
+                logger.warning("%s ends at %.2f s: so does the sound.", clip.name, clip.seconds)
+        known = None
+        if request.init_audio is not None:
+            rate = self.latent_format.sample_rate
+            longest = (seconds or MAX_SECONDS) + 0.1  # a little more than can be used
+            known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
+            seconds = seconds or known.shape[-1] / rate
+        seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
+        check_seconds(seconds)
+        check_spans(request.inpaint, seconds)
+        return clip, None if known is None else self._init_audio(request, known, seconds), seconds
+
+    def _init_audio(self, request: Request, known: Tensor, seconds: float) -> InitAudio:
+        samples = self.latent_format.samples(seconds)
+        known = pad(known[:, :samples], (0, max(0, samples - known.shape[-1])))
+        return InitAudio(known, tuple(request.inpaint))
+
+    def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> Conditioning:
+        """Encode the inputs of a request and join them into both branches of guidance."""
+        host = self.checkpoint
+        prompt, negative = (text if text and text.strip() else None for text in
+                            (request.prompt, request.negative))  # fmt: skip
+        return assemble(
+            host,
+            text=None if prompt is None else encode_text(host, prompt),
+            negative=None if negative is None else encode_text(host, negative),
+            video=self._picture_features(request, clip, seconds),
+            audio=self._audio_features(request),
+            strengths=Strengths(
+                request.text_strength, request.video_strength, request.audio_strength
+            ),
+        )
+
+    def _picture_features(
+        self, request: Request, clip: Clip | None, seconds: float
+    ) -> Features | None:
+        """The features of the video or image of a request, from the cache where it has them."""
+        if clip is None and request.image is None:
+            return None
+        try:
+            key = None if self.cache is None else self._picture_key(request, seconds)
+        except OSError:  # no such file, for which the reader has a better message
+            key = None
+        if self.cache is None or key is None:
+            return self._encode_picture(request, clip, seconds)
+        tokens = self.cache.get(key, lambda: self._encode_picture(request, clip, seconds).tokens)
+        tokens, variant = tokens.to(self.checkpoint.device), self.checkpoint.variant
+        if clip is None:
+            return Features("video", tokens, variant)
+        return Features("video", tokens, variant, request.start, seconds)
+
+    def _encode_picture(self, request: Request, clip: Clip | None, seconds: float) -> Features:
+        hide = tuple(request.hide.get("video", ()))
+        if clip is not None:
+            return encode_video(
+                self.checkpoint, clip, start=request.start, seconds=seconds, hide=hide
+            )
+        return encode_image(self.checkpoint, read_image(Path(str(request.image))), hide)
+
+    def _picture_key(self, request: Request, seconds: float) -> Hashable:
+        """All that the features of a picture depend on."""
+        checkpoint = self.checkpoint
+        encoders = (checkpoint.conditioners.video, checkpoint.conditioners.sync)
+        model = (checkpoint.variant, checkpoint.path, checkpoint.config.video, checkpoint.device)
+        weights = tuple(weights_key(encoder) for encoder in encoders if encoder is not None)
+        picture = content_key(request.video or request.image or "")
+        hide = tuple(request.hide.get("video", ()))
+        span = (request.start, seconds, request.timing) if request.video is not None else ()
+        return (*model, weights, picture, hide, span)
+
+    def _audio_features(self, request: Request) -> Features | None:
+        if request.audio is None:
+            return None
+        rate = self.latent_format.sample_rate
+        seconds = self.latent_format.conditioned_seconds
+        waveform = read_audio(Path(request.audio), sample_rate=rate, seconds=seconds)
+        hide = tuple(request.hide.get("audio", ()))
+        return encode_audio(self.checkpoint, waveform, rate, hide=hide)
+
+    def start_latent(
+        self, request: Request, init_audio: InitAudio | None, seconds: float
+    ) -> StartLatent:
+        """Zeros, or the latent of the init audio and what of it is kept."""
+        device = self.checkpoint.device
+        if init_audio is None:
+            frames = plan(self.latent_format, seconds).frames
+            return StartLatent(torch.zeros(1, self.latent_format.channels, frames, device=device))
+        vae = ChunkedOobleck(self.checkpoint.vae)
+        latent, mask = init_audio.encode(
+            self.latent_format, lambda audio: vae.encode(audio.to(device)).mean
+        )
+        if mask is not None:
+            return StartLatent(latent, mask.to(device))
+        denoise = DENOISE if request.denoise is None else request.denoise
+        return StartLatent(latent, denoise=denoise, sigma=request.init_noise_level)
+
+
+def generate(
+    request: Request, checkpoint: Checkpoint | None = None, on_step: OnStep = lambda *_: None
+) -> Soundtrack:
+    """Generate one soundtrack with one call; without a checkpoint by the embedded model.
+
+    Args: as in `Pipeline.generate`; for several requests make a `Pipeline` once.
+    """
+    return Pipeline(checkpoint or load_checkpoint()).generate(request, on_step)

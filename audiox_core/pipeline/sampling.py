@@ -1,0 +1,153 @@
+"""From noise, or from a known latent under noise, to a clean latent.
+
+The solvers here and those of ComfyUI get the same sigmas, the same initial noise, the same noise at
+each step, and treat a noise mask alike: one seed gives one latent in both. Axes: `b` batch, `c`
+channels, `t` latent frames.
+"""
+
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from ..checkpoint import Checkpoint
+from ..conditioners.assemble import Conditioning
+from ..config import AudioXConfig, SamplingConfig
+from ..diffusion.inpaint import masked_denoiser
+from ..diffusion.noise import initial_noise, step_noise
+from ..diffusion.objectives import OBJECTIVES, OnStep
+from ..diffusion.samplers import SOLVERS, solve
+from ..diffusion.schedules import last_part
+from ..errors import SettingsError
+from ..windows import plan_frames
+from .predictor import predictor
+
+MAX_STEPS = 10_000
+MAX_SEED = 2**64 - 1
+MAX_CFG = 100
+
+
+@dataclass(frozen=True)
+class StartLatent:
+    """What sampling starts from, like ComfyUI's LATENT."""
+
+    samples: Tensor  # `b c t`; zeros for a sound from noise alone
+    mask: Tensor | None = None  # `t` in 0..1: 1 is generated, 0 keeps `samples`; None: all is 1
+    denoise: float = 1.0  # the share of the schedule that is run; below 1 it stays near `samples`
+    sigma: float | None = None  # the noise level to start from, in place of `denoise`
+
+
+def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig:
+    """The model's own settings with those that are not None in their place; checked.
+
+    Args:
+        config: of the model.
+        settings: fields of `SamplingConfig`.
+
+    Raises:
+        SettingsError: a value that no run can use.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    sampling = replace(config.sampling, **given)  # type: ignore[arg-type]
+    check_sampling(sampling, config.objective)
+    return sampling
+
+
+def check_sampling(sampling: SamplingConfig, objective: str) -> None:
+    """Raise SettingsError for settings that no run can use."""
+    if not 1 <= sampling.steps <= MAX_STEPS:
+        raise SettingsError(f"steps is {sampling.steps}: choose 1 to {MAX_STEPS:,}.")
+    if sampling.sampler not in SOLVERS:
+        names = ", ".join(SOLVERS)
+        raise SettingsError(f"There is no sampler {sampling.sampler!r}: choose one of {names}.")
+    if objective == "rectified_flow" and not SOLVERS[sampling.sampler].flows:
+        names = ", ".join(name for name, solver in SOLVERS.items() if solver.flows)
+        raise SettingsError(
+            f"{sampling.sampler} does not work with this model, a rectified flow: choose one of "
+            f"{names}."
+        )
+    if not (isfinite(sampling.cfg) and 0 <= sampling.cfg <= MAX_CFG):
+        raise SettingsError(f"cfg is {sampling.cfg}: choose 0 to {MAX_CFG}, usually 3 to 8.")
+    if not 0 <= sampling.cfg_rescale <= 1:
+        raise SettingsError(f"cfg_rescale is {sampling.cfg_rescale}: choose 0 to 1.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise SettingsError for a seed that is out of range."""
+    if not 0 <= seed <= MAX_SEED:
+        raise SettingsError(f"The seed {seed} is out of range: choose 0 to 2^64 - 1.")
+
+
+def run_sigmas(
+    config: AudioXConfig, sampling: SamplingConfig, denoise: float = 1.0,
+    sigma: float | None = None,
+) -> Tensor:  # fmt: skip
+    """The noise levels of a run, by the model's own schedule.
+
+    Args:
+        config: of the model.
+        sampling: of which steps and the range of sigma count.
+        denoise: share of the schedule to run, above 0 to 1: the last `steps` of it.
+        sigma: the level to start from, in place of `denoise`.
+
+    Returns:
+        `steps + 1` decreasing sigmas, the last one 0.
+
+    Raises:
+        SettingsError: the range of sigma is empty or not above 0 where it has to be.
+    """
+    schedule = OBJECTIVES[config.objective].schedule
+    low, high = sampling.sigma_min, sampling.sigma_max if sigma is None else sigma
+    if config.objective == "v" and not 0 < low < high:
+        raise SettingsError(
+            f"sigma_min is {low:g} and sigma_max {high:g}: sigma_max has to be the larger one, and "
+            "both above 0."
+        )
+    if sigma is not None or denoise >= 1:
+        return schedule(sampling.steps, low, high)
+    return last_part(schedule, sampling.steps, denoise, sigma_min=low, sigma_max=high)
+
+
+@torch.no_grad()
+def sample(
+    checkpoint: Checkpoint, conditioning: Conditioning, start: StartLatent, *,
+    sampling: SamplingConfig | None = None, seed: int = 0, on_step: OnStep = lambda *_: None,
+) -> Tensor:  # fmt: skip
+    """Generate latents of any length.
+
+    Args:
+        checkpoint: its backbone computes in its own dtype, the solver in float32.
+        conditioning: both branches of guidance, from `assemble`.
+        start: what to start from; see `StartLatent`.
+        sampling: solver, steps, guidance; None is the model's own.
+        seed: of all noise; item k of a batch has a stream of its own.
+        on_step: called at each step with its index, the noisy latent and the denoised estimate.
+
+    Returns:
+        The latents `b c t`, float32, on the device of `start.samples`.
+
+    Raises:
+        SettingsError: the conditioning was made for another length.
+    """
+    config = checkpoint.config
+    sampling = sampling or config.sampling
+    objective, samples = OBJECTIVES[config.objective], start.samples.float()
+    windows = plan_frames(config.latent, samples.shape[-1])
+    noise = initial_noise(tuple(samples.shape), seed).to(samples.device)
+    sigmas = run_sigmas(config, sampling, start.denoise, start.sigma)
+    full = sigmas[0] >= config.sampling.sigma_max * (1 - 1e-5)  # as ComfyUI decides it
+    begin = objective.noised_fully if full else objective.noised
+    denoiser = objective.denoiser(predictor(checkpoint.backbone, conditioning, sampling, windows))
+    if start.mask is not None:
+        mask = start.mask.to(samples)
+        denoiser = masked_denoiser(denoiser, samples, noise, mask, objective.noised)
+    return solve(
+        sampling.sampler,
+        denoiser,
+        begin(samples, noise, sigmas[0].item()),
+        sigmas,
+        noise_sampler=step_noise(noise, seed),
+        on_step=on_step,
+        noised=objective.noised,
+    )

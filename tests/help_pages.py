@@ -1,0 +1,147 @@
+"""`python -m tests.help_pages`: write the help page of each node from its schema. Needs a ComfyUI.
+
+A page says what the node does, lists its inputs with types, defaults and ranges and its outputs,
+and ends with a tip. ComfyUI shows it for the "?" of a node.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .host import ROOT, Server
+
+HELP, WORKFLOWS = ROOT / "web" / "docs", ROOT / "workflows"
+OPTIONS_OF_THE_HOST = {"file", "sampler_name", "scheduler"}  # their options differ by machine
+TIPS = {
+    "AudioXDecode": (
+        "Use `loudness` with -14 to -16 LUFS for a clip that you publish, and `keep` if you mix the"
+        " audio further. VAE Decode Audio works as well, but it lowers loud audio and returns the"
+        " full window."
+    ),
+    "AudioXEmptyLatent": (
+        "Connect `seconds` of AudioX Encode Video, so that the audio is exactly as long as the"
+        " video. The conditioning and the latent must have the same length."
+    ),
+    "AudioXEncodeAudio": (
+        "To continue a piece of music, set `start` to -10, generate, and append the result with"
+        " Audio Concat. Select music that does not end with a fade-out or silence."
+    ),
+    "AudioXEncodeImage": (
+        "Add a text prompt that names the sound: an image alone does not say what happens in it."
+    ),
+    "AudioXEncodeText": (
+        "Name the source of the sound and how it sounds, for example 'heavy footsteps on gravel,"
+        " slow'. Words after the token limit are ignored, and the log says so."
+    ),
+    "AudioXEncodeVideo": (
+        "For a long video, set `start` and `length` to try a part of it first. To keep the model"
+        " from reacting to a title card, hide its seconds with `time_mask`."
+    ),
+    "AudioXInpaintLatent": (
+        "If the transition is audible, make the regenerated range a little longer, or raise"
+        " `feather`. To continue audio, leave `regenerate` empty and set `extend_after`."
+    ),
+    "AudioXLoadCheckpoint": (
+        "Start with AudioX-Turbo: it needs only 4 steps. To download it, run `python -m audiox_core"
+        " fetch audiox-turbo t5-base --dir ../../models` in the folder of this pack. Then press R"
+        " in ComfyUI to refresh the file list."
+    ),
+    "AudioXLoadConditioners": (
+        "Use it with AudioX Load Model and AudioX Load VAE if the parts come from different files,"
+        " for example after Save Model."
+    ),
+    "AudioXLoadModel": (
+        "Use it for a transformer that ComfyUI's Save Model or `python -m audiox_core convert`"
+        " wrote. The conditioners and the VAE come from their own loaders."
+    ),
+    "AudioXLoadVAE": (
+        "Use it for a VAE that ComfyUI's Save VAE wrote, or to decode with the VAE of another"
+        " AudioX checkpoint."
+    ),
+    "AudioXMaskedConditioning": (
+        "If the audio does not follow the prompt, lower `video_strength`, for example to 0.5. If it"
+        " does not follow the video, lower `text_strength`."
+    ),
+    "AudioXSampler": (
+        "Leave `preset` at `model default`. Each model then gets its own settings, for example"
+        " 4 steps without guidance for AudioX-Turbo. The node shows the settings that it used."
+    ),
+    "AudioXScheduler": (
+        "Connect it with KSamplerSelect, CFGGuider and RandomNoise to SamplerCustomAdvanced. Use"
+        " the sampler that AudioX Sampler shows for your model."
+    ),
+    "AudioXSoundtrack": (
+        "To keep dialogue, turn on `mix_original`, leave `duck_db` at 0 and set `gain_db` to -6 or"
+        " lower."
+    ),
+}
+
+
+def help_page(node_id: str, node: dict[str, Any]) -> str:
+    """Markdown of a node's help page.
+
+    Args:
+        node_id: the node's id.
+        node: its entry in ComfyUI's `/object_info`.
+    """
+    lines = [f"# {node['display_name']}", "", node["description"], "", "## Inputs", ""]
+    lines += ["| input | type | default | values | description |", "|---|---|---|---|---|"]
+    for kind in ("required", "optional"):
+        for name in node["input_order"].get(kind, []):
+            lines.append(_input_row(name, *node["input"][kind][name], optional=kind == "optional"))
+    lines += ["", "## Outputs", "", "| output | type | description |", "|---|---|---|"]
+    outputs = zip(node["output_name"], node["output"], node["output_tooltips"], strict=True)
+    lines += [f"| `{name}` | {kind} | {tooltip} |" for name, kind, tooltip in outputs]
+    lines += ["", "## Tip", "", TIPS[node_id]]
+    if used_in := [f"`{path.name}`" for path in _workflows_with(node_id)]:
+        lines += ["", f"Workflows with this node: {', '.join(used_in)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _input_row(name: str, kind: Any, settings: dict[str, Any], *, optional: bool) -> str:
+    options = settings.get("options") or (kind if isinstance(kind, list) else [])
+    type_name = "COMBO" if isinstance(kind, list) else kind
+    default, values = settings.get("default"), ""
+    if options and name not in OPTIONS_OF_THE_HOST:
+        values = ", ".join(f"`{option}`" for option in options)
+    elif "min" in settings and type_name in {"INT", "FLOAT"}:
+        values = f"{_number(settings['min'])} to {_number(settings['max'])}"
+    if options and default is None:
+        default = options[0]
+    if optional and default is None:
+        values = "optional"
+    shown = "" if default is None else f"`{_number(default)}`" if default != "" else "empty"
+    return f"| `{name}` | {type_name} | {shown} | {values} | {settings['tooltip']} |"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return "2^64 - 1" if value == 2**64 - 1 else f"{value:.10g}"
+
+
+def _workflows_with(node_id: str) -> list[Path]:
+    graphs = sorted(WORKFLOWS.glob("*.json"))
+    return [g for g in graphs if f'"type": "{node_id}"' in g.read_text(encoding="utf-8")]
+
+
+def write_help_pages(object_info: dict[str, Any]) -> None:
+    """Write `web/docs/<node id>.md` for each AudioX node."""
+    HELP.mkdir(parents=True, exist_ok=True)
+    for node_id, node in object_info.items():
+        if node_id.startswith("AudioX"):
+            (HELP / f"{node_id}.md").write_text(help_page(node_id, node), encoding="utf-8")
+
+
+def main() -> None:
+    """Write every help page from the schemas that a ComfyUI without a GPU reports."""
+    with tempfile.TemporaryDirectory() as scratch:
+        server = Server(Path(scratch), folder="ComfyUI-AudioX")
+        try:
+            write_help_pages(server.wait().get("/object_info"))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
