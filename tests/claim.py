@@ -47,7 +47,7 @@ ASKED, PROMPTS = 20_000, 30_000  # first of the clips that are asked for, and of
 def settings(path: Path, *, masked: bool, seed: int, steps: int) -> TrainConfig:
     """Those of the file, but for what is compared."""
     config = read_settings(path, [])
-    masks = config.masks if masked else config.masks.off()
+    masks = config.masks if masked else replace(config.masks, masked=0.0, absent=0.0)
     return replace(config, masks=masks, run=replace(config.run, seed=seed, steps=steps))
 
 

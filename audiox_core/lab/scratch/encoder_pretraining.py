@@ -84,13 +84,13 @@ class EncodersStage(DiffusionStage):
 
     @torch.no_grad()
     def _show(self, module: EncoderPretraining) -> None:
-        clips = min(SHOWN, self.batches.every)  # of a step
+        clips = min(SHOWN, self.batches.items_per_step)  # of a step
         batches = [
             self.batch(step, range(first, min(first + AT_ONCE, clips)))[0]
             for step in range(SHOWN // clips)
             for first in range(0, clips, AT_ONCE)
         ]
-        seen = torch.cat([module.video_tokens(batch)[batch.seen] for batch in batches])
+        seen = torch.cat([module.video_tokens(batch)[batch.with_video] for batch in batches])
         if not len(seen):  # no pictures to look at
             read = torch.cat([module.text_tokens(batch) for batch in batches])
             init_values(module.model, read[read.any(dim=2)])
