@@ -1,9 +1,9 @@
 """CONDITIONING, both ways: tokens assembled by us, and what reaches the model through other nodes.
 
 An assembled CONDITIONING is `[[tokens 1 (w s) d, {"audiox": facts, "pooled_output": checksum}]]`.
-Every number is in the tensor, so native nodes that combine, average or zero it do what is right.
-The checksum is averaged and zeroed along with the tokens: it holds 1, the number of windows, and the
-first and the last token once more, by which it shows what else was mixed in.
+Every number is in the tensor, so native nodes that combine, average or zero it work. The checksum
+is averaged and zeroed together with the tokens. It holds 1, the number of windows, and the first
+and the last token, which shows what else was mixed in.
 """
 
 import logging
