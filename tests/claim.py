@@ -47,7 +47,7 @@ ASKED, PROMPTS = 20_000, 30_000  # first of the clips that are asked for, and of
 def settings(path: Path, *, masked: bool, seed: int, steps: int) -> TrainConfig:
     """Those of the file, but for what is compared."""
     config = read_settings(path, [])
-    masks = config.masks if masked else config.masks.off()
+    masks = config.masks if masked else replace(config.masks, masked=0.0, absent=0.0)
     return replace(config, masks=masks, run=replace(config.run, seed=seed, steps=steps))
 
 
@@ -61,8 +61,7 @@ def trained(config: TrainConfig, output: Path, vae: Path, cache: Path, encoders:
 
 
 def _job(stage: str, config: TrainConfig, output: Path, **parts: Any) -> Job:
-    job = Job(stage, config, output, data_source=WorldData, report=_say, **parts)
-    return job if job.init else from_scratch(job)
+    return from_scratch(Job(stage, config, output, data_source=WorldData, report=_say, **parts))
 
 
 def _finished(job: Job) -> Path:

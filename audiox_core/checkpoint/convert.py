@@ -65,7 +65,7 @@ class _Source:
 def convert(
     inputs: Sequence[str | Path], output: str | Path, *,
     dtype: torch.dtype | None = None, config: str | Path | None = None,
-    variant: str | None = None, on_tensor: Callable[[Stored], None] | None = None,
+    variant: str | None = None, on_tensor: Callable[[Stored], object] | None = None,
 ) -> Converted:  # fmt: skip
     """Write a model into one safetensors file; a few tensors are in memory at a time.
 

@@ -111,7 +111,7 @@ class Report:
 def inspect(
     path: str | Path, *,
     deep: bool = False, variant: str | None = None, config: str | Path | None = None,
-    on_tensor: Callable[[int], None] | None = None,
+    on_tensor: Callable[[int], object] | None = None,
 ) -> Report:  # fmt: skip
     """Report on a weights file of any kind.
 
@@ -312,7 +312,7 @@ def _where(path: Path | None, get: str) -> str:
     return str(path) if path else f"MISSING: {get}"
 
 
-def _not_finite(file: WeightFile, on_tensor: Callable[[int], None] | None) -> dict[str, str]:
+def _not_finite(file: WeightFile, on_tensor: Callable[[int], object] | None) -> dict[str, str]:
     """Name -> how many numbers are NaN or infinite, where any are."""
     bad = {}
     for name, stored in file.tensors.items():

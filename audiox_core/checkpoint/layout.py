@@ -146,7 +146,7 @@ def raise_differences(
     """Raise WeightsError where tensors are missing, unexpected or of another shape."""
     if differences := compare(found, expected):
         raise WeightsError(
-            f"{file.path.name} is not a whole {what}: {differences}. Use the file as it was "
+            f"{file.path.name} is not a complete {what}: {differences}. Use the file as it was "
             "released or converted."
         )
 
@@ -183,7 +183,7 @@ def part_layout(config: AudioXConfig, part: str, *, prompt_vae: bool = True) -> 
 
 def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
     """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
-    layout = {}
+    layout: dict[str, Shape] = {}
     for name, shape in _layout(partial(Oobleck, config)).items():
         if name.endswith(".weight"):
             layout[f"{name}_g"] = (shape[0], *[1] * (len(shape) - 1))
@@ -199,7 +199,7 @@ def dit_layout(config: DiTConfig | MMDiTConfig) -> dict[str, Shape]:
     shapes = _layout(partial(backbone, config))
     if isinstance(config, MMDiTConfig):
         return shapes  # its norms have no weights
-    layout = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
+    layout: dict[str, Shape] = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
     for name, shape in shapes.items():
         path, _, last = name.rpartition(".")
         layout[f"{path}.{theirs[last]}" if path.endswith("norm") else name] = shape

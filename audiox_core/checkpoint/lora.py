@@ -50,7 +50,7 @@ def merge_lora(model: Backbone, path: str | Path, strength: float = 1.0) -> int:
         layer = layers.get(name)
         weight = getattr(layer, "weight", None)
         shape = (len(adapter.up), adapter.down.shape[1])
-        if weight is None or tuple(weight.shape) != shape:
+        if layer is None or weight is None or tuple(weight.shape) != shape:
             found = "no such layer" if weight is None else f"shape {tuple(weight.shape)}"
             raise WeightsError(
                 f"{Path(path).name} adapts '{name}' with shape {shape}, but the model has {found}: "
@@ -98,7 +98,7 @@ def _canonical(file: WeightFile) -> dict[str, str]:
 
 
 def _adapter(file: WeightFile, names: Mapping[str, str], layer: str) -> Adapter:
-    up, down, alpha = (names.get(layer + end) for end in (UP, DOWN, ALPHA))
+    up, down, alpha = names[layer + UP], names.get(layer + DOWN), names.get(layer + ALPHA)
     if down is None or file.shapes[down][:1] != file.shapes[up][1:2]:
         raise WeightsError(
             f"{file.path.name} has '{up}', but no matching '{DOWN}': download it again."

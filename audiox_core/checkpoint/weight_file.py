@@ -101,7 +101,7 @@ class WeightFile:
         digest = blake2b(digest_size=8)
         for name, stored in sorted(self.tensors.items()):
             digest.update(repr((name, stored.shape, stored.dtype)).encode())
-            digest.update(self.copy(name).flatten().view(torch.uint8).numpy())
+            digest.update(self.copy(name).flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def below(self, prefix: str) -> list[str]:
@@ -122,7 +122,7 @@ def same_tensor(file: WeightFile, name: str, other: WeightFile, other_name: str)
 
 def _fill(file: Any, raw: Tensor, path: Path) -> None:
     """Read bytes into a tensor of them. Raises WeightsError where the file ends early."""
-    view, done = memoryview(raw.numpy()), 0
+    view, done = raw.numpy().data, 0
     while done < len(view):
         count = file.readinto(view[done:])
         if not count:

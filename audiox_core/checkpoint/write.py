@@ -29,7 +29,7 @@ def write_safetensors(
     tensors: Mapping[str, Stored],
     read: Callable[[str], Tensor],
     metadata: Mapping[str, str],
-    on_tensor: Callable[[Stored], None] | None = None,
+    on_tensor: Callable[[Stored], object] | None = None,
 ) -> None:
     """Write a file with one tensor at a time in memory.
 
@@ -59,7 +59,7 @@ def write_safetensors(
 
 def _write(file: BinaryIO, name: str, tensor: Tensor, expected: Stored) -> None:
     assert (tuple(tensor.shape), tensor.dtype) == (expected.shape, expected.dtype), name
-    file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+    file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _header(tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> bytes:

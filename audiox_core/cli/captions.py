@@ -13,12 +13,12 @@ from ..config import AudioXConfig
 from ..device import choose_device
 from ..errors import SettingsError
 from ..media.files import check_output
-from ..training.caption_table import read_table
 from ..training.captioner import Captioner
-from ..training.captions import Captioned, Settings, caption_files, find_files
-from ..training.invalid_items import InvalidItem, Report, check, counted
+from ..training.captions import Captioned, Settings, caption_files, find_files, read_table
+from ..training.clips import InvalidItem
+from ..training.invalid_items import Report, check, counted
 from ..training.manifest import GIVEN, TARGETS, Task, read, write
-from ..training.manifest_source import ManifestSource
+from ..training.media import ManifestSource
 
 MOST_WORKERS = 64
 
@@ -41,7 +41,7 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--check", type=Path, metavar="FILE",
-        help="instead: read every clip of a manifest as training will, and list the broken ones",
+        help="instead: read every clip of a manifest as training will, and list the invalid ones",
     )  # fmt: skip
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="a table of path or id, caption and perhaps start"
@@ -110,17 +110,17 @@ def _check(options: argparse.Namespace) -> int:
     """Exit code 0 where anything can be used; what cannot is listed."""
     if not 1 <= options.workers <= MOST_WORKERS:
         raise SettingsError(f"--workers {options.workers} was given: it is 1 to {MOST_WORKERS}.")
-    listed = options.check.with_suffix(".broken.jsonl")
+    listed = options.check.with_suffix(".invalid.jsonl")
     manifest = read(options.check)
     check_output(listed)
-    lines = len(manifest.items) + len(manifest.broken)
+    lines = len(manifest.items) + len(manifest.invalid)
     with tqdm(total=lines, unit="line", desc="looking", disable=None) as bar:
         source = ManifestSource(manifest, options.folder, AudioXConfig(), on_item=bar.update)
     with tqdm(total=len(source), unit="clip", desc="reading", disable=None) as bar:
         report = check(source, workers=options.workers, on_item=_counting(bar))
     _write_list(report, listed)
     print(f"{report.usable:,} of {report.total:,} clips can be used")
-    _tell(report, listed, "broken")
+    _tell(report, listed, "invalid")
     if not report.usable:
         raise SettingsError(f"No clip can be used: {counted(report.counts)}. See {listed}.")
     return 0
@@ -163,24 +163,24 @@ def _refuse_nothing(made: Captioned, folder: Path) -> None:
 
 
 def _write_list(report: Report, path: Path) -> None:
-    """Keep the list of what is broken; an older one that says otherwise goes."""
-    if report.broken:
+    """Write the list of invalid items; without any, remove an older one."""
+    if report.invalid:
         report.write(path)
     else:
         path.unlink(missing_ok=True)
 
 
 def _tell(report: Report, listed: Path, what: str) -> None:
-    if report.broken:
-        print(f"{len(report.broken):,} {what} ({counted(report.counts)}) -> {listed}")
+    if report.invalid:
+        print(f"{len(report.invalid):,} {what} ({counted(report.counts)}) -> {listed}")
     if report.notes:
         print(counted(report.notes))
 
 
 def _counting(bar: tqdm) -> Callable[[InvalidItem | None], None]:
-    def count(bar: tqdm, broken: InvalidItem | None) -> None:
-        if broken is not None:
-            bar.set_postfix_str(f"last broken: {broken.item[:40]}", refresh=False)
+    def count(bar: tqdm, invalid: InvalidItem | None) -> None:
+        if invalid is not None:
+            bar.set_postfix_str(f"last invalid: {invalid.item[:40]}", refresh=False)
         bar.update()
 
     return partial(count, bar)

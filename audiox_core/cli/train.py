@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..device import choose_device
 
-STAGES = {
+DESCRIPTIONS = {
     "vae": "the VAE between audio and latents",
     "encoders": "text and image encoders of a model from scratch, before its transformer",
     "diffusion": "the transformer and its conditioners, with the paper's masked training",
@@ -43,13 +43,15 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
         "train",
         help="train a model, or resume training",
         description="Train a stage: "
-        + "; ".join(f"{name} = {what}" for name, what in STAGES.items())
+        + "; ".join(f"{name} = {what}" for name, what in DESCRIPTIONS.items())
         + ". A run that was interrupted resumes where it was, with the same numbers.",
         epilog="All settings can be given in the TOML file, or as --set section.key=value. "
         "Several GPUs: torchrun --nproc-per-node N -m audiox_core train …",
     )
     parser.set_defaults(run=run_train)
-    parser.add_argument("stage", choices=STAGES, metavar="STAGE", help=" or ".join(STAGES))
+    parser.add_argument(
+        "stage", choices=DESCRIPTIONS, metavar="STAGE", help=" or ".join(DESCRIPTIONS)
+    )
     parser.add_argument("--data", metavar="world|FILE", help="rendered clips, or a manifest")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument("--init", type=Path, metavar="FILE", help="the checkpoint to start from")
@@ -73,7 +75,7 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
 def run_train(options: argparse.Namespace) -> int:
     """Train and print the progress."""
     from ..lab.plot_loss import plot_losses
-    from ..training.run import Job, run_job  # here: nothing else needs it
+    from ..training.run import STAGES, Job, run_job  # here: nothing else needs it
     from ..training.settings import parse_assignment, read_settings
 
     given = {name: getattr(options, name.replace("-", "_")) for name in SHORT}
@@ -102,7 +104,7 @@ def run_train(options: argparse.Namespace) -> int:
             report=lambda report: tqdm.write(str(report)),
             on_save=plot_losses,
         )
-        if options.stage == "encoders" or (options.init is None and options.stage != "lora"):
+        if options.init is None or options.stage not in STAGES:
             from ..lab.scratch.stages import from_scratch
 
             job = from_scratch(job)
@@ -127,7 +129,7 @@ def _data_source(name: str) -> Callable[..., Any]:
         from ..lab.world.source import WorldData
 
         return WorldData
-    from ..training.data_source import ManifestData
+    from ..training.media import ManifestData
 
     return ManifestData
 

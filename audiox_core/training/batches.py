@@ -1,7 +1,7 @@
-"""Cached clips -> the batches of all stages but `vae`, with all chance of a step drawn.
+"""Cached clips -> the batches of all stages but `vae`, with all random numbers of a step drawn.
 
-Axes: `b` clips of the batch, `p` those of them that have a picture, `c` channels, `t` latent
-frames, `s` tokens, `f` video frames, `q` tokens of a frame, `d` width, `h w` pixels.
+Axes: `b` clips of the batch, `p` those of them with a picture, `c` channels, `t` latent frames,
+`s` tokens, `f` video frames, `q` tokens of a frame, `d` width, `h w` pixels.
 """
 
 import logging
@@ -16,53 +16,52 @@ from ..conditioners.masking import hide_patches
 from ..conditioners.text import MAX_CHARACTERS, TextConditioner
 from ..config import AudioXConfig
 from ..errors import SettingsError
-from .cache import Cache
 from .config import TrainConfig
+from .features import Cache
 from .mask_sampler import Masks, draw_masks
 from .objective import TimestepSampler
 from .rng import Order, generator, noise
 
 logger = logging.getLogger(__name__)
 
+Posterior = tuple[Tensor, Tensor]  # mean and standard deviation
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step's loss is computed from."""
+    """What the loss of a step is computed from."""
 
     latent: Tensor  # `b c t`, drawn from its posterior
     noise: Tensor  # `b c t`
     t: Tensor  # diffusion times, `b`
-    ids: Tensor  # of the caption, `b s`
-    words: Tensor  # which of them are tokens, not padding, `b s` bool
+    ids: Tensor  # of the caption's tokens, `b s`
+    text_mask: Tensor  # which of them are tokens, not padding, `b s` bool
     hidden_text: Tensor  # `b s` bool
-    pictures: Tensor  # uint8 `p f 3 h w`, or what CLIP saw `p f q d`; without the hidden patches
+    pictures: Tensor  # uint8 `p f 3 h w`, or CLIP's states `p f q d`; without the hidden patches
     sync: Tensor | None  # `p s d`
-    seen: Tensor  # which clips the pictures belong to, `p`
+    with_video: Tensor  # the clips that the pictures belong to, `p`
     prompt: Tensor  # latents `b c t` or a log-mel `b f t`, without what is hidden
     absent: dict[str, Tensor]  # "video", "text", "audio" -> `b` bool
     unconditional: Tensor  # `b` bool
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
-
-        def move(value: Tensor | dict[str, Tensor] | None) -> Tensor | dict[str, Tensor] | None:
-            if isinstance(value, dict):
-                return {name: move(tensor) for name, tensor in value.items()}
-            return None if value is None else value.to(device)
-
-        return Batch(**{item.name: move(getattr(self, item.name)) for item in fields(self)})
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        absent = {name: value.to(device) for name, value in values.pop("absent").items()}
+        moved = {name: None if v is None else v.to(device) for name, v in values.items()}
+        return Batch(**moved, absent=absent)
 
 
 @dataclass(frozen=True)
 class Silence:
-    """The posterior of a silent prompt, `c t` each; or a hidden spectrogram, without spread."""
+    """The posterior of a silent prompt, `c t` each; or a hidden spectrogram, with deviation 0."""
 
     mean: Tensor
     std: Tensor
 
     @classmethod
     def mel(cls, filters: int, columns: int) -> "Silence":
-        """What hidden columns of a spectrogram were to AudioX-MAF."""
+        """The hidden columns of a spectrogram, as in the training of AudioX-MAF."""
         mean = torch.full((filters, columns), HIDDEN_MEL)
         return cls(mean, torch.zeros_like(mean))
 
@@ -71,119 +70,114 @@ class Batches:
     """Batches by step. The same step and items: the same numbers, in every process and run."""
 
     def __init__(
-        self, cache: Cache, config: TrainConfig, model: AudioXConfig, text: TextConditioner, *,
-        silence: Silence, items_per_step: int,
-    ) -> None:  # fmt: skip
+        self,
+        cache: Cache,
+        config: TrainConfig,
+        model: AudioXConfig,
+        text: TextConditioner,
+        *,
+        silence: Silence,
+        items_per_step: int,
+    ) -> None:
         self.cache, self.config, self.model, self.silence = cache, config, model, silence
-        self.every = items_per_step
+        self.items_per_step = items_per_step
         self.order = Order(config.run.seed, len(cache))
-        self.ids, self.words, self.rows = tokenized(text, cache.captions)
-        self.times = self._times()
-        self.drawn = 0  # times so far
-        self.step: tuple[int, Masks, Tensor] | None = None
+        self.ids, self.text_mask, self.rows = tokenized(text, cache.captions)
+        self.timesteps = TimestepSampler(config.run.seed, config.diffusion.timestep_skew)
+        self._step: tuple[int, Masks, Tensor] | None = None
 
     def batch(self, step: int, items: range) -> Batch:
         """Some items of a step."""
-        masks, times = self._of_step(step)
+        masks, times = self._masks_and_times(step)
         chosen = torch.tensor([*items])
-        clips = [self.order.clip(step * self.every + item) for item in items]
+        clips = [self.order.clip(step * self.items_per_step + item) for item in items]
         kept = [self.cache[clip] for clip in clips]
         rows = torch.tensor([self.rows[clip] for clip in clips])
         absent = {name: hidden[chosen] for name, hidden in masks.absent.items()}
-        absent["video"] |= torch.tensor([not ({"frames", "seen"} & k.keys()) for k in kept])
-        absent["audio"] |= torch.tensor(
-            [not ({"prompt_mean", "prompt_mel"} & k.keys()) for k in kept]
-        )
+        absent["video"] |= torch.tensor([not ({"frames", "clip"} & k.keys()) for k in kept])
+        has_prompt = [bool({"prompt_mean", "prompt_mel"} & k.keys()) for k in kept]
+        absent["audio"] |= ~torch.tensor(has_prompt)
         latent = self._drawn("latent", step, items, [(k["mean"], k["std"]) for k in kept])
-        seen = (~absent["video"]).nonzero()[:, 0]
-        pictures, sync = self._pictures([kept[i] for i in seen], masks.patches[chosen[seen]])
-        shape = tuple(latent.shape[1:])
+        with_video = (~absent["video"]).nonzero()[:, 0]
+        patches = masks.patches[chosen[with_video]]
+        pictures, sync = _pictures([kept[i] for i in with_video], patches)
         return Batch(
             latent=latent,
-            noise=noise(shape, self.config.run.seed, "noise", step, items=items),
+            noise=self._noise("noise", step, items, latent),
             t=times[chosen],
             ids=self.ids[rows],
-            words=self.words[rows],
+            text_mask=self.text_mask[rows],
             hidden_text=masks.text[chosen],
             pictures=pictures,
             sync=sync,
-            seen=seen,
-            prompt=self._prompts(step, items, kept, masks),
+            with_video=with_video,
+            prompt=self._drawn(
+                "prompt", step, items, [*map(self._prompt, items, kept, [masks] * len(kept))]
+            ),
             absent=absent,
             unconditional=masks.unconditional[chosen],
         )
 
-    def _times(self) -> TimestepSampler:
-        return TimestepSampler(self.config.run.seed, self.config.diffusion.timestep_skew)
-
-    def _of_step(self, step: int) -> tuple[Masks, Tensor]:
-        """Masks and times of all items of a step."""
-        if self.step is None or self.step[0] != step:
+    def _masks_and_times(self, step: int) -> tuple[Masks, Tensor]:
+        """Masks and times of all items of a step; those of the last one are kept."""
+        if self._step is None or self._step[0] != step:
             clip = self.model.video.clip
             masks = draw_masks(
                 self.config.masks,
-                self.every,
-                grid=clip.image // clip.patch,
+                self.items_per_step,
+                patches_per_side=clip.image // clip.patch,
                 tokens=self.model.text_tokens,
                 generator=generator(self.config.run.seed, "masks", step),
             )
-            if step * self.every < self.drawn:
-                self.times, self.drawn = self._times(), 0
-            if step * self.every > self.drawn:
-                self.times.skip(step * self.every - self.drawn)
-            self.step = (step, masks, self.times.draw(self.every))
-            self.drawn = (step + 1) * self.every
-        return self.step[1:]
+            self.timesteps.seek(step * self.items_per_step)
+            self._step = (step, masks, self.timesteps.draw(self.items_per_step))
+        return self._step[1:]
 
-    def _drawn(
-        self, name: str, step: int, items: range, posteriors: Sequence[tuple[Tensor, Tensor]]
-    ) -> Tensor:
+    def _noise(self, name: str, step: int, items: range, like: Tensor) -> Tensor:
+        return noise(tuple(like.shape[1:]), self.config.run.seed, name, step, items=items)
+
+    def _drawn(self, name: str, step: int, items: range, posteriors: Sequence[Posterior]) -> Tensor:
         means, stds = (torch.stack(parts).float() for parts in zip(*posteriors, strict=True))
-        unit = noise(tuple(means.shape[1:]), self.config.run.seed, name, step, items=items)
-        return means + stds * unit
+        return means + stds * self._noise(name, step, items, means)
 
-    def _pictures(
-        self, kept: Sequence[dict[str, Tensor]], patches: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        if not kept:
-            return torch.zeros(0), None
-        sync = torch.stack([k["sync"] for k in kept]) if "sync" in kept[0] else None
-        if "seen" in kept[0]:
-            return torch.stack([k["seen"] for k in kept]).float(), sync
-        return hide_patches(torch.stack([k["frames"] for k in kept]), patches), sync
+    def _prompt(self, item: int, clip: dict[str, Tensor], masks: Masks) -> Posterior:
+        """A prompt with its hidden span silent; silence if there is none.
 
-    def _prompts(
-        self, step: int, items: range, kept: Sequence[dict[str, Tensor]], masks: Masks
-    ) -> Tensor:
-        """Prompts with the hidden spans silent, and silence where there is none.
-
-        Silence is put in where samples have become latents, for that is what is cached: a frame
-        within the reach of the encoder (ten frames) still knows a little of what was hidden.
+        Latents are what is cached, so the silence replaces latents, not samples: a frame within
+        the receptive field of the encoder (ten frames) still knows a little of what was hidden.
         """
-        posteriors = []
-        for item, clip in zip(items, kept, strict=True):
-            mean, std = self.silence.mean, self.silence.std
-            if "prompt_mel" in clip:
-                mean, std = clip["prompt_mel"].float(), torch.zeros_like(self.silence.std)
-            elif "prompt_mean" in clip:
-                mean, std = clip["prompt_mean"].float(), clip["prompt_std"].float()
-            if masks.absent["audio"][item]:
-                mean, std = self.silence.mean, self.silence.std
-            if (span := masks.sound[item]) is not None:
-                begin, end = (round(share * mean.shape[-1]) for share in span)
-                hidden = torch.zeros(mean.shape[-1], dtype=torch.bool)
-                hidden[begin:end] = True
-                mean = torch.where(hidden, self.silence.mean, mean)
-                std = torch.where(hidden, self.silence.std, std)
-            posteriors.append((mean, std))
-        return self._drawn("prompt", step, items, posteriors)
+        silence = mean, std = self.silence.mean, self.silence.std
+        if masks.absent["audio"][item]:
+            pass
+        elif "prompt_mel" in clip:
+            mean, std = clip["prompt_mel"].float(), torch.zeros_like(std)
+        elif "prompt_mean" in clip:
+            mean, std = clip["prompt_mean"].float(), clip["prompt_std"].float()
+        if (span := masks.sound[item]) is not None:
+            begin, end = (round(share * mean.shape[-1]) for share in span)
+            at = torch.arange(mean.shape[-1])
+            hidden = (begin <= at) & (at < end)
+            mean, std = (
+                torch.where(hidden, s, x) for s, x in zip(silence, (mean, std), strict=True)
+            )
+        return mean, std
+
+
+def _pictures(kept: Sequence[dict[str, Tensor]], patches: Tensor) -> tuple[Tensor, Tensor | None]:
+    if not kept:
+        return torch.zeros(0), None
+    sync = torch.stack([k["sync"] for k in kept]) if "sync" in kept[0] else None
+    if "clip" in kept[0]:
+        return torch.stack([k["clip"] for k in kept]).float(), sync
+    return hide_patches(torch.stack([k["frames"] for k in kept]), patches), sync
 
 
 def tokenized(text: TextConditioner, captions: Sequence[str]) -> tuple[Tensor, Tensor, list[int]]:
     """Ids and mask `k s` of the different captions, and the row of each; row 0 is the empty one."""
-    rows, unreadable = {"": 0}, 0
     tables = [text.tokenize([""])]
-    of_each = []
+    rows = {"": 0}
+    unreadable = 0
+    row_of_each = []
     for caption in captions:
         cut = caption[:MAX_CHARACTERS]
         if cut not in rows:
@@ -193,8 +187,10 @@ def tokenized(text: TextConditioner, captions: Sequence[str]) -> tuple[Tensor, T
             except SettingsError:
                 rows[cut] = 0
         unreadable += bool(cut) and rows[cut] == 0
-        of_each.append(rows[cut])
+        row_of_each.append(rows[cut])
     if unreadable:
-        logger.warning("%d captions cannot be read by the tokenizer: taken as none.", unreadable)
-    ids, words = (torch.cat(parts) for parts in zip(*tables, strict=True))
-    return ids, words, of_each
+        logger.warning(
+            "%d captions cannot be read by the tokenizer: they are treated as empty.", unreadable
+        )
+    ids, text_mask = (torch.cat(parts) for parts in zip(*tables, strict=True))
+    return ids, text_mask, row_of_each

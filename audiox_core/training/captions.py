@@ -1,44 +1,57 @@
-"""A manifest for a folder of media: captions from a table, from file names, or from a captioner."""
+"""A manifest for a folder of media: captions from a table, a captioner, or file names."""
 
+import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import MediaError
+from ..errors import MediaError, SettingsError
 from ..media.probe import MediaInfo, probe_media
 from ..media.video import read_frame
-from .caption_table import Row
 from .captioner import CaptionerError
-from .invalid_items import InvalidItem, Report
-from .manifest import Item, Task, cut_caption
-from .media_folder import MediaFolder, media_files
+from .clips import InvalidItem
+from .invalid_items import Report
+from .manifest import LATEST_START, NAMES, Item, Task, cut_caption
+from .media import MediaFolder, media_files
 
-_APART = re.compile(r"[\W_]+")
-_COUNTER = re.compile(r"\d+|take\d*|copy", re.IGNORECASE)  # what numbers files and says nothing
+_SEPARATORS = re.compile(r"[\W_]+")
+_COUNTER = re.compile(r"\d+|take\d*|copy", re.IGNORECASE)  # numbers a file and describes nothing
+_DELIMITERS = "\t;,"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One caption of a table."""
+
+    media: str  # path or id
+    caption: str
+    start: float | None  # seconds
+    line: int
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where captions come from, the first that has one, and what becomes of them."""
+    """Sources of captions, the first that has one counts, and how items are made."""
 
     rows: Sequence[Row] = ()
     captioner: Callable[[Tensor], str] | None = None  # a picture `3 h w` to a sentence
     from_names: bool = False
-    task: Task | None = None  # None: text and, where there is one, picture
+    task: Task | None = None  # None: text, and video if there is a picture
     start_every: float | None = None  # seconds; None: one item a file, for all of its targets
 
 
 @dataclass
 class Captioned:
-    """A manifest's items and what became of everything else."""
+    """The items of a manifest, and what became of everything else."""
 
     items: list[Item] = field(default_factory=list)
     skipped: list[InvalidItem] = field(default_factory=list)
-    sources: Counter[str] = field(default_factory=Counter)  # items by where their caption is from
+    sources: Counter[str] = field(default_factory=Counter)  # items by the source of their caption
     cut: int = 0  # captions that were too long
 
     def report(self) -> Report:
@@ -51,8 +64,93 @@ class _SkipError(Exception):
     """Why a file becomes no item: reason, message."""
 
 
+def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
+    """Captions of a CSV table, and the rows without one.
+
+    If the table has a header, columns are found by its names, those of a manifest. Else they are
+    path or id, caption and optionally start, or, as in vggsound.csv, id, start, caption.
+
+    Raises:
+        SettingsError: no such file, no UTF-8 text, or no column of captions.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = _delimiter(file.readline())
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter)
+            lines = [([cell.strip() for cell in cells], reader.line_num) for cells in reader]
+            lines = [line for line in lines if any(line[0])]
+    except (OSError, ValueError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"{path} cannot be read as a table ({why}): give a CSV file in UTF-8 with the columns "
+            "path, caption and optionally start."
+        ) from error
+    if not lines:
+        raise SettingsError(f"{path} is an empty table: it needs the columns path and caption.")
+    columns, has_header = _columns(lines[0][0], path)
+    rows: list[Row] = []
+    invalid: list[InvalidItem] = []
+    for cells, number in lines[has_header:]:
+        row = _row(cells, columns, number)
+        (rows if isinstance(row, Row) else invalid).append(row)
+    return rows, invalid
+
+
+def _delimiter(line: str) -> str:
+    """A tab if there is one; else the first of the others, since captions hold commas, too."""
+    found = [mark for mark in _DELIMITERS if mark in line]
+    return "\t" if "\t" in found else min(found, key=line.index, default=",")
+
+
+def _columns(cells: Sequence[str], path: Path) -> tuple[dict[str, int | None], bool]:
+    """Where media, caption and start are, and whether the first line is a header."""
+    head = [cell.lower() for cell in cells]
+    at = {
+        key: next((head.index(name) for name in names if name in head), None)
+        for key, names in NAMES.items()
+    }
+    has_header = sum(name in head for names in NAMES.values() for name in names) >= 2
+    if has_header:
+        media = next((at[k] for k in ("path", "video_path", "id") if at[k] is not None), None)
+        columns = {"media": media, "caption": at["caption"], "start": at["start"]}
+    else:
+        starts = [n for n in (1, 2) if len(cells) > 2 and _seconds(cells[n]) is not None]
+        caption = 2 if starts == [1] else 1
+        columns = {"media": 0, "caption": caption, "start": starts[-1] if starts else None}
+    if columns["media"] is None or columns["caption"] is None or len(cells) < 2:
+        raise SettingsError(
+            f"{path} has the columns {', '.join(cells)[:80]}: expected path (or id), caption and "
+            "optionally start."
+        )
+    return columns, has_header
+
+
+def _row(cells: Sequence[str], columns: dict[str, int | None], line: int) -> Row | InvalidItem:
+    media, caption, start = (
+        cells[n] if n is not None and n < len(cells) else "" for n in columns.values()
+    )
+    if not media or not caption:
+        name = media or f"line {line}"
+        return InvalidItem(name, line, "no caption", "The row lacks path or caption.")
+    seconds = _seconds(start) if start else None
+    if start and seconds is None:
+        message = f"Its start is {start[:40]!r}: expected seconds."
+        return InvalidItem(media, line, "bad start", message)
+    return Row(media, caption, seconds, line)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) and 0 <= value <= LATEST_START else None
+
+
 def find_files(folder: Path) -> tuple[list[Path], list[InvalidItem]]:
-    """Media files below a folder, and folders that cannot be looked into."""
+    """Media files below a folder, and folders that cannot be read."""
     closed: list[InvalidItem] = []
     files = media_files(
         folder, lambda name, why: closed.append(InvalidItem(name, 0, "closed folder", f"{why}."))
@@ -61,15 +159,17 @@ def find_files(folder: Path) -> tuple[list[Path], list[InvalidItem]]:
 
 
 def caption_files(
-    folder: Path, files: Sequence[Path], settings: Settings,
+    folder: Path,
+    files: Sequence[Path],
+    settings: Settings,
     on_file: Callable[[], None] = lambda: None,
-) -> Captioned:  # fmt: skip
+) -> Captioned:
     """Items for media files, in their order.
 
     Args:
         folder: that the items' paths are relative to.
         files: below it, of `find_files`.
-        settings: where captions come from.
+        settings: sources of captions.
         on_file: called after each file.
 
     Raises:
@@ -80,7 +180,8 @@ def caption_files(
     rows = _rows_by_file(MediaFolder(folder), settings.rows, made)
     taken: dict[tuple[int, int], str] = {}
     for file in dict.fromkeys([*files, *rows]):
-        name = _name(file, folder)
+        inside = file.is_relative_to(folder)
+        name = file.relative_to(folder).as_posix() if inside else str(file.absolute())
         try:
             status = file.stat()
             known = taken.get((status.st_dev, status.st_ino))
@@ -97,9 +198,9 @@ def caption_files(
 
 
 def caption_from_name(stem: str) -> str:
-    """`dog_barking-03` -> `dog barking`; empty where the name is only a number."""
+    """`dog_barking-03` -> `dog barking`; empty if the name is only a number."""
     text = stem.encode("utf-8", "ignore").decode()  # a name need not be text
-    words = [word for word in _APART.split(text) if word]
+    words = [word for word in _SEPARATORS.split(text) if word]
     while words and _COUNTER.fullmatch(words[-1]):
         words.pop()
     while words and words[0].isdigit():
@@ -108,7 +209,7 @@ def caption_from_name(stem: str) -> str:
 
 
 def starts_every(seconds: float, step: float) -> list[float]:
-    """Where items begin in a sound: every `step` seconds; half of a step is worth an item."""
+    """Where items start in a sound: every `step` seconds, the last with at least half a step."""
     count = int(seconds / step + 0.5)
     return [index * step for index in range(max(count, 1))]
 
@@ -116,7 +217,7 @@ def starts_every(seconds: float, step: float) -> list[float]:
 def _rows_by_file(
     folder: MediaFolder, rows: Sequence[Row], made: Captioned
 ) -> dict[Path, list[Row]]:
-    """Captions of a table by the file that they mean."""
+    """Captions of a table by the file that they belong to."""
     found: dict[Path, list[Row]] = defaultdict(list)
     for row in rows:
         try:
@@ -133,7 +234,7 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
     contents = _contents(file)
     task = settings.task or Task("text+video" if contents.has_picture else "text", "audio")
     if "video" in task.needs and not contents.has_picture:
-        raise _SkipError("no picture", f"{task} needs one, and the file has sound alone.")
+        raise _SkipError("no picture", f"{task} needs one, and the file has only sound.")
     drafts = [(row.start, row.caption, "table") for row in rows]
     if not drafts:
         step = settings.start_every
@@ -141,7 +242,7 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
         for start in starts:
             drafts.append((start, *_caption(made, file, contents, start, settings)))
     if "text" in task.needs and not all(caption for _, caption, _ in drafts):
-        raise _SkipError("no caption", "Nothing that was asked for has one.")
+        raise _SkipError("no caption", "None of the chosen sources has one.")
     for start, caption, source in drafts:
         short = cut_caption(caption)
         made.cut += short != caption
@@ -155,7 +256,9 @@ def _contents(file: Path) -> MediaInfo:
     except MediaError as error:
         raise _SkipError("unreadable media", str(error)) from error
     if not contents.has_sound:
-        raise _SkipError("no sound", "There is nothing to learn from in a silent film.")
+        raise _SkipError(
+            "no sound", "The video has no audio track, so it cannot be a training target."
+        )
     if not contents.seconds:
         raise _SkipError("empty sound", "Its sound track has no length.")
     return contents
@@ -164,25 +267,17 @@ def _contents(file: Path) -> MediaInfo:
 def _caption(
     made: Captioned, file: Path, contents: MediaInfo, start: float | None, settings: Settings
 ) -> tuple[str, str]:
-    """A caption and where it is from; empty where there is none."""
+    """A caption and its source; empty if there is none."""
     if settings.captioner is not None and contents.has_picture:
         begin, length = start or 0.0, contents.seconds
         end = length if start is None else min(length, begin + settings.start_every)
         try:
-            picture = read_frame(file, (begin + end) / 2)
+            return settings.captioner(read_frame(file, (begin + end) / 2)), "captioner"
         except MediaError as error:
             raise _SkipError("unreadable picture", str(error)) from error
-        try:
-            return settings.captioner(picture), "captioner"
         except CaptionerError as error:
-            if not made.sources["captioner"]:  # it never did, so it never will
+            if not made.sources["captioner"]:  # it never worked, so it never will
                 raise
             raise _SkipError("captioner failed", str(error)) from error
     name = caption_from_name(file.stem) if settings.from_names else ""
     return (name, "file name") if name else ("", "nothing")
-
-
-def _name(file: Path, folder: Path) -> str:
-    """As a list names a file: below the folder, or absolute."""
-    inside = file.is_relative_to(folder)
-    return file.relative_to(folder).as_posix() if inside else str(file.absolute())

@@ -1,35 +1,117 @@
-"""What a model is trained on: clips of picture, sound and words, from wherever they come.
+"""What a model is trained on: clips of picture, sound and text, from any source.
 
 Axes: `c` audio channels, `n` samples, `f` video frames, `h w` pixels.
 """
 
+import logging
 from dataclasses import dataclass
-from typing import Protocol
+from hashlib import blake2b
+from typing import Any, Protocol
 
 from torch import Tensor
+from torch.nn.functional import pad
+
+from ..config import AudioXConfig
+from ..errors import AudioXError, SettingsError
+from .config import DataConfig
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One item: a target sound, and what the model sees, reads and hears of it.
+    """One training item: a target sound and its conditions; None is learned as absent."""
 
-    What is None was never there, and is learned as absent.
-    """
-
-    audio: Tensor  # the target, `2 n` at the model's rate, one window long (zeros behind its end)
+    audio: Tensor  # the target, `2 n` at the model's rate, one window long (padded with zeros)
     caption: str = ""
     frames: Tensor | None = None  # `f 3 h w` uint8 at `VideoConfig.fps`, as many as the model reads
-    sync: Tensor | None = None  # the same clip at `SyncConfig.fps`, for a model that looks twice
-    prompt: Tensor | None = None  # sound or music prompt of the conditioned seconds, `2 n`
+    sync: Tensor | None = None  # the same at `SyncConfig.fps`, for a model with Synchformer
+    prompt: Tensor | None = None  # an audio prompt, `2 n`, as long as the conditioned seconds
 
 
 class Source(Protocol):
     """Clips by number. The same number is the same clip, in every process and every run."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of clips."""
         ...
 
     def clip(self, index: int) -> Clip:
         """A clip. Raises AudioXError, in one line, for an item that cannot be used."""
         ...
+
+
+class DataSource(Protocol):
+    """Opens a source; can be sent to another process and opened there."""
+
+    def open(self) -> Source:
+        """Open the source. Raises SettingsError if it cannot be used."""
+        ...
+
+    def key(self) -> str:
+        """A name for the clips: the same name, the same clips."""
+        ...
+
+
+@dataclass(frozen=True)
+class InvalidItem:
+    """One item and why it cannot be used."""
+
+    item: str  # what it is called
+    line: int  # of its list, from 1; 0 where it comes from none
+    reason: str  # a few words, to count by
+    message: str  # what was found, expected, to be done
+    index: int = -1  # of its source; -1 where it is in none
+
+
+class InvalidItemError(AudioXError):
+    """What a source raises for an item that cannot be used."""
+
+    def __init__(self, invalid: InvalidItem) -> None:
+        where = f" (line {invalid.line})" if invalid.line else ""
+        super().__init__(f"{invalid.item}{where}: {invalid.message}")
+        self.item = invalid
+
+    def __reduce__(self) -> tuple[Any, ...]:  # through the queue of a loader's process
+        return type(self), (self.item,)
+
+
+def notes_of(source: Source) -> dict[str, int]:
+    """What a source changed in its items to make them usable, if it tells."""
+    return dict(getattr(source, "notes", {}))
+
+
+def clips_key(content: bytes, options: tuple[object, ...], config: AudioXConfig) -> str:
+    """A hash of what clips depend on.
+
+    Args:
+        content: of the file that lists them, if there is one.
+        options: settings of the source.
+        config: sizes and rates of the model that reads the clips.
+    """
+    digest = blake2b(content, digest_size=8)
+    latent, video = config.latent, config.video
+    digest.update(repr(options).encode())
+    digest.update(repr((latent, video.fps, video.frames, video.clip.image, video.sync)).encode())
+    digest.update(repr((config.text_tokens, config.audio_tokens)).encode())
+    return digest.hexdigest()
+
+
+def clip_range(source: Source, data: DataConfig) -> range:
+    """The clips of a source that a run uses. Raises SettingsError if there are none."""
+    length, first = len(source), data.first
+    for what, count in notes_of(source).items():
+        logger.warning("%s: %s %d times", data.source, what, count)
+    last = min(first + data.clips, length) if data.clips else length
+    if first >= last:
+        raise SettingsError(
+            f"{data.source} holds {length} clips and none from number {first} on: "
+            "use a smaller data.first, or another manifest."
+        )
+    return range(first, last)
+
+
+def pad_crop(audio: Tensor, samples: int, offset: int = 0) -> Tensor:
+    """`samples` of `c n` from `offset` on, padded with zeros at the end."""
+    piece = audio[:, offset : offset + samples]
+    return pad(piece, (0, samples - piece.shape[-1]))

@@ -63,7 +63,7 @@ class Denoising(nn.Module):
         conditioner = self.conditioners.text
         empty_ids, empty_words = conditioner.tokenize([""])
         ids = torch.cat([batch.ids, empty_ids.to(batch.ids)])
-        words = torch.cat([batch.words, empty_words.to(batch.words)])
+        words = torch.cat([batch.text_mask, empty_words.to(batch.text_mask)])
         tokens = conditioner(ids, words)
         hidden = hide_tokens(tokens[:-1], batch.hidden_text)
         return replace_absent(hidden, tokens[-1:], batch.absent["text"])
@@ -73,14 +73,14 @@ class Denoising(nn.Module):
         conditioner = self.conditioners.video
         absent = conditioner.empty_visual_feat
         tokens = absent.new_zeros(len(batch.latent), *absent.shape[1:])
-        if len(batch.seen):
+        if len(batch.with_video):
             pictures = batch.pictures
             if pictures.dtype == torch.uint8:
                 looked = conditioner.clip_states(pictures.flatten(0, 1))
                 pictures = looked.unflatten(0, pictures.shape[:2])
-            there = torch.zeros_like(batch.seen, dtype=torch.bool)
+            there = torch.zeros_like(batch.with_video, dtype=torch.bool)
             found = conditioner.project_states(pictures, batch.sync, there)
-            tokens = tokens.index_copy(0, batch.seen, found.to(tokens))
+            tokens = tokens.index_copy(0, batch.with_video, found.to(tokens))
         return replace_absent(tokens, absent, batch.absent["video"])
 
     def audio_tokens(self, batch: Batch) -> Tensor:

@@ -88,17 +88,6 @@ def _released_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def write_vae(
-    path: Path, state: Mapping[str, Tensor], model: AudioXConfig, record: Mapping[str, Any]
-) -> Path:
-    """A VAE alone, in float32, as `open_checkpoint(vae=…)` takes it."""
-    tensors = unfold_weight_norm(state)
-    stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
-    header = {"format": "pt", "audiox": model.to_json(), "trained": json.dumps(record)}
-    write_safetensors(path, stored, tensors.__getitem__, header)
-    return path
-
-
 def unfold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Plain weights of convolutions -> `weight_g`, `weight_v`: their lengths and themselves.
 

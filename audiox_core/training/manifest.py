@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..media.files import replacing
-from .invalid_items import InvalidItem
+from .clips import InvalidItem
 
 # What a line may call a thing; of several the first that says something counts.
 NAMES = {
@@ -96,6 +96,11 @@ class Item:
         """Modalities without which it cannot be used."""
         return () if self.task is None else self.task.needs
 
+    @property
+    def is_music(self) -> bool:
+        """Whether its target is music."""
+        return self.task is not None and self.task.target == "music"
+
     def to_record(self) -> dict[str, Any]:
         """The line in our own words; what is not there is left out."""
         values = {
@@ -114,7 +119,7 @@ class Manifest:
     """A whole list, in its own order within both parts."""
 
     items: tuple[Item, ...]
-    broken: tuple[InvalidItem, ...] = ()  # lines that say nothing usable
+    invalid: tuple[InvalidItem, ...] = ()  # lines that say nothing usable
     cut_captions: int = 0  # of items: beyond `CAPTION_CHARACTERS`
 
 
@@ -123,7 +128,7 @@ class _BadLineError(Exception):
 
 
 def read(path: Path) -> Manifest:
-    """Read a list; lines that cannot be used are in its `broken`.
+    """Read a list; lines that cannot be used are in its `invalid`.
 
     Raises:
         SettingsError: no such file, or not one line of it can be used.
@@ -135,7 +140,7 @@ def read(path: Path) -> Manifest:
             f"`python -m audiox_core captions {path} --output manifest.jsonl`."
         )
     items: dict[Item, int] = {}
-    broken, cut = [], 0
+    invalid, cut = [], 0
     try:
         for number, data in _lines(path):
             try:
@@ -146,18 +151,18 @@ def read(path: Path) -> Manifest:
                 cut += was_cut
             except _BadLineError as error:
                 reason, message = error.args
-                broken.append(InvalidItem(f"line {number}", number, reason, message))
+                invalid.append(InvalidItem(f"line {number}", number, reason, message))
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}. Give a list of clips as JSON lines."
         ) from error
     if not items:
-        first = f" Line {broken[0].line}: {broken[0].message}" if broken else ""
+        first = f" Line {invalid[0].line}: {invalid[0].message}" if invalid else ""
         raise SettingsError(
-            f"{path} has no line that can be used, of {len(broken)}.{first} Expected JSON lines "
+            f"{path} has no line that can be used, of {len(invalid)}.{first} Expected JSON lines "
             'such as {"path": "a.mp4", "caption": "a dog barks"}.'
         )
-    return Manifest(tuple(items), tuple(broken), cut)
+    return Manifest(tuple(items), tuple(invalid), cut)
 
 
 def write(path: Path, items: Iterable[Item]) -> int:

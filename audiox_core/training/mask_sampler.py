@@ -1,10 +1,10 @@
-"""How training draws its masks (arXiv 2503.10522, section 3.3; specification 10.2).
+"""Random masks of the paper's masked training (arXiv 2503.10522, section 3.3).
 
-Every modality is masked by itself, so that the model has to make do with what is left of the
-others: patches of pictures, tokens, spans of sound, whole modalities. What a mask means is said
-in `conditioners/masking.py`. Everything here is a pure function of the random numbers it is given.
+Each modality is masked independently, so that the model learns to use what is left of the others:
+patches of pictures, tokens of text, spans of audio, whole modalities. What a mask means is defined
+in `conditioners/masking.py`.
 
-Axes: `b` clips, `s` tokens, `gy gx` the grid of picture patches.
+Axes: `b` clips, `s` tokens, `gy gx` rows and columns of picture patches.
 """
 
 from dataclasses import dataclass
@@ -17,23 +17,19 @@ from ..conditioners.masking import random_spans
 
 @dataclass(frozen=True)
 class MaskConfig:
-    """How much is masked, and how often. Shares of what is there, chances of a clip."""
+    """How much is masked, and how often: shares of an input, probabilities for a clip."""
 
     patches: float = 0.6  # share of picture patches, the same ones in all frames of a clip
     text: float = 0.3  # share of text tokens
     sound: tuple[float, float] = (0.25, 0.75)  # share of an audio prompt, in one piece
-    masked: float = 0.5  # chance that a modality is masked in part
-    absent: float = 0.2  # chance that a modality is taken away whole
-    unconditional: float = 0.1  # chance that all tokens of a clip are zero, for guidance
-
-    def off(self) -> "MaskConfig":
-        """The same drops for guidance and nothing masked: what the paper compares with."""
-        return MaskConfig(masked=0.0, absent=0.0, unconditional=self.unconditional)
+    masked: float = 0.5  # probability that a part of a modality is masked
+    absent: float = 0.2  # probability that a modality is absent
+    unconditional: float = 0.1  # probability that all tokens of a clip are zero, for guidance
 
 
 @dataclass(frozen=True)
 class Masks:
-    """What one batch does not see or hear; True and 1 are hidden."""
+    """What is hidden from the model in a batch; True is hidden."""
 
     patches: Tensor  # `b gy gx` bool
     text: Tensor  # `b s` bool
@@ -43,26 +39,32 @@ class Masks:
 
 
 def draw_masks(
-    config: MaskConfig, clips: int, *, grid: int, tokens: int, generator: torch.Generator
+    config: MaskConfig,
+    clips: int,
+    *,
+    patches_per_side: int,
+    tokens: int,
+    generator: torch.Generator,
 ) -> Masks:
     """Masks of a batch.
 
     Args:
         config: shares and chances.
         clips: of the batch.
-        grid: picture patches a side.
+        patches_per_side: of a picture.
         tokens: of a text.
-        generator: the only source of chance.
+        generator: of all random numbers.
     """
 
-    def chance(share: float) -> Tensor:
+    def drawn(share: float) -> Tensor:
         return torch.rand(clips, generator=generator) < share
 
-    permutations = torch.stack([torch.randperm(grid**2, generator=generator) for _ in range(clips)])
-    patches = torch.stack([hidden_patches(p, config.patches, grid) for p in permutations])
+    count = patches_per_side**2
+    orders = [torch.randperm(count, generator=generator) for _ in range(clips)]
+    patches = torch.stack([hidden_patches(o, config.patches, patches_per_side) for o in orders])
     text = hidden_tokens(torch.rand(clips, tokens, generator=generator), config.text)
     spans = random_spans(clips, 1_000, *config.sound, generator=generator)
-    masked = {name: chance(config.masked) for name in ("video", "text", "audio")}
+    masked = {name: drawn(config.masked) for name in ("video", "text", "audio")}
     return Masks(
         patches=patches & masked["video"][:, None, None],
         text=text & masked["text"][:, None],
@@ -70,16 +72,16 @@ def draw_masks(
             (begin / 1_000, end / 1_000) if hidden else None
             for (begin, end), hidden in zip(spans, masked["audio"].tolist(), strict=True)
         ],
-        absent={name: chance(config.absent) for name in ("video", "text", "audio")},
-        unconditional=chance(config.unconditional),
+        absent={name: drawn(config.absent) for name in ("video", "text", "audio")},
+        unconditional=drawn(config.unconditional),
     )
 
 
 def kept_tokens(uniform: Tensor, share: float) -> Tensor:
-    """Which tokens stay when a share is taken out, by ascending chance: indices `b k`.
+    """Tokens that stay when a share is taken out, by ascending random number: indices `b k`.
 
     Args:
-        uniform: a random number a token, `b s`.
+        uniform: a random number for each token, `b s`.
         share: of the tokens that goes.
     """
     return uniform.argsort(dim=1)[:, : int(uniform.shape[1] * (1 - share))]
@@ -91,8 +93,8 @@ def hidden_tokens(uniform: Tensor, share: float) -> Tensor:
     return hidden.scatter(1, kept_tokens(uniform, share), value=False)
 
 
-def hidden_patches(permutation: Tensor, share: float, grid: int) -> Tensor:
+def hidden_patches(permutation: Tensor, share: float, side: int) -> Tensor:
     """Which patches of a picture are hidden, `gy gx` bool: the first of a permutation."""
-    hidden = torch.zeros(grid**2, dtype=torch.bool)
-    hidden[permutation[: int(grid**2 * share)]] = True
-    return hidden.view(grid, grid)
+    hidden = torch.zeros(side**2, dtype=torch.bool)
+    hidden[permutation[: int(side**2 * share)]] = True
+    return hidden.view(side, side)

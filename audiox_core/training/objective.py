@@ -16,7 +16,7 @@ from ..models import Backbone
 def noised_and_target(
     latent: Tensor, noise: Tensor, t: Tensor, objective: str = "v"
 ) -> tuple[Tensor, Tensor]:
-    """What the network gets and what it shall answer, both `b c t`.
+    """The network's input and its target, both `b c t`.
 
     Args:
         latent, noise: clean latents and unit noise, `b c t`.
@@ -40,7 +40,7 @@ def diffusion_loss(
         model: in training mode.
         latent, noise, t, objective: as in `noised_and_target`.
         tokens: assembled condition tokens, `b s d`.
-        unconditional: `b` bool, whose tokens become zero: what guidance pulls away from.
+        unconditional: `b` bool, whose tokens become zero, for guidance.
     """
     if unconditional is not None:
         tokens = tokens.masked_fill(unconditional[:, None, None], 0)
@@ -50,10 +50,10 @@ def diffusion_loss(
 
 
 class TimestepSampler:
-    """Diffusion times that fill 0..1: a scrambled Sobol sequence; resumable.
+    """Diffusion times that fill 0..1: a scrambled Sobol sequence.
 
-    Evenly, or (`skew` above 1) more densely the nearer they are to pure noise, where a model
-    decides what is to be heard and when: a time is later than t with the chance (1 - t)^(1/skew).
+    Uniform, or with `skew` above 1 denser towards pure noise, where a model decides what sounds
+    and when: a time is later than t with probability (1 - t)^(1 / skew).
     """
 
     def __init__(self, seed: int, skew: float = 1.0) -> None:
@@ -63,6 +63,9 @@ class TimestepSampler:
         """The next `count` times, `b`."""
         return 1 - (1 - self.engine.draw(count)[:, 0]) ** self.skew
 
-    def skip(self, count: int) -> None:
-        """Go on as if `count` times had been drawn."""
-        self.engine.fast_forward(count)
+    def seek(self, position: int) -> None:
+        """Continue as if `position` times had been drawn in all."""
+        if position < self.engine.num_generated:
+            self.engine.reset()
+        if position > self.engine.num_generated:
+            self.engine.fast_forward(position - self.engine.num_generated)

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import blake2b
 from pathlib import Path
@@ -12,24 +12,21 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Checkpoint, open_checkpoint, open_vae
-from ..checkpoint.convert import convert
-from ..checkpoint.layout import AUDIO_VAE, DIT, TEXT
+from ..checkpoint import Checkpoint, open_checkpoint
+from ..checkpoint.layout import AUDIO_VAE, TEXT
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
 from ..errors import SettingsError
-from ..models.oobleck import Oobleck
 from .batches import Batches, Silence
-from .cache import Cache, Maker, OnProgress, open_cache
+from .clips import DataSource, clip_range
 from .config import DataConfig, TrainConfig
-from .data_source import DataSource, ManifestData, clip_range
 from .diffusion_stage import Denoising, DiffusionStage, choose_trained
 from .distributed import Distributed, start_distributed
 from .export import ModelFile
-from .features import Features
+from .features import Cache, Features, Maker, OnProgress, open_cache
 from .lora_stage import LoraStage
+from .media import ManifestData
 from .trainer import Outcome, Report, Stage, train
-from .vae_stage import Sounds, VaeStage
 
 
 @dataclass(frozen=True)
@@ -75,46 +72,16 @@ def run_job(job: Job) -> Outcome:
             "processes": dist.size,
             "data_fingerprint": _data_fingerprint(job, cache),
         }
-        outcome = train(
+        return train(
             stage, job.config, job.output, dist,
             identity=identity, record=_record(job, dist, cache),
             report=job.report, on_save=job.on_save,
         )  # fmt: skip
-    if job.stage == "vae" and outcome.finished and dist.is_main and holds(job.init, DIT):
-        convert([job.init, outcome.weights], job.output / "model.safetensors")  # with this VAE
-    return outcome
 
 
 def prepare(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     """Clips in their cache, and the modules that will learn from them."""
     return (job.make_stage or STAGES[job.stage])(job, dist)
-
-
-def _vae_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    if job.init is None:
-        raise SettingsError("Give the VAE, or a model with its VAE, with --init.")
-    if holds(job.init, DIT):
-        file = open_checkpoint(job.init)
-        return vae_stage(job, dist, file.config, file.load_vae())
-    vae = open_vae(job.init).load()
-    return vae_stage(job, dist, replace(job.config.model, vae=vae.config), vae)
-
-
-def vae_stage(
-    job: Job, dist: Distributed, model: AudioXConfig, vae: Oobleck
-) -> tuple[Stage, Cache]:
-    """The stage `vae` for given modules. Raises SettingsError for a second VAE."""
-    config = job.config
-    if job.vae is not None:
-        raise SettingsError(
-            f"`train vae` trains a VAE itself: to start from {job.vae.name} give it with --init."
-        )
-    source = job.data_source(config.data, model)
-    cache = open_job_cache(job, Sounds(source), source, dist)
-    learns, of_model = config.vae.train_encoder, holds(job.init, DIT)
-    vae.requires_grad_(True).encoder.requires_grad_(learns)
-    normalize = config.vae.normalize_latents and learns and not of_model
-    return VaeStage(vae, model, config, cache, dist, normalize=normalize), cache
 
 
 def _diffusion_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
@@ -135,7 +102,7 @@ def diffusion_stage(
 
 
 def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    checkpoint = load_init(job, "A LoRA is trained for a model: give the model with --init.")
+    checkpoint = load_init(job, "A LoRA needs a model: pass it with --init.")
     cache = features_cache(job, checkpoint.config, dist, clip_learns=False)
     return LoraStage(
         checkpoint, make_batches(job, checkpoint, cache, dist), job.config, dist
@@ -143,7 +110,6 @@ def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
 
 
 STAGES: Mapping[str, StageMaker] = {
-    "vae": _vae_stage,
     "diffusion": _diffusion_stage,
     "lora": _lora_stage,
 }
@@ -225,7 +191,7 @@ def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
     if model.mel is not None:
         return Silence.mel(model.mel.filters, model.audio_tokens)
     vae = (audio.vae or checkpoint.vae).to(device)
-    silence = torch.zeros(1, 2, model.latent.samples(model.latent.described_seconds))
+    silence = torch.zeros(1, 2, model.latent.samples(model.latent.conditioned_seconds))
     with torch.inference_mode():
         posterior = vae.encode(silence.to(device))
     return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())

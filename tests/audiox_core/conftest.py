@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def small() -> AudioXConfig:
-    """Windows of 2.048 s of which 2 s are described, pictures of 32 pixels at 5 a second."""
-    latent = LatentConfig(sample_rate=RATE, hop_length=1_024, window=16, described_seconds=2.0)
+    """Windows of 2.048 s of which 2 s are conditioned, pictures of 32 pixels at 5 a second."""
+    latent = LatentConfig(sample_rate=RATE, hop_length=1_024, window=16, conditioned_seconds=2.0)
     video = VideoConfig(frames=10, clip=ClipConfig(image=32))
     return replace(AudioXConfig(), latent=latent, video=video)
 
@@ -103,9 +103,7 @@ def job(settings, clip_cache) -> Callable[..., Job]:
     def make(stage: str, output: Path, *, changes=(), **parts) -> Job:
         config = settings(**{"data.cache": str(clip_cache), **dict(changes)})
         given = {"data_source": WorldData, "on_save": plot_losses} | parts
-        job = Job(stage, config, output, **given)
-        new = stage == "encoders" or (job.init is None and stage != "lora")
-        return from_scratch(job) if new else job
+        return from_scratch(Job(stage, config, output, **given))
 
     return make
 

@@ -49,21 +49,21 @@ def test_a_table_gives_captions_and_starts(run, tmp_path):
     assert (record["caption"], record["start"]) == ("a rabbit", 2.0)
 
 
-def test_a_check_reads_every_clip_and_lists_the_broken(run, tmp_path):
+def test_a_check_reads_every_clip_and_lists_the_invalid(run, tmp_path):
     lines = ['{"path": "big_bunny-01.mp4", "caption": "x"}', '{"path": "phone.mp4"}', "{"]
     (tmp_path / "m.jsonl").write_text("\n".join(lines))
     code, out, _ = run("--check", "m.jsonl")
     assert code == 0
     assert "1 of 3 clips can be used" in out
-    assert "2 broken (1 no sound, 1 no JSON) -> m.broken.jsonl" in out
-    assert [r.get("line") for r in records(tmp_path / "m.broken.jsonl")] == [None, 2, 3]
+    assert "2 invalid (1 no sound, 1 no JSON) -> m.invalid.jsonl" in out
+    assert [r.get("line") for r in records(tmp_path / "m.invalid.jsonl")] == [None, 2, 3]
 
 
 def test_a_check_that_leaves_nothing_fails_and_lists(run, tmp_path):
     (tmp_path / "m.jsonl").write_text('{"path": "phone.mp4"}')
     code, _, err = run("--check", "m.jsonl")
     assert (code, "No clip can be used: 1 no sound" in err) == (2, True)
-    assert (tmp_path / "m.broken.jsonl").exists()
+    assert (tmp_path / "m.invalid.jsonl").exists()
 
 
 def test_an_older_manifest_stays_unless_it_is_said(run, tmp_path):

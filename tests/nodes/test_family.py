@@ -157,7 +157,7 @@ def test_defaults_are_the_variants_own(node, family, pack, variant, monkeypatch)
     latent = run(node, parts, described(node, parts, 10.0), 10.0, steps=1, cfg=7.0)
     assert latent["samples"].isfinite().all()
     distilled = variant == "audiox-turbo"
-    assert ("distilled to run at cfg 1" in said[-1]) == distilled
+    assert ("distilled for cfg 1" in said[-1]) == distilled
     assert ("1 steps are few" in said[-1]) == (not distilled)
 
 

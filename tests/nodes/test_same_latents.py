@@ -1,6 +1,7 @@
 """One request gives one latent: on the command line, from Python, and in the graph."""
 
 import shutil
+from itertools import pairwise
 
 import pytest
 import torch
@@ -69,48 +70,48 @@ def core_latent(monkeypatch, tmp_path):
 def graph_latent(node, files):
     """Build the same run of nodes; the latent of AudioX Sampler."""
 
-    def run(parts, solver, case):
-        conditioners, vae = parts.conditioners, parts.vae
-        prompt = {"all": "dog", "video": None, "sound prompt": None}.get(case, "rain")
-        negative = {"negative": "music", "all": "rain"}.get(case)
-        sound = node("LoadAudio", audio="same.wav")
-        given, seconds = {}, {"three windows": 25.0, "image": 3.0}.get(case, 10.0)
-
-        def text(words):
-            return node("AudioXEncodeText", conditioners=conditioners, text=words)
-
-        if prompt:
-            given["text"] = text(prompt)
-        if negative:
-            given["negative_text"] = text(negative)
+    def conditioning(parts, case, sound):
+        """Positive and negative, and the seconds that they ask for."""
+        shared, given = {"conditioners": parts.conditioners}, {}
+        seconds = {"three windows": 25.0, "image": 3.0}.get(case, 10.0)
+        words = {
+            "text": {"all": "dog", "video": None, "sound prompt": None}.get(case, "rain"),
+            "negative_text": {"negative": "music", "all": "rain"}.get(case),
+        }
+        for socket, text in words.items():
+            if text is not None:
+                given[socket] = node("AudioXEncodeText", text=text, **shared)
         if case in ("video", "all"):
-            where = {"start": 1.5, "length": 4.0, "time_mask": "0-1"} if case == "video" else {}
-            given["video"], seconds = node(
-                "AudioXEncodeVideo", conditioners=conditioners,
-                video=node("LoadVideo", file="same.mp4"), **where,
-            )  # fmt: skip
+            part = {"start": 1.5, "length": 4.0, "time_mask": "0-1"} if case == "video" else {}
+            video = node("LoadVideo", file="same.mp4")
+            given["video"], seconds = node("AudioXEncodeVideo", video=video, **part, **shared)
         if case == "image":
             image = node("LoadImage", image="same.png")[0]
-            given["video"] = node("AudioXEncodeImage", conditioners=conditioners, image=image)
+            given["video"] = node("AudioXEncodeImage", image=image, **shared)
         if case in ("sound prompt", "all"):
             mask = {"time_mask": "1-2"} if case == "sound prompt" else {}
-            given["audio"] = node(
-                "AudioXEncodeAudio", conditioners=conditioners, vae=vae, audio=sound, **mask
-            )
+            given["audio"] = node("AudioXEncodeAudio", vae=parts.vae, audio=sound, **mask, **shared)
         if case == "sound prompt":
             given["audio_strength"] = 0.5
-        denoise = 1.0
+        return node("AudioXMaskedConditioning", **given, **shared), seconds
+
+    def start(parts, case, sound, seconds):
+        """The latent to sample from, and its denoise."""
         if case == "inpainting":
-            latent, _ = node("AudioXInpaintLatent", vae=vae, audio=sound, regenerate="1-2.5")
-        elif case == "variation":
-            latent, denoise = node("AudioXEmptyLatent", seconds=6.0), 0.4
-            missing = latent["samples"].shape[-1] * 2048 - sound["waveform"].shape[-1]
-            padded = torch.nn.functional.pad(sound["waveform"], (0, missing))
-            known = {"waveform": padded, "sample_rate": RATE}
-            latent = {**latent, **node("VAEEncodeAudio", vae=vae, audio=known)}
-        else:
-            latent = node("AudioXEmptyLatent", seconds=seconds)
-        positive, negative = node("AudioXMaskedConditioning", conditioners=conditioners, **given)
+            latent, _ = node("AudioXInpaintLatent", vae=parts.vae, audio=sound, regenerate="1-2.5")
+            return latent, 1.0
+        if case != "variation":
+            return node("AudioXEmptyLatent", seconds=seconds), 1.0
+        latent = node("AudioXEmptyLatent", seconds=6.0)
+        missing = latent["samples"].shape[-1] * 2048 - sound["waveform"].shape[-1]
+        padded = torch.nn.functional.pad(sound["waveform"], (0, missing))
+        known = {"waveform": padded, "sample_rate": RATE}
+        return {**latent, **node("VAEEncodeAudio", vae=parts.vae, audio=known)}, 0.4
+
+    def run(parts, solver, case):
+        sound = node("LoadAudio", audio="same.wav")
+        (positive, negative), seconds = conditioning(parts, case, sound)
+        latent, denoise = start(parts, case, sound, seconds)
         return node(
             "AudioXSampler", model=parts.model, positive=positive, negative=negative,
             latent_image=latent, seed=SEED, preset="custom", steps=STEPS, cfg=CFG,
@@ -160,5 +161,5 @@ def test_another_input_is_another_latent(core_latent, family, files):
         core_latent(path, solver, [option.format(**files) for option in CASES[case]])
         for case in ("text", "negative", "image", "variation", "inpainting")
     ]
-    for first, second in zip(latents, latents[1:], strict=False):
+    for first, second in pairwise(latents):
         assert (first - second).norm() > 1e-2 * first.norm()

@@ -1,15 +1,16 @@
 """How the cases of training are computed: `v1_train`, `v1_train_step`, `v1_masking`."""
 
 import re
-from math import isqrt
+from math import ceil, isqrt
 
 import torch
+from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from audiox_core.conditioners.masking import hide_samples, hide_tokens
 from audiox_core.config import DiTConfig
 from audiox_core.diffusion.objectives import alpha_sigma
-from audiox_core.training.crops import crop, pad_crop
+from audiox_core.training.clips import pad_crop
 from audiox_core.training.mask_sampler import hidden_patches, hidden_tokens, kept_tokens
 from audiox_core.training.objective import diffusion_loss, noised_and_target
 from audiox_core.training.optim import ema_decay, inverse_lr
@@ -40,12 +41,21 @@ def train(case: Case) -> Outputs:
         if not name.endswith("_chunk"):
             continue
         samples = int(name.split("_")[1])
-        piece = crop(clip, samples, sample_rate=10)
-        facts = (*piece.share, piece.start_seconds, piece.total_seconds)
-        outputs[f"pcn_{samples}_chunk"] = piece.audio
-        outputs[f"pcn_{samples}_meta"] = torch.tensor(facts, dtype=torch.float64)
-        outputs[f"pcn_{samples}_mask"] = piece.mask
+        piece = described_crop(clip, samples, sample_rate=10)
+        outputs |= {f"pcn_{samples}_{part}": value for part, value in piece.items()}
     return outputs
+
+
+def described_crop(audio: Tensor, samples: int, *, sample_rate: float) -> dict[str, Tensor]:
+    """The first `samples` of `c n`, which of them are sound, and where they lie in it."""
+    length = audio.shape[-1]
+    total = max(length, samples)
+    place = (0.0, samples / total, 0.0, ceil(length / sample_rate))  # shares, then seconds
+    return {
+        "chunk": pad_crop(audio, samples),
+        "mask": (torch.arange(samples) < length).to(audio.dtype),
+        "meta": torch.tensor(place, dtype=torch.float64),
+    }
 
 
 @adapter("v1_train_step*")

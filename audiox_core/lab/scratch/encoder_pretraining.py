@@ -34,8 +34,10 @@ class EncoderPretraining(Denoising):
         super().__init__(model, checkpoint.conditioners, config.objective)
         seen, read = config.video.clip.width, config.text.width
         grid, places = config.latent, config.video.tokens
-        self.described = grid.described  # latent frames
-        self.places = (torch.arange(places) + 0.5) * grid.described / places  # of the tokens
+        self.conditioned = grid.conditioned_frames  # latent frames
+        self.places = (
+            (torch.arange(places) + 0.5) * grid.conditioned_frames / places
+        )  # of the tokens
         self.clock = clock(model, self.places) if isinstance(model, DiT) else torch.zeros(places, 0)
         with seeded(seed):
             self.heads = nn.ModuleDict({
@@ -50,9 +52,9 @@ class EncoderPretraining(Denoising):
 
         By linear maps: what has to be worked out of a token, a transformer hardly finds in it.
         """
-        latent = batch.latent[..., : self.described]
+        latent = batch.latent[..., : self.conditioned]
         seen = self.video_tokens(batch)
-        course = interpolate(self.heads["course"](seen).mT, size=self.described, mode="linear")
+        course = interpolate(self.heads["course"](seen).mT, size=self.conditioned, mode="linear")
         course = course[..., : latent.shape[2]]
         words = self.text_tokens(batch)  # zero where hidden or behind the last one
         count = words.any(dim=2).sum(dim=1, keepdim=True).clamp(min=1)
@@ -82,13 +84,13 @@ class EncodersStage(DiffusionStage):
 
     @torch.no_grad()
     def _show(self, module: EncoderPretraining) -> None:
-        clips = min(SHOWN, self.batches.every)  # of a step
+        clips = min(SHOWN, self.batches.items_per_step)  # of a step
         batches = [
             self.batch(step, range(first, min(first + AT_ONCE, clips)))[0]
             for step in range(SHOWN // clips)
             for first in range(0, clips, AT_ONCE)
         ]
-        seen = torch.cat([module.video_tokens(batch)[batch.seen] for batch in batches])
+        seen = torch.cat([module.video_tokens(batch)[batch.with_video] for batch in batches])
         if not len(seen):  # no pictures to look at
             read = torch.cat([module.text_tokens(batch) for batch in batches])
             init_values(module.model, read[read.any(dim=2)])

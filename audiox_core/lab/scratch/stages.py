@@ -2,39 +2,45 @@
 
 from dataclasses import replace
 
-from ...checkpoint import Checkpoint, open_vae
+from ...checkpoint import Checkpoint, open_checkpoint, open_vae
 from ...checkpoint.auxiliary_files import load_tokenizer
+from ...checkpoint.layout import DIT
 from ...config import AudioXConfig
 from ...errors import SettingsError
-from ...training.cache import Cache
 from ...training.diffusion_stage import choose_trained
 from ...training.distributed import Distributed
+from ...training.features import Cache
 from ...training.run import (
     Job,
     diffusion_stage,
     features_cache,
+    holds,
     make_batches,
     model_file,
-    vae_stage,
+    open_job_cache,
 )
 from ...training.trainer import Stage
 from .encoder_pretraining import EncoderPretraining, EncodersStage
 from .init import new_model, new_vae
 from .tokenizer import train_tokenizer
+from .vae_stage import Sounds, VaeStage
 
 
 def from_scratch(job: Job) -> Job:
-    """The job with a `make_stage` that builds its modules.
+    """The job with a `make_stage` that builds its modules, if training itself has none.
 
     Args:
-        job: of the stage `vae`, `diffusion` or `encoders`. Encoders are always trained whole, so
-            the settings that the file records are set accordingly.
+        job: of any stage. `encoders` trains all encoders, so the settings that the file records
+            are set accordingly.
 
     Raises:
         SettingsError: a checkpoint was given for `encoders`.
     """
+    if job.stage == "vae":
+        return replace(job, make_stage=_vae)
     if job.stage != "encoders":
-        return replace(job, make_stage={"vae": _vae, "diffusion": _diffusion}[job.stage])
+        new = job.stage == "diffusion" and job.init is None
+        return replace(job, make_stage=_diffusion) if new else job
     if job.init is not None:
         raise SettingsError(
             "The encoders of a checkpoint are trained already: continue with `train diffusion "
@@ -46,13 +52,33 @@ def from_scratch(job: Job) -> Job:
 
 
 def _vae(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    config = job.config
-    if job.vae is None and not config.vae.train_encoder:
+    """A new VAE, one of its own file, or that of a model, which stays otherwise as it is."""
+    config, of_model = job.config, holds(job.init, DIT)
+    learns = config.vae.train_encoder
+    if job.vae is not None:
+        raise SettingsError(
+            f"`train vae` trains a VAE itself: to start from {job.vae.name} give it with --init."
+        )
+    if job.init is None and not learns:
         raise SettingsError(
             "vae.train_encoder = false keeps the latents of a VAE: give that VAE, or a model "
             "with it, with --init."
         )
-    return vae_stage(job, dist, config.model, new_vae(config.model.vae, config.run.seed))
+    if of_model:
+        file = open_checkpoint(job.init)
+        model, vae = file.config, file.load_vae()
+    elif job.init is not None:
+        vae = open_vae(job.init).load()
+        model = replace(config.model, vae=vae.config)
+    else:
+        model, vae = config.model, new_vae(config.model.vae, config.run.seed)
+    source = job.data_source(config.data, model)
+    cache = open_job_cache(job, Sounds(source), source, dist)
+    vae.requires_grad_(True).encoder.requires_grad_(learns)
+    normalize = config.vae.normalize_latents and learns and not of_model
+    path = job.init if of_model else None
+    stage = VaeStage(vae, model, config, cache, dist, normalize=normalize, model_path=path)
+    return stage, cache
 
 
 def _diffusion(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
@@ -86,7 +112,9 @@ def _sizes(job: Job) -> AudioXConfig:
             "A model from scratch needs a VAE: train one (`train vae`) and give it with --vae."
         )
     if model.video.sync is not None:
-        raise SettingsError("A model with Synchformer features can only be trained with --init.")
+        raise SettingsError(
+            "A model with Synchformer can only be trained from a checkpoint: pass --init."
+        )
     vae = open_vae(job.vae).sizes
     expected = (model.latent.channels, model.latent.hop_length, model.dit.io_channels)
     found = (vae.latent_channels, vae.hop_length, vae.latent_channels)

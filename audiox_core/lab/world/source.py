@@ -8,10 +8,8 @@ from torch import Tensor
 
 from ...config import AudioXConfig
 from ...errors import SettingsError
-from ...training.clips import Clip
+from ...training.clips import Clip, clips_key, pad_crop
 from ...training.config import DataConfig
-from ...training.crops import pad_crop
-from ...training.data_source import clips_key
 from .music import Phrase, phrase
 from .scenes import SHORTEST, Scene, scene
 
@@ -99,7 +97,7 @@ def _pictures(item: Scene, frames: int, fps: float, size: int) -> Tensor:
 
 @dataclass(frozen=True)
 class WorldData:
-    """The world as a training run's data source (`training.data_source.DataSource`)."""
+    """The world as a training run's data source (`training.clips.DataSource`)."""
 
     data: DataConfig
     config: AudioXConfig

@@ -35,7 +35,7 @@ def test_a_header_is_read_where_there_is_one(weights):
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.9, 0.999])
-def test_a_file_that_was_cut_off_says_so(weights, part):
+def test_a_truncated_file_is_refused(weights, part):
     data = weights.read_bytes()
     weights.write_bytes(data[: int(len(data) * part)])
     with pytest.raises(WeightsError, match=r"(damaged|contains no weights|more than weights)"):
@@ -74,7 +74,7 @@ def test_a_bare_pickle_with_code_is_not_run(tmp_path):
         (lambda path: None, "no weights file"),
     ],
 )
-def test_what_is_no_file_is_named(tmp_path, make, message):
+def test_paths_that_are_not_files_are_refused(tmp_path, make, message):
     path = tmp_path / "model.safetensors"
     make(path)
     with pytest.raises(WeightsError, match=message):

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from audiox_core.conditioners.missing import MissingModule, check_present
 from audiox_core.conditioners.video import (
     VideoConditioner,
     clip_pixels,
@@ -9,7 +8,6 @@ from audiox_core.conditioners.video import (
     still_clip,
 )
 from audiox_core.config import ClipConfig, TemporalConfig, VideoConfig
-from audiox_core.errors import WeightsError
 
 
 @pytest.fixture
@@ -157,12 +155,3 @@ def test_pixels_are_normalized_as_clip_was_trained():
     black, white = pixels[..., 0, 0].tolist()
     assert black == pytest.approx([-1.7923, -1.7521, -1.4802], abs=1e-4)  # - mean / std
     assert white == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-4)  # (1 - mean) / std
-
-
-def test_a_missing_synchformer_raises_its_message_where_it_is_used(frames):
-    missing = MissingModule("get the file")
-    for use in (check_present, lambda module: encode_sync(module, frames, 25.0)):
-        with pytest.raises(WeightsError, match="get the file"):
-            use(missing)
-    assert missing.to("cpu").eval() is missing
-    check_present(None, torch.nn.Identity())

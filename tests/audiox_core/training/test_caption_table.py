@@ -3,7 +3,7 @@
 import pytest
 
 from audiox_core.errors import SettingsError
-from audiox_core.training.caption_table import read_table
+from audiox_core.training.captions import read_table
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from audiox_core.training.caption_table import Row
 from audiox_core.training.captioner import CaptionerError
 from audiox_core.training.captions import (
+    Row,
     Settings,
     caption_files,
     caption_from_name,
@@ -29,7 +29,7 @@ def captioned(media):
 
 
 def reasons(made):
-    return {broken.item: broken.reason for broken in made.skipped}
+    return {item.item: item.reason for item in made.skipped}
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_log_and_a_picture_are_left(trained_model):
 def test_unmasked_tokens_are_those_of_generation(prepared):
     stage = prepared(**NOTHING)
     (batch,) = stage.batch(0, ALL)
-    at = int(batch.seen[0])  # a clip with a picture
+    at = int(batch.with_video[0])  # a clip with a picture
     caption = stage.batches.cache.captions[stage.batches.order.clip(at)]
     conditioners = stage.checkpoint.conditioners
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_hidden_words_are_zero_tokens(prepared):
     (batch,) = stage.batch(0, ALL)
     tokens = stage.module.text_tokens(batch)
     assert (tokens[batch.hidden_text] == 0).all()
-    assert (tokens[~batch.hidden_text & batch.words] != 0).any(dim=-1).all()
+    assert (tokens[~batch.hidden_text & batch.text_mask] != 0).any(dim=-1).all()
 
 
 def test_gradients_reach_whatever_shall_learn_and_nothing_else(prepared):

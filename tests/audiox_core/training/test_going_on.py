@@ -96,7 +96,7 @@ def test_numbers_that_go_wrong_end_the_run(job, tmp_path, monkeypatch, where):
         monkeypatch.setattr(trainer.nn.utils, "clip_grad_norm_", lambda *_: nan)
     else:
         monkeypatch.setattr(
-            "audiox_core.training.vae_stage.l1_loss", lambda a, _: a.sum() * float("nan")
+            "audiox_core.lab.scratch.vae_stage.l1_loss", lambda a, _: a.sum() * float("nan")
         )
     with pytest.raises(
         TrainingError, match=r"loss of step 3 is not finite.*state of step 2 is kept"

@@ -96,7 +96,7 @@ def test_a_pattern_that_finds_nothing_is_said(trained_model, pattern, said):
 
 
 def test_an_adapter_without_a_model_is_refused(job, tmp_path):
-    with pytest.raises(SettingsError, match="give the model with --init"):
+    with pytest.raises(SettingsError, match="A LoRA needs a model"):
         run_job(job("lora", tmp_path))
 
 

@@ -87,17 +87,17 @@ def test_writing_and_reading_are_symmetrical(tmp_path):
         (GOOD, "duplicate"),
     ],
 )
-def test_a_broken_line_is_kept_with_its_reason(listed, line, reason):
+def test_an_invalid_line_is_kept_with_its_reason(listed, line, reason):
     manifest = listed(GOOD, line)
     assert [item.path for item in manifest.items] == ["good.mp4"]
-    assert [(b.line, b.reason) for b in manifest.broken] == [(2, reason)]
-    assert "\n" not in manifest.broken[0].message
+    assert [(b.line, b.reason) for b in manifest.invalid] == [(2, reason)]
+    assert "\n" not in manifest.invalid[0].message
 
 
-def test_half_a_list_can_be_broken(listed):
+def test_half_a_list_can_be_invalid(listed):
     lines = [{"path": f"{k}.mp4"} if k % 2 else "{broken" for k in range(100)]
     manifest = listed(*lines)
-    assert (len(manifest.items), len(manifest.broken)) == (50, 50)
+    assert (len(manifest.items), len(manifest.invalid)) == (50, 50)
 
 
 def test_a_caption_of_10000_characters_is_cut_at_a_word_and_counted(listed):

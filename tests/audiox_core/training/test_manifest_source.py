@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from audiox_core.config import AudioXConfig, SyncConfig, SynchformerConfig
-from audiox_core.training.invalid_items import InvalidItemError
+from audiox_core.training.clips import InvalidItemError
 from audiox_core.training.manifest import Item, Manifest, Task
-from audiox_core.training.manifest_source import ManifestSource
+from audiox_core.training.media import ManifestSource
 
 SAMPLES, DESCRIBED = 16 * 1_024, 2 * 8_000
 
@@ -38,7 +38,7 @@ def reason(source, index=0):
     with pytest.raises(InvalidItemError) as caught:
         source.clip(index)
     assert "\n" not in str(caught.value)
-    return caught.value.broken.reason
+    return caught.value.item.reason
 
 
 def test_a_clip_is_a_window_of_sound_and_as_many_frames_as_the_model_reads(source, film):
@@ -109,14 +109,14 @@ def test_a_sound_prompt_is_the_target_itself(source, film):
 def test_a_long_file_yields_several_targets(source, film):
     film("a.wav", 33, picture=False)
     many = source(item("a.wav", caption="rain"))
-    assert [target.start for target in many.targets] == [0, 10]  # no end under 15 s begins one
+    assert [start for _, start in many.targets] == [0, 10]  # no end under 15 s begins one
     assert seconds_in(many.clip(1).audio)[0] == 10
 
 
 def test_of_prompted_music_only_targets_with_a_past_count(source, film):
     film("a.wav", 33, picture=False)
     many = source(item("a.wav", "audio_condition-music"))
-    assert [target.start for target in many.targets] == [10]
+    assert [start for _, start in many.targets] == [10]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_sound_alone_is_fine_for_other_tasks(source, film, task):
     assert source(item("a.wav", task, caption="rain")).clip(0).frames is None
 
 
-def test_broken_items_tell_why(source, film, media):
+def test_invalid_items_say_why(source, film, media):
     film("silent_film.mp4", sound=False)
     film("muted.wav", picture=False, loud=0)
     film("short.wav", 1, picture=False)
@@ -182,8 +182,8 @@ def test_broken_items_tell_why(source, film, media):
         item("short.wav"): "nothing given",
         item("short.wav", task="audio_condition-music"): "no prompt",
     }
-    broken = source(*expected)
-    found = [reason(broken, index) for index in range(len(broken))]
+    invalid = source(*expected)
+    found = [reason(invalid, index) for index in range(len(invalid))]
     assert dict(zip(expected, found, strict=True)) == expected
 
 

@@ -33,7 +33,7 @@ def test_the_first_patches_of_a_permutation_are_hidden_row_by_row():
 
 
 def test_every_clip_is_masked_where_the_chance_is_one(seeded):
-    masks = draw_masks(ALWAYS, 50, grid=7, tokens=20, generator=seeded)
+    masks = draw_masks(ALWAYS, 50, patches_per_side=7, tokens=20, generator=seeded)
     assert masks.patches.shape == (50, 7, 7)
     assert masks.patches.sum(dim=(1, 2)).tolist() == [29] * 50  # of 49, 0.6
     assert masks.text.shape == (50, 20)
@@ -48,7 +48,7 @@ def test_every_clip_is_masked_where_the_chance_is_one(seeded):
 
 def test_no_clip_is_masked_where_the_chance_is_zero(seeded):
     config = MaskConfig(masked=0.0, absent=1.0, unconditional=1.0)
-    masks = draw_masks(config, 8, grid=7, tokens=20, generator=seeded)
+    masks = draw_masks(config, 8, patches_per_side=7, tokens=20, generator=seeded)
     assert not masks.patches.any()
     assert not masks.text.any()
     assert masks.sound == [None] * 8
@@ -59,7 +59,7 @@ def test_no_clip_is_masked_where_the_chance_is_zero(seeded):
 
 def test_modalities_are_masked_independently_with_their_chances(seeded):
     config = MaskConfig(masked=0.5, absent=0.2, unconditional=0.1)
-    masks = draw_masks(config, 4_000, grid=2, tokens=4, generator=seeded)
+    masks = draw_masks(config, 4_000, patches_per_side=2, tokens=4, generator=seeded)
     drawn = {
         "patches": (masks.patches.flatten(1).any(dim=1), 0.5),
         "text": (masks.text.any(dim=1), 0.5),

@@ -3,7 +3,7 @@
 import pytest
 
 from audiox_core.errors import MediaError, SettingsError
-from audiox_core.training.media_folder import MediaFolder, media_files
+from audiox_core.training.media import MediaFolder, media_files
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from audiox_core.errors import MediaError, SettingsError
-from audiox_core.training import cache as module
-from audiox_core.training.cache import Item, open_cache
+from audiox_core.training import features as module
+from audiox_core.training.features import Item, open_cache
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ section 3.4), for no adversary tells how noise goes on within a band. `level`, o
 spectra, is our own. Axes: `b` pieces, `c` channels, `n` samples, `k` mel bands, `t` frames.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, l1_loss
 
-from ..conditioners.mel import mel_filters
-from ..config import AudioXConfig, LatentConfig, MelConfig
-from ..models.oobleck import Oobleck
-from .cache import Cache, Item, Make
-from .config import TrainConfig, VaeConfig
-from .crops import pad_crop
-from .data_source import DataSource
-from .distributed import Distributed
-from .export import write_vae
-from .rng import Order, generator, noise
+from ...checkpoint.convert import convert
+from ...checkpoint.weight_file import Stored
+from ...checkpoint.write import write_safetensors
+from ...conditioners.mel import mel_filters
+from ...config import AudioXConfig, LatentConfig, MelConfig
+from ...models.oobleck import Oobleck
+from ...training.clips import DataSource, pad_crop
+from ...training.config import TrainConfig, VaeConfig
+from ...training.distributed import Distributed
+from ...training.export import unfold_weight_norm
+from ...training.features import Cache, Item, MakeItem
+from ...training.rng import Order, generator, noise
 
 FULL_SCALE = 32_767  # of the samples in the cache
 MEASURED = 64  # clips whose latents tell their variance
@@ -42,11 +45,11 @@ class Sounds:
     data_source: DataSource
 
     def key(self) -> str:
-        """As `cache.Maker`."""
+        """As `features.Maker`."""
         return f"sounds-{self.data_source.key()}"
 
-    def open(self) -> Make:
-        """As `cache.Maker`."""
+    def open(self) -> MakeItem:
+        """As `features.Maker`."""
         source = self.data_source.open()
 
         def make(index: int) -> Item:
@@ -69,13 +72,13 @@ class Reconstruction(nn.Module):
         posterior = self.vae.encode(audio)
         mean, scale = (part.float() for part in posterior)
         posterior = type(posterior)(mean, scale)
-        heard = self.vae.decode(posterior.sample(unit)).float()
+        decoded = self.vae.decode(posterior.sample(unit)).float()
         config = self.config
-        mel, level = mel_losses(heard, audio, self.sample_rate, config.windows, config.floor)
+        mel, level = mel_losses(decoded, audio, self.sample_rate, config.windows, config.floor)
         losses = {
             "mel": mel,
             "level": level,
-            "wave": missed_energy(heard, audio, dims=(1, 2), quiet=QUIET).mean(),
+            "wave": relative_error(decoded, audio, dims=(1, 2), quiet=QUIET).mean(),
             "kl": posterior.kl(),
         }
         loss = sum(getattr(config, name) * value for name, value in losses.items())
@@ -83,7 +86,7 @@ class Reconstruction(nn.Module):
 
 
 def mel_losses(
-    heard: Tensor, wanted: Tensor, sample_rate: int, windows: tuple[int, ...], floor: float
+    prediction: Tensor, target: Tensor, sample_rate: int, windows: tuple[int, ...], floor: float
 ) -> tuple[Tensor, Tensor]:
     """How far mel spectrograms are apart in each magnitude, and in the levels of their regions.
 
@@ -92,7 +95,7 @@ def mel_losses(
     depend on how its magnitudes lie, so it stays right.
 
     Args:
-        heard, wanted: `b 2 n`.
+        prediction, target: `b 2 n`.
         sample_rate: Hz.
         windows: lengths of the spectrograms' windows; those that are longer than the piece do
             not count.
@@ -100,19 +103,21 @@ def mel_losses(
     """
     magnitudes, levels = [], []
     for window in windows:
-        if window > heard.shape[-1]:
+        if window > prediction.shape[-1]:
             continue
         filters = mel_filters(MelConfig(sample_rate, window, 0, max(1, window // BAND)))
-        found, real = (_magnitudes(sound, window) @ filters.to(sound) for sound in (heard, wanted))
-        magnitudes.append(_distance(found, real, floor))
-        levels.append(_distance(_regions(found), _regions(real), floor))
+        mel, mel_target = (
+            _magnitudes(sound, window) @ filters.to(sound) for sound in (prediction, target)
+        )
+        magnitudes.append(_distance(mel, mel_target, floor))
+        levels.append(_distance(_regions(mel), _regions(mel_target), floor))
     return torch.stack(magnitudes).mean(), torch.stack(levels).mean()
 
 
-def _distance(found: Tensor, real: Tensor, floor: float) -> Tensor:
+def _distance(prediction: Tensor, target: Tensor, floor: float) -> Tensor:
     """Of the logarithms of `b c t k`, and spectral convergence (the share that is missed)."""
-    logs = l1_loss((found + floor).log(), (real + floor).log())
-    return logs + missed_energy(found, real, dims=(1, 2, 3), quiet=FAINT).sqrt().mean()
+    logs = l1_loss((prediction + floor).log(), (target + floor).log())
+    return logs + relative_error(prediction, target, dims=(1, 2, 3), quiet=FAINT).sqrt().mean()
 
 
 def _regions(magnitudes: Tensor) -> Tensor:
@@ -120,14 +125,16 @@ def _regions(magnitudes: Tensor) -> Tensor:
     return _root(avg_pool2d(magnitudes.float().square(), REGION, ceil_mode=True))
 
 
-def missed_energy(heard: Tensor, wanted: Tensor, dims: tuple[int, ...], *, quiet: float) -> Tensor:
-    """Energy of the difference as a share of what was wanted, over `dims`; one for each sound.
+def relative_error(
+    prediction: Tensor, target: Tensor, dims: tuple[int, ...], *, quiet: float
+) -> Tensor:
+    """Energy of the difference as a share of the target's, over `dims`; one for each sound.
 
     Of each by itself, so that a loss does not depend on its neighbours, and so that a quiet
     one teaches as much as a loud one: else silence is a fair answer to most.
     """
-    missed = (heard - wanted).square().mean(dims)
-    return (missed + 1e-9) / (wanted.square().mean(dims) + quiet**2)  # 1e-9: as in `_root`
+    error = (prediction - target).square().mean(dims)
+    return (error + 1e-9) / (target.square().mean(dims) + quiet**2)  # 1e-9: as in `_root`
 
 
 def _magnitudes(audio: Tensor, window: int) -> Tensor:
@@ -173,9 +180,10 @@ class VaeStage:
         dist: Distributed,
         *,
         normalize: bool,
+        model_path: Path | None,
     ) -> None:
         self.config, self.cache, self.model, self.device = config, cache, model, dist.device
-        self.normalize = normalize
+        self.normalize, self.model_path = normalize, model_path
         self.items_per_step = config.optim.items_per_step(dist.size)
         self.grid: LatentConfig = replace(
             model.latent, channels=model.vae.latent_channels, hop_length=model.vae.hop_length
@@ -204,12 +212,15 @@ class VaeStage:
         return piece.float() / FULL_SCALE
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
-        """Write `vae.safetensors`."""
+        """Write `vae.safetensors`; after the last step the whole model with this VAE, too."""
         trained = {name.removeprefix("vae."): tensor for name, tensor in weights.items()}
         state = {n: t.detach().cpu() for n, t in (self.module.vae.state_dict() | trained).items()}
         if self.normalize:
             state = unit_latents(state, self.latent_std(state))
-        return write_vae(folder / "vae.safetensors", state, self.model, record)
+        path = write_vae(folder / "vae.safetensors", state, self.model, record)
+        if self.model_path is not None and record["steps"] >= self.config.run.steps:
+            convert([self.model_path, path], folder / "model.safetensors")
+        return path
 
     @torch.no_grad()
     def latent_std(self, state: Mapping[str, Tensor]) -> Tensor:
@@ -224,6 +235,17 @@ class VaeStage:
         means = torch.cat([p.mean[0] for p in posteriors], dim=-1)
         stds = torch.cat([p.std[0] for p in posteriors], dim=-1)
         return (means.square() + stds.square()).mean(dim=-1).sqrt().cpu()
+
+
+def write_vae(
+    path: Path, state: Mapping[str, Tensor], model: AudioXConfig, record: Mapping[str, Any]
+) -> Path:
+    """A VAE alone, in float32, as `load_checkpoint(vae=…)` takes it."""
+    tensors = unfold_weight_norm(state)
+    stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
+    header = {"format": "pt", "audiox": model.to_json(), "trained": json.dumps(record)}
+    write_safetensors(path, stored, tensors.__getitem__, header)
+    return path
 
 
 def unit_latents(state: Mapping[str, Tensor], std: Tensor) -> dict[str, Tensor]:

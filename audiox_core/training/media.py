@@ -1,0 +1,301 @@
+"""Training clips out of a folder of media files: pictures at true times, sound, captions.
+
+Axes: `c` audio channels, `n` samples, `f` video frames, `h w` pixels.
+"""
+
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+
+from torch import Tensor
+
+from ..config import AudioXConfig
+from ..errors import AudioXError, MediaError, SettingsError
+from ..media.audio import read_audio
+from ..media.probe import SOUND_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, probe_media
+from ..media.video import frame_grids, read_grids
+from .clips import Clip, InvalidItem, InvalidItemError, clips_key, pad_crop
+from .config import DataConfig
+from .manifest import Item, Manifest, read
+
+SILENCE = 1e-4  # -80 dBFS: there is nothing to learn from a window without a louder sample
+_SUFFIXES = VIDEO_SUFFIXES + SOUND_SUFFIXES  # in this order if one id has several files
+
+OnTrouble = Callable[[str, str], None]  # a folder's name, what the system says
+
+
+@dataclass(frozen=True)
+class ManifestData:
+    """The data source of `--data MANIFEST.jsonl`, for a model of certain sizes."""
+
+    data: DataConfig
+    config: AudioXConfig
+
+    def open(self) -> "ManifestSource":
+        """As `DataSource`."""
+        if not self.data.source:
+            raise SettingsError(
+                "There is no training data: add --data MANIFEST.jsonl, or --data world."
+            )
+        path = Path(self.data.source)
+        return ManifestSource(path, Path(self.data.media or path.parent), self.config)
+
+    def key(self) -> str:
+        """As `DataSource`."""
+        path = Path(self.data.source)
+        content = path.read_bytes() if path.is_file() else b""
+        return clips_key(content, (self.data.source, self.data.media), self.config)
+
+
+def target_starts(length: int, sample_rate: int, samples: int) -> list[int]:
+    """Seconds at which targets start in a sound of `length` samples: every ten of them.
+
+    As in the release, a window of `samples` has to fit, and in a sound of more than 20 seconds
+    none starts in the last 15.
+    """
+    total = length / sample_rate
+    return [
+        begin
+        for begin in range(0, ceil(total), 10)
+        if begin * sample_rate + samples <= length and (total <= 20 or total - begin >= 15)
+    ] or [0]
+
+
+def media_files(folder: Path, on_trouble: OnTrouble = lambda *_: None) -> Iterator[Path]:
+    """Media files below a folder, sorted by name; follows links, skips hidden files.
+
+    Args:
+        folder: where to look; a folder that several links lead to is visited once.
+        on_trouble: called for each folder that cannot be read.
+    """
+
+    def tell(error: OSError) -> None:
+        on_trouble(str(error.filename), error.strerror or str(error))
+
+    visited = set()
+    for place, folders, names in os.walk(folder, onerror=tell, followlinks=True):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
+                yield Path(place) / name
+
+
+class MediaFolder:
+    """Files by path or by id, anywhere below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder. Raises SettingsError if it does not exist."""
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise SettingsError(f"There is no folder {folder}: give the one with the media files.")
+
+    def find(self, name: str, start: float | None = None) -> tuple[Path, float | None]:
+        """A file by its path below the folder, an absolute path, or the id of its video.
+
+        Files that are called `<id>_<start>` or `<id>_<start:06d>` are clips that were already
+        cut out of the video.
+
+        Args:
+            name: path or id.
+            start: seconds within the video.
+
+        Returns:
+            The file, and where in it `start` is.
+
+        Raises:
+            MediaError: no such file.
+        """
+        # macOS decomposes accents into two characters
+        for spelling in (name, _composed(name), unicodedata.normalize("NFD", name)):
+            if _is_file(found := self.folder / spelling):
+                return found, start
+        if Path(name).suffix.lower() in _SUFFIXES:
+            raise MediaError(f"there is no file {self.folder / name}")
+        cut = [] if start is None else [f"{name}_{start:g}", f"{name}_{int(start):06d}"]
+        for stem, offset in (*((stem, 0.0) for stem in cut), (name, start)):
+            if (found := self._stems.get(_composed(stem))) is not None:
+                return found, offset
+        tried = ", ".join(f"{stem}.*" for stem in (*cut, name))
+        raise MediaError(f"no media file below {self.folder} is called {tried}")
+
+    @cached_property
+    def _stems(self) -> dict[str, Path]:
+        """Files by their names without suffix; videos before sounds."""
+        order = {suffix: place for place, suffix in enumerate(_SUFFIXES)}
+        files = sorted(media_files(self.folder), key=lambda path: order[path.suffix.lower()])
+        return {_composed(path.stem): path for path in reversed(files)}  # the first one wins
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is something to open; False for a name that no file can have."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+class ManifestSource:
+    """The targets of a manifest as a `Source`, in the order of its lines.
+
+    An item without a start has as many targets as fit into its file; an invalid line counts as a
+    target that cannot be used.
+    """
+
+    def __init__(
+        self,
+        manifest: Path | Manifest,
+        media_folder: Path,
+        config: AudioXConfig,
+        on_item: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Read the manifest, and the length of the files of items without a start.
+
+        Args:
+            manifest: the manifest, or its path.
+            media_folder: that its paths and ids refer to.
+            config: of the model: rates, sizes, window.
+            on_item: called after each line.
+
+        Raises:
+            SettingsError: no such manifest or folder, or no line can be used.
+        """
+        listed = manifest if isinstance(manifest, Manifest) else read(manifest)
+        self.folder, self.config = MediaFolder(media_folder), config
+        self.notes = {"captions cut": listed.cut_captions} if listed.cut_captions else {}
+        self.targets: list[tuple[Item, float | None] | InvalidItem] = []  # start in the file
+        for line in sorted((*listed.items, *listed.invalid), key=lambda line: line.line):
+            self.targets += [line] if isinstance(line, InvalidItem) else self._targets(line)
+            on_item()
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def clip(self, index: int) -> Clip:
+        """A clip. Raises InvalidItemError for an item that cannot be used."""
+        target = self.targets[index]
+        if isinstance(target, InvalidItem):
+            raise InvalidItemError(target)
+        item, start = target
+        if "text" in item.needs and not item.caption.strip():
+            raise _invalid(
+                item, "no caption", f"{item.task} needs one: write it, or change the task"
+            )
+        path, begin, contents = self._open(item, item.path or item.id, item.start)
+        start = begin if start is None else start
+        audio = self._sound(item, path, contents, start)
+        frames, sync = self._pictures(item, path, contents, start)
+        prompt = self._prompt(item, path, audio, start)
+        caption = item.caption if "text" in item.given else ""
+        if not caption.strip() and frames is None and prompt is None:
+            raise _invalid(item, "nothing given", "it has no caption, picture or audio prompt")
+        return Clip(audio, caption, frames, sync, prompt)
+
+    def _targets(self, item: Item) -> list[tuple[Item, float | None]]:
+        """One for an item with a start, else those that its file has room for."""
+        if item.start is not None:
+            return [(item, None)]
+        try:
+            path, _ = self.folder.find(item.path or item.id)
+            seconds = probe_media(path).seconds
+        except AudioXError:  # raised when the clip is asked for
+            return [(item, 0.0)]
+        rate = self.config.latent.sample_rate
+        starts = target_starts(round(seconds * rate), rate, self._samples)
+        if "audio" in item.needs and item.is_music:
+            starts = [start for start in starts if start >= self._conditioned_seconds] or starts[:1]
+        return [(item, float(start)) for start in starts]
+
+    def _open(self, item: Item, name: str, start: float | None) -> tuple[Path, float, MediaInfo]:
+        """A file of an item, where in it `start` is, and what it contains."""
+        with _errors_of(item, "missing media"):
+            path, begin = self.folder.find(name, start)
+        with _errors_of(item, "unreadable media"):
+            return path, begin or 0.0, probe_media(path)
+
+    def _sound(self, item: Item, path: Path, contents: MediaInfo, start: float) -> Tensor:
+        if not contents.has_sound:
+            raise _invalid(item, "no sound", f"{path.name} has no sound: nothing to learn from")
+        if not contents.seconds:
+            raise _invalid(item, "empty sound", f"{path.name} has a sound track without length")
+        audio = self._read(item, path, start, self.config.latent.window_seconds, self._samples)
+        if audio.abs().max() < SILENCE:
+            raise _invalid(item, "silent", f"{path.name} is silent from {start:g} s on")
+        return audio
+
+    def _pictures(
+        self, item: Item, path: Path, contents: MediaInfo, start: float
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Frames `f 3 h w` for CLIP and for Synchformer; None without a picture, or a model."""
+        if "video" not in item.given:
+            return None, None
+        if item.video_path:
+            path, start, contents = self._open(item, item.video_path, start)
+        if not contents.has_picture:
+            if "video" in item.needs:
+                raise _invalid(item, "no picture", f"{item.task} needs one, {path.name} has none")
+            return None, None
+        with _errors_of(item, "unreadable picture"):
+            frames, *sync = read_grids(path, frame_grids(self.config.video), start=start)
+        return frames, sync[0] if sync else None
+
+    def _prompt(self, item: Item, path: Path, audio: Tensor, start: float) -> Tensor | None:
+        """Music continues the seconds before it; a sound is its own prompt (the paper's tasks).
+
+        Returns:
+            `2 n`, as long as the conditioned seconds; None if the task has none, or nothing comes
+            before.
+        """
+        if "audio" not in item.given:
+            return None
+        seconds = self._conditioned_seconds
+        samples = self.config.latent.samples(seconds)
+        if not item.is_music:
+            return pad_crop(audio, samples).clone()
+        if start < seconds:
+            if "audio" in item.needs:
+                message = f"{item.task} needs {seconds:g} s of sound before {start:g} s"
+                raise _invalid(item, "no prompt", message)
+            return None
+        return self._read(item, path, start - seconds, seconds, samples)
+
+    def _read(self, item: Item, path: Path, start: float, seconds: float, samples: int) -> Tensor:
+        """A piece of a sound, `2 n` in -1..1, padded with zeros at the end."""
+        rate = self.config.latent.sample_rate
+        with _errors_of(item, "unreadable sound"):
+            audio = read_audio(path, sample_rate=rate, start=start, seconds=seconds)
+            return pad_crop(audio.clamp(-1, 1), samples)
+
+    @property
+    def _samples(self) -> int:
+        return self.config.latent.window * self.config.latent.hop_length
+
+    @property
+    def _conditioned_seconds(self) -> float:
+        return self.config.latent.conditioned_seconds
+
+
+def _invalid(item: Item, reason: str, message: str) -> InvalidItemError:
+    return InvalidItemError(InvalidItem(item.name, item.line, reason, f"{message}."))
+
+
+@contextmanager
+def _errors_of(item: Item, reason: str) -> Iterator[None]:
+    """Turn errors in the block into errors of the item."""
+    try:
+        yield
+    except (AudioXError, OSError) as error:
+        raise _invalid(item, reason, str(error).rstrip(".")) from error
