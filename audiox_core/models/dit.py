@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..config import DiTConfig
 from .attention import AttentionFn, apply_rotary, rotary_angles, torch_attention
-from .layers import FeedForward, FourierFeatures, embedding_mlp
+from .layers import FeedForward, FourierFeatures, Layers, embedding_mlp
 
 KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 
@@ -102,7 +102,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.rotary_dim = config.rotary_dim
         self.project_in = ops.Linear(config.io_channels, config.width, bias=False)
-        self.layers = nn.ModuleList(
+        self.layers: Layers[Block] = Layers(
             Block(config, ops=ops, attention=attention) for _ in range(config.depth)
         )
         self.project_out = ops.Linear(config.width, config.io_channels, bias=False)

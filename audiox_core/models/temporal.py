@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..config import TemporalConfig
 from .attention import torch_attention
+from .layers import Layers
 
 
 class Residual(nn.Module):
@@ -59,8 +60,8 @@ class TemporalTransformer(nn.Module):
 
     def __init__(self, dim: int, config: TemporalConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.ModuleList([
+        self.layers: Layers[Layers[Residual]] = Layers(
+            Layers([
                 Residual(dim, Attention(dim, config.heads, config.head_dim)),
                 Residual(dim, MLP(dim, config.ff_width)),
             ])
