@@ -20,15 +20,18 @@ def soft_mask(
     frames: int, begin: float, end: float, *,
     ramp_in: float = 0.0, ramp_out: float = 0.0, marination: float = 0.0,
 ) -> Tensor:  # fmt: skip
-    """Which latent frames are regenerated, `t` in 0..1.
+    """Make the mask of the latent frames that are regenerated.
 
     Args:
         frames: length of the latent.
-        begin, end: first and last frame of the part, rounded outwards.
+        begin, end: where the part begins and ends, in frames, rounded outwards.
         ramp_in, ramp_out: frames of half a Hann window at its edges, over which
             frames are released step by step.
-        marination: lowers the mask, so that the last such share of the steps is constrained
-            again. As the reference has it; it undoes the regeneration (specification 8.6).
+        marination: lowers the mask, so that the last share of the steps is constrained again.
+            The reference has it; it undoes the regeneration.
+
+    Returns:
+        `t` in 0..1; 1 is regenerated from the first step on.
     """
     mask = torch.zeros(frames)
     first, last = floor(begin), ceil(end)
@@ -40,12 +43,21 @@ def soft_mask(
 
 
 def is_kept(mask: Tensor, step: int, steps: int) -> Tensor:
-    """Where a step of `steps` keeps the initial latent, `t` bool."""
+    """Where a step keeps the initial latent.
+
+    Args:
+        mask: of `soft_mask`, `t`.
+        step: index of the step, 0 to `steps - 1`.
+        steps: of the run.
+
+    Returns:
+        `t` bool.
+    """
     return mask <= torch.tensor((step + 1) / steps, dtype=torch.float32)
 
 
 def crop_paste(waveform: Tensor, crop_from: float, paste_from: float, paste_to: float) -> Tensor:
-    """Move a part of a clip: what begins at `crop_from` is put to `paste_from`..`paste_to`.
+    """Move a part of a clip from `crop_from` to `paste_from`..`paste_to`.
 
     Args:
         waveform: `... n`; the result has the same length, zero around the part.
@@ -64,10 +76,13 @@ def begin_inpainting(
     """The latent of the first step: noised where it is kept, pure noise elsewhere.
 
     Args:
-        init_latent, noise: `b c t`.
-        mask: `t`.
+        init_latent, noise: latent to keep, and unit noise, `b c t`.
+        mask: of `soft_mask`, `t`.
         sigmas: of the run.
-        noised: the objective's.
+        noised: how the objective adds noise to a latent.
+
+    Returns:
+        `b c t`.
     """
     kept = is_kept(mask, 0, len(sigmas) - 1)
     return noised(torch.where(kept, init_latent, 0), noise, sigmas[0].item())
@@ -77,9 +92,11 @@ def keep_init_latent(
     init_latent: Tensor, mask: Tensor, sigmas: Tensor,
     noise_sampler: Callable[[], Tensor], *, noised: Noised = add_noise,
 ) -> OnStep:  # fmt: skip
-    """A callback that writes the initial latent, with new noise, into the x that the update uses.
+    """Make the `on_step` that writes the initial latent, with new noise, into the kept part of x.
 
-    Args: as in `begin_inpainting`; `noise_sampler` draws unit noise `b c t`.
+    Args:
+        init_latent, mask, sigmas, noised: as in `begin_inpainting`.
+        noise_sampler: draws unit noise `b c t`.
     """
     levels = sigmas.tolist()
 
@@ -117,12 +134,15 @@ def masked_denoiser(
 def paste_back(
     decoded: Tensor, init_audio: Tensor, spans: Sequence[tuple[int, int]], fade: int
 ) -> Tensor:
-    """The original samples outside of the regenerated spans, with a fade inside of them.
+    """Restore the original samples outside of the regenerated spans.
 
     Args:
-        decoded, init_audio: `c n`.
+        decoded, init_audio: the new and the original sound, `c n`.
         spans: regenerated samples, from and to.
-        fade: samples of a linear crossfade at each end of a span.
+        fade: samples of a linear crossfade inside each end of a span.
+
+    Returns:
+        `c n`.
     """
     weight = torch.zeros(decoded.shape[-1])
     for begin, end in spans:
