@@ -72,7 +72,7 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         help="an item of its own every so often, each with its caption; the default is one item a "
         "file, out of which training takes a clip every ten seconds",
     )
-    parser.add_argument("--device", help="of the captioner; the default is the best there is")
+    parser.add_argument("--device", help="of the captioner; the default is the best available")
     parser.add_argument(
         "--workers",
         type=int,

@@ -152,8 +152,8 @@ def read(path: Path) -> Manifest:
     if not items:
         first = f" Line {invalid[0].line}: {invalid[0].message}" if invalid else ""
         raise SettingsError(
-            f"{path} cannot be used: none of its {len(invalid)} lines is valid.{first} Expected JSON lines "
-            'such as {"path": "a.mp4", "caption": "a dog barks"}.'
+            f"{path} cannot be used: none of its {len(invalid)} lines is valid.{first} Expected "
+            'JSON lines such as {"path": "a.mp4", "caption": "a dog barks"}.'
         )
     return Manifest(tuple(items), tuple(invalid), cut)
 
