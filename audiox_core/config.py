@@ -5,7 +5,7 @@ by this project carries its `AudioXConfig` as JSON in the file's header.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from math import isfinite, prod
 from types import NoneType, UnionType
@@ -245,26 +245,34 @@ class AudioXConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "AudioXConfig":
-        """Read `to_json` back. Raises ValueError where the text is no such config."""
+        """Read `to_json` back. Raises ValueError where the text is not a config."""
         try:
             return _build(cls, json.loads(text)).checked()
         except (TypeError, RecursionError) as error:
             raise ValueError(str(error)) from error
 
     def checked(self) -> "AudioXConfig":
-        """The config itself. Raises ValueError for sizes of which no model can be built."""
+        """The config itself.
+
+        Raises:
+            ValueError: no model can have these sizes.
+        """
         _check_sizes(self)
-        for what, (whole, part) in self._multiples().items():
-            if whole % part:
-                raise ValueError(f"{what} {whole} is no multiple of {part}")
-        for what, (found, expected) in self._equals().items():
-            if found != expected:
-                raise ValueError(f"{what} {found}, not {expected}")
+        for what, size, divisor in self._multiples():
+            if size % divisor:
+                raise ValueError(f"{what} is {size}, but must be a multiple of {divisor}")
+        for what, size, expected in self._equals():
+            if size != expected:
+                raise ValueError(f"{what} is {size}, but must be {expected}")
         rotary = getattr(self.dit, "rotary_dim", self.dit.head_dim)
         if rotary > self.dit.head_dim or self.dit.head_dim % 2:
-            raise ValueError(f"heads of {self.dit.head_dim} dims cannot turn with the position")
+            raise ValueError(
+                f"rotary embeddings need an even dit.head_dim of at least {rotary}, not "
+                f"{self.dit.head_dim}"
+            )
         if self.objective not in OBJECTIVE_NAMES:
-            raise ValueError(f"the objective is {self.objective!r}, none of {OBJECTIVE_NAMES}")
+            names = " or ".join(OBJECTIVE_NAMES)
+            raise ValueError(f"objective is {self.objective!r}, but must be {names}")
         if self.objective == "v" and not 0 < self.sampling.sigma_min < self.sampling.sigma_max:
             raise ValueError("sigma_min is not between 0 and sigma_max")
         return self
@@ -279,32 +287,30 @@ class AudioXConfig:
         """Condition tokens of a window."""
         return self.video.tokens + self.text_tokens + self.audio_tokens
 
-    def _multiples(self) -> dict[str, tuple[int, int]]:
-        parts = {
-            "the transformer's width": (self.dit.width, self.dit.head_dim),
-            "CLIP's width": (self.video.clip.width, self.video.clip.heads),
-            "CLIP's picture": (self.video.clip.image, self.video.clip.patch),
-        }
+    def _multiples(self) -> Iterator[tuple[str, int, int]]:
+        """What must be a multiple: its name, its size, the divisor."""
+        clip = self.video.clip
+        yield "dit.width", self.dit.width, self.dit.head_dim
+        yield "video.clip.width", clip.width, clip.heads
+        yield "video.clip.image", clip.image, clip.patch
         if isinstance(self.dit, DiTConfig):
-            parts["the condition's width"] = (self.dit.cond_dim, self.dit.head_dim)
-            parts["the transformer's heads"] = (self.dit.width, self.dit.cond_dim)
+            yield "dit.cond_dim", self.dit.cond_dim, self.dit.head_dim
+            yield "dit.width", self.dit.width, self.dit.cond_dim
         if self.maf is not None:
-            parts["the fusion's width"] = (self.maf.width, self.maf.heads)
+            yield "maf.width", self.maf.width, self.maf.heads
         if self.video.sync is not None:
             encoder = self.video.sync.encoder
-            parts["Synchformer's width"] = (encoder.width, encoder.heads)
-            parts["Synchformer's picture"] = (encoder.image, encoder.patch)
-        return parts
+            yield "video.sync.encoder.width", encoder.width, encoder.heads
+            yield "video.sync.encoder.image", encoder.image, encoder.patch
 
-    def _equals(self) -> dict[str, tuple[int, int]]:
-        stages = (len(self.vae.strides), len(self.vae.multipliers))
-        parts = {"the VAE's strides are": stages}
+    def _equals(self) -> Iterator[tuple[str, int, int]]:
+        """What must have a certain size: its name, its size, the expected one."""
+        yield "the number of vae.strides", len(self.vae.strides), len(self.vae.multipliers)
         if isinstance(self.dit, MMDiTConfig):
-            parts["the transformer reads condition tokens:"] = (self.dit.tokens, self.tokens)
-            parts["the transformer's positions are"] = (self.dit.positions, self.latent.window + 1)
+            yield "dit.tokens", self.dit.tokens, self.tokens
+            yield "dit.positions", self.dit.positions, self.latent.window + 1
         if self.maf is not None:
-            parts["the fusion's width is"] = (self.maf.width, self.dit.cond_dim)
-        return parts
+            yield "maf.width", self.maf.width, self.dit.cond_dim
 
 
 OBJECTIVE_NAMES = ("v", "rectified_flow")
@@ -321,25 +327,27 @@ def _check_sizes(config: Any) -> None:
             if isinstance(number, (int, float)) and not isinstance(number, bool):
                 zero_is_fine = number == 0 and item.name in MAY_BE_ZERO
                 if not isfinite(number) or number > LARGEST or (number <= 0 and not zero_is_fine):
-                    raise ValueError(f"{item.name} is {number}")
+                    raise ValueError(f"{item.name} is {number}, which is out of range")
 
 
 def _build(kind: Any, data: Any) -> Any:
-    """A dataclass (or a tuple, or a plain value) from what JSON made of it."""
+    """A dataclass, a tuple or a plain value from parsed JSON."""
     if isinstance(kind, UnionType):
         return _build(_fitting(kind, data), data)
-    if kind is NoneType and data is None:
+    if kind is NoneType:
+        if data is not None:
+            raise ValueError(f"expected nothing, but found {data!r}")
         return None
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         if not isinstance(data, Mapping) or not data.keys() <= hints.keys():
-            raise ValueError(f"{kind.__name__} does not read {data!r}"[:200])
+            raise ValueError(f"{kind.__name__} has no such fields: {data!r}"[:200])
         known = (f.name for f in fields(kind) if f.name in data)
         return kind(**{name: _build(hints[name], data[name]) for name in known})
     if get_origin(kind) is tuple:
         return tuple(_build(get_args(kind)[0], item) for item in data)
     if not isinstance(data, (int, kind) if kind is float else kind):
-        raise ValueError(f"expected {kind.__name__}, found {data!r}")
+        raise ValueError(f"expected {kind.__name__}, but found {data!r}")
     return kind(data)
 
 

@@ -1,6 +1,6 @@
-"""The family on one page: what was released, and how each model is sampled.
+"""The released models: their sizes, and how each is sampled.
 
-Sizes are read from a file's tensors; a variant's entry here gives what they cannot tell.
+Sizes are read from a file's tensors; a variant's entry here gives what tensors do not tell.
 """
 
 from dataclasses import replace
@@ -53,20 +53,26 @@ AMBIGUOUS_VARIANTS = ("audiox-maf-mmdit", "audiox-base", "audiox-turbo")
 
 
 def advice(config: AudioXConfig, sampling: SamplingConfig) -> str:
-    """What is unusual about settings for this model, in a sentence; empty where nothing is.
+    """What is unusual about settings for this model, in a sentence; empty if nothing is.
 
-    Such a run works. It sounds worse than it could, and nobody would know why.
+    Such a run works, but it sounds worse than it could.
+
+    Args:
+        config: of the model.
+        sampling: the settings of a run.
     """
     own, found = config.sampling, []
     distilled = own.cfg == 1
     if distilled and sampling.cfg != 1:
-        found.append(f"it was distilled to run at cfg 1, not {sampling.cfg:g}")
+        found.append(f"it was distilled for cfg 1, not {sampling.cfg:g}")
     if distilled and sampling.sampler != own.sampler:
         found.append(f"it was distilled for {own.sampler}, not {sampling.sampler}")
     if distilled and sampling.steps > 10 * own.steps:
-        found.append(f"{own.steps} steps are enough, not {sampling.steps}")
+        found.append(f"{own.steps} steps are enough, {sampling.steps} are not needed")
     if not distilled and sampling.cfg == 1 and own.cfg > 1:
-        found.append(f"without guidance (cfg 1) it hardly follows; usual is {own.cfg:g}")
+        found.append(
+            f"without guidance (cfg 1) it hardly follows the inputs; the default is {own.cfg:g}"
+        )
     if not distilled and sampling.steps < own.steps / 10:
-        found.append(f"{sampling.steps} steps are few, usual are {own.steps}")
+        found.append(f"{sampling.steps} steps are few; the default is {own.steps}")
     return f"{config.variant}: {'; '.join(found)}." if found else ""

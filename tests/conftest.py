@@ -118,8 +118,8 @@ def pipeline(checkpoint) -> Pipeline:
 
 
 @pytest.fixture(scope="session")
-def second_look() -> Callable:
-    """Give conditioners a tiny Synchformer: `second_look(core, conditioners, config)`.
+def tiny_synchformer() -> Callable:
+    """Give conditioners a tiny Synchformer: `tiny_synchformer(core, conditioners, config)`.
 
     `core` finds a module of the core by its name: a host imports it under a name of its own.
     """
@@ -160,13 +160,13 @@ def _random(module: torch.nn.Module, draw: torch.Generator) -> dict[str, torch.T
 
 
 @pytest.fixture(scope="session")
-def sync_checkpoint(checkpoint, second_look) -> Checkpoint:
+def sync_checkpoint(checkpoint, tiny_synchformer) -> Checkpoint:
     """The embedded checkpoint as a model that looks at videos twice."""
 
     def core(name: str) -> ModuleType:
         return importlib.import_module(f"audiox_core.{name}")
 
-    conditioners, config = second_look(core, checkpoint.conditioners, checkpoint.config)
+    conditioners, config = tiny_synchformer(core, checkpoint.conditioners, checkpoint.config)
     return replace(checkpoint, conditioners=conditioners, config=config)
 
 

@@ -200,8 +200,8 @@ def node_of(prompt: dict, kind: str) -> dict:
 def ran(prompt: dict, entry: dict) -> set[str]:
     """The kinds of nodes that were not taken from the cache."""
     assert entry["status"]["status_str"] == "success", entry
-    told = dict(entry["status"]["messages"])["execution_cached"]["nodes"]
-    return {node["class_type"] for number, node in prompt.items() if number not in told}
+    cached = dict(entry["status"]["messages"])["execution_cached"]["nodes"]
+    return {node["class_type"] for number, node in prompt.items() if number not in cached}
 
 
 def test_another_seed_encodes_and_loads_nothing_anew(front_end):

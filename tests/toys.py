@@ -1,6 +1,6 @@
 """Models of the family at toy size, with seeded random weights in the released layout.
 
-They travel the same road as released checkpoints and make noise.
+They go through the same code as released checkpoints and generate noise.
 """
 
 from dataclasses import replace

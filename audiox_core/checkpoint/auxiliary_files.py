@@ -109,32 +109,29 @@ def missing_vae(checkpoint: Path, variant: str | None) -> str:
         remedy = f"put the vae.safetensors that it was trained with into {folder}"
     else:
         remedy = (
-            f"put vae.ckpt (or VAE.ckpt) of {release.page} into {folder}, get it with "
+            f"put vae.ckpt (or VAE.ckpt) of {release.page} into {folder}, download it with "
             f"`{fetch_command(release.name, checkpoint)}`"
         )
-    return (
-        f"{checkpoint.name} holds no VAE and there is none beside it: {remedy}, or give the file "
-        "with --vae."
-    )
+    return f"{checkpoint.name} holds no VAE and there is none beside it: {remedy}, or pass --vae."
 
 
 def missing_text_encoder(checkpoint: Path) -> str:
     """What to do where neither the checkpoint nor the model folders have a text encoder."""
     folder = models_folder(checkpoint) / TEXT_ENCODER.folder
     return (
-        f"{checkpoint.name} needs the T5-base text encoder, which its file does not contain. Get "
-        f"it with `{fetch_command('t5-base', checkpoint)}`, or put model.safetensors and "
-        f"tokenizer.json of {TEXT_ENCODER.page} into {folder}, or give it with --text-encoder."
+        f"{checkpoint.name} needs the T5-base text encoder, which is not in the file. Download it "
+        f"with `{fetch_command('t5-base', checkpoint)}`, put model.safetensors and tokenizer.json "
+        f"of {TEXT_ENCODER.page} into {folder}, or pass --text-encoder."
     )
 
 
 def missing_synchformer(checkpoint: Path) -> str:
     """What to do where neither the checkpoint nor the model folders have a Synchformer."""
     return (
-        "This model encodes videos and images with Synchformer, too, and its file was not found: "
-        "put synchformer_state_dict.pth beside the checkpoint or into models/audiox "
-        f"(`{fetch_command('synchformer', checkpoint)}`) and load the model again, or give it "
-        "with --synchformer."
+        "This model needs Synchformer for video and images, and it was not found: put "
+        "synchformer_state_dict.pth beside the checkpoint or into models/audiox "
+        f"(`{fetch_command('synchformer', checkpoint)}`) and load the model again, or pass "
+        "--synchformer."
     )
 
 
@@ -154,8 +151,8 @@ def load_tokenizer(weights: Path) -> Tokenizer:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise WeightsError(
-            f"There is no readable tokenizer.json beside {weights} ({error}): put the one of "
-            f"{TEXT_ENCODER.page} there, or get both with `python -m audiox_core fetch t5-base`."
+            f"There is no readable tokenizer.json beside {weights} ({error}): download it "
+            f"from {TEXT_ENCODER.page}, or both files with `python -m audiox_core fetch t5-base`."
         ) from error
     return read_tokenizer(text, path)
 
@@ -170,5 +167,5 @@ def read_tokenizer(text: str, source: Path) -> Tokenizer:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises plain Exception
         raise WeightsError(
-            f"The tokenizer in {source} cannot be read ({str(error)[:80]}): get the file again."
+            f"The tokenizer in {source} cannot be read ({str(error)[:80]}): download it again."
         ) from error

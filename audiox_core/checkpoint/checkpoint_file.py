@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from ..conditioners.assemble import Conditioners
 from ..conditioners.audio import AnyAudioConditioner, audio_conditioner
-from ..conditioners.encoders import clip_vision
 from ..conditioners.host import ModelHost, Part
 from ..conditioners.missing import MissingModule, check_present
-from ..conditioners.video import VideoConditioner
+from ..conditioners.video import video_conditioner
 from ..config import AudioXConfig
 from ..device import choose_device
 from ..errors import WeightsError
@@ -139,9 +138,9 @@ class CheckpointFile:
         sizes = vae.sizes
         if (sizes.latent_channels, sizes.hop_length) != (latent.channels, latent.hop_length):
             raise WeightsError(
-                f"{path.name} makes {sizes.latent_channels} channels a latent of "
-                f"{sizes.hop_length} samples; the model's latents have {latent.channels} "
-                f"of {latent.hop_length}: give a VAE of the AudioX family."
+                f"{path.name} uses latents with {sizes.latent_channels} channels and "
+                f"{sizes.hop_length} samples per frame, but the model uses {latent.channels} and "
+                f"{latent.hop_length}: use a VAE of the AudioX family."
             )
         return replace(vae, latent=latent)
 
@@ -184,24 +183,18 @@ class CheckpointFile:
         return self._conditioners().to(device)
 
     def _conditioners(self) -> Conditioners:
-        file, config = self.weights, self.config
-        video, maf, sync = config.video, config.maf, None
+        file, config, sync = self.weights, self.config, None
         if self.has_text_encoder:
             text = self.text_encoder.load(config.text_tokens)
         else:
             text = MissingModule(missing_text_encoder(self.path))
         if self.synchformer is not None:
             sync = self.synchformer.load()
-        elif video.sync is not None:
+        elif config.video.sync is not None:
             sync = MissingModule(missing_synchformer(self.path))
-        clip = partial(clip_vision, video.clip)
-        return Conditioners(
-            text,
-            load_module(file, VIDEO, lambda: VideoConditioner(video, video.clip.tokens, clip())),
-            self._audio_conditioner(),
-            sync=sync,
-            maf=None if maf is None else load_module(file, MAF, partial(MAFBlock, maf)),
-        )
+        video = load_module(file, VIDEO, partial(video_conditioner, config.video))
+        maf = config.maf and load_module(file, MAF, partial(MAFBlock, config.maf))
+        return Conditioners(text, video, self._audio_conditioner(), sync=sync, maf=maf)
 
     def _audio_conditioner(self) -> AnyAudioConditioner:
         prompt_vae = self._prompt_vae()

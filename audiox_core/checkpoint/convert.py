@@ -14,7 +14,7 @@ from ..config import AudioXConfig
 from ..errors import SettingsError, WeightsError
 from .auxiliary_files import find_config, find_vae, missing_vae
 from .detect import detect
-from .layout import AUDIO_VAE, DIT, VAE, check_layout, oobleck_layout, raise_differences
+from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout
 from .objective_probe import probe_objective
 from .parts import VaeFile, same_below, vae_in
 from .weight_file import Stored, WeightFile, open_weights
@@ -65,7 +65,7 @@ class _Source:
 def convert(
     inputs: Sequence[str | Path], output: str | Path, *,
     dtype: torch.dtype | None = None, config: str | Path | None = None,
-    variant: str | None = None, on_tensor: Callable[[Stored], None] | None = None,
+    variant: str | None = None, on_tensor: Callable[[Stored], object] | None = None,
 ) -> Converted:  # fmt: skip
     """Write a model into one safetensors file; a few tensors are in memory at a time.
 
@@ -92,7 +92,7 @@ def convert(
     model, vae = _open(inputs)
     check_target(output)
     if output.exists() and any(output.samefile(file.path) for file in (model, vae) if file):
-        raise SettingsError(f"{output} is an input too: give the new file another name.")
+        raise SettingsError(f"{output} is also an input: choose another name for the new file.")
     config_json = Path(config) if config else find_config(model.path)
     probe = partial(probe_objective, model)
     settings, source = detect(model, config_json, variant=variant, probe=probe)
@@ -118,12 +118,12 @@ def convert(
 def _open(inputs: Sequence[str | Path]) -> tuple[WeightFile, WeightFile | None]:
     """The model and the separate VAE, in whichever order they were given."""
     if not 1 <= len(inputs) <= 2:
-        raise SettingsError(f"{len(inputs)} files were given: give a model, and a VAE or none.")
+        raise SettingsError(f"{len(inputs)} files were given: pass one model and at most one VAE.")
     files = [open_weights(path) for path in inputs]
     models = [file for file in files if file.below(DIT)] or files[:1]
     others = [file for file in files if file is not models[0]]
     if len(models) > 1:
-        raise SettingsError("Two whole models were given: convert them one by one.")
+        raise SettingsError("Two complete models were given: convert them one at a time.")
     return models[0], others[0] if others else None
 
 
@@ -152,12 +152,12 @@ def _sources(
     sources = {name: _Source(model, name) for name in model.tensors}
     vae, prefix = decoder.weights, decoder.prefix
     if vae is not model:
-        found = {name.removeprefix(prefix): vae.shapes[name] for name in vae.below(prefix)}
-        raise_differences(vae, found, oobleck_layout(config.vae), "VAE of this model")
+        check_below(vae, prefix, oobleck_layout(config.vae), "VAE of this model")
         if not model.below(AUDIO_VAE) and config.mel is None:  # audio prompts keep the model's own
             for name in model.below(VAE):
                 sources[AUDIO_VAE + name.removeprefix(VAE)] = sources[name]
-        sources |= {VAE + name: _Source(vae, prefix + name) for name in found}
+        for name in vae.below(prefix):
+            sources[VAE + name.removeprefix(prefix)] = _Source(vae, name)
     if not any(name.startswith(AUDIO_VAE) for name in sources):
         return sources, "one"
     prompts = AUDIO_VAE if model.below(AUDIO_VAE) else VAE
@@ -187,7 +187,7 @@ def cast(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
         low, high = (end.item() for end in tensor.float().aminmax())
         if max(-low, high) > limit:
             raise WeightsError(
-                f"{name} goes up to {max(-low, high):.3g} and {str(dtype)[6:]} ends at "
-                f"{limit:.3g}: convert to bfloat16 or float32."
+                f"{name} has values up to {max(-low, high):.3g}, but the maximum of "
+                f"{str(dtype)[6:]} is {limit:.3g}: convert to bfloat16 or float32."
             )
     return tensor.to(dtype)

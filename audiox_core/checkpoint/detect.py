@@ -22,7 +22,7 @@ from .sizes import config_from_shapes
 from .weight_file import WeightFile
 
 LORA = (
-    "a LoRA, which changes a model and is none (give it with --lora FILE beside --checkpoint; in "
+    "a LoRA, which changes a model but is none (pass it with --lora FILE beside --checkpoint; in "
     "ComfyUI put it into models/loras and connect a LoRA loader behind the model)"
 )
 FOREIGN_CHECKPOINTS = (  # part of a tensor's name -> what such a file is; the specific first
@@ -34,9 +34,9 @@ FOREIGN_CHECKPOINTS = (  # part of a tensor's name -> what such a file is; the s
     ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
 )
 PARTS_ALONE = (  # the same for parts, whose names a whole model has too
-    ("vfeat_extractor.", "Synchformer (put it beside the model, which finds it there)"),
-    ("encoder.block.", "a T5 text encoder (give it as the text encoder)"),
-    ("decoder.layers.", "an audio VAE alone (give it as the VAE)"),
+    ("vfeat_extractor.", "a Synchformer (put it beside the model, or pass it with --synchformer)"),
+    ("encoder.block.", "a T5 text encoder (pass it with --text-encoder)"),
+    ("decoder.layers.", "an audio VAE alone (pass it with --vae)"),
     ("vision_model.", "a CLIP vision model"),
 )
 NAMES = (  # part of a file's or folder's name -> the variant; the specific first
@@ -68,7 +68,7 @@ def detect(
             what it looks like and what to do.
     """
     if empty := next((name for name, shape in file.shapes.items() if 0 in shape), None):
-        raise WeightsError(f"{file.path.name} holds no numbers in '{empty}': get the file again.")
+        raise WeightsError(f"{file.path.name} has an empty tensor '{empty}': download it again.")
     if (config := header_config(file)) is not None:
         if variant not in (None, config.variant):
             raise _contradiction(file, variant, f"its header says {config.variant}")
@@ -80,8 +80,8 @@ def detect(
             config.checked()
         except ValueError as error:
             raise WeightsError(
-                f"The tensors of {file.path.name} have sizes that no AudioX model can have "
-                f"({error}): choose the file as it was released."
+                f"{file.path.name} has sizes that no AudioX model has ({error}): use the released "
+                "file."
             ) from error
     if config_json is None:
         return config, source
@@ -124,9 +124,9 @@ def _check_family(file: WeightFile) -> None:
     first = next(iter(file.shapes), "nothing")
     looks = f"it looks like {foreign}" if foreign else f"its first tensor is '{first}'"
     raise WeightsError(
-        f"{file.path.name} holds no AudioX model: {looks}. Choose AudioX's model.ckpt or "
-        "model.safetensors (`python -m audiox_core fetch audiox` puts it into models/audiox), or "
-        "leave --checkpoint out for the embedded one."
+        f"{file.path.name} is not an AudioX model: {looks}. Choose model.ckpt or model.safetensors "
+        "of AudioX (`python -m audiox_core fetch audiox` downloads it into models/audiox), or omit "
+        "--checkpoint to use the embedded model."
     )
 
 
@@ -140,9 +140,7 @@ def _from_tensors(
 ) -> tuple[AudioXConfig, str]:
     """A released file's config: the sizes from its tensors, the rest from its variant's preset."""
     if variant is not None and variant not in VARIANTS:
-        raise WeightsError(
-            f"There is no variant {variant!r}: choose one of {', '.join(VARIANTS)}, or none."
-        )
+        raise WeightsError(f"Unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}.")
     possible = fitting(file)
     hints = [
         ("config.json", _by_config(config_json)),
@@ -163,10 +161,11 @@ def _from_tensors(
         left = {name for name in left if VARIANTS[name].objective == objective}
         used.append("its answer to pure noise")
     if len(left) > 1:
+        names = sorted(left)
         raise WeightsError(
-            f"{file.path} may be {' or '.join(sorted(left))}: their tensors have the same shapes. "
-            f"Say --variant {' or --variant '.join(sorted(left))} (variant in the loader node), or "
-            f"keep the folder that {fetch_again(file.path)} makes for it."
+            f"{file.path} may be {' or '.join(names)}: their tensors look alike. Pass --variant "
+            f"{' or --variant '.join(names)} (variant in the loader node), or keep the folder name "
+            f"that {fetch_again(file.path)} creates."
         )
     (name,) = left
     used.append(f"the preset of {name}")
@@ -214,7 +213,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _bad_config(path: Path, error: Exception) -> WeightsError:
     return WeightsError(
         f"{path} is no config.json of an AudioX release ({error}): "
-        "take the one that lies beside model.ckpt, or leave it out."
+        "use the one that was released with model.ckpt, or omit it."
     )
 
 

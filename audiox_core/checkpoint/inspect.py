@@ -37,7 +37,7 @@ from .layout import (
     VIDEO,
     check_layout,
     compare,
-    released_layout,
+    found_and_expected,
 )
 from .objective_probe import noise_share, objective_of
 from .parts import same_below, vae_in
@@ -69,7 +69,7 @@ class Part:
     dtypes: dict[str, int]  # name -> tensors
 
 
-@dataclass
+@dataclass(frozen=True)
 class Report:
     """What `inspect` found. Fields that do not apply to a kind of file are None or empty."""
 
@@ -90,7 +90,7 @@ class Report:
     vae_copies: str | None = None
     norm_betas: str | None = None
     inv_freq: str | None = None
-    objective_probe: str | None = None  # of models whose tensors look alike; None: not asked for
+    objective_probe: str | None = None  # of ambiguous variants; None: not asked for
     other_entries: dict[str, str] = field(default_factory=dict)
     header: dict[str, int] = field(default_factory=dict)  # entry -> characters
     auxiliary_files: dict[str, str] = field(default_factory=dict)  # -> where, or how to get it
@@ -111,23 +111,26 @@ class Report:
 def inspect(
     path: str | Path, *,
     deep: bool = False, variant: str | None = None, config: str | Path | None = None,
-    on_tensor: Callable[[int], None] | None = None,
+    on_tensor: Callable[[int], object] | None = None,
 ) -> Report:  # fmt: skip
-    """Look into a weights file of any kind.
+    """Report on a weights file of any kind.
 
     Args:
         path: `.safetensors`, `.ckpt`, `.pt`, `.pth` or `.bin`.
-        deep: read every number and count those that are not finite; ask a model whose tensors do
-            not tell its variant what it does with pure noise, which takes the memory of loading it.
-        variant, config: as in `load_checkpoint`.
+        deep: read every number and count those that are not finite; probe the objective of a model
+            whose tensors do not tell its variant, which takes the memory of loading it.
+        variant, config: as in `open_checkpoint`.
         on_tensor: called with the bytes of each tensor that was read so.
 
     Raises:
         WeightsError: the file cannot be read at all.
     """
     file = open_weights(path)
-    stored = file.tensors.values()
-    report = Report(
+    stored, model = file.tensors.values(), {}
+    if any(file.below(prefix) for prefix in FAMILY):
+        config_json = Path(config) if config else find_config(file.path)
+        model = _model(file, config_json, variant, deep)
+    return Report(
         file=str(file.path),
         bytes=file.path.stat().st_size,
         stored_as=file.kind,
@@ -137,40 +140,45 @@ def inspect(
         parts=_parts(file),
         other_entries=dict(file.others),
         header={name: len(text) for name, text in sorted(file.header.items())},
+        not_finite=_not_finite(file, on_tensor) if deep else None,
+        **model,
     )
-    if any(file.below(prefix) for prefix in FAMILY):
-        objective = _ask(report, file) if deep and fitting(file) == AMBIGUOUS_VARIANTS else None
-        given = Path(config) if config else find_config(file.path)
-        _look_at_model(report, file, given, variant, objective)
-    if deep:
-        report.not_finite = _not_finite(file, on_tensor)
-    return report
 
 
-def _look_at_model(
-    report: Report, file: WeightFile, config_json: Path | None, variant: str | None,
-    objective: str | None,
-) -> None:  # fmt: skip
-    report.vae_copies = _vae_copies(file)
-    report.norm_betas = _norm_betas(file)
-    report.inv_freq = _inv_freq(file)
+def _model(
+    file: WeightFile, config_json: Path | None, variant: str | None, deep: bool
+) -> dict[str, Any]:
+    """The fields of a report that only a model of the family has."""
+    probe, objective = _probe(file) if deep else (None, None)
+    checks = {
+        "vae_copies": _vae_copies(file),
+        "norm_betas": _norm_betas(file),
+        "inv_freq": _inv_freq(file),
+        "objective_probe": probe,
+    }
     try:
-        probe = None if objective is None else (lambda _sizes: objective)
-        config, report.decided_by = detect(file, config_json, variant=variant, probe=probe)
+        known = None if objective is None else (lambda _sizes: objective)
+        config, source = detect(file, config_json, variant=variant, probe=known)
     except WeightsError as error:
-        report.note = str(error)
         if (config := _any_that_fits(file)) is None:
-            report.auxiliary_files = _auxiliary_files(file, None)
-            return
-        report.variant, report.decided_by = " or ".join(fitting(file)), "the tensors' shapes alone"
-        report.note = f"{LICENCE} {error}"
+            return checks | {"auxiliary_files": _auxiliary_files(file, None), "note": str(error)}
+        name, source = " or ".join(fitting(file)), "the tensors' shapes alone"
+        note, sizes = f"{LICENCE} {error}", None
     else:
-        report.variant, report.note = config.variant, config.note
-        report.config = asdict(config)
+        name, note, sizes = config.variant, config.note, asdict(config)
         if objective not in (None, config.objective):
-            report.objective_probe += f", NOT as of {config.variant}"
-    report.auxiliary_files = _auxiliary_files(file, report.variant)
-    _compare_layout(report, file, config)
+            checks["objective_probe"] = f"{probe}, NOT as of {name}"
+    found, layout = found_and_expected(file, config)
+    return {
+        **checks,
+        **vars(compare(found, layout)),
+        "expected": len(layout),
+        "variant": name,
+        "decided_by": source,
+        "config": sizes,
+        "note": note,
+        "auxiliary_files": _auxiliary_files(file, name),
+    }
 
 
 def _any_that_fits(file: WeightFile) -> AudioXConfig | None:
@@ -183,47 +191,29 @@ def _any_that_fits(file: WeightFile) -> AudioXConfig | None:
         return None
 
 
-def _ask(report: Report, file: WeightFile) -> str | None:
-    """The objective by what the model does with pure noise, whatever its name says."""
+def _probe(file: WeightFile) -> tuple[str | None, str | None]:
+    """The answer to pure noise in words and its objective, where the tensors leave it open."""
+    if fitting(file) != AMBIGUOUS_VARIANTS:
+        return None, None
     try:
         config = header_config(file) or config_from_shapes(file.shapes, AMBIGUOUS_VARIANTS[0])
         check_layout(file, config, "backbone")
         share = noise_share(file, config)
     except (WeightsError, ArithmeticError) as error:
-        report.objective_probe = f"could not be asked: {error}"
-        return None
+        return f"failed: {error}", None
     objective = objective_of(share)
-    speaks_for = [name for name in AMBIGUOUS_VARIANTS if VARIANTS[name].objective == objective]
-    report.objective_probe = f"{share:.3f}, as of {' or '.join(speaks_for)}"
-    return objective
-
-
-def _compare_layout(report: Report, file: WeightFile, config: AudioXConfig) -> None:
-    layout = released_layout(config, prompt_vae=bool(file.below(AUDIO_VAE)))
-    if not file.below(VAE):  # it may have a file of its own: an auxiliary file
-        layout = {name: shape for name, shape in layout.items() if not name.startswith(VAE)}
-    found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
-    differences = compare(found, layout)
-    report.expected = len(layout)
-    report.missing, report.unexpected = differences.missing, differences.unexpected
-    report.misshapen = differences.misshapen
+    names = [name for name in AMBIGUOUS_VARIANTS if VARIANTS[name].objective == objective]
+    return f"noise share {share:.3f}, as of {' or '.join(names)}", objective
 
 
 def _kind(file: WeightFile) -> str:
     """What a file is, in words."""
-    names = file.shapes
     if file.below(MAF):
         return "a model of the AudioX-MAF line"
     if file.below(DIT) or file.below(VIDEO):
         return "an AudioX model"
-    if "decoder.layers.0.weight_v" in names or file.below(VAE):
-        return "an audio VAE (give it with --vae)"
-    if "shared.weight" in names and any(name.startswith("encoder.block.") for name in names):
-        return "a T5 text encoder (give it with --text-encoder)"
-    if any(name.startswith(("afeat_extractor.", "vfeat_extractor.")) for name in names):
-        return "a Synchformer (the video synchronisation features of the MAF line)"
     found = kind_of(file, (*FOREIGN_CHECKPOINTS, *PARTS_ALONE))
-    return found or f"something else: its first tensor is '{next(iter(names))}'"
+    return found or f"something else: its first tensor is '{next(iter(file.shapes))}'"
 
 
 def _parts(file: WeightFile) -> list[Part]:
@@ -244,7 +234,7 @@ def _vae_copies(file: WeightFile) -> str:
     if not prompts:
         return "one" if main else "none"
     if not main:
-        return "one, of the audio conditioner"
+        return "one, in the audio conditioner"
     if same_below(file, VAE, file, AUDIO_VAE):
         return "two, equal bit for bit"
     pairs = [(name, AUDIO_VAE + name.removeprefix(VAE)) for name in main]
@@ -284,25 +274,22 @@ def _inv_freq(file: WeightFile) -> str | None:
 
 def _auxiliary_files(file: WeightFile, variant: str | None) -> dict[str, str]:
     """The files that are needed beside this one: where they are, or how to get them."""
-    get = fetch_command("t5-base", file.path)
-    if file.below(TEXT):
-        found: dict[str, str] = {"T5-base text encoder": "in this file"}
-    else:
+    get, found = fetch_command("t5-base", file.path), {"T5-base text encoder": "in this file"}
+    if not file.below(TEXT):
         text = find_text_encoder(file.path, tokenizer=False)
-        found = {"T5-base text encoder": _where(text, get)}
+        found["T5-base text encoder"] = _where(text, get)
         if text is not None:
             tokenizer = tokenizer_of(text)
             found["T5-base tokenizer"] = _where(tokenizer if tokenizer.is_file() else None, get)
     if file.below(SYNC):
         found["Synchformer"] = "in this file"
     elif f"{VIDEO}proj_sync.weight" in file.shapes:
-        sync, get = find_synchformer(file.path), fetch_command("synchformer", file.path)
-        found["Synchformer"] = _where(sync, f"{get} (for videos and pictures)")
+        get = f"{fetch_command('synchformer', file.path)} (for videos and images)"
+        found["Synchformer"] = _where(find_synchformer(file.path), get)
     if "audiox" not in file.header:
         config = find_config(file.path)
-        found["config.json"] = str(config) if config else "not here; not needed for the known sizes"
-    found["VAE"] = _vae_file(file, variant)
-    return found
+        found["config.json"] = str(config or "not found; not needed for the released sizes")
+    return {**found, "VAE": _vae_file(file, variant)}
 
 
 def _vae_file(file: WeightFile, variant: str | None) -> str:
@@ -310,7 +297,7 @@ def _vae_file(file: WeightFile, variant: str | None) -> str:
     path = find_vae(file.path)
     if not file.below(VAE):
         get = fetch_command(variant if variant in MODELS else "NAME", file.path)
-        return _where(path, f"{get}, or name one with --vae")
+        return _where(path, f"{get}, or give one with --vae")
     if path is None or "audiox" in file.header:  # a conversion has rounded it
         return "in this file"
     try:
@@ -318,14 +305,14 @@ def _vae_file(file: WeightFile, variant: str | None) -> str:
         same = same_below(file, VAE, other, vae_in(other).prefix)
     except WeightsError as error:
         return f"in this file; beside it: {error}"
-    return f"in this file; {path} is {'equal bit for bit' if same else 'ANOTHER one'}"
+    return f"in this file; {path} is {'equal bit for bit' if same else 'DIFFERENT'}"
 
 
 def _where(path: Path | None, get: str) -> str:
     return str(path) if path else f"MISSING: {get}"
 
 
-def _not_finite(file: WeightFile, on_tensor: Callable[[int], None] | None) -> dict[str, str]:
+def _not_finite(file: WeightFile, on_tensor: Callable[[int], object] | None) -> dict[str, str]:
     """Name -> how many numbers are NaN or infinite, where any are."""
     bad = {}
     for name, stored in file.tensors.items():

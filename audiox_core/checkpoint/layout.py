@@ -3,15 +3,16 @@
 The list is made from the modules themselves, which are built on the meta device.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
 from ..conditioners.audio import audio_conditioner
-from ..conditioners.encoders import clip_vision, t5_encoder
-from ..conditioners.video import VideoConditioner
+from ..conditioners.encoders import t5_encoder
+from ..conditioners.video import video_conditioner
 from ..config import (
     AudioXConfig,
     DiTConfig,
@@ -108,15 +109,35 @@ def check_layout(file: WeightFile, config: AudioXConfig, part: str | None = None
     Raises:
         WeightsError: tensors are missing, unexpected, or of another shape.
     """
-    layout = released_layout(config, prompt_vae=bool(file.below(AUDIO_VAE)))
-    if part is None:
-        own = (*PARTS["conditioners"], DIT, *[VAE] * bool(file.below(VAE)))
-        found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
-    else:
-        own = PARTS[part]
-        found = {n: shape for n, shape in file.shapes.items() if n.startswith(own)}
-    expected = {name: shape for name, shape in layout.items() if name.startswith(own)}
-    raise_differences(file, found, expected, "AudioX model")
+    raise_differences(file, *found_and_expected(file, config, part), "AudioX model")
+
+
+def found_and_expected(
+    file: WeightFile, config: AudioXConfig, part: str | None = None
+) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """The tensors of a part in a file, and those that it should hold; as in `check_layout`."""
+    prompt_vae = bool(file.below(AUDIO_VAE))
+    if part is not None:
+        found = {n: shape for n, shape in file.shapes.items() if n.startswith(PARTS[part])}
+        return found, part_layout(config, part, prompt_vae=prompt_vae)
+    found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
+    return found, released_layout(config, prompt_vae=prompt_vae, vae=bool(file.below(VAE)))
+
+
+def check_below(file: WeightFile, prefix: str, layout: Mapping[str, Shape], what: str) -> None:
+    """Check that a file holds exactly the tensors of a layout below a prefix.
+
+    Args:
+        file: to check.
+        prefix: before the layout's names in the file.
+        layout: name -> shape.
+        what: the file should hold, for the error.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected, or of another shape.
+    """
+    found = {name: file.shapes[name] for name in file.below(prefix)}
+    raise_differences(file, found, _below(prefix, layout), what)
 
 
 def raise_differences(
@@ -125,26 +146,45 @@ def raise_differences(
     """Raise WeightsError where tensors are missing, unexpected or of another shape."""
     if differences := compare(found, expected):
         raise WeightsError(
-            f"{file.path.name} is not a whole {what}; of its tensors are {differences}. Choose "
-            "the file as it was released or converted."
+            f"{file.path.name} is not a complete {what}: {differences}. Use the file as it was "
+            "released or converted."
         )
 
 
-def released_layout(config: AudioXConfig, *, prompt_vae: bool = True) -> dict[str, Shape]:
-    """Name -> shape of all tensors of a file; `prompt_vae`: with the second copy of the VAE."""
-    vae = oobleck_layout(config.vae)
-    dit = _below(DIT, dit_layout(config.dit))
-    layout = dit | _maf(config) | _video(config) | _audio(config) | _below(VAE, vae)
-    prompt_vae = prompt_vae and config.mel is None  # a spectrogram needs none
-    return layout | _below(AUDIO_VAE, vae) if prompt_vae else layout
+def released_layout(
+    config: AudioXConfig, *, prompt_vae: bool = True, vae: bool = True
+) -> dict[str, Shape]:
+    """Name -> shape of all tensors of a file.
+
+    Args:
+        config: of the model.
+        prompt_vae: with the second copy of the VAE, for audio prompts.
+        vae: with the VAE that decodes.
+    """
+    parts = [part for part in PARTS if vae or part != "vae"]
+    layouts = (part_layout(config, part, prompt_vae=prompt_vae) for part in parts)
+    return {name: shape for layout in layouts for name, shape in layout.items()}
+
+
+def part_layout(config: AudioXConfig, part: str, *, prompt_vae: bool = True) -> dict[str, Shape]:
+    """Name -> shape of the tensors of a part; the other arguments as in `released_layout`."""
+    if part == "backbone":
+        return _below(DIT, dit_layout(config.dit))
+    if part == "vae":
+        return _below(VAE, oobleck_layout(config.vae))
+    layout = _layout(partial(video_conditioner, config.video), VIDEO)
+    layout |= _layout(partial(audio_conditioner, config), AUDIO)
+    if config.maf is not None:
+        layout |= _layout(partial(MAFBlock, config.maf), MAF)
+    if prompt_vae and config.mel is None:  # a spectrogram needs none
+        layout |= _below(AUDIO_VAE, oobleck_layout(config.vae))
+    return layout
 
 
 def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
     """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
-    with torch.device("meta"):
-        shapes = shapes_of(Oobleck(config))
-    layout = {}
-    for name, shape in shapes.items():
+    layout: dict[str, Shape] = {}
+    for name, shape in _layout(partial(Oobleck, config)).items():
         if name.endswith(".weight"):
             layout[f"{name}_g"] = (shape[0], *[1] * (len(shape) - 1))
             layout[f"{name}_v"] = shape
@@ -156,11 +196,10 @@ def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
 def dit_layout(config: DiTConfig | MMDiTConfig) -> dict[str, Shape]:
     """The transformer's tensors, its norms under their released names."""
     theirs = {"weight": "gamma", "bias": "beta"}
-    with torch.device("meta"):
-        shapes = shapes_of(backbone(config))
+    shapes = _layout(partial(backbone, config))
     if isinstance(config, MMDiTConfig):
         return shapes  # its norms have no weights
-    layout = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
+    layout: dict[str, Shape] = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
     for name, shape in shapes.items():
         path, _, last = name.rpartition(".")
         layout[f"{path}.{theirs[last]}" if path.endswith("norm") else name] = shape
@@ -169,39 +208,24 @@ def dit_layout(config: DiTConfig | MMDiTConfig) -> dict[str, Shape]:
 
 def text_layout(config: TextConfig, prefix: str = "") -> dict[str, Shape]:
     """A T5 encoder's tensors."""
-    with torch.device("meta"):
-        shapes = _below(prefix, shapes_of(t5_encoder(config)))
+    shapes = _layout(partial(t5_encoder, config), prefix)
     return {name: shapes[name] for name in used(shapes)}
 
 
-def synchformer_layout(config: SynchformerConfig, prefix: str) -> dict[str, Shape]:
+def synchformer_layout(config: SynchformerConfig, prefix: str = "") -> dict[str, Shape]:
     """The tensors of Synchformer's visual encoder."""
-    with torch.device("meta"):
-        return _below(prefix, shapes_of(Synchformer(config)))
-
-
-def _video(config: AudioXConfig) -> dict[str, Shape]:
-    video = config.video
-    with torch.device("meta"):
-        module = VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))
-    return _below(VIDEO, shapes_of(module))
-
-
-def _audio(config: AudioXConfig) -> dict[str, Shape]:
-    with torch.device("meta"):
-        return _below(AUDIO, shapes_of(audio_conditioner(config)))
-
-
-def _maf(config: AudioXConfig) -> dict[str, Shape]:
-    if config.maf is None:
-        return {}
-    with torch.device("meta"):
-        return _below(MAF, shapes_of(MAFBlock(config.maf)))
+    return _layout(partial(Synchformer, config), prefix)
 
 
 def shapes_of(module: nn.Module) -> dict[str, Shape]:
     """A module's own names and shapes."""
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def _layout(build: Callable[[], nn.Module], prefix: str = "") -> dict[str, Shape]:
+    """The names and shapes of a module that is built on the meta device."""
+    with torch.device("meta"):
+        return _below(prefix, shapes_of(build()))
 
 
 def _below(prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:

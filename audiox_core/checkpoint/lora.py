@@ -39,10 +39,10 @@ def merge_lora(model: Backbone, path: str | Path, strength: float = 1.0) -> int:
     Args:
         model: of a checkpoint; its layers get new weights of the same dtype.
         path: of the LoRA.
-        strength: how often it is added; negative takes it away.
+        strength: factor of the adapter; negative values subtract it.
 
     Raises:
-        WeightsError: the file is no LoRA, or one of another model.
+        WeightsError: the file is not a LoRA, or one of another model.
     """
     adapters = read_lora(path)
     layers = dict(model.named_modules())
@@ -50,10 +50,10 @@ def merge_lora(model: Backbone, path: str | Path, strength: float = 1.0) -> int:
         layer = layers.get(name)
         weight = getattr(layer, "weight", None)
         shape = (len(adapter.up), adapter.down.shape[1])
-        if weight is None or tuple(weight.shape) != shape:
-            found = "no such layer" if weight is None else f"one of {tuple(weight.shape)}"
+        if layer is None or weight is None or tuple(weight.shape) != shape:
+            found = "no such layer" if weight is None else f"shape {tuple(weight.shape)}"
             raise WeightsError(
-                f"{Path(path).name} adapts '{name}' of shape {shape}, and the model has {found}: "
+                f"{Path(path).name} adapts '{name}' with shape {shape}, but the model has {found}: "
                 "choose a LoRA that was trained on this model."
             )
         delta = strength * adapter.delta().to(weight.device)
@@ -63,14 +63,14 @@ def merge_lora(model: Backbone, path: str | Path, strength: float = 1.0) -> int:
 
 
 def read_lora(path: str | Path) -> dict[str, Adapter]:
-    """Layer -> adapter. Raises WeightsError where the file is no LoRA that can be read."""
+    """Layer -> adapter of a LoRA file. Raises WeightsError where it is not one."""
     file = open_weights(path)
     names = _canonical(file)
     layers = [name.removesuffix(UP) for name in names if name.endswith(UP)]
     if not layers:
         raise WeightsError(
-            f"{file.path.name} is no LoRA of an AudioX model: it holds no "
-            f"'{PREFIX}…{UP}'. Take what `python -m audiox_core train lora` wrote."
+            f"{file.path.name} is not a LoRA for an AudioX model: it has no tensors "
+            f"'{PREFIX}…{UP}'. Use a file that `python -m audiox_core train lora` wrote."
         )
     return {layer: _adapter(file, names, layer) for layer in layers}
 
@@ -98,10 +98,10 @@ def _canonical(file: WeightFile) -> dict[str, str]:
 
 
 def _adapter(file: WeightFile, names: Mapping[str, str], layer: str) -> Adapter:
-    up, down, alpha = (names.get(layer + end) for end in (UP, DOWN, ALPHA))
+    up, down, alpha = names[layer + UP], names.get(layer + DOWN), names.get(layer + ALPHA)
     if down is None or file.shapes[down][:1] != file.shapes[up][1:2]:
         raise WeightsError(
-            f"{file.path.name} holds '{up}' and no '{DOWN}' that fits it: get the file again."
+            f"{file.path.name} has '{up}', but no matching '{DOWN}': download it again."
         )
     tensors = {name: file.copy(name) for name in (up, down)}
     rank = float(len(tensors[down]))

@@ -70,10 +70,13 @@ def _checked(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
     """The tensor itself. Raises WeightsError where it holds no finite real numbers."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         found = f"{tensor.dtype}".removeprefix("torch.")
-        raise WeightsError(f"{file.path.name} stores '{name}' as {found}, not as real numbers.")
+        raise WeightsError(
+            f"{file.path.name} stores '{name}' as {found}, which is not a floating-point type: "
+            "download it again."
+        )
     low, high = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()  # no second copy
     if not (low.isfinite() and high.isfinite()):
         raise WeightsError(
-            f"{file.path.name} has NaN or infinite values in '{name}': get the file again."
+            f"{file.path.name} has NaN or infinite values in '{name}': download it again."
         )
     return tensor

@@ -24,7 +24,7 @@ THRESHOLD = 0.5
 
 def probe_objective(file: WeightFile, config: AudioXConfig) -> str:
     """The objective of the backbone in a file; loads it."""
-    logger.info("Nothing names the variant of %s: the model is probed", file.path.name)
+    logger.info("%s does not name its variant: probing the model's output", file.path.name)
     return objective_of(noise_share(file, config))
 
 

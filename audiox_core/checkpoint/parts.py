@@ -3,7 +3,6 @@
 Opening one checks its names and shapes; its weights are read by `load`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,13 +14,7 @@ from torch import nn
 
 from ..conditioners.encoders import t5_encoder, tie_embedding
 from ..conditioners.text import TextConditioner
-from ..config import (
-    AudioXConfig,
-    LatentConfig,
-    OobleckConfig,
-    SynchformerConfig,
-    TextConfig,
-)
+from ..config import AudioXConfig, LatentConfig, OobleckConfig, SynchformerConfig, TextConfig
 from ..errors import WeightsError
 from ..models.oobleck import Oobleck, fold_weight_norm
 from ..models.synchformer import Synchformer
@@ -33,14 +26,14 @@ from .layout import (
     SYNC_ENCODER,
     TEXT,
     VAE,
+    check_below,
     oobleck_layout,
-    raise_differences,
     synchformer_layout,
     text_layout,
 )
 from .modules import load_module
 from .sizes import oobleck_sizes, synchformer_sizes, text_sizes
-from .weight_file import Shape, WeightFile, open_weights, same_tensor
+from .weight_file import WeightFile, open_weights, same_tensor
 
 
 @dataclass(frozen=True)
@@ -91,14 +84,15 @@ def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
     Raises:
         WeightsError: there is none, or it is not whole.
     """
-    prefix = next((p for p in (VAE, "") if f"{p}decoder.layers.0.weight_v" in file.shapes), None)
+    first = "decoder.layers.0.weight_v"
+    prefix = next((p for p in (VAE, "") if p + first in file.shapes), None)
     if prefix is None:
         raise WeightsError(
-            f"{file.path.name} holds no AudioX VAE: there is no 'decoder.layers.0.weight_v' in it. "
-            "Choose VAE.ckpt or a whole AudioX checkpoint."
+            f"{file.path.name} contains no AudioX VAE: it has no tensor '{first}'. Use VAE.ckpt or "
+            "a complete AudioX checkpoint."
         )
     sizes = oobleck_sizes(file.shapes, prefix)
-    raise_differences(file, _below(file, prefix), oobleck_layout(sizes), "VAE")
+    check_below(file, prefix, oobleck_layout(sizes), "VAE")
     made = {"channels": sizes.latent_channels, "hop_length": sizes.hop_length}
     return VaeFile(file, prefix, sizes, replace(latent or LatentConfig(), **made))
 
@@ -134,8 +128,8 @@ def open_text_encoder(path: Path, config: AudioXConfig) -> TextEncoderFile:
     file = open_weights(path)
     if "shared.weight" not in file.shapes:
         raise WeightsError(
-            f"{file.path.name} is no T5 text encoder: it holds no 'shared.weight'. "
-            "Choose model.safetensors of google-t5/t5-base."
+            f"{file.path.name} is not a T5 text encoder: it has no tensor 'shared.weight'. "
+            "Use model.safetensors of google-t5/t5-base."
         )
     return _text_encoder(file, "", config, load_tokenizer(file.path))
 
@@ -146,17 +140,16 @@ def _text_encoder(
     sizes = text_sizes(file.shapes, prefix)
     if sizes.width != config.dit.cond_dim:
         raise WeightsError(
-            f"{file.path.name} makes text tokens of width {sizes.width}, the model reads "
-            f"{config.dit.cond_dim}: give the text encoder that the model was trained with "
+            f"{file.path.name} outputs text tokens of width {sizes.width}, but the model expects "
+            f"{config.dit.cond_dim}: use the text encoder that the model was trained with "
             "(T5-base, 768, for AudioX v1)."
         )
     if (size := tokenizer.get_vocab_size()) > sizes.vocab_size:
         raise WeightsError(
-            f"The tokenizer has {size} tokens, the text encoder in {file.path.name} "
-            f"{sizes.vocab_size}: they do not belong together."
+            f"The tokenizer has {size} tokens, but the text encoder in {file.path.name} has "
+            f"{sizes.vocab_size}: use the tokenizer.json that belongs to it."
         )
-    found = {name: file.shapes[name] for name in file.below(prefix)}
-    raise_differences(file, found, text_layout(sizes, prefix), "T5 text encoder")
+    check_below(file, prefix, text_layout(sizes), "T5 text encoder")
     return TextEncoderFile(file, prefix, sizes, tokenizer)
 
 
@@ -182,28 +175,24 @@ def synchformer_in(file: WeightFile, config: AudioXConfig) -> SynchformerFile:
     prefix = SYNC + SYNC_ENCODER if file.below(SYNC) else SYNC_ENCODER
     if not file.below(prefix):
         raise WeightsError(
-            f"{file.path.name} is no Synchformer: it holds no '{prefix}…'. Choose "
+            f"{file.path.name} is not a Synchformer: it has no tensors '{prefix}…'. Use "
             "synchformer_state_dict.pth (`python -m audiox_core fetch synchformer`)."
         )
     sizes = synchformer_sizes(file.shapes, prefix)
     if sizes.width != config.video.clip.width:
         raise WeightsError(
-            f"{file.path.name} makes features of width {sizes.width}, the model reads "
-            f"{config.video.clip.width}: choose synchformer_state_dict.pth of the release."
+            f"{file.path.name} outputs features of width {sizes.width}, but the model expects "
+            f"{config.video.clip.width}: use synchformer_state_dict.pth of the release."
         )
-    found = {name: file.shapes[name] for name in file.below(prefix)}
-    raise_differences(file, found, synchformer_layout(sizes, prefix), "Synchformer")
+    check_below(file, prefix, synchformer_layout(sizes), "Synchformer")
     return SynchformerFile(file, prefix, sizes)
 
 
 def same_below(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> bool:
-    """Whether two parts hold the same tensors, bit for bit; read in small pieces."""
-    names = _below(file, prefix).keys()
-    if names != _below(other, other_prefix).keys():
-        return False
-    return all(same_tensor(file, prefix + name, other, other_prefix + name) for name in names)
-
-
-def _below(file: WeightFile, prefix: str) -> Mapping[str, Shape]:
-    """The shapes below a prefix, by the names behind it."""
-    return {name.removeprefix(prefix): file.shapes[name] for name in file.below(prefix)}
+    """Whether two parts hold the same tensors, bit for bit."""
+    names, others = (
+        {name.removeprefix(p) for name in f.below(p)}
+        for f, p in ((file, prefix), (other, other_prefix))
+    )
+    pairs = ((prefix + name, other_prefix + name) for name in names)
+    return names == others and all(same_tensor(file, a, other, b) for a, b in pairs)

@@ -2,44 +2,98 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..config import (
-    AudioXConfig,
-    ClipConfig,
-    DiTConfig,
-    MAFConfig,
-    MMDiTConfig,
-    OobleckConfig,
-    SynchformerConfig,
-    TemporalConfig,
-    TextConfig,
-    VideoConfig,
-)
+from ..config import AudioXConfig, MMDiTConfig, OobleckConfig, SynchformerConfig, TextConfig
 from ..variants import VARIANTS
 from .layout import AUDIO, AUDIO_VAE, DIT, MAF, VAE, VIDEO
 from .weight_file import Shape
 
 
+class Axis(NamedTuple):
+    """An axis of a tensor; a missing tensor has the preset's size."""
+
+    name: str
+    axis: int
+    per: int = 1  # the size is a multiple of what is looked for
+    missing: int | None = None  # size where the tensor is missing; None: the preset's
+
+
+class Layers(NamedTuple):
+    """The count of the layers that are numbered behind a prefix."""
+
+    prefix: str
+
+
+Table = Mapping[str, Axis | Layers]  # field of a config -> where its size is
+
+DIT_SIZES: Table = {
+    "io_channels": Axis("transformer.project_in.weight", 1),
+    "width": Axis("transformer.project_in.weight", 0),
+    "depth": Layers("transformer.layers."),
+    "cond_dim": Axis("to_cond_embed.0.weight", 1),
+    "global_dim": Axis("to_global_embed.0.weight", 1, missing=0),
+    "time_frequencies": Axis("timestep_features.weight", 0),
+}
+MMDIT_SIZES: Table = {
+    **DIT_SIZES,
+    "cond_dim": Axis("transformer.proj_mm_tokens.weight", 1),
+    "ff_width": Axis("transformer.layers.0.ffn.w1.weight", 0),
+    "kernel": Axis("transformer.layers.0.ffn.w1.weight", 2),
+    "positions": Axis("transformer.proj_mm_seq_len.weight", 0),
+    "tokens": Axis("transformer.proj_mm_seq_len.weight", 1),
+}
+MAF_SIZES: Table = {
+    "width": Axis("unified_experts", 1),
+    "experts": Axis("unified_experts", 0, per=3),
+    "depth": Layers("fusion_transformer.layers."),
+    "ff_width": Axis("fusion_transformer.layers.0.linear1.weight", 0),
+}
+CLIP_SIZES: Table = {
+    "width": Axis("vision_model.embeddings.class_embedding", 0),
+    "depth": Layers("vision_model.encoder.layers."),
+    "ff_width": Axis("vision_model.encoder.layers.0.mlp.fc1.weight", 0),
+    "patch": Axis("vision_model.embeddings.patch_embedding.weight", 2),
+    "projection": Axis("visual_projection.weight", 0),
+}
+VIDEO_SIZES: Table = {"frames": Axis("Temp_pos_embedding", 1), "tokens": Axis("proj.weight", 0)}
+SYNCHFORMER_SIZES: Table = {
+    "width": Axis("cls_token", 2),
+    "depth": Layers("blocks."),
+    "ff_width": Axis("blocks.0.mlp.fc1.weight", 0),
+    "patch": Axis("patch_embed_3d.proj.weight", 3),
+    "patch_frames": Axis("patch_embed_3d.proj.weight", 2),
+}
+
+
 class _Shapes:
-    """Shapes below a prefix; a missing one gives the preset's size."""
+    """Shapes below a prefix."""
 
     def __init__(self, shapes: Mapping[str, Shape], prefix: str) -> None:
         self.shapes = {k.removeprefix(prefix): v for k, v in shapes.items() if k.startswith(prefix)}
 
-    def size(self, key: str, axis: int, default: int) -> int:
-        shape = self.shapes.get(key, ())
-        return shape[axis] if axis < len(shape) else default
+    def size(self, name: str, axis: int, missing: int) -> int:
+        shape = self.shapes.get(name, ())
+        return shape[axis] if axis < len(shape) else missing
 
-    def sizes(self, preset: Any, axes: Mapping[str, tuple[str, int]]) -> Any:
-        """The preset with each field of `axes` read from its tensor's axis."""
-        found = {f: self.size(key, axis, getattr(preset, f)) for f, (key, axis) in axes.items()}
-        return replace(preset, **found)
+    def count(self, prefix: str, missing: int) -> int:
+        """How many layers are numbered behind a prefix."""
+        behind = (name.removeprefix(prefix) for name in self.shapes if name.startswith(prefix))
+        return sum(n.isdecimal() for n in {name.partition(".")[0] for name in behind}) or missing
 
-    def count(self, before: str, default: int) -> int:
-        """How many layers are numbered after `before`."""
-        behind = (key.removeprefix(before) for key in self.shapes if key.startswith(before))
-        return sum(n.isdecimal() for n in {key.partition(".")[0] for key in behind}) or default
+    def config(self, preset: Any, table: Table) -> Any:
+        """A preset with the sizes that are found; heads keep the preset's width of a head."""
+        sizes: dict[str, int] = {}
+        for field, where in table.items():
+            known = getattr(preset, field)
+            if isinstance(where, Layers):
+                sizes[field] = self.count(where.prefix, known)
+            else:
+                missing = known * where.per if where.missing is None else where.missing
+                sizes[field] = self.size(where.name, where.axis, missing) // where.per
+        if "width" in sizes and hasattr(preset, "heads"):
+            sizes["heads"] = max(1, sizes["width"] // (preset.width // preset.heads))
+        return replace(preset, **sizes)
 
 
 def config_from_shapes(shapes: Mapping[str, Shape], variant: str = "audiox") -> AudioXConfig:
@@ -58,75 +112,44 @@ def config_from_shapes(shapes: Mapping[str, Shape], variant: str = "audiox") -> 
         latent=latent,
         vae=vae,
         dit=_backbone(_Shapes(shapes, DIT), preset.dit),
-        maf=preset.maf and _maf(_Shapes(shapes, MAF), preset.maf),
+        maf=preset.maf and _Shapes(shapes, MAF).config(preset.maf, MAF_SIZES),
         video=_video(_Shapes(shapes, VIDEO), preset.video),
     )
     audio = _Shapes(shapes, AUDIO)
     if preset.mel is not None:
-        mel = audio.sizes(preset.mel, {"filters": ("proj_features.weight", 1)})
+        mel = audio.config(preset.mel, {"filters": Axis("proj_features.weight", 1)})
         columns = 1 + latent.samples(latent.conditioned_seconds) // mel.hop
         return replace(config, mel=mel, audio_tokens=columns)
     if preset.audio_latents is not None:
-        mixed = "proj_features_128.weight"
-        return audio.sizes(config, {"audio_tokens": (mixed, 0), "audio_latents": (mixed, 1)})
-    return audio.sizes(config, {"audio_tokens": ("empty_audio_feat", 1)})
+        name = "proj_features_128.weight"
+        return audio.config(config, {"audio_tokens": Axis(name, 0), "audio_latents": Axis(name, 1)})
+    return audio.config(config, {"audio_tokens": Axis("empty_audio_feat", 1)})
 
 
-def _backbone(shapes: _Shapes, preset: DiTConfig | MMDiTConfig) -> DiTConfig | MMDiTConfig:
-    return (_mmdit if isinstance(preset, MMDiTConfig) else _dit)(shapes, preset)
+def _backbone(shapes: _Shapes, preset: Any) -> Any:
+    if isinstance(preset, MMDiTConfig):
+        return shapes.config(preset, MMDIT_SIZES)
+    config = shapes.config(preset, DIT_SIZES)
+    inner = shapes.size("transformer.layers.0.ff.ff.2.weight", 1, preset.ff_mult * config.width)
+    return replace(config, ff_mult=inner // config.width)
 
 
-def _dit(shapes: _Shapes, preset: DiTConfig) -> DiTConfig:
-    width = shapes.size("to_timestep_embed.0.bias", 0, preset.width)
-    width = shapes.size("transformer.project_in.weight", 0, width)
-    inner = shapes.size("transformer.layers.0.ff.ff.2.weight", 1, preset.ff_mult * width)
-    axes = {
-        "io_channels": ("transformer.project_in.weight", 1),
-        "cond_dim": ("to_cond_embed.0.weight", 1),
-        "time_frequencies": ("timestep_features.weight", 0),
+def _video(shapes: _Shapes, preset: Any) -> Any:
+    tower = _Shapes(shapes.shapes, "visual_encoder_model.")
+    clip, temporal = tower.config(preset.clip, CLIP_SIZES), preset.temporal
+    positions = "vision_model.embeddings.position_embedding.weight"
+    patches = tower.size(positions, 0, preset.clip.tokens) - 1
+    layer = "Temp_transformer.layers.0."
+    table: Table = {
+        "depth": Layers("Temp_transformer.layers."),
+        "heads": Axis(f"{layer}0.fn.to_out.0.weight", 1, per=temporal.head_dim),
+        "ff_width": Axis(f"{layer}1.fn.net.0.weight", 0),
     }
     return replace(
-        shapes.sizes(preset, axes),
-        width=width,
-        depth=shapes.count("transformer.layers.", preset.depth),
-        global_dim=shapes.size("to_global_embed.0.weight", 1, 0),
-        ff_mult=inner // width,
+        shapes.config(preset, VIDEO_SIZES),
+        clip=replace(clip, image=round(patches**0.5) * clip.patch),
+        temporal=shapes.config(temporal, table),
     )
-
-
-def _mmdit(shapes: _Shapes, preset: MMDiTConfig) -> MMDiTConfig:
-    axes = {
-        "io_channels": ("transformer.project_in.weight", 1),
-        "width": ("transformer.project_in.weight", 0),
-        "cond_dim": ("transformer.proj_mm_tokens.weight", 1),
-        "ff_width": ("transformer.layers.0.ffn.w1.weight", 0),
-        "kernel": ("transformer.layers.0.ffn.w1.weight", 2),
-        "positions": ("transformer.proj_mm_seq_len.weight", 0),
-        "tokens": ("transformer.proj_mm_seq_len.weight", 1),
-        "time_frequencies": ("timestep_features.weight", 0),
-    }
-    return replace(
-        shapes.sizes(preset, axes),
-        depth=shapes.count("transformer.layers.", preset.depth),
-        global_dim=shapes.size("to_global_embed.0.weight", 1, 0),
-    )
-
-
-def _maf(shapes: _Shapes, preset: MAFConfig) -> MAFConfig:
-    layer = "fusion_transformer.layers."
-    axes = {"width": ("unified_experts", 1), "ff_width": (f"{layer}0.linear1.weight", 0)}
-    config = shapes.sizes(preset, axes)
-    return replace(
-        config,
-        experts=shapes.size("unified_experts", 0, 3 * preset.experts) // 3,
-        heads=_heads(config.width, preset),
-        depth=shapes.count(layer, preset.depth),
-    )
-
-
-def _heads(width: int, preset: ClipConfig | MAFConfig | SynchformerConfig) -> int:
-    """As many heads as keep the preset's width of a head, which shapes do not tell."""
-    return max(1, width // (preset.width // preset.heads))
 
 
 def oobleck_sizes(shapes: Mapping[str, Shape], prefix: str) -> OobleckConfig:
@@ -134,90 +157,47 @@ def oobleck_sizes(shapes: Mapping[str, Shape], prefix: str) -> OobleckConfig:
     preset, found = OobleckConfig(), _Shapes(shapes, prefix)
     base = found.size("encoder.layers.0.weight_v", 0, preset.channels)
     stages = found.count("encoder.layers.", len(preset.strides) + 3) - 3
-    convs = [f"encoder.layers.{i + 1}.layers.4.weight_v" for i in range(stages)]
     known = list(zip(preset.multipliers, preset.strides, strict=True))
-    fallback = [known[min(i, len(known) - 1)] for i in range(stages)]
-    sizes = list(zip(convs, fallback, strict=True))
-    axes = {
-        "io_channels": ("encoder.layers.0.weight_v", 1),
-        "latent_channels": ("decoder.layers.0.weight_v", 1),
+    multipliers, strides = [], []
+    for stage in range(stages):
+        name = f"encoder.layers.{stage + 1}.layers.4.weight_v"
+        multiplier, stride = known[min(stage, len(known) - 1)]
+        multipliers.append(found.size(name, 0, base * multiplier) // base)
+        strides.append(found.size(name, 2, 2 * stride) // 2)
+    table: Table = {
+        "io_channels": Axis("encoder.layers.0.weight_v", 1),
+        "channels": Axis("encoder.layers.0.weight_v", 0),
+        "latent_channels": Axis("decoder.layers.0.weight_v", 1),
     }
-    return replace(
-        found.sizes(preset, axes),
-        channels=base,
-        multipliers=tuple(found.size(c, 0, base * m) // base for c, (m, _) in sizes),
-        strides=tuple(found.size(c, 2, 2 * s) // 2 for c, (_, s) in sizes),
-    )
-
-
-def _video(shapes: _Shapes, preset: VideoConfig) -> VideoConfig:
-    tower, layer = "visual_encoder_model.vision_model.", "Temp_transformer.layers.0."
-    temporal = preset.temporal
-    inner = shapes.size(f"{layer}0.fn.to_out.0.weight", 1, temporal.heads * temporal.head_dim)
-    axes = {
-        "width": (f"{tower}embeddings.class_embedding", 0),
-        "ff_width": (f"{tower}encoder.layers.0.mlp.fc1.weight", 0),
-        "patch": (f"{tower}embeddings.patch_embedding.weight", 2),
-        "projection": ("visual_encoder_model.visual_projection.weight", 0),
-    }
-    clip = shapes.sizes(preset.clip, axes)
-    positions = f"{tower}embeddings.position_embedding.weight"
-    patches = shapes.size(positions, 0, preset.clip.tokens) - 1
-    return replace(
-        shapes.sizes(preset, {"frames": ("Temp_pos_embedding", 1), "tokens": ("proj.weight", 0)}),
-        clip=replace(
-            clip,
-            depth=shapes.count(f"{tower}encoder.layers.", clip.depth),
-            heads=_heads(clip.width, preset.clip),
-            image=round(patches**0.5) * clip.patch,
-        ),
-        temporal=TemporalConfig(
-            depth=shapes.count("Temp_transformer.layers.", temporal.depth),
-            heads=max(1, inner // temporal.head_dim),
-            ff_width=shapes.size(f"{layer}1.fn.net.0.weight", 0, temporal.ff_width),
-        ),
-    )
+    config = found.config(preset, table)
+    return replace(config, multipliers=tuple(multipliers), strides=tuple(strides))
 
 
 def synchformer_sizes(shapes: Mapping[str, Shape], prefix: str) -> SynchformerConfig:
     """The sizes of Synchformer's visual encoder."""
     found, preset = _Shapes(shapes, prefix), SynchformerConfig()
-    axes = {
-        "width": ("cls_token", 2),
-        "ff_width": ("blocks.0.mlp.fc1.weight", 0),
-        "patch": ("patch_embed_3d.proj.weight", 3),
-        "patch_frames": ("patch_embed_3d.proj.weight", 2),
-    }
-    config = found.sizes(preset, axes)
+    config = found.config(preset, SYNCHFORMER_SIZES)
     patches = found.size("pos_embed", 1, (preset.image // preset.patch) ** 2 + 1) - 1
     moments = found.size("temp_embed", 1, preset.segment // preset.patch_frames)
     return replace(
-        config,
-        depth=found.count("blocks.", preset.depth),
-        heads=_heads(config.width, preset),
-        image=round(patches**0.5) * config.patch,
-        segment=moments * config.patch_frames,
+        config, image=round(patches**0.5) * config.patch, segment=moments * config.patch_frames
     )
 
 
 def text_sizes(shapes: Mapping[str, Shape], prefix: str = "") -> TextConfig:
     """A T5 encoder's sizes; its shapes tell all that matters."""
-    found, preset, block = _Shapes(shapes, prefix), TextConfig(), "encoder.block.0.layer."
-    attention = f"{block}0.SelfAttention."
-    gated = f"{block}1.DenseReluDense.wi_0.weight"
-    plain = f"{block}1.DenseReluDense.wi.weight"
-    axes = {
-        "vocab_size": ("shared.weight", 0),
-        "width": ("shared.weight", 1),
-        "heads": (f"{attention}relative_attention_bias.weight", 1),
-        "buckets": (f"{attention}relative_attention_bias.weight", 0),
-        "ff_width": (gated if gated in found.shapes else plain, 0),
+    found, block = _Shapes(shapes, prefix), "encoder.block.0.layer."
+    attention, feed_forward = f"{block}0.SelfAttention.", f"{block}1.DenseReluDense."
+    bias = f"{attention}relative_attention_bias.weight"
+    gated = f"{feed_forward}wi_0.weight" in found.shapes
+    preset = TextConfig(gated=gated)
+    heads = found.size(bias, 1, preset.heads)
+    table: Table = {
+        "vocab_size": Axis("shared.weight", 0),
+        "width": Axis("shared.weight", 1),
+        "depth": Layers("encoder.block."),
+        "head_dim": Axis(f"{attention}q.weight", 0, per=heads),
+        "ff_width": Axis(f"{feed_forward}{'wi_0' if gated else 'wi'}.weight", 0),
+        "buckets": Axis(bias, 0),
     }
-    config = found.sizes(preset, axes)
-    heads = config.heads
-    return replace(
-        config,
-        depth=found.count("encoder.block.", preset.depth),
-        head_dim=found.size(f"{attention}q.weight", 0, heads * preset.head_dim) // heads,
-        gated=gated in found.shapes,
-    )
+    return replace(found.config(preset, table), heads=heads)

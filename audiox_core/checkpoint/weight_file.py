@@ -1,6 +1,6 @@
 """Weights files: names, shapes and header first, tensors when asked for.
 
-Nothing here runs code from a file: pickles are read with `weights_only=True` alone.
+Nothing here runs code from a file: pickles are only read with `weights_only=True`.
 """
 
 import json
@@ -32,9 +32,8 @@ CONTAINERS = ("state_dict", "model", "student", "student_state_dict")
 WRAPPERS = ("module.", "student.model.", "student.", "model.")
 FAMILY = ("model.model.transformer.", "maf_block.", "conditioner.")
 SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
-# what hubs and browsers call a file that is still coming
+# suffixes of hubs and browsers for an unfinished download
 UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
-_PIECE = 1 << 22  # bytes
 DTYPES = {  # safetensors' names
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64,
@@ -98,11 +97,11 @@ class WeightFile:
         return raw.view(stored.dtype).view(stored.shape)
 
     def fingerprint(self) -> str:
-        """Of the weights, whatever the header says of them: equal weights, equal name."""
+        """A checksum of all names and weights; the header does not count."""
         digest = blake2b(digest_size=8)
         for name, stored in sorted(self.tensors.items()):
             digest.update(repr((name, stored.shape, stored.dtype)).encode())
-            digest.update(self.copy(name).flatten().view(torch.uint8).numpy())
+            digest.update(self.copy(name).flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def below(self, prefix: str) -> list[str]:
@@ -111,27 +110,19 @@ class WeightFile:
 
 
 def same_tensor(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
-    """Whether two tensors are equal in shape, kind and every bit; read in small pieces."""
+    """Whether two tensors are equal in shape, dtype and every bit."""
     one, two = file.tensors[name], other.tensors[other_name]
     if (one.shape, one.dtype) != (two.shape, two.dtype):
         return False
-    if one.offset is None or two.offset is None:
-        return torch.equal(file.copy(name), other.copy(other_name))
-    if file.path == other.path and one.offset == two.offset:
+    if file.path == other.path and one.offset is not None and one.offset == two.offset:
         return True
-    with file.path.open("rb") as first, other.path.open("rb") as second:
-        first.seek(one.offset)
-        second.seek(two.offset)
-        for start in range(0, one.nbytes, _PIECE):
-            size = min(_PIECE, one.nbytes - start)
-            if first.read(size) != second.read(size):
-                return False
-    return True
+    first, second = (f.copy(n).flatten() for f, n in ((file, name), (other, other_name)))
+    return torch.equal(first.view(torch.uint8), second.view(torch.uint8))
 
 
 def _fill(file: Any, raw: Tensor, path: Path) -> None:
     """Read bytes into a tensor of them. Raises WeightsError where the file ends early."""
-    view, done = memoryview(raw.numpy()), 0
+    view, done = raw.numpy().data, 0
     while done < len(view):
         count = file.readinto(view[done:])
         if not count:
@@ -140,7 +131,7 @@ def _fill(file: Any, raw: Tensor, path: Path) -> None:
 
 
 def open_weights(path: str | Path) -> WeightFile:
-    """Look into a weights file.
+    """Open a weights file: names, shapes and header, no numbers.
 
     Raises:
         WeightsError: no such file, not a weights file, damaged, or a pickle with code in it.
@@ -157,31 +148,30 @@ def open_weights(path: str | Path) -> WeightFile:
     except (OSError, ValueError) as error:
         raise WeightsError(f"{str(path)[:200]} cannot be read: {error}.") from error
     if not S_ISREG(mode):
-        what = "a folder" if S_ISDIR(mode) else "no regular file"
-        raise WeightsError(f"{path} is {what}: name a weights file.")
+        what = "a folder" if S_ISDIR(mode) else "not a regular file"
+        raise WeightsError(f"{path} is {what}: choose a weights file.")
     suffix = path.suffix.lower()
     if head == b"GGUF" or suffix == ".gguf":
         raise WeightsError(
-            f"{path} is a GGUF file, whose packed numbers this pack cannot read: take the "
-            f"released .ckpt, which {fetch_again(path)} puts into models/audiox, or a "
-            ".safetensors; float8 weights (`convert --dtype float8_e4m3fn`, or the loader's "
-            "weight_dtype) are as small."
+            f"{path} is a GGUF file, which this pack cannot read: use the released .ckpt "
+            f"({fetch_again(path)} downloads it into models/audiox) or a .safetensors file. float8 "
+            "weights (`convert --dtype float8_e4m3fn`, or weight_dtype in the loader) are as small."
         )
     if suffix in UNFINISHED:
-        raise _damaged(path, f"its name ends in {suffix}, as of a download that goes on")
+        raise _damaged(path, f"its name ends in {suffix}, like a download in progress")
     if suffix in SAFETENSORS:
         return _open_safetensors(path)
     if suffix in PICKLES:
         return _open_pickle(path)
     known = ", ".join((*SAFETENSORS, *PICKLES))
-    raise WeightsError(f"{path.name} is no weights file that can be read: expected one of {known}.")
+    raise WeightsError(f"{path.name} is not a supported weights file: expected one of {known}.")
 
 
 def _damaged(path: Path, reason: object) -> WeightsError:
     return WeightsError(
         f"{path.name} is damaged or was not downloaded to its end ({path.stat().st_size:,} bytes; "
         f"{str(reason)[:120]}): download it again into {path.absolute().parent}. "
-        f"{fetch_again(path)} goes on where its own download ended."
+        f"{fetch_again(path)} continues a download that it began."
     )
 
 
@@ -197,8 +187,8 @@ def _open_safetensors(path: Path) -> WeightFile:
     entries.pop("__metadata__", None)
     if strange := {e["dtype"] for e in entries.values()} - DTYPES.keys():
         raise WeightsError(
-            f"{path.name} stores numbers as {min(strange)}, which cannot be read: "
-            "take the original file, or convert that one."
+            f"{path.name} stores weights as {min(strange)}, which is not supported: use or convert "
+            "the original file."
         )
     wrapper = wrapper_of(entries)
     tensors = {
@@ -216,25 +206,25 @@ def _open_pickle(path: Path) -> WeightFile:
             raise _damaged(path, "it does not begin as a checkpoint does")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle's make
+            warnings.simplefilter("ignore")  # about how the pickle was written
             content, mapped = _load_pickle(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path.name} holds more than weights{_unsafe(error)}, which could run code when it is "
-            "read. It was not loaded: ask its maker for a .safetensors file."
+            "loaded. It was not loaded: use a .safetensors file."
         ) from error
     except Exception as error:  # a damaged pickle raises whatever its bytes lead to
         raise _damaged(path, error) from error
     container, state = _state(content)
     if not state:
-        raise WeightsError(f"{path.name} holds no table of weights: choose a model's checkpoint.")
+        raise WeightsError(f"{path.name} contains no weights: choose the checkpoint of a model.")
     others = {} if container is None else {k: v for k, v in content.items() if k != container}
     others |= {k: v for k, v in state.items() if not isinstance(v, Tensor)}
     state = {str(k): v.detach() for k, v in state.items() if isinstance(v, Tensor)}
     wrapper = wrapper_of(state)
     state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
     if odd := next((n for n, t in state.items() if t.layout != torch.strided), None):
-        raise WeightsError(f"{path.name} stores '{odd}' sparsely, as no model of this family does.")
+        raise WeightsError(f"{path.name} has a sparse tensor '{odd}', which is not supported.")
     offsets = _offsets(path, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, mapped" if mapped else "pickle of an old kind, read whole"

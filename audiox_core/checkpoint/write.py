@@ -29,11 +29,11 @@ def write_safetensors(
     tensors: Mapping[str, Stored],
     read: Callable[[str], Tensor],
     metadata: Mapping[str, str],
-    on_tensor: Callable[[Stored], None] | None = None,
+    on_tensor: Callable[[Stored], object] | None = None,
 ) -> None:
-    """Write a file of which one tensor at a time is in memory.
+    """Write a file with one tensor at a time in memory.
 
-    Nothing lies under `path` until everything is on the disk; what a killed run left is used up
+    Nothing is at `path` until everything is on the disk; what a killed run left is removed
     by the next one.
 
     Args:
@@ -59,7 +59,7 @@ def write_safetensors(
 
 def _write(file: BinaryIO, name: str, tensor: Tensor, expected: Stored) -> None:
     assert (tuple(tensor.shape), tensor.dtype) == (expected.shape, expected.dtype), name
-    file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+    file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _header(tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> bytes:
@@ -98,19 +98,21 @@ def _replacing(path: Path, size: int) -> Iterator[BinaryIO]:
                 temporary.unlink(missing_ok=True)
     except OSError as error:
         raise WeightsError(
-            f"{path} cannot be written ({error.strerror or error}): make room, check the "
-            "permissions, or choose another folder."
+            f"{path} cannot be written ({error.strerror or error}): free some space, check "
+            "the permissions, or choose another folder."
         ) from error
 
 
 @contextmanager
 def _alone(lock_path: Path, path: Path) -> Iterator[None]:
-    """Two runs must not write one file; the lock of a killed run is free again."""
+    """Two processes must not write one file; the lock of a killed process is free again."""
     lock = FileLock(lock_path, timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise WeightsError(f"Another run writes {path} right now: wait for it.") from None
+        raise WeightsError(
+            f"Another process is writing {path}: wait until it has finished."
+        ) from None
     try:
         yield
     finally:
@@ -122,7 +124,7 @@ def _alone(lock_path: Path, path: Path) -> Iterator[None]:
 def check_target(path: Path) -> None:
     """Raise WeightsError where no safetensors file can be made at `path`."""
     if path.suffix != ".safetensors":
-        raise WeightsError(f"{path} has no ending that can be written: call it .safetensors.")
+        raise WeightsError(f"{path} has an unsupported suffix: use .safetensors.")
     if path.is_dir():
         raise WeightsError(f"{path} is a folder: give the name of a file to write.")
     if not path.parent.is_dir():
@@ -133,13 +135,13 @@ def _check_room(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size:
         raise WeightsError(
-            f"{path.name} takes {size / 1e9:.2f} GB and {path.parent.absolute()} has "
-            f"{free / 1e9:.2f} GB free: make room, or choose another folder."
+            f"{path.name} needs {size / 1e9:.2f} GB, but {path.parent.absolute()} has "
+            f"{free / 1e9:.2f} GB free: free some space, or choose another folder."
         )
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a power cut, where the system can."""
+    """Make the new name survive a power cut, where the system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""`inspect`: what a weights file is, as a table or as JSON."""
+"""`inspect`: report on a weights file, as a table or as JSON."""
 
 import argparse
 import json
@@ -17,16 +17,16 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the subparsers; returns its parser."""
     parser = commands.add_parser(
         "inspect",
-        help="say what a weights file is and whether it is whole",
-        description="Say what a weights file is, which parts it holds, what it lacks, and which "
-        "files it still needs. Please add this to a report of a file that does not load.",
+        help="report what a weights file is and whether it is complete",
+        description="Report what a weights file is, which parts it contains, what is missing, and "
+        "which other files it needs. Please add this to an issue about a file that does not load.",
     )
     parser.set_defaults(run=run_inspect)
     parser.add_argument("file", type=Path, metavar="FILE", help=".safetensors, .ckpt, .pt, .pth")
     parser.add_argument(
         "--deep", action="store_true",
-        help="read all numbers, count NaN and Inf; of the MMDiT models also ask the model what it "
-        "is, which takes the memory of loading it",
+        help="read all numbers and count NaN and Inf; for MMDiT models, also probe the objective, "
+        "which takes the memory of loading the model",
     )  # fmt: skip
     add_variant(parser)
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
@@ -34,7 +34,7 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
 
 
 def run_inspect(options: argparse.Namespace) -> int:
-    """Report; whatever is found, the exit code is 0 where the file can be read."""
+    """Print the report; the exit code is 0 for every file that can be read."""
     with tqdm(unit="B", unit_scale=True, disable=None if options.deep else True) as bar:
         report = inspect(
             options.file,
@@ -51,7 +51,7 @@ def as_text(report: Report) -> str:
     """The report as a table for people."""
     rows = [("file", f"{report.file} ({_size(report.bytes)}, {report.stored_as})")]
     rows += [("what it is", report.what)]
-    rows += [("variant", f"{report.variant or 'none known'}, from {report.decided_by}")] * bool(
+    rows += [("variant", f"{report.variant or 'unknown'}, from {report.decided_by}")] * bool(
         report.decided_by
     )
     rows += [("tensors", f"{report.tensors:,}, {report.elements:,} numbers")]
@@ -83,9 +83,9 @@ def _part(part: Part) -> str:
 
 def _layout(report: Report) -> str:
     if report.whole:
-        return f"whole: all {report.expected:,} tensors by name and shape"
+        return f"complete: all {report.expected:,} tensors by name and shape"
     return (
-        f"NOT whole: of {report.expected:,} tensors {len(report.missing)} missing, "
+        f"NOT complete: of {report.expected:,} tensors {len(report.missing)} missing, "
         f"{len(report.unexpected)} unexpected, {len(report.misshapen)} of another shape"
     )
 
@@ -111,7 +111,7 @@ def _entries(title: str, entries: Mapping[str, str], limit: int = 12) -> list[tu
 
 
 def _flat(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """One line a group of sizes."""
+    """One line for each group of sizes."""
     plain = {k: v for k, v in config.items() if not isinstance(v, dict) and k != "note"}
     groups = {"model": plain, **{k: v for k, v in config.items() if isinstance(v, dict)}}
     for name, group in groups.items():

@@ -1,4 +1,4 @@
-"""`fetch`, `inspect`, `convert`: getting weights, looking into them, keeping them in one file."""
+"""`fetch` and `convert`: download weights, and write a model into one file."""
 
 import argparse
 import json
@@ -20,8 +20,8 @@ def add_fetch(commands: Any) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "fetch",
         help="download released weights into models/",
-        description="Download released weights from Hugging Face. A run that was broken off is "
-        "taken up where it ended; every file is compared with the hub's hash.",
+        description="Download released weights from Hugging Face. The next run continues an "
+        "interrupted download; every file is compared with the hash of the hub.",
         epilog="Honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. " + LICENCE,
     )
     parser.set_defaults(run=run_fetch)
@@ -30,12 +30,14 @@ def add_fetch(commands: Any) -> argparse.ArgumentParser:
         "--dir", type=Path, default=Path("models"), metavar="FOLDER",
         help="the models folder; the default is models",
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and sizes")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be downloaded, and sizes"
+    )
     return parser
 
 
 def run_fetch(options: argparse.Namespace) -> int:
-    """Download, or say what would be downloaded."""
+    """Download, or print what would be downloaded."""
     if options.dry_run:
         for job in _plan(options.models, options.dir):
             print(_sentence(job))
@@ -45,10 +47,10 @@ def run_fetch(options: argparse.Namespace) -> int:
     try:
         paths = fetch(options.models, options.dir, on_job=lambda job: print(_sentence(job)))
     except KeyboardInterrupt:
-        print("Stopped; the next run goes on from here.", file=sys.stderr)
+        print("Stopped; the next run continues from here.", file=sys.stderr)
         return 130
     for path in paths:
-        print(f"whole: {path}")
+        print(f"verified: {path}")
     needs = {need for name in options.models for need in MODELS[name].needs} - {*options.models}
     for name in sorted(needs):
         model = MODELS[name]
@@ -64,22 +66,24 @@ def add_convert(commands: Any) -> argparse.ArgumentParser:
         help="put a released model into one safetensors file",
         description="Write a model, and its VAE where that is a file of its own, into one "
         "safetensors file with the model's sizes in its header and no VAE twice.",
-        epilog="Norms, biases, gains and embeddings stay float32 in every dtype; float8_e4m3fn "
-        "holds for the transformer's layers and float16 for the rest.",
+        epilog="Norms, biases, gains and embeddings stay float32 in every dtype. With "
+        "float8_e4m3fn the transformer's layers are float8 and the other matrices float16.",
     )
     parser.set_defaults(run=run_convert)
     parser.add_argument("input", nargs="+", type=Path, metavar="FILE", help="model.ckpt [VAE.ckpt]")
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="FILE", help="ends in .safetensors"
     )
-    parser.add_argument("--dtype", choices=DTYPES, help="the default is that of the input")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, help="of the matrices; the default is the dtype of the input"
+    )
     add_variant(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     return parser
 
 
 def run_convert(options: argparse.Namespace) -> int:
-    """Convert, with a bar."""
+    """Convert, with a progress bar."""
     began = time.perf_counter()
     with tqdm(unit="B", unit_scale=True, desc="converting", disable=None) as bar:
         made = convert(
@@ -101,7 +105,7 @@ def run_convert(options: argparse.Namespace) -> int:
     }
     sentence = (
         "{output}: {variant}, {tensors} tensors, {bytes:,} bytes, VAE copies: {vae_copies}, "
-        "made in {elapsed_seconds:.1f} s; {note}"
+        "{elapsed_seconds:.1f} s; {note}"
     )
     print(json.dumps(summary) if options.json else sentence.format(**summary))
     return 0
@@ -112,18 +116,18 @@ def _plan(names: list[str], folder: Path) -> list[Job]:
         return plan(names, folder)
     except HubError as error:
         jobs = plan(names, folder, ask=False)
-        print(f"Without sizes, as the hub could not be asked: {error}")
+        print(f"Sizes are unknown because the hub did not answer: {error}")
         return jobs
 
 
 def _sentence(job: Job) -> str:
     size = "size unknown" if job.size is None else _bytes(job.size)
     if job.done:
-        state = "is there"
+        state = "already there"
     elif job.have:
-        state = f"goes on after {_bytes(job.have)}"
+        state = f"continues after {_bytes(job.have)}"
     else:
-        state = "to fetch"
+        state = "to download"
     return f"{job.model.repo} {job.file.path} -> {job.target} ({size}, {state})"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -79,13 +80,14 @@ def _hidden_if_broken(package: str) -> Iterator[None]:
     if importlib.util.find_spec(package) is None or _loads(package):
         yield
         return
-    sys.modules[package] = None  # what Python itself writes for "not to be found"
+    modules = cast(dict[str, ModuleType | None], sys.modules)
+    modules[package] = None  # what Python itself writes for "not to be found"
     try:
         utils = importlib.import_module("transformers.utils.import_utils")
         utils.is_torchaudio_available.cache_clear()  # another pack may have asked before
         yield
     finally:
-        del sys.modules[package]
+        del modules[package]
 
 
 def _loads(package: str) -> bool:

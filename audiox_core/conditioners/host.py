@@ -36,10 +36,10 @@ class ModelHost(ABC):
         """The device that a module in use computes on."""
         return next(self.use(name).parameters()).device
 
-    def progress(self, done: float) -> None:
+    def progress(self, done: float) -> None:  # noqa: B027 (plain modules show nothing)
         """Show the share of a step that is done, 0..1."""
 
-    def check_interrupt(self) -> None:
+    def check_interrupt(self) -> None:  # noqa: B027 (Ctrl-C raises by itself)
         """Raise where the user has asked to stop."""
 
     def keep(self, tokens: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ The unconditional branch of guidance is none of these: it is zeros in all tokens
 """
 
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -87,7 +88,7 @@ def hide_tokens(tokens: Tensor, hidden: Tensor) -> Tensor:
     return tokens.masked_fill(hidden[..., None].to(tokens.device), 0)
 
 
-def hide_samples(waveform: Tensor, sample_rate: int, spans: tuple[Span, ...]) -> Tensor:
+def hide_samples(waveform: Tensor, sample_rate: int, spans: Sequence[Span]) -> Tensor:
     """Silence the samples of `c n` that lie in a span."""
     waveform, length = waveform.clone(), waveform.shape[-1] / sample_rate
     for begin, end in spans:

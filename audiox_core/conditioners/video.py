@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from ..config import SyncConfig, VideoConfig
 from ..models.synchformer import Synchformer, sync_features
 from ..models.temporal import TemporalTransformer
+from .encoders import clip_vision
 from .masking import Span, hidden_frames, hide_frames, is_absent, replace_absent
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -122,6 +123,11 @@ class VideoConditioner(nn.Module):
         # neighbouring tokens with all their channels. The model was trained so.
         rows = x.reshape(len(x), -1, proj.in_features)
         return proj(rows).reshape(len(x), self.config.tokens, -1)
+
+
+def video_conditioner(config: VideoConfig) -> VideoConditioner:
+    """The module of a model's sizes, without weights."""
+    return VideoConditioner(config, config.clip.tokens, clip_vision(config.clip))
 
 
 def clip_pixels(frames: Tensor) -> Tensor:

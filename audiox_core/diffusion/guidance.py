@@ -33,8 +33,8 @@ def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
     """
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
-        out = branches(torch.cat([x, x]), torch.cat([t, t]))
-        return guide(*out.chunk(2), cfg, rescale)
+        cond, uncond = branches(torch.cat([x, x]), torch.cat([t, t])).chunk(2)
+        return guide(cond, uncond, cfg, rescale)
 
     return predict
 

@@ -1,4 +1,4 @@
-"""Released models: what they are on the hub, and how they get here."""
+"""The released models: where they are on the hub, and how to download them."""
 
 from .download import Job, fetch, plan
 from .models import LICENCE, MODELS, HubError, model_of

@@ -1,9 +1,9 @@
 """Downloads by explicit request, resumed between runs and checked by their hashes.
 
 huggingface_hub resolves names, tokens, mirrors (HF_ENDPOINT), offline mode (HF_HUB_OFFLINE) and its
-cache (HF_HOME), repeats a cut connection and compares lengths. From version 2 on it starts a file
-over in every new process, and it never compares contents: the part that is kept between runs, the
-check against the hub's hash and the refusal of a disk that is too small are here.
+cache (HF_HOME), reconnects and compares lengths. From version 2 on it restarts a file in every new
+process, and it never compares contents. So partial files between runs, the check against the hub's
+hash and the check of the free space are here.
 """
 
 import errno
@@ -31,7 +31,7 @@ _SHA256, _GIT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Job:
-    """One file to get: what the hub says of it, and what of it is here."""
+    """One file to download: what the hub says about it, and how much of it is here."""
 
     model: HubModel
     file: HubFile
@@ -40,33 +40,33 @@ class Job:
     size: int | None = None  # bytes; None: the hub does not say, or was not asked
     etag: str = ""  # the content's sha256, or git's hash of it
     commit: str = ""
-    have: int = 0  # bytes of a download that was broken off
-    done: bool = False  # the target is there with this size
+    have: int = 0  # bytes of an interrupted download
+    done: bool = False  # the target exists with this size
 
     @property
     def part(self) -> Path:
-        """What was downloaded so far; its name holds the version, so versions never mix."""
+        """The partial download; its name contains the version, so that versions never mix."""
         return self.target.with_name(f".{self.target.name}.{self.etag[:16]}.part")
 
     @property
     def missing(self) -> int:
-        """Bytes that are still to come."""
+        """Bytes that are still to download."""
         return 0 if self.done else (self.size or 0) - self.have
 
 
 def plan(
     names: Sequence[str], folder: Path, *, endpoint: str | None = None, ask: bool = True
 ) -> list[Job]:
-    """What there is to do for some models; asks the hub for versions and sizes.
+    """What is to download for some models; asks the hub for versions and sizes.
 
     Args:
         names: of `MODELS`.
         folder: the `models` folder.
         endpoint: of the hub; None is HF_ENDPOINT or huggingface.co.
-        ask: False leaves the hub alone: sizes stay unknown.
+        ask: False does not ask the hub: sizes stay unknown.
 
     Raises:
-        HubError: no such model; offline, no such file, no permission.
+        HubError: unknown model; offline, no such file, no permission.
     """
     pairs = [(model, file) for model in map(model_of, names) for file in model.files]
     jobs = (_job(model, file, Path(folder), endpoint, ask) for model, file in pairs)
@@ -77,10 +77,10 @@ def fetch(
     names: Sequence[str], folder: Path, *, endpoint: str | None = None,
     on_job: Callable[[Job], None] | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Download models into `folder`; what is there and whole is not downloaded again.
+    """Download models into `folder`; complete files are not downloaded again.
 
-    A run that is broken off, however, is taken up by the next one where it ended. Nothing lies
-    under a file's final name until all of it is there and its hash was compared.
+    The next run continues an interrupted download. A file gets its final name when it is complete
+    and its hash was compared.
 
     Args:
         names, folder, endpoint: as in `plan`.
@@ -90,7 +90,7 @@ def fetch(
         The files' paths.
 
     Raises:
-        HubError: offline, no such file, no permission, no room, or not what the hub promised.
+        HubError: offline, no such file, no permission, no space, or a wrong hash.
     """
     jobs = plan(names, folder, endpoint=endpoint)
     if any(job.model.non_commercial for job in jobs):
@@ -115,36 +115,36 @@ def _job(
     if not ask:
         return job
     try:
-        facts = hub.get_hf_file_metadata(url)
+        metadata = hub.get_hf_file_metadata(url)
     except Exception as error:  # requests', httpx' or the system's, by the library's version
         return _unanswered(job, error)
-    if not facts.etag or not facts.commit_hash:
+    if not metadata.etag or not metadata.commit_hash:
         raise HubError(
-            f"{url} was not answered by a Hugging Face hub (no ETag or commit): "
-            f"check HF_ENDPOINT, or {_by_hand(job)}"
+            f"{url} is not a Hugging Face hub (no ETag or commit in the answer): check "
+            f"HF_ENDPOINT, or {_by_hand(job)}"
         )
-    commit = facts.commit_hash  # the download is of the version whose hash is known
+    commit = metadata.commit_hash  # the download is of the version whose hash is known
     url = hub.hf_hub_url(model.repo, file.path, revision=commit, endpoint=endpoint)
     return _with_local(
-        replace(job, url=url, size=facts.size, etag=facts.etag, commit=facts.commit_hash)
+        replace(job, url=url, size=metadata.size, etag=metadata.etag, commit=metadata.commit_hash)
     )
 
 
 def _unanswered(job: Job, error: Exception) -> Job | None:
-    """What is left to do where the hub has no facts on a file."""
+    """What is left to do where the hub has no metadata of a file."""
     from huggingface_hub.errors import EntryNotFoundError
 
     if job.file.optional and isinstance(error, EntryNotFoundError):
         logger.info("%s has no %s: not needed.", job.model.repo, job.file.path)
         return None
     if job.target.is_file() and not _is_answer(error):
-        logger.warning("%s is there; whether it is whole, the hub could not say.", job.target)
+        logger.warning("%s exists, but could not be verified: the hub did not answer.", job.target)
         return replace(job, size=job.target.stat().st_size, done=True)
     raise _explain(error, job) from error
 
 
 def _with_local(job: Job) -> Job:
-    """The job, knowing what of its file is already here."""
+    """The job with what is already here of its file."""
     if job.target.is_file() and job.size in (None, job.target.stat().st_size):
         return replace(job, done=True)
     have = job.part.stat().st_size if job.part.is_file() else 0
@@ -152,10 +152,10 @@ def _with_local(job: Job) -> Job:
 
 
 def _verified(job: Job) -> Job:
-    """The job, a file that is there but of other contents counting as not there."""
+    """The job, where a file with other contents than the hub's counts as not there."""
     if not job.done or _hash(job.target, job.etag) in (None, job.etag):
         return job
-    logger.warning("%s is not what the hub has: it is fetched again.", job.target)
+    logger.warning("%s differs from the file on the hub: downloading it again.", job.target)
     return replace(job, done=False)
 
 
@@ -173,23 +173,25 @@ def _get(job: Job) -> None:
             if _from_cache(job) or job.have:
                 _complete(job)
                 if (problem := _problem(job)) is not None:
-                    logger.warning("%s: what was kept %s; once more.", job.target.name, problem)
+                    logger.warning(
+                        "%s: the partial download %s; starting again.", job.target.name, problem
+                    )
                     job.part.unlink()
             _complete(job)
-            _settle(job)
+            _finish(job)
     except OSError as error:
         raise _explain(error, job) from error
 
 
 @contextmanager
 def _alone(job: Job) -> Iterator[None]:
-    """Two runs must not write one part; the lock of a killed run is free again."""
+    """Two processes must not write one file; the lock of a killed process is free again."""
     lock = FileLock(job.target.with_name(f".{job.target.name}.lock"), timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise HubError(
-            f"Another run is downloading {job.target} right now: wait for it, or end it."
+            f"Another process is downloading {job.target}: wait for it, or stop it."
         ) from None
     try:
         yield
@@ -218,7 +220,7 @@ def _from_cache(job: Job) -> bool:
 
 
 def _complete(job: Job) -> None:
-    """Append to the part what it lacks."""
+    """Download the rest of a partial file."""
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
@@ -226,7 +228,7 @@ def _complete(job: Job) -> None:
         with job.part.open("ab") as file:
             have = file.tell()
             if have and have != job.size:
-                logger.info("%s: going on after %s bytes", job.target.name, f"{have:,}")
+                logger.info("%s: continuing after %s bytes", job.target.name, f"{have:,}")
             http_get(
                 job.url,
                 file,
@@ -241,16 +243,16 @@ def _complete(job: Job) -> None:
         raise _explain(error, job) from error
 
 
-def _settle(job: Job) -> None:
-    """Give a whole part its final name; throw away one that is not what the hub promised."""
+def _finish(job: Job) -> None:
+    """Give a complete download its final name; delete one that differs from the hub's file."""
     problem = _problem(job)
     if problem is None:
         job.part.replace(job.target)
         return
     job.part.unlink()
     raise HubError(
-        f"{job.target.name} was not transferred truly: it {problem}. It was thrown away: fetch "
-        f"again, or {_by_hand(job)}"
+        f"{job.target.name} was not downloaded correctly: it {problem}. It was deleted: run the "
+        f"command again, or {_by_hand(job)}"
     )
 
 
@@ -280,7 +282,7 @@ def _hash(path: Path, etag: str) -> str | None:
 
 
 def _check_room(jobs: list[Job]) -> None:
-    """Raise before the first byte where the disk cannot hold the last."""
+    """Raise before the first byte where the disk has too little space."""
     missing = sum(job.missing for job in jobs)
     if not missing:
         return
@@ -288,13 +290,13 @@ def _check_room(jobs: list[Job]) -> None:
     free = shutil.disk_usage(folder).free
     if free < missing + min(SPARE, missing):
         raise HubError(
-            f"{jobs[0].model.name} needs {missing / 1e9:.2f} GB more and {folder.absolute()} has "
-            f"{free / 1e9:.2f} GB free: make room, or choose another folder with --dir."
+            f"{jobs[0].model.name} needs {missing / 1e9:.2f} GB more, but {folder.absolute()} has "
+            f"{free / 1e9:.2f} GB free: free some space, or choose another folder with --dir."
         )
 
 
 def _by_hand(job: Job) -> str:
-    """How to do it without us."""
+    """How to download the file in a browser."""
     return (
         f"download {job.file.path} of {job.model.page} in a browser and put it into "
         f"{job.target.parent} as {job.target.name}."
@@ -308,19 +310,21 @@ def _explain(error: Exception, job: Job) -> HubError:
     status = getattr(getattr(error, "response", None), "status_code", None)
     name, page = job.file.path, job.model.page
     if isinstance(error, errors.OfflineModeIsEnabled):
-        text = f"HF_HUB_OFFLINE is set, so {name} cannot be fetched: unset it, or {_by_hand(job)}"
+        text = (
+            f"HF_HUB_OFFLINE is set, so {name} cannot be downloaded: unset it, or {_by_hand(job)}"
+        )
     elif isinstance(error, errors.GatedRepoError) or status in (401, 403):
         text = (
-            f"{page} does not let you have {name} (it is gated, or there is no such repository): "
-            f"log in and accept its terms there, run `hf auth login`, and fetch again; or "
+            f"{page} refuses access to {name} (it is gated, or does not exist): log in and "
+            "accept its terms there, run `hf auth login` and the command again; or "
             f"{_by_hand(job)}"
         )
     elif status == 404:
-        text = f"There is no {name} at {page}: it may have been renamed; look there, or update us."
+        text = f"There is no {name} at {page}: it may have been renamed. Update this pack."
     elif getattr(error, "errno", None) == errno.ENOSPC:
         text = (
-            f"The disk is full: {job.target.parent.absolute()} cannot hold {name}. Make room and "
-            "fetch again: what was downloaded is kept and gone on with."
+            f"The disk is full: {job.target.parent.absolute()} cannot hold {name}. Free "
+            "some space and run the command again: it continues the download."
         )
     elif isinstance(error, OSError) and error.errno and not status:
         text = (
@@ -329,7 +333,7 @@ def _explain(error: Exception, job: Job) -> HubError:
     else:
         reason = f"the hub answered {status}" if status else f"{type(error).__name__}: {error}"
         text = (
-            f"{name} of {page} could not be fetched ({reason[:160]}). Check the connection and "
-            f"fetch again: what was downloaded is kept and gone on with; or {_by_hand(job)}"
+            f"{name} of {page} could not be downloaded ({reason[:160]}). Check the connection and "
+            f"run the command again, which continues the download; or {_by_hand(job)}"
         )
     return HubError(text)

@@ -8,7 +8,7 @@ LICENCE = "The weights of AudioX are for non-commercial use (CC-BY-NC-4.0)."
 
 
 class HubError(AudioXError):
-    """A file cannot be had from the hub, or not be kept here."""
+    """A file cannot be downloaded from the hub, or not be stored."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class HubFile:
     """A file of a repository on the hub, and its name here."""
 
     path: str  # in the repository
-    optional: bool = False  # some releases may lack it
+    optional: bool = False  # not in every release
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class HubModel:
 
     @property
     def page(self) -> str:
-        """Where a person finds it."""
+        """Its web page."""
         return f"https://huggingface.co/{self.repo}"
 
 
@@ -78,5 +78,5 @@ MODELS = {
 def model_of(name: str) -> HubModel:
     """A model of the list. Raises HubError for a name that is not on it."""
     if name not in MODELS:
-        raise HubError(f"There is no model {name!r} to fetch: choose one of {', '.join(MODELS)}.")
+        raise HubError(f"Unknown model {name!r}: choose one of {', '.join(MODELS)}.")
     return MODELS[name]

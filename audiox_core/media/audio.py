@@ -9,15 +9,17 @@ from fractions import Fraction
 from itertools import chain
 from math import floor, gcd
 from pathlib import Path
+from typing import cast
 
-import av
+import av.container
+import av.error
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import MediaError, SettingsError
 from .decode import Block, stereo_blocks
-from .files import exact_piece, open_media, open_output, replacing
+from .files import exact_piece, open_media, open_output, replacing, time_base
 from .resample import resample
 from .timeline import PictureReader, is_cover
 from .truncation import refuse_cut_matroska
@@ -119,13 +121,13 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
         )
     check_waveform(waveform, (1, 2))
     with replacing(path) as temporary, open_output(temporary, suffix[1:]) as container:
-        stream = container.add_stream(_CODECS[suffix], rate=sample_rate)
-        stream.layout = "mono" if len(waveform) == 1 else "stereo"
+        stream = cast(av.AudioStream, container.add_stream(_CODECS[suffix], rate=sample_rate))
+        layout = stream.layout = "mono" if len(waveform) == 1 else "stereo"
         samples = to_int16(waveform.detach().cpu().float()).numpy()
         for begin in range(0, samples.shape[-1], _CHUNK):
             packed = samples[:, begin : begin + _CHUNK].T.reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(packed), format="s16", layout=stream.layout.name
+                np.ascontiguousarray(packed), format="s16", layout=layout
             )
             frame.sample_rate, frame.pts, frame.time_base = (
                 sample_rate,
@@ -202,7 +204,7 @@ def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Ten
             if head is None or (seeking and head.time > time):
                 continue  # it cannot be sought in, or no sound lies there: read it all
             blocks = chain([head], blocks)
-            samples, last = _join(blocks, _fitted(clock, head, stream.time_base), begin, end)
+            samples, last = _join(blocks, _fitted(clock, head, time_base(stream)), begin, end)
             if last is not None:
                 _refuse_cut_off(stream, path, last - clock.first)
                 samples = samples[:, : _length(stream, clock, begin)]
@@ -223,8 +225,8 @@ def _fitted(clock: _Clock, head: Block, tick: Fraction) -> _Clock:
 
 def _seek(container: av.container.InputContainer, stream: av.AudioStream, time: Fraction) -> bool:
     try:
-        container.seek(floor(time / stream.time_base), stream=stream)
-    except av.FFmpegError:
+        container.seek(floor(time / time_base(stream)), stream=stream)
+    except av.error.FFmpegError:
         return False
     return True
 
@@ -254,7 +256,7 @@ def _length(stream: av.AudioStream, clock: _Clock, begin: int) -> int | None:
     """Samples from `begin` to the end that MP4 tells: a codec's last packet is filled up."""
     if not stream.container.format.name.startswith("mov") or not stream.duration:
         return None
-    end = clock.first + stream.duration * stream.time_base - clock.origin
+    end = clock.first + stream.duration * time_base(stream) - clock.origin
     return max(round(end * clock.rate) - begin, 0)
 
 
@@ -266,7 +268,7 @@ def _refuse_cut_off(stream: av.AudioStream, path: Path, seconds: Fraction) -> No
     if container == "wav" and _missing_in_wav(path):
         promised = "more"
     elif container.startswith(_PROMISING_FORMATS) and stream.duration:
-        length = stream.duration * stream.time_base
+        length = stream.duration * time_base(stream)
         if seconds >= length - _CUT_OFF:
             return
         promised = f"{float(length):.2f} s"

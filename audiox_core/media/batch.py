@@ -43,7 +43,7 @@ def pick_frames(
         last = min(last, max(0, -int(-exact(end, "end") * own // 1) - 1))
     first, wanted = exact(start, "start"), Fraction(rate).limit_denominator(1000)
     squares = torch.empty(count, 3, size, size, dtype=torch.uint8)
-    shown, small = -1, None
+    shown, small = -1, squares
     for k, square in enumerate(squares):
         index = min(_nearest((first + k / wanted) * own), last)
         if index != shown:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
 
-import av
+import av.container
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import MediaError
-from .files import DAMAGE
+from .files import DAMAGE, time_base
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def stereo_blocks(
     Raises:
         MediaError: nothing can be decoded, or the sample rate changes on the way.
     """
-    due, rate, damaged = None, 0, 0
+    due, rate, damaged, reason = None, 0, 0, None
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -67,15 +67,15 @@ def stereo_blocks(
                     "Export it at one sample rate."
                 )
             rate = frame.sample_rate
-            told = None if frame.pts is None else frame.pts * frame.time_base
+            stamped = None if frame.pts is None else frame.pts * time_base(frame)
             if due is None:
-                time = told or Fraction(0)
+                time = stamped or Fraction(0)
             else:
-                time = due if told is None or abs(told - due) <= _JITTER else told
+                time = due if stamped is None or abs(stamped - due) <= _JITTER else stamped
             block = Block(time, to_stereo(_samples(frame, name), _speakers(frame)), rate)
             due = block.end
             yield block
-    if damaged and due is None:
+    if reason is not None and due is None:
         raise reason
     if damaged:
         log.warning("%s: %d damaged packets of sound were skipped", name, damaged)
@@ -124,5 +124,5 @@ def _samples(frame: av.AudioFrame, name: str) -> Tensor:
         full_scale = 128.0
     else:
         whole = np.issubdtype(values.dtype, np.integer)
-        full_scale = float(np.iinfo(values.dtype).max) + 1.0 if whole else 1.0
+        full_scale = float(np.iinfo(values.dtype.name).max) + 1.0 if whole else 1.0
     return torch.from_numpy(np.ascontiguousarray((values / full_scale).astype(np.float32)))

@@ -15,7 +15,10 @@ from math import isfinite
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-import av
+import av.container
+import av.error
+import av.frame
+import av.stream
 
 from ..errors import MediaError, SettingsError
 
@@ -66,7 +69,7 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
     name = str(path.absolute())  # a relative `a:b.mp4` would be taken for a protocol
     try:
         container = av.open(name, metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{path.name} is not a media file that can be read, or it is cut off ({_why(error)}). "
             "Choose a video, audio or picture file, or export or download it again."
@@ -77,13 +80,18 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
             contexts = [stream.codec_context for stream in container.streams]
             opening = tuple(f'avcodec_open2("{codec.name}"' for codec in contexts if codec)
             yield container
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         decoding = error.filename in _DECODING or str(error.filename).startswith(opening)
         if error.filename not in (None, name) and not decoding:
             raise  # another file's trouble: a writer within the block
         raise MediaError(
             f"{path.name} is damaged ({_why(error)}). Export or download it again."
         ) from error
+
+
+def time_base(timed: av.stream.Stream | av.frame.Frame) -> Fraction:
+    """Seconds of one tick of a stream's or frame's times; every demuxer sets it."""
+    return timed.time_base or Fraction(1, av.time_base)
 
 
 def check_output(path: Path) -> None:
@@ -253,7 +261,7 @@ def _temporary(path: Path) -> Iterator[Path]:
             f"{path} cannot be written: {_why(error)}. "
             "Choose another folder, or make room and check its permissions."
         ) from error
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise MediaError(
             f"{path.name} cannot hold what is to be written ({_why(error)}). Choose another suffix."
         ) from error

@@ -7,7 +7,8 @@ from fractions import Fraction
 from math import inf, log10
 from typing import NamedTuple
 
-import av
+import av.error
+import av.filter
 import numpy as np
 from torch import Tensor
 
@@ -74,6 +75,7 @@ def _frame(samples: np.ndarray, begin: int, sample_rate: int, layout: str) -> av
 
 def _pull(graph: av.filter.Graph) -> av.AudioFrame | None:
     try:
-        return graph.pull()
-    except (av.BlockingIOError, av.EOFError):
+        frame = graph.pull()
+    except (av.error.BlockingIOError, av.error.EOFError):
         return None
+    return frame if isinstance(frame, av.AudioFrame) else None

@@ -11,8 +11,11 @@ from fractions import Fraction
 from itertools import chain
 from math import ceil, floor
 from pathlib import Path
+from typing import cast
 
-import av
+import av.container
+import av.error
+import av.stream
 import numpy as np
 from av.stream import Disposition
 from torch import Tensor
@@ -20,7 +23,7 @@ from torch.nn.functional import pad
 
 from ..errors import MediaError, SettingsError
 from .audio import check_waveform
-from .files import exact_piece, is_same_file, open_media, open_output, replacing
+from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
 from .resample import resample
 from .streams import (
     FORMATS,
@@ -193,7 +196,8 @@ class _Copy:
         self.copies[self.picture.index] = add_picture(
             self.target, self.picture, self.video, self.suffix
         )
-        self.sound = self.target.add_stream(sound.encoder, rate=sound.rate, layout="stereo")
+        made = self.target.add_stream(sound.encoder, rate=sound.rate, layout="stereo")
+        self.sound = cast(av.AudioStream, made)
         self.sound.bit_rate = sound.bit_rate
         self.sound.codec_context.format = sound.sample_format
         self.sound.disposition = Disposition.default.value
@@ -209,12 +213,12 @@ class _Copy:
 
     def write(self, sound: _Sound, span: _Span) -> None:
         """Mux picture and sound side by side."""
-        tick = self.picture.time_base
+        tick = time_base(self.picture)
         shift = round(span.start / tick) * tick  # one shift for all, or streams would part
         copy_chapters(self.source, self.target, shift, span.end)
         try:
             self.target.start_encoding()  # what the container refuses, it refuses here
-        except (ValueError, av.FFmpegError) as error:
+        except (ValueError, av.error.FFmpegError) as error:
             raise MediaError(
                 f"{self.suffix} files cannot hold all of {self.video.name} ({error}). "
                 "Choose another suffix."
@@ -224,7 +228,7 @@ class _Copy:
         packets = _with_decoding_times(self._kept(span), self.picture.index)
         for packet in self._told_of_early_frames(packets, span):
             self._move(packet, shift)
-            while waiting is not None and packet_time(waiting) <= packet.dts * packet.time_base:
+            while waiting is not None and _shown(waiting) <= _decoded(packet):
                 self._mux(waiting)
                 waiting = next(ours, None)
             self._mux(packet)
@@ -233,17 +237,17 @@ class _Copy:
 
     def _mux(self, packet: av.Packet) -> None:
         length = packet.duration or 0
-        self.end = max(self.end, (packet.pts + length) * packet.time_base)
+        self.end = max(self.end, _shown(packet) + length * packet.time_base)
         self.target.mux(packet)
 
     def _told_of_early_frames(
         self, packets: Iterator[av.Packet], span: _Span
     ) -> Iterator[av.Packet]:
         """Say so where frames from before the start show, as Matroska cannot hide them."""
-        told = is_mp4_like(self.suffix)
+        reported = is_mp4_like(self.suffix)
         for packet in packets:
-            if not told and packet.stream.index == self.picture.index:
-                told, early = True, span.start - packet_time(packet)
+            if not reported and packet.stream.index == self.picture.index:
+                reported, early = True, span.start - _shown(packet)
                 if early > 0:
                     log.warning(
                         "%s files cannot begin between keyframes: the picture begins %.3f s early "
@@ -269,12 +273,12 @@ class _Copy:
                     yield packet
                 continue
             self._refuse_untimed(packet)
-            decoded = (packet.dts if packet.dts is not None else packet.pts) * packet.time_base
+            decoded = _decoded(packet)
             if decoded >= span.end + _INTERLEAVE:
                 break
             if decoded < span.end:
                 beyond.append(packet)
-            if packet_time(packet) < span.end:
+            if _shown(packet) < span.end:
                 yield from beyond
                 beyond = []
 
@@ -291,6 +295,17 @@ class _Copy:
         return _from_keyframe(self.source, self.picture, streams, span.start)
 
 
+def _shown(packet: av.Packet) -> Fraction:
+    """When a packet is shown; 0 where nothing says so."""
+    return packet_time(packet) or Fraction(0)
+
+
+def _decoded(packet: av.Packet) -> Fraction:
+    """When a packet is decoded, or else shown."""
+    ticks = packet.dts if packet.dts is not None else packet.pts
+    return (ticks or 0) * packet.time_base
+
+
 def _from_keyframe(
     source: av.container.InputContainer,
     picture: av.VideoStream,
@@ -300,8 +315,8 @@ def _from_keyframe(
     """Packets from the picture's last keyframe at or before `time` on."""
     for back in _STEPS_BACK:
         try:
-            source.seek(floor((time - back) / picture.time_base), stream=picture)
-        except av.FFmpegError:
+            source.seek(floor((time - back) / time_base(picture)), stream=picture)
+        except av.error.FFmpegError:
             break
         packets = (packet for packet in source.demux(streams) if packet.size)
         head = []
@@ -309,7 +324,7 @@ def _from_keyframe(
             head.append(packet)
             if packet.stream.index == picture.index:
                 break
-        if head and head[-1].is_keyframe and (packet_time(head[-1]) or 0) <= time:
+        if head and head[-1].is_keyframe and _shown(head[-1]) <= time:
             return chain(head, packets)
     raise MediaError(
         f"{Path(source.name).name} cannot be cut: no keyframe is found before {float(time):.3f} s. "
@@ -329,14 +344,14 @@ def _with_decoding_times(packets: Iterator[av.Packet], picture: int) -> Iterator
                 break
             untold.append(packet)
     else:
-        _count_back(untold, min((packet.pts for packet in untold), default=0) + 1)
+        _count_back(untold, min((packet.pts or 0 for packet in untold), default=0) + 1)
     yield from chain(held, packets)
 
 
 def _count_back(packets: list[av.Packet], dts: int) -> None:
     """Set decoding times that rise up to `dts` and lie before each packet's presentation."""
     for packet in reversed(packets):
-        dts = packet.dts = min(dts - max(packet.duration or 0, 1), packet.pts)
+        dts = packet.dts = min(dts - max(packet.duration or 0, 1), packet.pts or 0)
 
 
 def _overlaps(packet: av.Packet, span: _Span, early: bool) -> bool:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
+import av.container
 
 from ..errors import MediaError
-from .files import open_media
+from .files import open_media, time_base
 from .timeline import picture_stream
 
 VIDEO_SUFFIXES = (
@@ -51,7 +51,7 @@ def probe_media(path: Path) -> MediaInfo:
 
 def _seconds(container: av.container.InputContainer, stream: av.AudioStream) -> Fraction:
     if stream.duration:
-        return stream.duration * stream.time_base
+        return stream.duration * time_base(stream)
     if container.duration:
         return Fraction(container.duration, av.time_base)
     first, last = None, Fraction(0)

@@ -10,7 +10,9 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
-import av
+import av.container
+import av.error
+import av.stream
 from av.stream import Disposition
 
 from ..errors import MediaError
@@ -57,7 +59,7 @@ def muxer_options(suffix: str, metadata: dict[str, str]) -> dict[str, str]:
 
 def add_picture(
     target: av.container.OutputContainer, stream: av.VideoStream, video: Path, suffix: str
-) -> av.VideoStream:
+) -> av.stream.Stream:
     """Give the copy a stream for the picture.
 
     Raises:
@@ -75,7 +77,7 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
     """
     try:
         _write_header(suffix, stream)
-    except (ValueError, av.FFmpegError) as error:
+    except (ValueError, av.error.FFmpegError) as error:
         codec = codec_name(stream)
         better = [other for other in _SUGGESTIONS if other != suffix and _holds(other, stream)]
         raise MediaError(
@@ -96,7 +98,7 @@ def add_other(
             return None
         _write_header(suffix, stream)
         return copy_stream(target, stream)
-    except (ValueError, TypeError, AttributeError, av.FFmpegError):
+    except (ValueError, TypeError, AttributeError, av.error.FFmpegError):
         log.warning(
             "%s files cannot hold the %s stream %d (%s) of the video: it is left out",
             suffix, stream.type, stream.index, codec_name(stream) or "unknown",
@@ -126,7 +128,7 @@ def copy_chapters(
         return
     kept = []
     for chapter in source.chapters():
-        unit = chapter["time_base"]
+        unit = chapter["time_base"] or Fraction(1, av.time_base)
         last = chapter["end"] if end is None else min(chapter["end"], round(end / unit))
         first = max(chapter["start"], round(shift / unit))
         if first < last:
@@ -149,7 +151,7 @@ def _is_rewritten(stream: av.stream.Stream, suffix: str) -> bool:
 
 
 def _attach_cover(
-    target: av.container.OutputContainer, stream: av.VideoStream, video: Path, suffix: str
+    target: av.container.OutputContainer, stream: av.stream.Stream, video: Path, suffix: str
 ) -> None:
     """In Matroska a cover is an attached file."""
     kinds = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
@@ -162,7 +164,7 @@ def _attach_cover(
 
 
 def _holds(suffix: str, stream: av.stream.Stream) -> bool:
-    with suppress(ValueError, av.FFmpegError):
+    with suppress(ValueError, av.error.FFmpegError):
         _write_header(suffix, stream)
         return True
     return False
@@ -175,7 +177,7 @@ def _write_header(suffix: str, stream: av.stream.Stream) -> None:
         copy_stream(target, stream)
         target.start_encoding()
     finally:
-        with suppress(ValueError, av.FFmpegError):
+        with suppress(ValueError, av.error.FFmpegError):
             target.close()
 
 

@@ -14,10 +14,12 @@ from math import floor
 from pathlib import Path
 from types import TracebackType
 
-import av
+import av.container
+import av.error
+import av.stream
 
 from ..errors import MediaError
-from .files import DAMAGE, open_media
+from .files import DAMAGE, open_media, time_base
 from .truncation import refuse_cut_matroska, refuse_cut_picture
 
 log = logging.getLogger(__name__)
@@ -115,7 +117,8 @@ class PictureReader:
         self.origin, self.first = first.time, TimedFrame(Fraction(0), first.frame)
         self.has_times = first.frame.pts is not None or first.frame.dts is not None
         # AVI tells decoding times only: a frame's is that of the packet which let it out
-        self.packet_origin = self.origin if first.frame.pts is not None else self._first_dts
+        decoded = None if first.frame.pts is not None else self._first_dts
+        self.packet_origin = self.origin if decoded is None else decoded
         self._at_start = True
 
     def frames_from(self, time: Fraction) -> Iterator[TimedFrame]:
@@ -169,10 +172,11 @@ class PictureReader:
         with open_media(self.path) as container:
             stream = picture_stream(container, self.path.name)
             found = [packet_time(p) for p in container.demux(stream) if p.size and not p.is_discard]
-        if not self.has_times or None in found:
+        times = [time for time in found if time is not None]
+        if not self.has_times or len(times) < len(found):
             return [index / self.rate for index in range(max(len(found), 1))]
         # a cut recording may begin with frames that lack what they build on
-        shown = {time - self.packet_origin for time in found if time >= self.packet_origin}
+        shown = {time - self.packet_origin for time in times if time >= self.packet_origin}
         return sorted(shown) or [Fraction(0)]
 
     def _tail(self) -> list[av.Packet]:
@@ -184,7 +188,7 @@ class PictureReader:
 
     def _end_of(self, packet: av.Packet) -> Fraction:
         length = packet.duration * packet.time_base if packet.duration else 1 / self.rate
-        return packet_time(packet) - self.packet_origin + length
+        return (packet_time(packet) or Fraction(0)) - self.packet_origin + length
 
     def _after_seek(self, time: Fraction) -> Iterator[TimedFrame]:
         """Frames from the keyframe before `time`; none where the container cannot seek."""
@@ -195,9 +199,9 @@ class PictureReader:
 
     def _seek(self, time: Fraction) -> bool:
         try:
-            ticks = floor((time + self.origin) / self.stream.time_base)
+            ticks = floor((time + self.origin) / time_base(self.stream))
             self.container.seek(ticks, stream=self.stream)
-        except av.FFmpegError:
+        except av.error.FFmpegError:
             return False
         return True
 
@@ -209,7 +213,8 @@ class PictureReader:
 
         A damaged packet costs its frames, not the file: what shows them stays in sync.
         """
-        last, damaged = None, 0
+        last: Fraction | None = None
+        damaged, reason = 0, None
         for packet in self.container.demux(self.stream):
             if self._first_dts is None:
                 self._first_dts = packet_time(packet)
@@ -221,13 +226,13 @@ class PictureReader:
             for frame in frames:
                 ticks = frame.pts if frame.pts is not None else frame.dts
                 if ticks is not None:
-                    time = ticks * frame.time_base
+                    time = ticks * time_base(frame)
                 else:  # a bare stream without a container
                     time = Fraction(0) if last is None else last + 1 / self.rate
                 if last is None or time > last:
                     yield TimedFrame(time, frame)
                     last = time
-        if damaged and last is None:
+        if reason is not None and last is None:
             raise reason
         if damaged:
             log.warning("%s: %d damaged packets were skipped", self.path.name, damaged)

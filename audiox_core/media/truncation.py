@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
+import av.error
 
 from ..errors import MediaError
 from .files import open_media
@@ -124,7 +124,7 @@ def _last_end(path: Path) -> Fraction:
             try:
                 if seeking:
                     container.seek(_FAR_FUTURE)
-            except av.FFmpegError:
+            except av.error.FFmpegError:
                 continue
             ends = [
                 (packet.pts + (packet.duration or 0)) * packet.time_base

@@ -139,8 +139,8 @@ def read_grids(
         MediaError: no readable video.
         SettingsError: a value out of range, or (reference) a start behind the last frame.
     """
-    first, length = exact_piece(start, None if end is None else end - start)
-    stop = None if length is None else exact(end, "end")
+    first, _ = exact_piece(start, None if end is None else end - start)
+    stop = None if end is None else exact(end, "end")
     rates = [exact(grid.fps, "fps") for grid in grids]
     for grid in grids:
         if grid.count < 1 or grid.fps <= 0:

@@ -17,5 +17,6 @@ def backbone(
     config: DiTConfig | MMDiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
 ) -> Backbone:
     """The diffusion transformer of these sizes, without weights."""
-    kind = MMDiT if isinstance(config, MMDiTConfig) else DiT
-    return kind(config, ops=ops, attention=attention)
+    if isinstance(config, MMDiTConfig):
+        return MMDiT(config, ops=ops, attention=attention)
+    return DiT(config, ops=ops, attention=attention)

@@ -199,11 +199,12 @@ class MMDiT(nn.Module):
         """
         if rows is not None and None in rows:
             tokens = torch.cat([tokens, self._null(tokens)])
-            rows = [len(tokens) - 1 if row is None else row for row in rows]
-        if rows == [*range(len(tokens))]:
-            rows = None  # nothing to pick out at every layer
+        null = len(tokens) - 1
+        taken = None if rows is None else [null if row is None else row for row in rows]
+        if taken == [*range(len(tokens))]:
+            taken = None  # nothing to pick out at every layer
         spread = self.transformer.spread(tokens)
-        return Modulations([b.adaLN_modulation(spread) for b in self.transformer.layers], rows)
+        return Modulations([b.adaLN_modulation(spread) for b in self.transformer.layers], taken)
 
     def _null(self, like: Tensor) -> Tensor:
         """The null condition, `1 s cond_dim`."""

@@ -183,11 +183,11 @@ def decode_chunked(
 
     Each piece loses half the overlap at its inner edges; later pieces overwrite earlier ones.
     """
-    total, whole = latent.shape[-1], None
+    total, whole = latent.shape[-1], latent.new_empty(0)
     for piece, kept in _pieces(total, chunk, overlap):
         audio = decode(latent[..., piece])
         hop = audio.shape[-1] // (piece.stop - piece.start)
-        if whole is None:
+        if not whole.numel():
             whole = audio.new_empty(*audio.shape[:-1], total * hop)
         start, stop = piece.start + kept.start, piece.start + kept.stop
         whole[..., start * hop : stop * hop] = audio[..., kept.start * hop : kept.stop * hop]

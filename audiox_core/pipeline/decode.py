@@ -105,8 +105,8 @@ def check_finite(waveform: Tensor) -> None:
     """Raise AudioXError where a sound holds NaN or infinite samples."""
     if not isfinite(waveform.abs().amax().item()):
         raise AudioXError(
-            "The model's output overflowed to NaN or infinity: use float32, a lower cfg, or another "
-            "sampler."
+            "The model's output overflowed to NaN or infinity: use float32, a lower cfg, or "
+            "another sampler."
         )
 
 

@@ -1,4 +1,4 @@
-"""The whole pipeline on one page: media -> features -> conditioning -> latent -> audio -> soundtrack.
+"""The pipeline: media -> features -> conditioning -> latent -> audio -> soundtrack.
 
 Times are seconds. Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
 """

@@ -21,9 +21,10 @@ from ...audiox_core.errors import WeightsError
 from ...audiox_core.models.synchformer import Synchformer
 
 NO_TEXT_ENCODER = (
-    "This checkpoint has no text encoder, and the model needs one even for an empty prompt: connect "
-    "CLIPLoader (T5-base, type stable_audio) to clip of AudioX Encode Text, or put T5-base with its "
-    "tokenizer.json into models/text_encoders/t5-base (`python -m audiox_core fetch t5-base`)."
+    "This checkpoint has no text encoder, and the model needs one even for an empty prompt: "
+    "connect CLIPLoader (T5-base, type stable_audio) to clip of AudioX Encode Text, or put T5-base "
+    "with its tokenizer.json into models/text_encoders/t5-base (`python -m audiox_core fetch "
+    "t5-base`)."
 )
 
 

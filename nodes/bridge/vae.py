@@ -76,7 +76,9 @@ class NativeVae(comfy.sd.VAE):
             return per_frame * min(frames, CHUNK) * mm.dtype_size(dtype)
 
         self.memory_used_decode = lambda shape, dtype: memory(shape[-1], dtype)
-        self.memory_used_encode = lambda shape, dtype: memory(shape[-1] / latent_format.hop_length, dtype)
+        self.memory_used_encode = lambda shape, dtype: memory(
+            shape[-1] / latent_format.hop_length, dtype
+        )
         kind = comfy.model_patcher.ModelPatcher
         kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
         archive = getattr(mm, "archive_model_dtypes", None)

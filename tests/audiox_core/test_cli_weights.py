@@ -25,7 +25,7 @@ def run(tmp_path, capsys, monkeypatch):
 def test_inspect_prints_a_table(run):
     code, out, err = run("inspect", EMBEDDED, "--deep")
     assert (code, err) == (0, [])
-    for line in ("variant", "layout                    whole", "LayerNorm betas", "sizes"):
+    for line in ("variant", "layout                    complete", "LayerNorm betas", "sizes"):
         assert line in out
     assert max(len(line.partition("  ")[0]) for line in out.splitlines()) < 26
 
@@ -38,7 +38,7 @@ def test_inspect_prints_json(run):
     assert report["variant"] == "audiox-nano"
 
 
-def test_convert_says_what_it_made(run, tmp_path):
+def test_convert_reports_variant_size_and_vae_copies(run, tmp_path):
     code, out, _ = run("convert", EMBEDDED, "-o", "a.safetensors", "--dtype", "float16", "--json")
     summary = json.loads(out)
     assert code == 0
@@ -55,7 +55,7 @@ def test_convert_says_what_it_made(run, tmp_path):
         ("fetch", "audio-x"),
     ],
 )
-def test_an_error_is_one_line_and_leaves_nothing(run, tmp_path, arguments):
+def test_each_error_is_one_line_and_leaves_no_file(run, tmp_path, arguments):
     code, out, err = run(*arguments)
     assert (code, out, len(err)) == (2, "", 1)
     assert err[0].startswith("error: ")
@@ -76,10 +76,10 @@ def hub(hub_module, monkeypatch):
     hub.close()
 
 
-def test_a_dry_run_says_sizes_and_fetches_nothing(run, hub, tmp_path):
+def test_a_dry_run_prints_sizes_and_downloads_nothing(run, hub, tmp_path):
     code, out, _ = run("fetch", "t5-base", "--dry-run")
     assert code == 0
-    assert "models/text_encoders/t5-base/model.safetensors (2 kB, to fetch)" in out
+    assert "models/text_encoders/t5-base/model.safetensors (2 kB, to download)" in out
     assert not list(tmp_path.iterdir())
 
 
@@ -91,10 +91,10 @@ def test_a_dry_run_works_without_the_hub(run, hub):
     assert out.count("CC-BY-NC-4.0") == 1
 
 
-def test_fetch_says_what_is_whole(run, hub, tmp_path):
+def test_fetch_prints_the_verified_files(run, hub, tmp_path):
     code, out, err = run("fetch", "t5-base", "--dir", "w")
     assert code == 0, err
-    assert "whole: w/text_encoders/t5-base/tokenizer.json" in out
+    assert "verified: w/text_encoders/t5-base/tokenizer.json" in out
     assert (tmp_path / "w/text_encoders/t5-base/tokenizer.json").read_bytes() == b"x" * 2000
 
 
@@ -134,7 +134,7 @@ def test_a_dry_run_knows_every_file_of_a_release(run, hub, hub_module, model):
         hub.files[f"{repo}/{path}"] = hub_module.Served(b"x" * (1000 * size))
     code, out, _ = run("fetch", model, "--dry-run")
     expected = [
-        f"{repo} {path} -> models/{folder}/{name} ({size} kB, to fetch)"
+        f"{repo} {path} -> models/{folder}/{name} ({size} kB, to download)"
         for size, (path, name) in enumerate((files | config).items(), start=1)
     ]
     assert code == 0
@@ -143,7 +143,7 @@ def test_a_dry_run_knows_every_file_of_a_release(run, hub, hub_module, model):
 
 
 @pytest.mark.parametrize("model", [name for name, m in MODELS.items() if m.needs])
-def test_what_was_fetched_lies_where_it_is_looked_for(run, hub, hub_module, toys, tmp_path, model):
+def test_a_downloaded_release_is_found_complete(run, hub, hub_module, toys, tmp_path, model):
     """A release at toy size through our hub: whole by `inspect`, but for the text encoder."""
     release = toys.MODELS[model]
     path = toys.release(model, tmp_path / "made")

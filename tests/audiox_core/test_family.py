@@ -1,6 +1,6 @@
-"""Any model of the family from the files of its release: looked into, converted, heard.
+"""Each model of the family from the files of its release: inspected, converted, generated with.
 
-And what is said where a file is missing, broken, of another kind, or declared as what it is not.
+And the errors of files that are missing, damaged, foreign, or declared as another variant.
 """
 
 import json
@@ -105,7 +105,7 @@ def prompts(tmp_path):
 
 
 @ALL
-def test_a_release_tells_what_it_is_and_where_its_files_are(released, variant):
+def test_inspect_reports_the_variant_and_the_auxiliary_files_of_a_release(released, variant):
     path = released(variant)
     report = inspect(path)
     assert (report.variant, report.whole, report.vae_copies) == (variant, True, COPIES[variant])
@@ -125,7 +125,7 @@ def test_a_release_tells_what_it_is_and_where_its_files_are(released, variant):
 
 
 @ALL
-def test_a_converted_release_sounds_from_every_kind_of_prompt(released, run, prompts, variant):
+def test_a_converted_release_generates_from_every_kind_of_prompt(released, run, prompts, variant):
     path = released(variant)
     other = path.with_name("mine.safetensors")
     code, out, _ = run("convert", path, "--dtype", "float16", "--json", "-o", other)
@@ -155,7 +155,7 @@ def nameless(path, name="model.ckpt"):
     return path
 
 
-def test_a_model_that_nothing_names_is_told_by_its_answer_to_noise(released):
+def test_the_objective_probe_decides_where_nothing_names_the_variant(released):
     path = nameless(released("audiox-maf-mmdit"))
     open_ = inspect(path)
     assert open_.variant == "audiox-maf-mmdit or audiox-base or audiox-turbo"
@@ -164,18 +164,18 @@ def test_a_model_that_nothing_names_is_told_by_its_answer_to_noise(released):
     asked = inspect(path, deep=True)
     assert asked.variant == "audiox-maf-mmdit"
     assert "pure noise" in asked.decided_by
-    share, _, speaks_for = asked.objective_probe.partition(", as of ")
+    share, _, variants = asked.objective_probe.removeprefix("noise share ").partition(", as of ")
     assert abs(float(share)) < 0.1  # random weights answer with something else than the noise
-    assert speaks_for == "audiox-maf-mmdit"
+    assert variants == "audiox-maf-mmdit"
 
 
-def test_an_answer_to_noise_that_the_name_contradicts_is_said(released):
+def test_inspect_reports_a_name_that_the_objective_probe_contradicts(released):
     report = inspect(released("audiox-turbo"), deep=True)
     assert report.variant == "audiox-turbo"
     assert report.objective_probe.endswith("NOT as of audiox-turbo")
 
 
-def test_what_was_asked_for_decides_where_nothing_else_does(released, run):
+def test_the_variant_option_decides_where_nothing_else_does(released, run):
     path = nameless(released("audiox-base"))
     code, out, _ = run("inspect", path, "--variant", "audiox-turbo")
     assert code == 0
@@ -194,7 +194,7 @@ def save(path, change):
     [(None, ""), ("model", ""), ("student", ""), ("student_state_dict", "module."),
      ("state_dict", "model."), ("state_dict", "student."), ("state_dict", "student.model.")],
 )  # fmt: skip
-def test_turbo_is_found_wherever_its_trainer_put_it(released, container, wrapper):
+def test_turbo_is_found_in_every_known_container_and_wrapper(released, container, wrapper):
     path = released("audiox-turbo")
     state = torch.load(path, weights_only=True)["state_dict"]
     state = {wrapper + name: tensor for name, tensor in state.items()}
@@ -211,7 +211,7 @@ def test_turbo_takes_the_vae_beside_it(released, run):
     path = save(released("audiox-turbo"), without(VAE))
     report = inspect(path)
     assert report.whole
-    assert report.vae_copies == "one, of the audio conditioner"
+    assert report.vae_copies == "one, in the audio conditioner"
     assert report.auxiliary_files["VAE"] == str(path.with_name("vae.ckpt"))
     given = ("--checkpoint", path, "--prompt", "rain", "-o", "a.wav")
     assert run("generate", *QUICK, *given)[0] == 0
@@ -219,7 +219,7 @@ def test_turbo_takes_the_vae_beside_it(released, run):
     assert (code, json.loads(out)["vae_copies"]) == (0, "two equal, one kept")
 
 
-def test_turbo_without_its_vae_file_says_which_where_and_how(released, refused, run):
+def test_a_missing_vae_error_names_file_folder_and_command(released, refused, run):
     path = save(released("audiox-turbo"), without(VAE, AUDIO_VAE))
     path.with_name("vae.ckpt").unlink()
     line = refused(path)
@@ -241,7 +241,7 @@ def test_turbo_without_its_vae_file_says_which_where_and_how(released, refused, 
     assert "vae.ckpt" in lines[0]
 
 
-def test_a_video_without_synchformer_says_which_where_and_how(released, refused, run, prompts):
+def test_a_missing_synchformer_error_names_file_folder_and_command(released, refused, run, prompts):
     path = released("audiox-turbo")
     path.with_name("synchformer_state_dict.pth").unlink()
     get = f"python -m audiox_core fetch synchformer --dir {path.parents[2]}"
@@ -255,7 +255,7 @@ def test_a_video_without_synchformer_says_which_where_and_how(released, refused,
 
 
 @pytest.mark.parametrize("name", ["a.gguf", "a.safetensors", "a.ckpt", "a"])
-def test_a_gguf_file_is_known_by_its_first_letters(refused, tmp_path, monkeypatch, name):
+def test_gguf_files_are_recognised_by_their_first_bytes(refused, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_bytes(b"GGUF\3\0\0\0" + bytes(100))
     line = refused(name)
@@ -273,7 +273,7 @@ def test_a_gguf_file_is_known_by_its_first_letters(refused, tmp_path, monkeypatc
         "transformer.layers.0.attn.qkv.lokr_w1",
     ],
 )
-def test_a_lora_is_no_checkpoint(refused, tmp_path, monkeypatch, name):
+def test_a_lora_is_refused_as_a_checkpoint(refused, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     save_file({name: torch.ones(4, 64)}, tmp_path / "mine.safetensors")
     line = refused("mine.safetensors")
@@ -282,7 +282,9 @@ def test_a_lora_is_no_checkpoint(refused, tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["audiox_turbo.ckpt", "audiox_turbo.ckpt.incomplete"])
-def test_half_a_download_is_told_with_what_goes_on(released, refused, name):
+def test_an_incomplete_download_is_refused_with_the_command_that_continues_it(
+    released, refused, name
+):
     path = released("audiox-turbo")
     half = path.read_bytes()[: path.stat().st_size // 2]
     path.unlink()
@@ -290,10 +292,10 @@ def test_half_a_download_is_told_with_what_goes_on(released, refused, name):
     line = refused(path.with_name(name))
     assert line.startswith(f"error: {name} is damaged or was not downloaded to its end")
     assert f"download it again into {path.parent}." in line
-    assert f"`python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}` goes on" in line
+    assert f"`python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}` continues" in line
 
 
-def test_half_a_safetensors_file_is_told(released, refused, run):
+def test_a_truncated_safetensors_file_is_refused(released, refused, run):
     path = released("audiox-maf")
     run("convert", path, "-o", "half.safetensors")
     with Path("half.safetensors").open("r+b") as file:
@@ -320,7 +322,9 @@ def test_a_base_file_declared_as_turbo_is_refused_by_its_name(released, refused)
     [("v", "audiox-turbo", "audiox-maf-mmdit"),
      ("rectified_flow", "audiox-maf-mmdit", "audiox-base or audiox-turbo")],
 )  # fmt: skip
-def test_a_config_json_contradicts_too(released, refused, objective, declared, truth):
+def test_a_variant_that_config_json_contradicts_is_refused(
+    released, refused, objective, declared, truth
+):
     path = nameless(released("audiox-maf-mmdit"))
     settings = {"model": {"diffusion": {"diffusion_objective": objective}}}
     path.with_name("config.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -328,13 +332,13 @@ def test_a_config_json_contradicts_too(released, refused, objective, declared, t
     assert f"was declared as {declared}, but config.json says {truth}" in line
 
 
-def test_where_nothing_tells_base_from_turbo_the_option_is_asked_for(released, refused, run):
+def test_an_ambiguous_variant_error_names_the_option(released, refused, run):
     path = nameless(released("audiox-base"))
     settings = {"model": {"diffusion": {"diffusion_objective": "rectified_flow"}}}
     path.with_name("config.json").write_text(json.dumps(settings), encoding="utf-8")
     line = refused(path)
     assert f"{path} may be audiox-base or audiox-turbo" in line
-    assert "Say --variant audiox-base or --variant audiox-turbo" in line
+    assert "Pass --variant audiox-base or --variant audiox-turbo" in line
     given = ("--checkpoint", path, "--variant", "audiox-turbo", "--prompt", "rain")
     code, out, _ = run("generate", *QUICK, *given, "-o", "a.wav", "--json")
     assert (code, json.loads(out)["variant"]) == (0, "audiox-turbo")

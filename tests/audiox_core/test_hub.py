@@ -53,21 +53,21 @@ def left(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_files_lie_in_the_models_folder_and_nothing_else_does(get):
+def test_only_the_files_of_the_model_are_in_its_folder(get):
     folder = get()
     assert (folder / "model.ckpt").read_bytes() == MODEL
     assert (folder / "config.json").read_bytes() == CONFIG
     assert left(folder) == ["config.json", "model.ckpt"]
 
 
-def test_what_is_there_is_not_fetched_again(hub, get):
+def test_complete_files_are_not_downloaded_again(hub, get):
     get()
     hub.requests.clear()
     get()
     assert hub.gets("model.ckpt") == []
 
 
-def test_a_cut_connection_is_taken_up_where_it_broke(hub, served, get):
+def test_a_lost_connection_is_resumed(hub, served, get):
     served.cuts = [300_000, 300_000]
     assert (get() / "model.ckpt").read_bytes() == MODEL
     starts = [start for start, _ in hub.gets("model.ckpt")]
@@ -76,9 +76,9 @@ def test_a_cut_connection_is_taken_up_where_it_broke(hub, served, get):
     assert len(starts) == 3
 
 
-def test_a_later_run_goes_on_where_an_earlier_one_gave_up(hub, served, get, tmp_path):
+def test_the_next_run_continues_an_interrupted_download(hub, served, get, tmp_path):
     served.cuts = [300_000, *[0] * 20]
-    with pytest.raises(HubError, match=r"could not be fetched.*kept and gone on with"):
+    with pytest.raises(HubError, match=r"could not be downloaded.*continues the download"):
         get()
     (part,) = (tmp_path / "models/audiox/audiox").glob(".model.ckpt.*.part")
     have = part.stat().st_size
@@ -89,13 +89,13 @@ def test_a_later_run_goes_on_where_an_earlier_one_gave_up(hub, served, get, tmp_
     assert hub.gets("model.ckpt") == [[have, len(MODEL) - have]]
 
 
-def test_a_server_that_cannot_resume_sends_all_of_it(hub, served, get):
+def test_a_server_that_cannot_resume_sends_the_whole_file(hub, served, get):
     served.cuts, served.ranges = [300_000], False
     assert (get() / "model.ckpt").read_bytes() == MODEL
     assert [start for start, _ in hub.gets("model.ckpt")] == [0, 0]
 
 
-def test_a_part_of_another_version_is_thrown_away(hub, served, get, hub_module):
+def test_a_partial_download_of_another_version_is_deleted(hub, served, get, hub_module):
     served.cuts = [300_000, *[0] * 20]
     with pytest.raises(HubError):
         get()
@@ -105,14 +105,14 @@ def test_a_part_of_another_version_is_thrown_away(hub, served, get, hub_module):
     assert left(folder) == ["config.json", "model.ckpt"]
 
 
-def test_a_part_that_was_spoilt_is_fetched_anew(served, get, tmp_path):
+def test_a_damaged_partial_download_starts_again(served, get, tmp_path):
     folder = tmp_path / "models" / "audiox" / "audiox"
     folder.mkdir(parents=True)
     (folder / f".model.ckpt.{served.etag[:16]}.part").write_bytes(b"x" * 1000)
     assert (get() / "model.ckpt").read_bytes() == MODEL
 
 
-def test_a_wrong_hash_leaves_nothing(served, get, tmp_path):
+def test_a_file_with_a_wrong_hash_is_deleted(served, get, tmp_path):
     served.sha = "0" * 64
     with pytest.raises(HubError, match=r"has the hash .*the hub says 0000.*in a browser"):
         get()
@@ -120,7 +120,9 @@ def test_a_wrong_hash_leaves_nothing(served, get, tmp_path):
 
 
 @pytest.mark.parametrize("size", [len(MODEL) + 10, len(MODEL) - 10])
-def test_a_wrong_size_is_said_and_nothing_takes_the_final_name(served, get, tmp_path, size):
+def test_a_file_of_a_wrong_size_is_reported_and_never_gets_its_final_name(
+    served, get, tmp_path, size
+):
     served.size = size
     with pytest.raises(HubError, match=r"model\.ckpt"):
         get()
@@ -129,7 +131,7 @@ def test_a_wrong_size_is_said_and_nothing_takes_the_final_name(served, get, tmp_
     assert (get() / "model.ckpt").read_bytes() == MODEL
 
 
-def test_a_file_that_is_there_and_wrong_is_replaced_only_by_a_whole_one(served, get):
+def test_a_wrong_file_is_only_replaced_by_a_complete_download(served, get):
     folder = get()
     wrong = MODEL[:-1] + b"?"
     (folder / "model.ckpt").write_bytes(wrong)
@@ -156,20 +158,20 @@ def test_an_optional_file_may_be_missing(hub, get):
         (500, r"the hub answered 500.*in a browser"),
     ],
 )
-def test_a_refusal_is_one_line_with_the_way_by_hand(served, get, status, message):
+def test_each_refusal_of_the_hub_is_one_line_with_a_manual_remedy(served, get, status, message):
     served.status = status
     with pytest.raises(HubError, match=message) as caught:
         get()
     assert "\n" not in str(caught.value)
 
 
-def test_a_hub_that_is_not_there_says_so(hub, get):
+def test_an_unreachable_hub_is_reported(hub, get):
     hub.close()
     with pytest.raises(HubError, match=r"Check the connection.*in a browser"):
         get()
 
 
-def test_files_that_are_there_serve_without_the_hub(hub, get):
+def test_existing_files_are_accepted_without_the_hub(hub, get):
     folder = get()
     hub.close()
     assert get() == folder
@@ -184,7 +186,7 @@ def test_the_cache_of_huggingface_hub_is_used(hub, served, get, tmp_path):
     assert hub.gets("model.ckpt") == []
 
 
-def test_a_disk_that_is_too_small_is_said_before_the_first_byte(hub, get, monkeypatch):
+def test_too_little_disk_space_is_reported_before_the_first_byte(hub, get, monkeypatch):
     class Usage:
         free = 1000
 
@@ -205,29 +207,32 @@ def tiny_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_disk_that_fills_up_keeps_what_it_has(get, tiny_disk, monkeypatch):
+def test_a_full_disk_keeps_the_partial_download(get, tiny_disk, monkeypatch):
     monkeypatch.setattr(module, "_check_room", lambda jobs: None)
-    with pytest.raises(HubError, match=r"The disk is full.*kept and gone on with"):
+    with pytest.raises(HubError, match=r"The disk is full.*continues the download"):
         get(folder=tiny_disk)
     folder = tiny_disk / "audiox" / "audiox"
     assert not (folder / "model.ckpt").exists()
     assert [path.suffix for path in folder.iterdir()] == [".part"]
 
 
-def test_a_folder_that_cannot_be_written_is_named(get, tmp_path):
+def test_a_folder_without_write_permission_is_named(get, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(HubError, match=r"cannot be written.*--dir"):
         get(folder=tmp_path / "file")
 
 
-def test_two_runs_do_not_write_one_file(hub, served, get, tmp_path):
+def test_two_processes_do_not_write_the_same_file(hub, served, get, tmp_path):
     folder = tmp_path / "models" / "audiox" / "audiox"
     folder.mkdir(parents=True)
-    with module.FileLock(folder / ".model.ckpt.lock"), pytest.raises(HubError, match="Another run"):
+    with (
+        module.FileLock(folder / ".model.ckpt.lock"),
+        pytest.raises(HubError, match="Another process"),
+    ):
         get()
 
 
-def test_a_plan_tells_sizes_and_takes_nothing(hub, tmp_path):
+def test_a_plan_has_the_sizes_and_downloads_nothing(hub, tmp_path):
     jobs = plan(["audiox"], tmp_path, endpoint=hub.url)
     assert [(job.file.name, job.size) for job in jobs] == [
         ("model.ckpt", len(MODEL)),
@@ -237,8 +242,8 @@ def test_a_plan_tells_sizes_and_takes_nothing(hub, tmp_path):
     assert [job.size for job in plan(["audiox"], tmp_path, ask=False)] == [None, None]
 
 
-def test_models_that_are_unknown_are_refused(tmp_path):
-    with pytest.raises(HubError, match=r"no model 'audio-x'.*audiox-maf-mmdit"):
+def test_unknown_models_are_refused(tmp_path):
+    with pytest.raises(HubError, match=r"Unknown model 'audio-x'.*audiox-maf-mmdit"):
         plan(["audio-x"], tmp_path)
 
 
@@ -259,7 +264,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_a_killed_run_leaves_no_file_and_the_next_one_goes_on(hub, hub_module, tmp_path):
+def test_a_killed_process_leaves_no_file_and_the_next_one_continues(hub, hub_module, tmp_path):
     data = MODEL * 32  # the library hands over 10 MiB at a time
     served = hub_module.Served(data, delay=0.002)
     hub.files[f"{REPO}/model.ckpt"] = served
@@ -286,7 +291,7 @@ def test_a_killed_run_leaves_no_file_and_the_next_one_goes_on(hub, hub_module, t
     assert left(folder) == ["config.json", "model.ckpt"]
 
 
-def test_offline_mode_is_honoured_with_the_way_by_hand(hub, tmp_path):
+def test_offline_mode_is_respected_and_a_manual_remedy_is_given(hub, tmp_path):
     run = command(hub, "--dir", tmp_path, HF_HUB_OFFLINE="1")
     _, err = run.communicate()
     assert run.returncode == 2

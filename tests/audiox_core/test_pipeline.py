@@ -17,7 +17,6 @@ from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import AudioXError, SettingsError
 from audiox_core.media.audio import write_audio
 from audiox_core.media.video import probe_video
-from audiox_core.windows import plan
 
 QUICK = {"steps": 2, "seed": 3}
 

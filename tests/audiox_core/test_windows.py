@@ -7,7 +7,7 @@ from math import ceil
 import av
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiox_core import Conditioning, Request, StartLatent, encode_video, sample
@@ -93,7 +93,7 @@ def test_conditions_serve_all_windows_or_each_its_own():
 
 
 def test_spans_are_seen_from_the_start_of_a_window():
-    spans = ((0.0, 1.0), (1.5, 3.0), (2.0, 2.5), (4.0, 5.0))
+    spans = ((0.0, 1.0), (1.0, 2.0), (1.5, 3.0), (2.0, 2.5), (4.0, 5.0))
     assert spans_in_window(spans, 2.0) == ((0.0, 1.0), (0.0, 0.5), (2.0, 3.0))
     assert spans_in_window(spans, 0.0) == spans
 
@@ -131,6 +131,7 @@ def test_each_window_is_predicted_from_its_own_frames_under_its_number():
     assert [start for starts, _ in seen for start in starts] == list(made.starts)
 
 
+@settings(deadline=None, max_examples=40)
 @given(frames=st.integers(1, 3_000))
 def test_the_weights_add_up_to_one_at_every_frame(frames):
     made = plan_frames(LATENT, frames)
@@ -140,6 +141,7 @@ def test_the_weights_add_up_to_one_at_every_frame(frames):
     torch.testing.assert_close(total, torch.ones(frames))
 
 
+@settings(deadline=None, max_examples=40)
 @given(frames=st.integers(237, 3_000))
 def test_what_the_tokens_do_not_describe_counts_in_the_last_window_alone(frames):
     weights = plan_frames(LATENT, frames).weights()
@@ -193,15 +195,15 @@ def test_tokens_of_one_window_serve_all(checkpoint, seeded):
     x, t = torch.randn(2, 64, made.frames, generator=seeded), torch.full((2,), 0.5)
     sampling = checkpoint.config.sampling
     with torch.no_grad():
-        shared, own = (
-            predictor(checkpoint.backbone, c, sampling, made)(x, t) for c in (one, same)
-        )
+        shared, own = (predictor(checkpoint.backbone, c, sampling, made)(x, t) for c in (one, same))
     torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-4)
 
 
 def test_another_number_of_windows_is_refused(checkpoint, seeded):
     with pytest.raises(SettingsError, match="connect the same seconds"):
-        predictor(checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45))
+        predictor(
+            checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45)
+        )
 
 
 def test_45_seconds_are_45_seconds(pipeline):

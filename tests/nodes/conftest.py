@@ -10,6 +10,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from audiox_core.diffusion.objectives import OBJECTIVES
+from audiox_core.diffusion.samplers import solve
+from audiox_core.pipeline.predictor import predictor
+from audiox_core.windows import plan_frames
+
 PACK = "comfyui-audiox-under-test"  # on purpose no identifier
 
 
@@ -162,6 +167,23 @@ def branches(node, loaded):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def core_sample():
+    """Sample with the solvers of the core from a given noisy latent, sigmas and step noise."""
+
+    @torch.no_grad()
+    def run(file, conditioning, start, sigmas, sampling, noise_sampler):
+        objective = OBJECTIVES[file.config.objective]
+        windows = plan_frames(file.config.latent, start.shape[-1])
+        predict = predictor(file.load_backbone(), conditioning, sampling, windows)
+        return solve(
+            sampling.sampler, objective.denoiser(predict), start, sigmas,
+            noise_sampler=noise_sampler, noised=objective.noised,
+        )  # fmt: skip
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from audiox_core import open_checkpoint
 from audiox_core.conditioners.assemble import Conditioning
 from audiox_core.diffusion.noise import initial_noise, step_noise
 from audiox_core.diffusion.objectives import OBJECTIVES
-from audiox_core.pipeline import sample
 from audiox_core.variants import AMBIGUOUS_VARIANTS, VARIANTS
 
 SECONDS = 25.0  # two windows and a bit
@@ -47,7 +46,9 @@ def run(node, parts, branches, seconds=SECONDS, batch=1, **settings):
 @pytest.mark.parametrize("negative", [False, True])
 # ComfyUI takes a guided estimate as its difference to x, which at sigma 500 costs digits
 @pytest.mark.parametrize(("rescale", "tolerance"), [(0.0, 1e-4), (0.5, 1e-3)])
-def test_the_graph_is_the_core(node, family, variant, negative, rescale, tolerance):
+def test_the_graph_samples_what_the_core_samples(
+    node, family, core_sample, variant, negative, rescale, tolerance
+):
     parts = family(variant)
     # of text alone: noise as a picture lets the random weights of v1 magnify the last digit
     shared = {"conditioners": parts.conditioners}
@@ -59,19 +60,15 @@ def test_the_graph_is_the_core(node, family, variant, negative, rescale, toleran
     solver = "euler" if VARIANTS[variant].objective == "rectified_flow" else "dpmpp_2m_sde"
     settings = {"cfg_rescale": rescale, "sampler_name": solver}
     found = run(node, parts, branches, **settings)["samples"]
-    backbone, config = open_checkpoint(parts.path).load_backbone(), VARIANTS[variant]
+    file, config = open_checkpoint(parts.path), VARIANTS[variant]
     sampling = config.sampling.__class__(steps=2, cfg=3.0, cfg_rescale=rescale, sampler=solver)
     objective = OBJECTIVES[config.objective]
     sigmas = objective.schedule(2, 0.3, 500.0)
     noise = initial_noise(found.shape, 0)
-    start = objective.noised(torch.zeros_like(noise), noise, sigmas[0].item())
+    start = objective.noised_fully(torch.zeros_like(noise), noise, sigmas[0].item())
     windows = branches[0][0][1]["audiox"]["windows"]
     conditioning = Conditioning(branches[0][0][0], branches[1][0][0], windows)
-    with torch.inference_mode():
-        expected = sample(
-            backbone, conditioning, start, sigmas,
-            sampling=sampling, fresh_noise=step_noise(start, 0), objective=config.objective,
-        )  # fmt: skip
+    expected = core_sample(file, conditioning, start, sigmas, sampling, step_noise(start, 0))
     assert (found - expected).abs().max() < tolerance * expected.std()
 
 
@@ -89,7 +86,7 @@ def test_ksampler_is_our_sampler(node, family, variant):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 5, 8])
-def test_turbo_is_exact_in_ksampler(node, family, comfy, steps):
+def test_turbo_is_exact_in_ksampler(node, family, turbo, steps):
     parts, seed = family("audiox-turbo"), 11
     positive, negative = described(node, parts, 10.0)
     found = node(
@@ -104,7 +101,7 @@ def test_turbo_is_exact_in_ksampler(node, family, comfy, steps):
 
 
 @pytest.mark.parametrize("steps", [3, 4, 7])
-def test_turbo_is_exact_at_any_count_in_our_sampler(node, family, steps):
+def test_turbo_is_exact_at_any_count_in_our_sampler(node, family, turbo, steps):
     parts, seed = family("audiox-turbo"), 5
     positive, negative = described(node, parts, 10.0)
     settings = {"seed": seed, "steps": steps, "cfg": 1.0, "sampler_name": "lcm"}
@@ -116,7 +113,7 @@ def test_turbo_is_exact_at_any_count_in_our_sampler(node, family, steps):
 
 
 @pytest.mark.parametrize("steps", [3, 4])
-def test_turbo_is_exact_with_our_sigmas_in_a_native_sampler(node, family, steps):
+def test_turbo_is_exact_with_our_sigmas_in_a_native_sampler(node, family, turbo, steps):
     parts, seed = family("audiox-turbo"), 5
     positive, negative = described(node, parts, 10.0)
     guider = node("CFGGuider", model=parts.model, positive=positive, negative=negative, cfg=1.0)
@@ -133,18 +130,18 @@ def test_turbo_is_exact_with_our_sigmas_in_a_native_sampler(node, family, steps)
     assert (found - expected).abs().max() < 1e-4 * expected.std()
 
 
-def turbo(parts, positive, steps, seed, draw):
-    """Turbo's re-noising as the core does it."""
-    config = VARIANTS["audiox-turbo"]
-    backbone = open_checkpoint(parts.path).load_backbone()
-    noise = initial_noise((1, 64, 236), seed)
-    tokens = positive[0][0]
-    with torch.inference_mode():
-        return sample(
-            backbone, Conditioning(tokens, torch.zeros_like(tokens), 1), noise,
-            OBJECTIVES[config.objective].schedule(steps, 0.0, 1.0),
-            sampling=config.sampling, fresh_noise=draw, objective=config.objective,
-        )  # fmt: skip
+@pytest.fixture
+def turbo(core_sample):
+    """Turbo's re-noising by the core's solver."""
+
+    def run(parts, positive, steps, seed, draw):
+        file, tokens = open_checkpoint(parts.path), positive[0][0]
+        conditioning = Conditioning(tokens, torch.zeros_like(tokens), 1)
+        sigmas = OBJECTIVES[file.config.objective].schedule(steps, 0.0, 1.0)
+        start = initial_noise((1, 64, 236), seed)
+        return core_sample(file, conditioning, start, sigmas, file.config.sampling, draw)
+
+    return run
 
 
 @ALL
@@ -160,20 +157,20 @@ def test_defaults_are_the_variants_own(node, family, pack, variant, monkeypatch)
     latent = run(node, parts, described(node, parts, 10.0), 10.0, steps=1, cfg=7.0)
     assert latent["samples"].isfinite().all()
     distilled = variant == "audiox-turbo"
-    assert ("distilled to run at cfg 1" in said[-1]) == distilled
+    assert ("distilled for cfg 1" in said[-1]) == distilled
     assert ("1 steps are few" in said[-1]) == (not distilled)
 
 
 @ALL
 def test_what_a_run_keeps_changes_nothing_and_is_gone_after_it(node, family, pack, variant):
-    backbone = importlib.import_module(f"{pack.__name__}.nodes.bridge.backbone")
+    cache = importlib.import_module(f"{pack.__name__}.audiox_core.pipeline.run_cache")
     parts = family(variant)
     branches = described(node, parts, 10.0, negative=True)
     kept, prepared = [], []
     module = parts.model.model.diffusion_model
-    original, close = module.prepare, backbone.Run.close
+    original, clear = module.prepare, cache.RunCache.clear
     module.prepare = lambda *a: prepared.append(1) or original(*a)
-    backbone.Run.close = lambda self: kept.append(self) or close(self)
+    cache.RunCache.clear = lambda self: kept.append(self) or clear(self)
     try:
         cached = run(node, parts, branches, 10.0, steps=5, batch=2)["samples"]
         once = len(prepared)
@@ -183,22 +180,22 @@ def test_what_a_run_keeps_changes_nothing_and_is_gone_after_it(node, family, pac
         repeated = run(node, without, branches, 10.0, steps=5, batch=2)["samples"]
     finally:
         del module.prepare
-        backbone.Run.close = close
+        cache.RunCache.clear = clear
     assert torch.equal(cached, repeated)
     assert (once, len(prepared) - once) == (1, 5)
-    assert [item.prepared for item in kept] == [None]
-    assert backbone.RUN not in parts.model.model_options["transformer_options"]
+    assert [item._slots for item in kept] == [{}]
+    assert "audiox_run" not in parts.model.model_options["transformer_options"]
 
 
 @pytest.mark.parametrize("variant", ["audiox-maf", "audiox-turbo"])
 def test_an_interrupted_run_leaves_nothing_behind(node, family, pack, comfy, variant):
-    backbone = importlib.import_module(f"{pack.__name__}.nodes.bridge.backbone")
+    cache = importlib.import_module(f"{pack.__name__}.audiox_core.pipeline.run_cache")
     utils = importlib.import_module("comfy.utils")
     management = importlib.import_module("comfy.model_management")
     parts, kept = family(variant), []
     branches = described(node, parts, 10.0)
-    close = backbone.Run.close
-    backbone.Run.close = lambda self: kept.append(self) or close(self)
+    clear = cache.RunCache.clear
+    cache.RunCache.clear = lambda self: kept.append(self) or clear(self)
 
     def stop(value, *_others, **_named):
         if value >= 2:
@@ -210,18 +207,18 @@ def test_an_interrupted_run_leaves_nothing_behind(node, family, pack, comfy, var
             run(node, parts, branches, 10.0, steps=4)
     finally:
         utils.set_progress_bar_global_hook(None)
-        backbone.Run.close = close
-    assert [item.prepared for item in kept] == [None]
+        cache.RunCache.clear = clear
+    assert [item._slots for item in kept] == [{}]
     assert run(node, parts, branches, 10.0)["samples"].isfinite().all()
 
 
 def test_twenty_windows_keep_the_memory_of_one_group(node, family, pack):
-    backbone = importlib.import_module(f"{pack.__name__}.nodes.bridge.backbone")
+    cache = importlib.import_module(f"{pack.__name__}.audiox_core.pipeline.run_cache")
     parts, seconds, sizes = family("audiox-turbo"), 180.0, []
-    of = backbone.Run.of
+    get = cache.RunCache.get
 
-    def watched(self, key, prepare):
-        prepared = of(self, key, prepare)
+    def watched(self, key, device, prepare):
+        prepared = get(self, key, device, prepare)
         sizes.append(sum(layer.nbytes for layer in prepared.layers))
         return prepared
 
@@ -233,11 +230,11 @@ def test_twenty_windows_keep_the_memory_of_one_group(node, family, pack):
     )
     twenty = [[moving, {**facts, "audiox": {**facts["audiox"], "windows": 20}}]]
     twenty[0][1].pop("pooled_output")
-    backbone.Run.of = watched
+    cache.RunCache.get = watched
     try:
         run(node, parts, (twenty, twenty), seconds, steps=2, cfg=1.0)
     finally:
-        backbone.Run.of = of
+        cache.RunCache.get = get
     dit = parts.model.model.audiox.dit
     one = dit.depth * dit.positions * 6 * dit.width * 4
     assert max(sizes) <= 8 * one

@@ -47,7 +47,7 @@ def work(node, loaded, branches):
         "encoded piece": ("AudioXEncodeAudio", {**encode, **vae, "audio": sound,
                                                 "length": 30.0}, oobleck.encoder),
         "window of a video": ("AudioXEncodeVideo", {**encode, **frames},
-                              loaded.conditioners.modules.video),
+                              loaded.conditioners.conditioners.video),
     }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def tensors() -> int:
 
 def ours() -> int:
     """How many of our objects that hold weights there are."""
-    kinds = ("NativeDiT", "NativeMMDiT", "InterruptibleOobleck", "NativeConditioners", "Run")
+    kinds = ("NativeDiT", "NativeMMDiT", "InterruptibleOobleck", "NativeConditioners", "RunCache")
     return sum(type(thing).__name__ in kinds for thing in gc.get_objects())
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong with files, said by the loaders: which file, which folder, which command."""
+"""The loader nodes: what they open, and the errors of wrong or missing files."""
 
 import importlib
 import shutil
@@ -36,13 +36,13 @@ def without(prefix):
     return lambda state: {k: v for k, v in state.items() if not k.startswith(prefix)}
 
 
-def test_turbo_without_its_vae_says_what_to_get(node, turbo):
+def test_a_missing_vae_is_named_with_its_command(node, turbo):
     name = turbo("no vae", without("pretransform."))
     with pytest.raises(Exception, match=r"vae\.ckpt.*no vae.*fetch audiox-turbo"):
         node("AudioXLoadCheckpoint", file=name)
 
 
-def test_a_video_without_synchformer_says_what_to_get(node, turbo, loaded):
+def test_a_missing_synchformer_is_named_where_a_video_is_encoded(node, turbo, loaded):
     name = turbo("no sync", without("synchformer."))
     conditioners = node("AudioXLoadConditioners", file=name)
     node("AudioXEncodeText", conditioners=conditioners, text="rain")
@@ -51,13 +51,13 @@ def test_a_video_without_synchformer_says_what_to_get(node, turbo, loaded):
         node("AudioXEncodeVideo", conditioners=conditioners, images=images, fps=4.0)
 
 
-def test_a_lora_given_as_a_checkpoint_is_known(node, turbo):
+def test_a_lora_in_a_loader_is_recognised(node, turbo):
     state = {"diffusion_model.transformer.layers.0.attn.qkv.lora_A.weight": torch.zeros(4, 64)}
     with pytest.raises(Exception, match="a LoRA"):
         node("AudioXLoadModel", file=turbo("lora", state=state, header={"format": "pt"}))
 
 
-def test_half_a_download_says_how_it_goes_on(node, comfy, turbo):
+def test_an_incomplete_download_is_refused_with_the_command(node, comfy, turbo):
     name = turbo("half")
     path = turbo.folder / "half" / "model.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -65,7 +65,7 @@ def test_half_a_download_says_how_it_goes_on(node, comfy, turbo):
         node("AudioXLoadCheckpoint", file=name)
 
 
-def test_a_gguf_is_listed_and_says_what_to_take(node, comfy, turbo):
+def test_a_gguf_is_listed_and_refused_with_an_alternative(node, comfy, turbo):
     (turbo.path.parent / "turbo.gguf").write_bytes(b"GGUF")
     comfy.folder_paths.filename_list_cache.clear()
     socket = node.classes["AudioXLoadCheckpoint"].define_schema().inputs[0]
@@ -74,13 +74,13 @@ def test_a_gguf_is_listed_and_says_what_to_take(node, comfy, turbo):
         node("AudioXLoadCheckpoint", file="turbo.gguf")
 
 
-def test_the_vae_of_a_file_that_does_not_say_what_it_is(node, comfy, turbo):
+def test_a_vae_loads_from_a_checkpoint_of_an_unknown_variant(node, comfy, turbo):
     """Base and Turbo have the same tensors; their VAE needs no answer which it is."""
     name = turbo("anything", without(("synchformer.", "text_encoder.")), header={"format": "pt"})
     named = name.replace("model.", "m.")
     (turbo.folder.parent / name).rename(turbo.folder.parent / named)
     comfy.folder_paths.filename_list_cache.clear()
-    assert node("AudioXLoadVAE", file=named).grid.hop_length == 2048
+    assert node("AudioXLoadVAE", file=named).audiox_latents.hop_length == 2048
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_extending_before_moves_the_sound_back(node, loaded):
     given = audio(sound, 44_100)
     latent, seconds = node("AudioXInpaintLatent", vae=loaded.vae, **given, extend_before=2.0)
     assert seconds == 3
-    known = latent["audiox_known"].waveform
+    known = latent["audiox_init"].waveform
     assert not known[:, : 2 * 44_100].any()
     assert torch.equal(known[0, 2 * 44_100 :], sound[0, 0])
 
@@ -191,27 +191,27 @@ BROKEN = torch.full((1, 1, 9), float("nan"))
 FRAMES = torch.rand(4, 8, 8, 3)
 BAD = {
     "no rate": ("AudioXEncodeVideo", {"images": FRAMES}, "set fps"),
-    "nothing": ("AudioXEncodeVideo", {}, "Connect a video or images"),
-    "late": ("AudioXEncodeVideo", {"images": FRAMES, "fps": 4.0, "start": 5.0}, "start earlier"),
+    "nothing": ("AudioXEncodeVideo", {}, "either a video or images"),
+    "late": ("AudioXEncodeVideo", {"images": FRAMES, "fps": 4.0, "start": 5.0}, "earlier start"),
     "NaN": ("AudioXEncodeAudio", audio(BROKEN), "NaN"),
     "no sound": ("AudioXEncodeAudio", {"audio": None}, "no audio track"),
     "no samples": ("AudioXEncodeAudio", audio(NOTHING), "none of them 0"),
-    "late sound": ("AudioXEncodeAudio", {**audio(SECOND), "start": 5.0}, "start earlier"),
+    "late sound": ("AudioXEncodeAudio", {**audio(SECOND), "start": 5.0}, "earlier start"),
     "mask": ("AudioXEncodeAudio", {**audio(SECOND), "time_mask": "two"}, "no span of time"),
-    "nothing anew": ("AudioXInpaintLatent", audio(SECOND), "Nothing is to be made anew"),
-    "late repair": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "extend_after"),
+    "nothing anew": ("AudioXInpaintLatent", audio(SECOND), "nothing to regenerate"),
+    "late repair": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "nothing to inp"),
     "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "length above 0"),
     "no pixels": ("AudioXEncodeVideo", {"images": FRAMES[:, :0], "fps": 4.0}, "at least one"),
     "NaN video": ("AudioXEncodeVideo", {"images": FRAMES / 0 * 0, "fps": 4.0}, "holds NaN"),
     "NaN image": ("AudioXEncodeImage", {"image": FRAMES / 0 * 0}, "holds NaN"),
-    "no seconds": ("AudioXEmptyLatent", {"seconds": 0.0}, "take 0.1 to 600"),
-    "a day": ("AudioXEmptyLatent", {"seconds": 86_400.0}, "take 0.1 to 600"),
-    "no length": ("AudioXEmptyLatent", {"seconds": float("nan")}, "take 0.1 to 600"),
+    "no seconds": ("AudioXEmptyLatent", {"seconds": 0.0}, "length is 0.1 to 600"),
+    "a day": ("AudioXEmptyLatent", {"seconds": 86_400.0}, "length is 0.1 to 600"),
+    "no length": ("AudioXEmptyLatent", {"seconds": float("nan")}, "length is 0.1 to 600"),
     "no batch": ("AudioXEmptyLatent", {"batch_size": 0}, "at least 1"),
     "shortened": ("AudioXInpaintLatent", {**audio(SECOND), "extend_after": -1.0}, "TrimAudio"),
-    "no items": ("AudioXDecode", {"latent": {"samples": torch.rand(0, 64, 8)}}, "Connect AudioX"),
+    "no items": ("AudioXDecode", {"latent": {"samples": torch.rand(0, 64, 8)}}, "decodes"),
     "foreign": ("VAEDecodeAudio", {"samples": {"samples": torch.rand(1, 8, 40)}}, "decodes"),
-    "image": ("AudioXDecode", {"latent": {"samples": torch.rand(1, 4, 8, 8)}}, "Connect AudioX"),
+    "image": ("AudioXDecode", {"latent": {"samples": torch.rand(1, 4, 8, 8)}}, "decodes"),
     "file": ("AudioXLoadModel", {"file": "gone.safetensors"}, "There is no gone.safetensors"),
 }  # fmt: skip
 

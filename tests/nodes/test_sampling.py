@@ -11,7 +11,6 @@ from audiox_core.config import LatentConfig, SamplingConfig
 from audiox_core.diffusion.noise import initial_noise, step_noise
 from audiox_core.diffusion.samplers import SOLVERS
 from audiox_core.diffusion.schedules import polyexponential
-from audiox_core.pipeline import sample
 from audiox_core.windows import plan
 
 STEPS = 3
@@ -134,24 +133,21 @@ def test_a_take_can_be_made_again_in_ksampler(node, branches, native, sampler):
 
 @pytest.mark.parametrize("rescale", [0.0, 0.7])
 @pytest.mark.parametrize("sampler", SAME)
-def test_the_core_makes_the_same(node, windows, run, sampler, rescale):
+def test_the_core_samples_the_same_latent(node, windows, run, core_sample, sampler, rescale):
     positive, negative = windows(1)
     latent = empty(node)
     settings = {"sampler_name": sampler, "steps": 16, "cfg": 4.0, "cfg_rescale": rescale, "seed": 9}
     ours = run(positive, negative, latent, **settings)["samples"]
-    checkpoint = open_checkpoint()
+    file = open_checkpoint()
     noise = initial_noise(tuple(latent["samples"].shape), 9)
-    used = checkpoint.config.sampling
+    used = file.config.sampling
     sigmas = polyexponential(16, used.sigma_min, used.sigma_max)
     sampling = SamplingConfig(steps=16, cfg=4.0, cfg_rescale=rescale, sampler=sampler)
 
-    @torch.no_grad()
     def core(nudge):
-        return sample(
-            checkpoint.load_backbone(), Conditioning(positive[0][0], negative[0][0], 1),
-            noise * (1 + nudge) * (1 + sigmas[0] ** 2).sqrt(), sigmas, sampling=sampling,
-            fresh_noise=step_noise(noise, 9),
-        )  # fmt: skip
+        conditioning = Conditioning(positive[0][0], negative[0][0], 1)
+        start = noise * (1 + nudge) * (1 + sigmas[0] ** 2).sqrt()
+        return core_sample(file, conditioning, start, sigmas, sampling, step_noise(noise, 9))
 
     # rounding grows where a trained model decides: no more than a nudge of a millionth does
     expected, nudged = core(0), core(1e-6)
@@ -167,8 +163,8 @@ def test_native_conditioning_nodes_do_what_they_say(node, windows, native, batch
     (first, negative), (second, _) = windows(count, 0), windows(count, 1)
     latent = empty(node, WINDOWS[count], batch)
 
-    def made(positive, opposed=negative):
-        return native(positive, opposed, latent, cfg=cfg, steps=2)["samples"]
+    def made(positive, other=negative):
+        return native(positive, other, latent, cfg=cfg, steps=2)["samples"]
 
     zero = node("ConditioningZeroOut", conditioning=first)
     average = node("ConditioningAverage", conditioning_to=first, conditioning_from=second,

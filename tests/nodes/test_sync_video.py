@@ -1,6 +1,7 @@
 """A model that looks at a video twice, in the graph."""
 
 import importlib
+from dataclasses import replace
 from itertools import islice
 
 import av
@@ -15,10 +16,13 @@ def core(pack):
 
 
 @pytest.fixture(scope="module")
-def twice(loaded, core, pack, second_look):
+def twice(loaded, core, pack, tiny_synchformer):
     """Conditioners with a tiny Synchformer."""
     native = loaded.conditioners
-    return type(native)(*second_look(core, native.modules, native.config), native.path)
+    conditioners, config = tiny_synchformer(core, native.conditioners, native.config)
+    bridge = importlib.import_module(f"{pack.__name__}.nodes.bridge.conditioners")
+    file, patchers = replace(native.file, config=config), bridge.make_patchers(conditioners)
+    return type(native)(file, conditioners, patchers)
 
 
 @pytest.fixture
@@ -35,9 +39,9 @@ def test_a_video_is_seen_as_the_core_sees_it(node, twice, core, video, clips):
     )
     hide = ((1.0, 2.0),)
     with torch.inference_mode():
-        sync = looks.encode_sync(twice.modules.sync, fast, 25, hide)
-        expected = looks.encode_video(twice.modules.video, slow, hide, sync=sync)
-        blind = looks.encode_video(twice.modules.video, slow, hide)
+        sync = looks.encode_sync(twice.conditioners.sync, fast, 25, hide)
+        expected = twice.conditioners.video.encode(slow, hide, sync=sync)
+        blind = twice.conditioners.video.encode(slow, hide)
     torch.testing.assert_close(features.tokens[:1].cpu(), expected.cpu(), atol=1e-4, rtol=1e-4)
     assert (features.tokens[:1].cpu() - blind.cpu()).abs().max() > 1e-3
 
@@ -65,8 +69,8 @@ def test_an_image_is_a_video_in_which_nothing_moves(node, twice):
 
 def test_synchformer_is_under_the_memory_manager(twice):
     models = [patcher.model for patcher in twice.get_models()]
-    assert twice.modules.sync in models
-    assert twice.modules.sync.activation_bytes() > 0
+    assert twice.conditioners.sync in models
+    assert twice.conditioners.sync.activation_bytes() > 0
 
 
 def test_a_video_stops_between_batches_of_segments(node, twice, video):
@@ -77,7 +81,7 @@ def test_a_video_stops_between_batches_of_segments(node, twice, video):
         forwards.append(1)
         mm.interrupt_current_processing()
 
-    hook = twice.modules.sync.register_forward_hook(interrupt)
+    hook = twice.conditioners.sync.register_forward_hook(interrupt)
     try:
         with pytest.raises(mm.InterruptProcessingException):
             node("AudioXEncodeVideo", conditioners=twice, video=video)
@@ -88,7 +92,7 @@ def test_a_video_stops_between_batches_of_segments(node, twice, video):
 
 
 def test_a_missing_synchformer_is_named_for_a_video_and_a_text_needs_none(node, twice, video):
-    modules = twice.modules
+    modules = twice.conditioners
     seeing = type(modules)(modules.text, modules.video, modules.audio)
     blind = type(twice)(seeing, twice.config, twice.path)
     node("AudioXEncodeText", conditioners=blind, text="rain")

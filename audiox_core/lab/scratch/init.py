@@ -11,9 +11,9 @@ from torch import nn
 
 from ...conditioners.assemble import Conditioners
 from ...conditioners.audio import AudioConditioner, audio_conditioner
-from ...conditioners.encoders import clip_vision, t5_encoder
+from ...conditioners.encoders import t5_encoder
 from ...conditioners.text import TextConditioner
-from ...conditioners.video import VideoConditioner
+from ...conditioners.video import video_conditioner
 from ...config import AudioXConfig, OobleckConfig
 from ...models import Backbone, DiT, backbone
 from ...models.maf import MAFBlock
@@ -47,7 +47,7 @@ def new_model(
                 config.text_tokens,
                 tokenizer,
             ),
-            VideoConditioner(video, video.clip.tokens, clip_vision(video.clip)),
+            video_conditioner(video),
             audio_conditioner(config),
             maf=config.maf and MAFBlock(config.maf),
         )

@@ -41,7 +41,7 @@ def test_float32_is_the_same_bit_for_bit_and_has_one_vae(released_file, state, t
     assert all(torch.equal(found[name], state[name]) for name in found)
 
 
-def test_the_header_tells_variant_and_sizes(released_file, tmp_path):
+def test_the_header_of_a_converted_file_has_variant_and_sizes(released_file, tmp_path):
     path = released_file()
     convert([path], tmp_path / "out.safetensors")
     with safe_open(tmp_path / "out.safetensors", "pt") as file:
@@ -49,7 +49,7 @@ def test_the_header_tells_variant_and_sizes(released_file, tmp_path):
     assert config == config_from_shapes(open_weights(path).shapes)
 
 
-def test_tensors_begin_where_their_width_divides(released_file, tmp_path):
+def test_tensors_are_aligned_to_the_size_of_their_dtype(released_file, tmp_path):
     convert([released_file()], tmp_path / "out.safetensors", dtype=torch.float16)
     tensors = open_weights(tmp_path / "out.safetensors").tensors.values()
     assert all(stored.offset % stored.dtype.itemsize == 0 for stored in tensors)
@@ -87,12 +87,12 @@ def test_matrices_are_cast_and_small_tensors_stay_float32(released_file, state, 
 def test_a_number_that_does_not_fit_is_refused(released_file, tmp_path):
     name = f"{DIT}to_cond_embed.0.weight"
     path = released_file(**{name: torch.full((64, 64), 1e5)})
-    with pytest.raises(WeightsError, match=r"to_cond_embed.* 1e\+05 and float16 ends at 6.55e\+04"):
+    with pytest.raises(WeightsError, match=r"to_cond_embed.* 1e\+05.*float16 is 6.55e\+04"):
         convert([path], tmp_path / "out.safetensors", dtype=torch.float16)
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
 
 
-def test_an_equal_vae_of_its_own_is_not_kept_twice(released_file, state, tmp_path):
+def test_an_equal_vae_from_a_second_file_is_stored_once(released_file, state, tmp_path):
     vae = vae_file(state, tmp_path / "VAE.ckpt")
     made = convert([released_file(), vae], tmp_path / "out.safetensors")
     assert made.vae_copies == "two equal, one kept"
@@ -100,7 +100,9 @@ def test_an_equal_vae_of_its_own_is_not_kept_twice(released_file, state, tmp_pat
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_another_vae_decodes_and_prompts_keep_the_models(released_file, state, tmp_path, order):
+def test_a_different_vae_decodes_and_audio_prompts_keep_the_models_own(
+    released_file, state, tmp_path, order
+):
     vae = vae_file(state, tmp_path / "VAE.ckpt", change=1.0)
     made = convert([released_file(), vae][::order], tmp_path / "out.safetensors")
     found, name = load_file(made.path), "decoder.layers.0.bias"
@@ -110,7 +112,7 @@ def test_another_vae_decodes_and_prompts_keep_the_models(released_file, state, t
 
 
 @pytest.mark.parametrize("vae_record", [{"steps": 3}, None])
-def test_the_header_tells_of_the_vae_that_decodes_instead(tmp_path, vae_record):
+def test_the_training_record_names_the_vae_that_replaces_the_models_own(tmp_path, vae_record):
     ours = EMBEDDED, tmp_path / "vae.safetensors", tmp_path / "out.safetensors"
     with safe_open(EMBEDDED, "pt") as file:
         names = [name for name in file.keys() if name.startswith(VAE)]  # noqa: SIM118
@@ -122,7 +124,7 @@ def test_the_header_tells_of_the_vae_that_decodes_instead(tmp_path, vae_record):
     assert after == before
 
 
-def test_copies_in_one_file_that_differ_are_both_kept(released_file, tmp_path):
+def test_two_different_vaes_in_one_file_are_both_kept(released_file, tmp_path):
     path = released_file(**{f"{AUDIO_VAE}decoder.layers.0.bias": torch.ones(128)})
     made = convert([path], tmp_path / "out.safetensors")
     assert made.vae_copies == "two that differ, both kept"
@@ -143,7 +145,7 @@ def test_a_converted_file_converts_again_to_itself(released_file, tmp_path):
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_the_embedded_text_encoder_and_tokenizer_are_carried_along(tmp_path, checkpoint):
+def test_a_text_encoder_in_the_file_is_converted_with_it(tmp_path, checkpoint):
     made = convert([checkpoint.path], tmp_path / "out.safetensors", dtype=torch.bfloat16)
     assert open_checkpoint(made.path).config == checkpoint.config
 
@@ -151,7 +153,7 @@ def test_the_embedded_text_encoder_and_tokenizer_are_carried_along(tmp_path, che
 def test_the_input_is_not_overwritten(released_file, tmp_path):
     path = convert([released_file()], tmp_path / "out.safetensors").path
     before = path.read_bytes()
-    with pytest.raises(SettingsError, match="is an input too"):
+    with pytest.raises(SettingsError, match="is also an input"):
         convert([path], tmp_path / "." / "out.safetensors", dtype=torch.float16)
     assert path.read_bytes() == before
 
@@ -159,16 +161,16 @@ def test_the_input_is_not_overwritten(released_file, tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "output", "message"),
     [
-        (["model.ckpt"], "out.ckpt", r"call it \.safetensors"),
+        (["model.ckpt"], "out.ckpt", r"use \.safetensors"),
         (["model.ckpt"], "nowhere/out.safetensors", "does not exist"),
-        (["model.ckpt", "model.ckpt"], "out.safetensors", "Two whole models"),
+        (["model.ckpt", "model.ckpt"], "out.safetensors", "Two complete models"),
         (["model.ckpt"] * 3, "out.safetensors", "3 files were given"),
-        (["other.safetensors"], "out.safetensors", "holds no AudioX model"),
-        (["model.ckpt", "other.safetensors"], "out.safetensors", "holds no AudioX VAE"),
+        (["other.safetensors"], "out.safetensors", "is not an AudioX model"),
+        (["model.ckpt", "other.safetensors"], "out.safetensors", "contains no AudioX VAE"),
         (["missing.ckpt"], "out.safetensors", "There is no weights file"),
     ],
 )
-def test_what_cannot_be_converted_leaves_nothing(released_file, tmp_path, inputs, output, message):
+def test_a_failed_conversion_leaves_no_file(released_file, tmp_path, inputs, output, message):
     released_file()
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
     before = sorted(tmp_path.iterdir())
@@ -177,7 +179,7 @@ def test_what_cannot_be_converted_leaves_nothing(released_file, tmp_path, inputs
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
+def test_too_little_disk_space_is_reported_before_the_first_byte(
     released_file, tmp_path, monkeypatch
 ):
     path = released_file()
@@ -186,12 +188,12 @@ def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
         free = 1000
 
     monkeypatch.setattr(write.shutil, "disk_usage", lambda folder: Usage)
-    with pytest.raises(WeightsError, match=r"takes 0\.01 GB .* 0\.00 GB free"):
+    with pytest.raises(WeightsError, match=r"needs 0\.01 GB.* 0\.00 GB free"):
         convert([path], tmp_path / "out.safetensors")
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
 
 
-def test_a_disk_that_fills_up_leaves_nothing(released_file, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_file(released_file, tmp_path, monkeypatch):
     folder = tmp_path / "tiny"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(folder)]
@@ -206,7 +208,9 @@ def test_a_disk_that_fills_up_leaves_nothing(released_file, tmp_path, monkeypatc
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_killed_run_leaves_no_file_and_the_next_one_cleans_up(released_file, tmp_path):
+def test_a_killed_conversion_leaves_no_file_and_the_next_one_removes_its_part(
+    released_file, tmp_path
+):
     path, out = released_file(), tmp_path / "out.safetensors"
     slow = (
         "import sys, time\nfrom audiox_core.checkpoint.convert import convert\n"

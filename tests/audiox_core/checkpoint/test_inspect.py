@@ -17,7 +17,7 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # `models/` is looked for from here
 
 
-def test_a_whole_file_is_whole(released_file):
+def test_a_complete_file_is_reported_as_complete(released_file):
     report = inspect(released_file())
     assert report.whole
     assert (report.variant, report.tensors, report.expected) == ("audiox", 864, 864)
@@ -30,7 +30,7 @@ def test_a_whole_file_is_whole(released_file):
     assert {dtype for part in report.parts for dtype in part.dtypes} == {"float32"}
 
 
-def test_what_is_wrong_is_listed_and_not_raised(released_file):
+def test_wrong_tensors_are_listed_and_not_raised(released_file):
     changes = {
         BETA: None,
         "surprise": torch.zeros(1),
@@ -61,7 +61,7 @@ def test_rotary_frequencies_are_checked(released_file, state, factor, verdict):
     assert report.inv_freq.startswith(f"{verdict} ")
 
 
-def test_entries_beside_the_weights_are_told(state, tmp_path):
+def test_other_entries_of_a_pickle_are_listed(state, tmp_path):
     content = {"state_dict": state, "epoch": 3, "optimizer_states": [{}, {}], "name": "run"}
     torch.save(content, tmp_path / "model.ckpt")
     assert inspect(tmp_path / "model.ckpt").other_entries == {
@@ -84,7 +84,7 @@ def test_each_auxiliary_file_is_reported_with_its_path_or_as_missing(released_fi
     assert found["config.json"] == str(tmp_path / "config.json")
 
 
-def test_deep_counts_what_is_no_number(released_file):
+def test_deep_inspection_counts_nan_and_inf(released_file):
     bias = torch.zeros(128)
     bias[:3], bias[5] = float("nan"), float("-inf")
     path = released_file(**{f"{VAE}decoder.layers.0.bias": bias})
@@ -93,7 +93,7 @@ def test_deep_counts_what_is_no_number(released_file):
     assert inspect(path, deep=True).not_finite == expected
 
 
-def test_a_converted_file_tells_its_header(released_file, tmp_path):
+def test_the_header_of_a_converted_file_is_reported(released_file, tmp_path):
     path = convert([released_file()], tmp_path / "out.safetensors", dtype=torch.float8_e4m3fn).path
     report = inspect(path, deep=True)
     assert report.whole

@@ -2,6 +2,9 @@ import pytest
 import torch
 
 from audiox_core import Features, Strengths, assemble, encode_text
+from audiox_core.conditioners.assemble import assemble_tokens, fuse
+
+FULL = Strengths()
 
 
 @pytest.fixture
@@ -16,7 +19,7 @@ def parts(checkpoint, seeded):
 
 @pytest.fixture
 def join(checkpoint):
-    def run(strengths=Strengths(), **parts):
+    def run(strengths=FULL, **parts):
         for kind in ("video", "audio"):
             if kind in parts:
                 parts[kind] = Features(kind, parts[kind], checkpoint.variant)
@@ -70,3 +73,40 @@ def test_text_serves_every_window(join, parts, seeded):
     assert conditioning.windows == 3
     assert torch.equal(windows[:, :128], video)
     assert torch.equal(windows[:, 128:256], parts["text"].expand(3, -1, -1))
+
+
+def test_the_fusion_takes_text_first_then_video_then_audio(seeded):
+    """The order that it was trained with, in its slots and in what it returns."""
+    video, text, audio = (torch.randn(1, 2, 4, generator=seeded) for _ in range(3))
+    slots = []
+
+    def maf(*parts):
+        slots.extend(parts)
+        return tuple(2 * part for part in parts)
+
+    fused = fuse(maf, video=video, text=text, audio=audio)
+    assert [part.tolist() for part in slots] == [p.tolist() for p in (text, video, audio)]
+    assert torch.equal(fused, 2 * torch.cat([text, video, audio], dim=1))
+
+
+def test_a_negative_prompt_is_fused_with_absent_video_and_audio(seeded):
+    names = ("text", "video", "audio")
+    present, absent = (
+        {name: torch.randn(1, 2, 4, generator=seeded) for name in names} for _ in range(2)
+    )
+    negative = torch.randn(1, 2, 4, generator=seeded)
+    full = dict.fromkeys(names, 1.0)
+    slots = lambda *parts: parts  # noqa: E731
+    made = assemble_tokens(present, absent, full, negative=negative, maf=slots)
+    assert torch.equal(made.positive, torch.cat([present[name] for name in names], dim=1))
+    expected = torch.cat([negative, absent["video"], absent["audio"]], dim=1)
+    assert torch.equal(made.negative, expected)
+
+
+def test_each_modality_has_a_strength_of_its_own(seeded):
+    absent = {"video": 0.0, "text": 10.0, "audio": 20.0}
+    absent = {name: torch.full((1, 1, 1), value) for name, value in absent.items()}
+    present = {name: tokens + 4 for name, tokens in absent.items()}
+    strengths = {"video": 0.25, "text": 0.5, "audio": 0.75}
+    made = assemble_tokens(present, absent, strengths)
+    assert made.positive.flatten().tolist() == [1.0, 12.0, 23.0]

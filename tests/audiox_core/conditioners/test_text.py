@@ -3,6 +3,7 @@ import logging
 import pytest
 import torch
 
+from audiox_core.conditioners.text import END, PAD
 from audiox_core.errors import SettingsError
 
 
@@ -40,6 +41,25 @@ def test_a_long_prompt_is_cut_and_the_user_is_told(text, caplog):
         tokens = text.encode([words])
     assert "the model reads 128" in caplog.text
     assert (tokens[0].abs().sum(-1) > 0).all()
+
+
+def test_a_cut_prompt_still_ends_with_the_end_token(text):
+    ids, mask = text.tokenize(["rain and wind " * 100, "rain"])
+    end = text.tokenizer.token_to_id(END)
+    assert ids.shape == (2, 128)
+    assert ids[0, -1] == end
+    assert (ids[0] == end).sum() == 1
+    length = int(mask[1].sum())
+    assert ids[1, length - 1] == end
+    assert set(ids[1, length:].tolist()) == {text.tokenizer.token_to_id(PAD)}
+
+
+@torch.no_grad()
+def test_the_encoder_does_not_attend_to_padding(text):
+    """Other numbers in place of the padding change nothing."""
+    ids, mask = text.tokenize(["rain"])
+    other = torch.where(mask, ids, 5)
+    torch.testing.assert_close(text(ids, mask), text(other, mask))
 
 
 def test_a_pasted_file_is_no_prompt(text):

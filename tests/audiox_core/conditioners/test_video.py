@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from audiox_core.conditioners.missing import MissingModule, check_present
 from audiox_core.conditioners.video import (
+    VideoConditioner,
+    clip_pixels,
     encode_sync,
     still_clip,
 )
-from audiox_core.errors import WeightsError
+from audiox_core.config import ClipConfig, TemporalConfig, VideoConfig
 
 
 @pytest.fixture
@@ -84,7 +85,9 @@ def test_what_moves_counts_as_the_sync_weight_says(seeing, frames, quick_frames)
     rows = sync.reshape(-1, 240) @ conditioner.proj_sync.weight.T + conditioner.proj_sync.bias
     added = conditioner.sync_weight * rows.reshape(1, 128, 64)
     hidden = conditioner.clip_states(frames)[None]
-    torch.testing.assert_close(tokens, conditioner.temporal_tokens(hidden) + added, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        tokens, conditioner.temporal_tokens(hidden) + added, atol=1e-5, rtol=1e-5
+    )
 
 
 @torch.no_grad()
@@ -96,7 +99,7 @@ def test_without_features_they_are_zero(seeing, frames):
 
 
 @torch.no_grad()
-def test_of_a_black_clip_the_second_look_does_not_count_either(seeing, frames, quick_frames):
+def test_synchformer_features_of_a_black_clip_are_ignored(seeing, frames, quick_frames):
     conditioner, synchformer = seeing
     sync = encode_sync(synchformer, quick_frames, 25)
     empty = conditioner.empty_visual_feat
@@ -106,7 +109,7 @@ def test_of_a_black_clip_the_second_look_does_not_count_either(seeing, frames, q
 
 
 @torch.no_grad()
-def test_a_hidden_second_is_black_in_the_second_look(seeing, quick_frames):
+def test_a_hidden_second_is_black_for_synchformer(seeing, quick_frames):
     _, synchformer = seeing
     black, hide = quick_frames.clone(), ((1.0, 2.0), (3.0, 3.04))
     black[25:50], black[75] = 0, 0
@@ -116,7 +119,7 @@ def test_a_hidden_second_is_black_in_the_second_look(seeing, quick_frames):
 
 @torch.no_grad()
 @pytest.mark.parametrize("hide", [(), ((1.0, 3.5),), ((0.0, 10.0),)])
-def test_a_still_image_does_not_move_in_the_second_look(seeing, frames, hide):
+def test_a_still_image_has_no_motion_for_synchformer(seeing, frames, hide):
     conditioner, synchformer = seeing
     still = still_clip(frames[0], conditioner.config.sync)
     moving = still.clone()  # the same clip, each frame in memory of its own
@@ -127,10 +130,28 @@ def test_a_still_image_does_not_move_in_the_second_look(seeing, frames, hide):
     torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
 
 
-def test_a_missing_synchformer_raises_its_message_where_it_is_used(frames):
-    missing = MissingModule("get the file")
-    for use in (check_present, lambda module: encode_sync(module, frames, 25.0)):
-        with pytest.raises(WeightsError, match="get the file"):
-            use(missing)
-    assert missing.to("cpu").eval() is missing
-    check_present(None, torch.nn.Identity())
+@torch.no_grad()
+def test_every_token_of_a_frame_gets_the_position_of_the_frame(seeded):
+    """Adding positions to the hidden states by hand is the same as the learned positions."""
+    sizes = VideoConfig(
+        frames=3, tokens=4, clip=ClipConfig(width=8), temporal=TemporalConfig(1, 2, 4, 16)
+    )
+    with torch.device("meta"):
+        conditioner = VideoConditioner(sizes, 2, torch.nn.Identity())
+    state = conditioner.state_dict().items()
+    weights = {name: torch.randn(like.shape, generator=seeded) for name, like in state}
+    conditioner.load_state_dict(weights, assign=True)
+    hidden = torch.randn(2, 3, 2, 8, generator=seeded)
+    learned = conditioner.temporal_tokens(hidden)
+    moved = hidden + conditioner.Temp_pos_embedding[:, :, None]
+    conditioner.Temp_pos_embedding.zero_()
+    torch.testing.assert_close(conditioner.temporal_tokens(moved), learned, atol=1e-4, rtol=1e-4)
+    assert (conditioner.temporal_tokens(hidden) - learned).abs().max() > 0.1
+
+
+def test_pixels_are_normalized_as_clip_was_trained():
+    frames = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    pixels = clip_pixels(frames)
+    black, white = pixels[..., 0, 0].tolist()
+    assert black == pytest.approx([-1.7923, -1.7521, -1.4802], abs=1e-4)  # - mean / std
+    assert white == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-4)  # (1 - mean) / std

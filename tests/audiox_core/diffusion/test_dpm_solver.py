@@ -151,3 +151,18 @@ def test_the_length_of_the_next_step_follows_the_difference_of_the_orders():
     factor = 1 + atan((1 / (1e-8 + error)) ** (1 / 3) - 1)
     assert calls[3] == pytest.approx(end, rel=1e-5)  # the step was taken
     assert calls[4] == pytest.approx(end * exp(-h * factor / 3), rel=1e-4)
+
+
+def test_a_step_whose_orders_differ_too_much_is_tried_again_from_the_same_place():
+    calls, taken = [], []
+    on_step = lambda step, x, _denoised: taken.append(x.clone())  # noqa: E731
+    sample_dpm_adaptive(gaussian(calls), start(), SIGMAS, on_step=on_step, h_init=5.0)
+    assert calls[3] == pytest.approx(20, rel=1e-5)
+    assert calls[4] > calls[1]  # a shorter step
+    assert torch.equal(taken[0], start())
+
+
+def test_the_last_step_does_not_go_below_the_smallest_sigma():
+    calls = []
+    sample_dpm_adaptive(gaussian(calls), start(), SIGMAS, on_step=nothing, h_init=3.0)
+    assert min(calls) == calls[-1] == pytest.approx(0.05, rel=1e-5)

@@ -177,6 +177,10 @@ def test_three_steps_of_3m_by_hand(eta):
 def test_lcm_adds_noise_as_the_objective_does():
     made = by_hand("lcm", [8, 0.5], [3.0], noised=mix_noise)
     assert made == pytest.approx((2 * 0.5 + 3.0 * 0.5) / 0.5)
+    x, sigmas = torch.full((1, 1, 1), 16.0), torch.tensor([8.0, 0.5, 0.0])
+    noise_sampler = lambda *_: torch.full((1, 1, 1), 3.0)  # noqa: E731
+    run = {"noise_sampler": noise_sampler, "noised": mix_noise}
+    assert solve("lcm", lambda x, s: x / s, x, sigmas, **run).item() == pytest.approx(made)
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3, 4])

@@ -34,6 +34,11 @@ def test_the_result_is_stereo_and_as_long_as_the_made_sound():
         assert torch.equal(out, expected)
 
 
+def test_a_longer_original_is_cut_at_its_end():
+    rising = torch.arange(20.0).expand(2, -1)
+    assert torch.equal(mix(torch.zeros(2, 8), rising, RATE), rising[:, :8])
+
+
 def test_three_channels_are_refused():
     with pytest.raises(SettingsError):
         mix(constant(0.5, 2, channels=3), None, RATE)

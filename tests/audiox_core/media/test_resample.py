@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiox_core.errors import SettingsError
@@ -71,6 +71,7 @@ def test_ffmpeg_treats_the_ends_as_the_sinc_filter_does(seeded, rate, other, len
     torch.testing.assert_close(made, expected, atol=0.02, rtol=0)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 3_000), st.sampled_from([*RATES, (11_025, 44_100)]))
 def test_resampled_lengths_are_exact(length, rates):
     rate, other = rates

@@ -103,7 +103,7 @@ def test_both_streams_are_what_each_is_alone(clip):
             assert torch.equal(frames, alone)
 
 
-def test_the_reference_plays_thirty_frames_a_second_too_fast_to_the_second_look(clip, numbers):
+def test_reference_timing_reads_30_fps_clips_too_fast_for_synchformer(clip, numbers):
     slow, fast = read_grids(clip(frames=60, fps=30), BOTH, timing="reference")
     assert numbers(slow) == list(range(0, 60, 6))
     assert numbers(fast) == [*range(0, 60, 2), *[58] * 20]

@@ -73,7 +73,7 @@ def test_a_lora_of_another_model_is_refused(lora, checkpoint):
 
 
 def test_what_is_no_lora_is_refused(trained_model):
-    with pytest.raises(WeightsError, match="is no LoRA"):
+    with pytest.raises(WeightsError, match="is not a LoRA"):
         read_lora(trained_model.path)
 
 

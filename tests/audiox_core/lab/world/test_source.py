@@ -33,7 +33,7 @@ def test_a_clip_has_the_models_sizes(scenes):
     assert clip.caption == scenes.item(0).caption
 
 
-def test_a_model_that_looks_twice_gets_its_second_look():
+def test_a_model_with_synchformer_gets_sync_frames():
     encoder = Encoder(image=16, patch=8)
     video = replace(SMALL.video, sync=SyncConfig(fps=25.0, frames=100, encoder=encoder))
     clip = World(replace(SMALL, video=video), seed=1, count=3, music=0.0).clip(2)

@@ -1,4 +1,4 @@
-"""Loading through the released layout, at toy size: the same code as the 6 GB file."""
+"""Opening and loading checkpoints in the released layout, at toy size."""
 
 import json
 from dataclasses import replace
@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 
 from audiox_core import load_checkpoint, open_checkpoint
 from audiox_core.checkpoint import EMBEDDED, open_vae, parts
-from audiox_core.checkpoint.layout import released_layout, text_layout
-from audiox_core.checkpoint.sizes import config_from_shapes
+from audiox_core.checkpoint.layout import text_layout
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.conditioners.missing import MissingModule
 from audiox_core.config import AudioXConfig
@@ -40,7 +39,7 @@ def save(tmp_path, header):
     return run
 
 
-def test_the_embedded_file_says_how_it_was_made():
+def test_the_embedded_file_records_its_training():
     assert EMBEDDED.stat().st_size < 12e6
     last = json.loads(open_weights(EMBEDDED).header["trained"])
     runs = [*_back(last), *_back(last["before"]["vae"])]
@@ -74,7 +73,7 @@ def test_the_recipe_beside_the_embedded_file_has_its_sizes():
     assert read_settings(EMBEDDED.with_name("audiox-nano-vae.toml"), []).model.vae == made.vae
 
 
-def test_released_and_our_own_layout_load_to_the_same_model(state, save, checkpoint):
+def test_a_released_file_and_our_own_load_to_the_same_model(state, save, checkpoint):
     loaded = load_checkpoint(save(state), device="cpu")
     for part in ("backbone", "vae", "conditioners"):
         ours, theirs = (getattr(c, part).state_dict() for c in (loaded, checkpoint))
@@ -98,14 +97,14 @@ def test_no_weight_is_left_without_memory(checkpoint):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_the_transformer_takes_the_asked_dtype_and_the_rest_stays_exact(dtype):
+def test_only_the_backbone_is_loaded_in_the_requested_dtype(dtype):
     loaded = load_checkpoint(dtype=dtype, device="cpu")
     assert loaded.dtype == dtype
     assert loaded.backbone.timestep_features.weight.dtype == torch.float32
     assert {p.dtype for p in loaded.vae.parameters()} == {torch.float32}
 
 
-def test_another_vae_decodes_and_prompts_keep_theirs(state, save):
+def test_with_another_vae_audio_prompts_keep_the_checkpoints_own(state, save):
     bare = {n.removeprefix(VAE): 2 * t for n, t in state.items() if n.startswith(VAE)}
     path = save(bare, "VAE.safetensors", {})
     loaded = load_checkpoint(save(state), vae=path)
@@ -113,7 +112,7 @@ def test_another_vae_decodes_and_prompts_keep_theirs(state, save):
     assert not torch.equal(loaded.vae.decoder.layers[7].weight, prompt.decoder.layers[7].weight)
 
 
-def test_what_is_missing_unexpected_or_misshapen_is_listed(state, save):
+def test_missing_unexpected_and_misshapen_tensors_are_listed(state, save):
     broken = dict(state)
     del broken["model.model.transformer.layers.1.ff_norm.gamma"]
     broken["model.model.surprise"] = torch.zeros(1)
@@ -135,7 +134,7 @@ def test_what_is_missing_unexpected_or_misshapen_is_listed(state, save):
         (["something.else"], "its first tensor is 'something.else'"),
     ],
 )
-def test_other_models_are_recognised(save, keys, looks):
+def test_foreign_checkpoints_are_recognised(save, keys, looks):
     path = save({key: torch.zeros(2) for key in keys}, header={})
     with pytest.raises(WeightsError, match=looks):
         load_checkpoint(path)
@@ -148,9 +147,9 @@ def test_a_released_file_asks_for_its_text_encoder(state, save, monkeypatch, tmp
         load_checkpoint(save(released))
 
 
-def test_a_vae_alone_is_no_whole_model(state, save, monkeypatch, tmp_path):
+def test_a_file_with_a_vae_alone_is_not_a_complete_model(state, save, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(WeightsError, match="not a whole AudioX model"):
+    with pytest.raises(WeightsError, match="not a complete AudioX model"):
         load_checkpoint(save({n: t for n, t in state.items() if n.startswith(VAE)}))
 
 
@@ -178,7 +177,7 @@ def test_the_text_encoder_is_found(state, save, text_folder, how):
 
 
 @pytest.mark.parametrize("models", ["models", "weights of mine"])
-def test_what_fetch_brings_is_found(state, save, text_folder, models, monkeypatch):
+def test_files_from_fetch_are_found(state, save, text_folder, models, monkeypatch):
     home = text_folder.parents[2]
     (home / "elsewhere").mkdir()
     monkeypatch.chdir(home / "elsewhere")  # no `models` here
@@ -197,11 +196,11 @@ def test_a_text_encoder_of_another_width_is_refused(state, save, text_folder, to
     narrow = {name: torch.zeros(shape) for name, shape in layout.items()}
     save_file(narrow, text_folder / "model.safetensors")
     file = open_checkpoint(save(state), text_encoder=text_folder)
-    with pytest.raises(WeightsError, match="width 32, the model reads 64"):
+    with pytest.raises(WeightsError, match="width 32, but the model expects 64"):
         file.load_conditioners()
 
 
-def test_a_text_encoder_without_its_tokenizer_says_so(state, save, text_folder):
+def test_a_text_encoder_without_a_tokenizer_is_refused_where_it_was_named(state, save, text_folder):
     (text_folder / "tokenizer.json").unlink()
     with pytest.raises(WeightsError, match=r"no readable tokenizer\.json"):
         load_checkpoint(save(state), text_encoder=text_folder)
@@ -221,21 +220,9 @@ def test_a_config_json_beside_the_file_overrides(state, save, tmp_path, toys):
     assert (config.video.fps, config.dit.head_dim) == (10, 64)
 
 
-def test_a_header_of_another_version_says_so(state, save):
+def test_a_header_of_another_version_is_refused(state, save):
     with pytest.raises(WeightsError, match="written by another version"):
         load_checkpoint(save(state, header={"audiox": '{"unheard_of": 1}'}))
-
-
-def test_v1s_sizes_are_read_from_shapes_alone():
-    assert config_from_shapes(released_layout(AudioXConfig())) == AudioXConfig()
-
-
-@pytest.mark.parametrize("part", ["vae", "dit"])
-def test_other_sizes_are_read_from_shapes_too(toys, part):
-    # head width is not in the shapes: v1's is taken
-    config = replace(toys.CONFIG, dit=replace(toys.CONFIG.dit, head_dim=64))
-    found = config_from_shapes(released_layout(config))
-    assert getattr(found, part) == getattr(config, part)
 
 
 @pytest.fixture
@@ -268,7 +255,7 @@ def in_parts(request, state, header, save, tmp_path):
         ("conditioners", ("conditioner.", "text_encoder.", VAE)),  # compares the VAE's two copies
     ],
 )
-def test_of_other_parts_nothing_is_read(in_parts, was_read, part, prefixes):
+def test_loading_a_part_reads_no_other_part(in_parts, was_read, part, prefixes):
     file = open_checkpoint(**in_parts)
     assert was_read == set()
     getattr(file, f"load_{part}")()
@@ -303,7 +290,7 @@ def test_a_file_with_one_part_alone_loads_that_part(state, save, part):
     with pytest.raises(WeightsError, match="holds no VAE and there is none beside it"):
         file.load_vae()
     for other in PARTS.keys() - {part}:
-        with pytest.raises(WeightsError, match="not a whole AudioX model"):
+        with pytest.raises(WeightsError, match="not a complete AudioX model"):
             getattr(file, f"load_{other}")()
 
 
@@ -344,7 +331,7 @@ def test_the_folders_of_a_host_are_searched_first(state, save, text_folder, tmp_
     assert file.text_encoder.weights.path == folder / "t5-base" / "model.safetensors"
 
 
-def test_a_tensor_of_no_part_is_unexpected_in_the_whole(state, save):
+def test_an_unknown_tensor_is_an_error_of_the_whole_model(state, save):
     path = save(state | {"surprise": torch.zeros(1)})
     with pytest.raises(WeightsError, match=r"1 unexpected \(surprise\)"):
         load_checkpoint(path)
@@ -358,7 +345,7 @@ def test_nothing_is_read_before_all_names_are_checked(state, save, was_read):
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
-def test_files_in_fewer_bits_load_in_the_asked_dtype(state, save, stored):
+def test_files_in_half_precision_load_in_the_requested_dtype(state, save, stored):
     narrow = {n: t.to(stored) if t.ndim > 1 else t for n, t in state.items()}
     loaded = load_checkpoint(save(narrow), dtype=torch.bfloat16, device="cpu")
     assert loaded.dtype == torch.bfloat16
@@ -370,7 +357,7 @@ def test_files_in_fewer_bits_load_in_the_asked_dtype(state, save, stored):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parts", ["conditioners,backbone,vae", "backbone", "conditioners", "vae"])
-def test_loading_takes_at_most_a_fifth_more_memory_than_its_parts(parts, full_size, measure):
+def test_loading_takes_at_most_a_fifth_more_memory_than_the_modules(parts, full_size, measure):
     run = measure.measure(measure.LOAD, full_size, parts)
     assert run.code == 0
     assert run.peak <= 1.2 * int(run.output.split()[-1])

@@ -1,0 +1,165 @@
+"""One request gives one latent: on the command line, from Python, and in the graph."""
+
+import shutil
+from itertools import pairwise
+
+import pytest
+import torch
+
+from audiox_core import Pipeline, Request, load_checkpoint
+from audiox_core.cli import main
+from audiox_core.media.audio import write_audio
+from audiox_core.pipeline import pipeline as core_pipeline
+from audiox_core.variants import VARIANTS
+
+STEPS, CFG, SEED = 3, 2.5, 11
+RATE = 44_100
+
+# name -> options of the command line; {files} are those of the fixture
+CASES = {
+    "text": ["--prompt", "rain"],
+    "negative": ["--prompt", "rain", "--negative", "music"],
+    "three windows": ["--prompt", "rain", "--seconds", "25"],
+    "video": ["--video", "{video}", "--start", "1.5", "--seconds", "4", "--hide", "video:0-1"],
+    "image": ["--image", "{image}", "--prompt", "rain", "--seconds", "3"],
+    "sound prompt": ["--audio", "{sound}", "--hide", "audio:1-2", "--audio-strength", "0.5"],
+    "all": ["--prompt", "dog", "--negative", "rain", "--video", "{video}", "--audio", "{sound}"],
+    "variation": ["--prompt", "rain", "--init-audio", "{sound}", "--denoise", "0.4"],
+    "inpainting": ["--prompt", "rain", "--init-audio", "{sound}", "--inpaint", "1-2.5"],
+}
+
+
+@pytest.fixture(scope="session")
+def files(comfy, clips):
+    """A video, an image and six seconds of sound, where the loaders of ComfyUI find them."""
+    folder = comfy.scratch / "input"
+    shutil.copy(clips / "bikes.mp4", folder / "same.mp4")
+    import av
+
+    with av.open(str(clips / "bikes.mp4")) as container:
+        next(container.decode(video=0)).save(str(folder / "same.png"))
+    draw = torch.Generator().manual_seed(3)
+    write_audio(folder / "same.wav", 0.2 * torch.randn(2, 6 * RATE, generator=draw), RATE)
+    names = {"video": "same.mp4", "image": "same.png", "sound": "same.wav"}
+    return {kind: folder / name for kind, name in names.items()}
+
+
+@pytest.fixture
+def core_latent(monkeypatch, tmp_path):
+    """Run `generate` of the command line, or `Pipeline.generate`; the latent that was sampled."""
+    found, sample = [], core_pipeline.sample
+
+    def recording(*arguments, **settings):
+        found.append(sample(*arguments, **settings))
+        return found[-1]
+
+    monkeypatch.setattr(core_pipeline, "sample", recording)
+
+    def run(path, solver, options):
+        output = str(tmp_path / "out.wav")
+        sampling = ["--steps", STEPS, "--cfg", CFG, "--seed", SEED, "--sampler", solver]
+        given = [*options, *sampling, "--checkpoint", path, "--device", "cpu", "--output", output]
+        assert main(["generate", *map(str, given)]) == 0
+        return found.pop()
+
+    run.found = found
+    return run
+
+
+@pytest.fixture
+def graph_latent(node, files):
+    """Build the same run of nodes; the latent of AudioX Sampler."""
+
+    def conditioning(parts, case, sound):
+        """Positive and negative, and the seconds that they ask for."""
+        shared, given = {"conditioners": parts.conditioners}, {}
+        seconds = {"three windows": 25.0, "image": 3.0}.get(case, 10.0)
+        words = {
+            "text": {"all": "dog", "video": None, "sound prompt": None}.get(case, "rain"),
+            "negative_text": {"negative": "music", "all": "rain"}.get(case),
+        }
+        for socket, text in words.items():
+            if text is not None:
+                given[socket] = node("AudioXEncodeText", text=text, **shared)
+        if case in ("video", "all"):
+            part = {"start": 1.5, "length": 4.0, "time_mask": "0-1"} if case == "video" else {}
+            video = node("LoadVideo", file="same.mp4")
+            given["video"], seconds = node("AudioXEncodeVideo", video=video, **part, **shared)
+        if case == "image":
+            image = node("LoadImage", image="same.png")[0]
+            given["video"] = node("AudioXEncodeImage", image=image, **shared)
+        if case in ("sound prompt", "all"):
+            mask = {"time_mask": "1-2"} if case == "sound prompt" else {}
+            given["audio"] = node("AudioXEncodeAudio", vae=parts.vae, audio=sound, **mask, **shared)
+        if case == "sound prompt":
+            given["audio_strength"] = 0.5
+        return node("AudioXMaskedConditioning", **given, **shared), seconds
+
+    def start(parts, case, sound, seconds):
+        """The latent to sample from, and its denoise."""
+        if case == "inpainting":
+            latent, _ = node("AudioXInpaintLatent", vae=parts.vae, audio=sound, regenerate="1-2.5")
+            return latent, 1.0
+        if case != "variation":
+            return node("AudioXEmptyLatent", seconds=seconds), 1.0
+        latent = node("AudioXEmptyLatent", seconds=6.0)
+        missing = latent["samples"].shape[-1] * 2048 - sound["waveform"].shape[-1]
+        padded = torch.nn.functional.pad(sound["waveform"], (0, missing))
+        known = {"waveform": padded, "sample_rate": RATE}
+        return {**latent, **node("VAEEncodeAudio", vae=parts.vae, audio=known)}, 0.4
+
+    def run(parts, solver, case):
+        sound = node("LoadAudio", audio="same.wav")
+        (positive, negative), seconds = conditioning(parts, case, sound)
+        latent, denoise = start(parts, case, sound, seconds)
+        return node(
+            "AudioXSampler", model=parts.model, positive=positive, negative=negative,
+            latent_image=latent, seed=SEED, preset="custom", steps=STEPS, cfg=CFG,
+            sampler_name=solver, denoise=denoise,
+        )["samples"]  # fmt: skip
+
+    return run
+
+
+def solver_of(variant):
+    # not euler for v-prediction: ComfyUI's takes the difference of two numbers of 500
+    return "euler" if VARIANTS[variant].objective == "rectified_flow" else "dpmpp_2m_sde"
+
+
+def assert_same(found, expected):
+    assert found.shape == expected.shape
+    missed = (found.cpu() - expected).norm() / expected.norm()
+    assert missed < 1e-3, f"the latents differ by {missed:.1e} of their norm"
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_command_line_and_the_graph_sample_the_same_latent(
+    core_latent, graph_latent, family, files, variant, case
+):
+    parts, solver = family(variant), solver_of(variant)
+    options = [option.format(**files) for option in CASES[case]]
+    assert_same(graph_latent(parts, solver, case), core_latent(parts.path, solver, options))
+
+
+def test_python_samples_the_latent_of_the_command_line(core_latent, family, files):
+    path, solver = family("audiox").path, solver_of("audiox")
+    options = [option.format(**files) for option in CASES["all"]]
+    expected = core_latent(path, solver, options)
+    request = Request(
+        prompt="dog", negative="rain", video=files["video"], audio=files["sound"],
+        steps=STEPS, cfg=CFG, seed=SEED, sampler=solver,
+    )  # fmt: skip
+    Pipeline(load_checkpoint(path, device="cpu")).generate(request)
+    assert torch.equal(core_latent.found.pop(), expected)
+
+
+def test_another_input_is_another_latent(core_latent, family, files):
+    """The comparison above can fail: each case samples a latent of its own."""
+    path, solver = family("audiox-turbo").path, solver_of("audiox-turbo")
+    latents = [
+        core_latent(path, solver, [option.format(**files) for option in CASES[case]])
+        for case in ("text", "negative", "image", "variation", "inpainting")
+    ]
+    for first, second in pairwise(latents):
+        assert (first - second).norm() > 1e-2 * first.norm()
