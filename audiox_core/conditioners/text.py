@@ -88,8 +88,10 @@ class TextConditioner(nn.Module):
         end = encoding.offsets[self.tokens - 2][1]
         logger.warning(
             "The prompt has %d tokens, the model reads %d: all after '%s' is ignored.",
-            len(ids), self.tokens, prompt[max(0, end - 20) : end],
-        )  # fmt: skip
+            len(ids),
+            self.tokens,
+            prompt[max(0, end - 20) : end],
+        )
         return [*ids[: self.tokens - 1], self._id(END)]
 
     def _check_known(self, prompt: str, encoding: Encoding) -> None:

@@ -90,9 +90,16 @@ def sample_dpm_fast(
 
 
 def sample_dpm_adaptive(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, to_zero: bool = True,
-    rtol: float = 0.01, atol: float = 0.01, h_init: float = 0.05,
-) -> Tensor:  # fmt: skip
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    to_zero: bool = True,
+    rtol: float = 0.01,
+    atol: float = 0.01,
+    h_init: float = 0.05,
+) -> Tensor:
     """Choose the length of each step by how well orders 2 and 3 agree (algorithm 2).
 
     The number of model calls is not known in advance.

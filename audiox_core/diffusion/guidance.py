@@ -46,9 +46,15 @@ def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
 
 
 def guide_denoised(
-    cond: Tensor, uncond: Tensor, x: Tensor, sigma: Tensor, *, cfg: float, rescale: float,
+    cond: Tensor,
+    uncond: Tensor,
+    x: Tensor,
+    sigma: Tensor,
+    *,
+    cfg: float,
+    rescale: float,
     scalings: Scalings = v_scalings,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Apply `guide` to denoised estimates, which is what ComfyUI holds, instead of predictions.
 
     The rescale is not linear, so the estimates are turned into predictions and back.

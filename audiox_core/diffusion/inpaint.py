@@ -17,9 +17,14 @@ from .objectives import Denoiser, Noised, OnStep, add_noise
 
 
 def soft_mask(
-    frames: int, begin: float, end: float, *,
-    ramp_in: float = 0.0, ramp_out: float = 0.0, marination: float = 0.0,
-) -> Tensor:  # fmt: skip
+    frames: int,
+    begin: float,
+    end: float,
+    *,
+    ramp_in: float = 0.0,
+    ramp_out: float = 0.0,
+    marination: float = 0.0,
+) -> Tensor:
     """Make the mask of the latent frames that are regenerated.
 
     Args:
@@ -89,9 +94,13 @@ def begin_inpainting(
 
 
 def keep_init_latent(
-    init_latent: Tensor, mask: Tensor, sigmas: Tensor,
-    noise_sampler: Callable[[], Tensor], *, noised: Noised = add_noise,
-) -> OnStep:  # fmt: skip
+    init_latent: Tensor,
+    mask: Tensor,
+    sigmas: Tensor,
+    noise_sampler: Callable[[], Tensor],
+    *,
+    noised: Noised = add_noise,
+) -> OnStep:
     """Make the `on_step` that writes the initial latent, with new noise, into the kept part of x.
 
     Args:

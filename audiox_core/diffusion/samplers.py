@@ -107,9 +107,14 @@ def _lagrange_integrals(nodes: list[float], begin: float, end: float) -> list[fl
 
 
 def sample_lcm(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
     noised: Noised = add_noise,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Jump to the denoised estimate and add noise again (arXiv 2303.01469, algorithm 1).
 
     With `noised` of a rectified flow this is how AudioX-Turbo is sampled.
@@ -131,9 +136,15 @@ def sample_lcm(
 
 
 def sample_dpmpp_2s_ancestral(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
-    eta: float = 1.0, s_noise: float = 1.0,
-) -> Tensor:  # fmt: skip
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+) -> Tensor:
     """DPM-Solver++(2S) to a lower sigma, then noise up to the next one.
 
     Args: as in `sample_dpmpp_2m_sde`, without `correction`.
@@ -154,9 +165,16 @@ def sample_dpmpp_2s_ancestral(
 
 
 def sample_dpmpp_2m_sde(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
-    eta: float = 1.0, s_noise: float = 1.0, correction: Literal["midpoint", "heun"] = "midpoint",
-) -> Tensor:  # fmt: skip
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    correction: Literal["midpoint", "heun"] = "midpoint",
+) -> Tensor:
     """DPM-Solver++(2M) SDE: the last two denoised estimates, new noise at every step.
 
     Args:
@@ -185,9 +203,15 @@ def sample_dpmpp_2m_sde(
 
 
 def sample_dpmpp_3m_sde(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
-    eta: float = 1.0, s_noise: float = 1.0,
-) -> Tensor:  # fmt: skip
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+) -> Tensor:
     """DPM-Solver++(3M) SDE: the last three denoised estimates. AudioX v1's own sampler.
 
     Args: as in `sample_dpmpp_2m_sde`, without `correction`.
@@ -255,9 +279,15 @@ SOLVERS = {
 
 
 def solve(
-    name: str, denoise: Denoiser, x: Tensor, sigmas: Tensor, *,
-    noise_sampler: NoiseSampler, on_step: OnStep = lambda *_: None, noised: Noised = add_noise,
-) -> Tensor:  # fmt: skip
+    name: str,
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise_sampler: NoiseSampler,
+    on_step: OnStep = lambda *_: None,
+    noised: Noised = add_noise,
+) -> Tensor:
     """Run a solver by name.
 
     Args:

@@ -47,9 +47,14 @@ class CrossAttention(nn.Module):
     """
 
     def __init__(
-        self, dim: int, context_dim: int, head_dim: int, *,
-        ops: Any = nn, attention: AttentionFn = torch_attention,
-    ) -> None:  # fmt: skip
+        self,
+        dim: int,
+        context_dim: int,
+        head_dim: int,
+        *,
+        ops: Any = nn,
+        attention: AttentionFn = torch_attention,
+    ) -> None:
         super().__init__()
         self.heads, self.head_dim, self.attention = dim // head_dim, head_dim, attention
         self.to_q = ops.Linear(dim, dim, bias=False)
@@ -173,9 +178,12 @@ class DiT(nn.Module):
         return Context(layers, None if everyone else torch.tensor(attending, device=tokens.device))
 
     def forward(
-        self, x: Tensor, t: Tensor, context: Tensor | Context | None = None,
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor | Context | None = None,
         global_cond: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """Predict v.
 
         Args:

@@ -187,9 +187,12 @@ class Synchformer(nn.Module):
 
 
 def sync_features(
-    synchformer: Synchformer, frames: Tensor, *,
-    at_once: int | None = None, on_progress: Callable[[float], None] = lambda _: None,
-) -> Tensor:  # fmt: skip
+    synchformer: Synchformer,
+    frames: Tensor,
+    *,
+    at_once: int | None = None,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Tensor:
     """A clip at 25 frames a second -> `1 (n 8) d` float32, on the encoder's device.
 
     Equal segments are computed once: a still picture, the rest of a window behind the end of a

@@ -61,12 +61,14 @@ class TemporalTransformer(nn.Module):
     def __init__(self, dim: int, config: TemporalConfig) -> None:
         super().__init__()
         self.layers: Layers[Layers[Residual]] = Layers(
-            Layers([
-                Residual(dim, Attention(dim, config.heads, config.head_dim)),
-                Residual(dim, MLP(dim, config.ff_width)),
-            ])
+            Layers(
+                [
+                    Residual(dim, Attention(dim, config.heads, config.head_dim)),
+                    Residual(dim, MLP(dim, config.ff_width)),
+                ]
+            )
             for _ in range(config.depth)
-        )  # fmt: skip
+        )
         self.norm = nn.LayerNorm(dim, eps=1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
