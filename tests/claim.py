@@ -88,7 +88,7 @@ def _say(report: Report) -> None:
 
 def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any]:
     """Share of the clips whose class is heard, and F1 of onsets and events, by what was given."""
-    rate, wanted = pipeline.grid.sample_rate, []
+    rate, wanted = pipeline.latent_format.sample_rate, []
     right, onsets = ({name: [] for name in INPUTS} for _ in range(2))
     with TemporaryDirectory() as folder:
         for number in range(clips):
@@ -150,7 +150,7 @@ def main() -> None:
             if not kept.exists():
                 weights = trained(config, output, options.vae, options.cache, options.encoder_steps)
                 pipeline = Pipeline(load_checkpoint(weights))
-                classifier = classifier or learn_classes(pipeline.grid.sample_rate)[0]
+                classifier = classifier or learn_classes(pipeline.latent_format.sample_rate)[0]
                 kept.write_text(json.dumps(ask(pipeline, classifier, options.clips), indent=2))
             runs.append(json.loads(kept.read_text()))
             print(f"{kind}, seed {seed}: {runs[-1]}", flush=True)

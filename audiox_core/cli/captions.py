@@ -40,16 +40,19 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         "--output", "-o", type=Path, metavar="FILE", help="the manifest to write, as JSON lines"
     )
     made.add_argument(
-        "--check", type=Path, metavar="FILE",
+        "--check",
+        type=Path,
+        metavar="FILE",
         help="instead: read every clip of a manifest as training will, and list the invalid ones",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="a table of path or id, caption and perhaps start"
     )
     parser.add_argument(
-        "--model", metavar="NAME_OR_FOLDER",
+        "--model",
+        metavar="NAME_OR_FOLDER",
         help="a captioner of transformers, which looks at the middle of a video",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--ask", metavar="TEXT", help="what to ask a captioner that answers questions"
     )
@@ -57,19 +60,26 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         "--from-names", action="store_true", help="dog_barking-03.mp4 is captioned 'dog barking'"
     )
     parser.add_argument(
-        "--task", type=Task.parse, metavar="TASK",
+        "--task",
+        type=Task.parse,
+        metavar="TASK",
         help="of all items; the default is text+video_condition-audio, of sounds text alone",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--start-every", type=float, metavar="SECONDS",
+        "--start-every",
+        type=float,
+        metavar="SECONDS",
         help="an item of its own every so often, each with its caption; the default is one item a "
         "file, out of which training takes a clip every ten seconds",
-    )  # fmt: skip
-    parser.add_argument("--device", help="of the captioner; the default is the best there is")
+    )
+    parser.add_argument("--device", help="of the captioner; the default is the best available")
     parser.add_argument(
-        "--workers", type=int, default=min(os.cpu_count() or 1, MOST_WORKERS), metavar="N",
+        "--workers",
+        type=int,
+        default=min(os.cpu_count() or 1, MOST_WORKERS),
+        metavar="N",
         help="clips that --check reads at a time; the default is one for each core",
-    )  # fmt: skip
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an older manifest")
     return parser
 

@@ -1,4 +1,4 @@
-"""`demo`: hear at once what the embedded model does, on a rendered clip and on one of yours."""
+"""`demo`: the embedded model on a rendered clip, and on a video of yours."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..pipeline import Pipeline, Request
 
 PIXELS = 240  # a side of the rendered clip
 FPS = 24.0
-PICTURES = 10  # in the contact sheet
+PICTURES = 10  # in the picture
 SEEDS = 2**32
 
 
@@ -22,39 +22,51 @@ def add_demo(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the subparsers; returns its parser."""
     parser = commands.add_parser(
         "demo",
-        help="soundtrack a rendered clip and one of yours with the embedded model",
-        description="Render ten seconds of something that moves, let the embedded model watch it "
-        "and make its sound, and draw when it sounds beside when something happens. With a clip "
-        "of yours that one gets a soundtrack, too.",
+        help="add sound to a rendered clip, and to a video of yours, with the embedded model",
+        description="Render a ten-second clip, generate audio for it with the embedded model, and "
+        "draw the spectrogram with the events of the clip. With a video of yours, also add a "
+        "soundtrack to it.",
     )
     parser.set_defaults(run=run_demo, runs_alone=True)
-    parser.add_argument("video", type=Path, nargs="?", help="a clip to be soundtracked as well")
-    parser.add_argument("--prompt", default="", metavar="TEXT", help="what to hear in it")
+    parser.add_argument("video", type=Path, nargs="?", help="a video to add a soundtrack to")
+    parser.add_argument(
+        "--prompt", default="", metavar="TEXT", help="description of its sound, in English"
+    )
     parser.add_argument(
         "--label",
         default="ball",
-        help="what is rendered; ball by default; an unknown word lists all",
+        help="what is rendered, ball by default; an unknown word lists all",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of pictures and sounds; 0 by default")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the clip and the audio; 0 by default"
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="demo by default"
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+    )
     return parser
 
 
 def run_demo(options: argparse.Namespace) -> int:
-    """Make the files and say what they are."""
-    from ..lab.evaluation.clips import SECONDS, even_times, held_out_scene, write_scene
+    """Write the files and print what they are."""
+    from ..lab.evaluation.clips import (
+        PLAYABLE,
+        SECONDS,
+        even_times,
+        held_out_scene,
+        write_scene,
+    )
     from ..lab.evaluation.contact_sheet import contact_sheet  # here: no other command needs them
     from ..lab.world import EVENT_LABELS
 
     if options.label not in EVENT_LABELS:
         raise SettingsError(
-            f"--label {options.label} was given: choose one of {', '.join(EVENT_LABELS)}."
+            f"Unknown --label {options.label}: choose one of {', '.join(EVENT_LABELS)}."
         )
     if not 0 <= options.seed < SEEDS:
-        raise SettingsError(f"--seed {options.seed} was given: it is 0 or more and below 2**32.")
+        raise SettingsError(f"--seed is {options.seed}: it must be 0 or more, and below 2**32.")
     folder, video = options.output, options.video
     folder.mkdir(parents=True, exist_ok=True)
     rendered, drawn = folder / f"{options.label}.mp4", folder / f"{options.label}.svg"
@@ -63,7 +75,7 @@ def run_demo(options: argparse.Namespace) -> int:
         check_output(path)
     if video is not None:
         if is_same_file(video, rendered):
-            raise SettingsError(f"{video} would be lost: give another folder with --output.")
+            raise SettingsError(f"{video} would be overwritten: choose another --output.")
         suffix = video.suffix.lower()
         own = folder / f"{video.stem}-with-sound{suffix if suffix in VIDEO_SUFFIXES else '.mkv'}"
         check_mux(video, own)
@@ -72,18 +84,18 @@ def run_demo(options: argparse.Namespace) -> int:
         pipeline.sources(request)  # refuse now what cannot be done later
     item = held_out_scene(options.seed, options.label)
     with TemporaryDirectory() as scratch:
-        silent = write_scene(Path(scratch) / "silent.mp4", item, even_times(FPS), PIXELS)
+        silent = write_scene(Path(scratch) / "silent.mp4", item, even_times(FPS), PIXELS, PLAYABLE)
         sound = pipeline.generate(Request(video=silent, seed=options.seed))
         sound.save(rendered)
     pictures = item.frames([(n + 0.5) * SECONDS / PICTURES for n in range(PICTURES)], PIXELS)
     sheet = contact_sheet(
         pictures, sound.waveform, sound.sample_rate, [event.time for event in item.events],
-        f"What {pipeline.checkpoint.variant} hears in a rendered clip: {options.label}",
+        f"{pipeline.checkpoint.variant} on a rendered clip: {options.label}",
     )  # fmt: skip
     with replacing(drawn) as path:
         path.write_text(sheet, encoding="utf-8")
-    print(f"{rendered}: a rendered clip with its sound\n{drawn}: when it sounds, drawn")
+    print(f"{rendered}: rendered clip with generated audio\n{drawn}: spectrogram with the events")
     if video is not None:
         pipeline.generate(request).save(own)
-        print(f"{own}: your clip with its sound")
+        print(f"{own}: your video with its soundtrack")
     return 0

@@ -57,17 +57,25 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--init", type=Path, metavar="FILE", help="the checkpoint to start from")
     parser.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, for --init")
     parser.add_argument(
-        "--vae", type=Path, metavar="FILE",
+        "--vae",
+        type=Path,
+        metavar="FILE",
         help="of the latents, if --init holds none or another one",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--output", "-o", type=Path, required=True, metavar="FOLDER",
+        "--output",
+        "-o",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
         help="for weights, log, plot and the state to resume from; created if missing",
-    )  # fmt: skip
+    )
     for name, (setting, kind) in SHORT.items():
         parser.add_argument(f"--{name}", type=kind, metavar=name.upper(), help=setting)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+    )
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     return parser
 

@@ -18,13 +18,16 @@ from .objectives import Denoiser, Noised
 def soft_mask(
     frames: int, begin: float, end: float, *, ramp_in: float = 0.0, ramp_out: float = 0.0
 ) -> Tensor:
-    """Which latent frames are generated, `t` in 0..1.
+    """Make the mask of the latent frames that are generated.
 
     Args:
         frames: length of the latent.
         begin, end: first and last frame of the part, rounded outwards.
         ramp_in, ramp_out: frames of half a Hann window inside of its edges, in which the known
             latent and the generated one are blended.
+
+    Returns:
+        `t` in 0..1; 1 is generated.
     """
     mask = torch.zeros(frames)
     first, last = floor(begin), ceil(end)

@@ -56,10 +56,11 @@ class Captioner:
         image = Image.fromarray(picture.movedim(0, -1).contiguous().numpy())
         try:
             inputs = self._inputs(image).to(self.model.device)
-            inputs = {k: v.to(self.model.dtype) if v.is_floating_point() else v
-                      for k, v in inputs.items()}  # fmt: skip
+            inputs = {
+                k: v.to(self.model.dtype) if v.is_floating_point() else v for k, v in inputs.items()
+            }
             made = self.model.generate(**inputs, do_sample=False, max_new_tokens=NEW_TOKENS)[0]
-            text = self._tokenizer.decode(_added(made, inputs), skip_special_tokens=True)
+            text = self.processor.tokenizer.decode(_added(made, inputs), skip_special_tokens=True)
         except (ValueError, TypeError, KeyError, RuntimeError, IndexError) as error:
             raise CaptionerError(
                 f"{self.name} does not caption a picture ({_short(error)}): choose another "
@@ -73,19 +74,14 @@ class Captioner:
             content = [{"type": "image", "image": image}, question]
             return self.processor.apply_chat_template(
                 [{"role": "user", "content": content}],
-                add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
-            )  # fmt: skip
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+            )
         if self.question is None:
-            return self._image_processor(image, return_tensors="pt")
+            return self.processor.image_processor(image, return_tensors="pt")
         return self.processor(images=image, text=self.question, return_tensors="pt")
-
-    @property
-    def _tokenizer(self) -> Any:
-        return self.processor.tokenizer
-
-    @property
-    def _image_processor(self) -> Any:
-        return self.processor.image_processor
 
 
 class _Pair:

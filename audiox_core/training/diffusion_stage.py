@@ -1,4 +1,4 @@
-"""The stage `diffusion`: the transformer and what feeds it, with the paper's masked training.
+"""The stage `diffusion`: the transformer and its conditioners, with the paper's masked training.
 
 The same modules and the same meaning of a mask as in generation. Axes as in `batches.py`.
 """
@@ -10,20 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import Checkpoint
 from ..conditioners.assemble import Conditioners, fuse, join
 from ..conditioners.audio import AudioConditioner
 from ..conditioners.masking import hide_tokens, replace_absent
 from ..errors import SettingsError
 from ..models import Backbone, MMDiT
-from ..models.oobleck import Oobleck
 from .batches import Batch, Batches
 from .config import DiffusionConfig
 from .distributed import Distributed
-from .export import ModelFile, write_model
+from .export import ModelFile
 from .objective import diffusion_loss
 
-# in the files and never run, or constants of the release
+# in the files and never used, or constants of the release
 UNUSED = ("to_global_embed.", "post_layernorm.", "visual_projection.")
 UNUSED_MMDIT = (*UNUSED, "model.to_cond_embed.", "cross_attn.to_q.")
 
@@ -59,32 +57,32 @@ class Denoising(nn.Module):
         return join(**parts) if maf is None else fuse(maf, **parts)
 
     def text_tokens(self, batch: Batch) -> Tensor:
-        """Captions; the empty prompt, which is a caption too, where they are absent."""
+        """Tokens of the captions; of the empty prompt where they are absent."""
         conditioner = self.conditioners.text
-        empty_ids, empty_words = conditioner.tokenize([""])
+        empty_ids, empty_mask = conditioner.tokenize([""])
         ids = torch.cat([batch.ids, empty_ids.to(batch.ids)])
-        words = torch.cat([batch.text_mask, empty_words.to(batch.text_mask)])
-        tokens = conditioner(ids, words)
+        mask = torch.cat([batch.text_mask, empty_mask.to(batch.text_mask)])
+        tokens = conditioner(ids, mask)
         hidden = hide_tokens(tokens[:-1], batch.hidden_text)
         return replace_absent(hidden, tokens[-1:], batch.absent["text"])
 
     def video_tokens(self, batch: Batch) -> Tensor:
-        """Pictures; what was learned for none where they are absent, and CLIP is not asked."""
+        """Tokens of the pictures; the learned ones where they are absent, without running CLIP."""
         conditioner = self.conditioners.video
         absent = conditioner.empty_visual_feat
         tokens = absent.new_zeros(len(batch.latent), *absent.shape[1:])
         if len(batch.with_video):
             pictures = batch.pictures
             if pictures.dtype == torch.uint8:
-                looked = conditioner.clip_states(pictures.flatten(0, 1))
-                pictures = looked.unflatten(0, pictures.shape[:2])
-            there = torch.zeros_like(batch.with_video, dtype=torch.bool)
-            found = conditioner.project_states(pictures, batch.sync, there)
-            tokens = tokens.index_copy(0, batch.with_video, found.to(tokens))
+                states = conditioner.clip_states(pictures.flatten(0, 1))
+                pictures = states.unflatten(0, pictures.shape[:2])
+            absent_rows = torch.zeros_like(batch.with_video, dtype=torch.bool)
+            encoded = conditioner.project_states(pictures, batch.sync, absent_rows)
+            tokens = tokens.index_copy(0, batch.with_video, encoded.to(tokens))
         return replace_absent(tokens, absent, batch.absent["video"])
 
     def audio_tokens(self, batch: Batch) -> Tensor:
-        """Prompts; where there is none what was learned for that, or silence if nothing was."""
+        """Tokens of the audio prompts; if absent the learned ones, or those of silence."""
         conditioner = self.conditioners.audio
         tokens = conditioner.project(batch.prompt)
         if not isinstance(conditioner, AudioConditioner):
@@ -93,17 +91,15 @@ class Denoising(nn.Module):
 
 
 class DiffusionStage:
-    """Batches of a cache, what learns from them, and the file that it becomes."""
+    """Batches of cached clips, the modules that learn from them, and their file."""
 
     unused_weights = True  # of a batch without a picture
 
     def __init__(
-        self, module: Denoising, checkpoint: Checkpoint, batches: Batches, dist: Distributed, *,
-        model_file: ModelFile,
-    ) -> None:  # fmt: skip
-        self.checkpoint, self.batches, self.device = checkpoint, batches, dist.device
-        self.model_file = model_file
-        # dropout, which T5 and the fusion bring along, would need chance that nobody keeps
+        self, module: Denoising, batches: Batches, dist: Distributed, model_file: ModelFile
+    ) -> None:
+        self.batches, self.device, self.model_file = batches, dist.device, model_file
+        # eval: dropout, which T5 and the fusion have, would need a random state to be saved
         self.module = module.eval().to(dist.device)
 
     def batch(self, step: int, items: range) -> tuple[Batch]:
@@ -113,11 +109,7 @@ class DiffusionStage:
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write `model.safetensors`."""
         state = self.module.state_dict() | dict(weights)
-        vae: Oobleck = self.checkpoint.vae
-        return write_model(
-            folder / "model.safetensors", state, vae, self.checkpoint.config, self.model_file,
-            record=record,
-        )  # fmt: skip
+        return self.model_file.write(folder / "model.safetensors", state, record)
 
 
 def choose_trained(module: Denoising, config: DiffusionConfig, *, transformer: bool = True) -> None:
@@ -139,14 +131,13 @@ def choose_trained(module: Denoising, config: DiffusionConfig, *, transformer: b
                 f"some names are {', '.join(names[:4])}."
             )
     unused = UNUSED_MMDIT if isinstance(module.model, MMDiT) else UNUSED
-    conditioners = "conditioners."
-    kinds = (  # the specific before the broad
+    kinds = (  # the first prefix that fits decides
         ("conditioners.sync.", False),
         ("conditioners.audio.vae.", False),
         ("conditioners.text.", config.train_text),
         ("conditioners.video.visual_encoder_model.", config.train_clip),
         ("conditioners.video.", config.train_video),
-        (conditioners, config.train_conditioners),
+        ("conditioners.", config.train_conditioners),
         *((f"model.{part}", False) for part in config.frozen),
         ("model.", transformer),
         ("heads.", True),

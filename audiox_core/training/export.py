@@ -21,62 +21,58 @@ THEIRS = {"weight": "gamma", "bias": "beta"}  # names of a DiT's norms
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model's file brings along beside the model."""
+    """What a model's file holds beside the trained weights."""
 
+    config: AudioXConfig  # all sizes, for the header
+    vae: Oobleck  # that decodes
     dtype: torch.dtype  # of the matrices
-    with_text: bool  # the text encoder, with its tokenizer
-    tokenizer: str = ""  # as JSON
+    tokenizer: str | None  # as JSON, if the file holds the text encoder
+
+    def write(self, path: Path, state: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
+        """Write a complete model, as `open_checkpoint` reads it.
+
+        Args:
+            path: of the file.
+            state: of `Denoising`.
+            record: how it was trained, for the header.
+
+        Raises:
+            WeightsError: the file cannot be written.
+        """
+        prefixes = {
+            "model.": DIT,
+            "conditioners.video.": VIDEO,
+            "conditioners.audio.": AUDIO,
+            "conditioners.maf.": MAF,
+        }
+        if self.tokenizer is not None:
+            prefixes["conditioners.text.encoder."] = TEXT
+        parts = {theirs: _below(state, ours) for ours, theirs in prefixes.items()}
+        parts[AUDIO_VAE] = unfold_weight_norm(_below(parts[AUDIO], "vae."))
+        parts[AUDIO] = {n: t for n, t in parts[AUDIO].items() if not n.startswith("vae.")}
+        parts[VAE] = unfold_weight_norm(self.vae.state_dict())
+        if isinstance(self.config.dit, DiTConfig):
+            parts[DIT] = _released_norms(parts[DIT])
+        tensors = {
+            prefix + name: part[name].detach().cpu()
+            for prefix, part in parts.items()
+            for name in used(part)
+        }
+        stored = {
+            name: stored_as(name, Stored(tuple(t.shape), t.dtype), self.dtype)
+            for name, t in tensors.items()
+        }
+        header = {"format": "pt", "audiox": self.config.to_json(), "trained": json.dumps(record)}
+        if self.tokenizer is not None:
+            header["tokenizer"] = self.tokenizer
+        write_safetensors(
+            path, stored, lambda name: cast(tensors[name], stored[name].dtype, name), header
+        )
+        return path
 
 
-def write_model(
-    path: Path, state: Mapping[str, Tensor], vae: Oobleck, model: AudioXConfig,
-    file: ModelFile, *, record: Mapping[str, Any],
-) -> Path:  # fmt: skip
-    """A whole model, as `load_checkpoint` reads it.
-
-    Args:
-        path: of the file.
-        state: of `Denoising`.
-        vae: that decodes.
-        model: all sizes; they go into the header.
-        file: what else the file holds.
-        record: how it was trained; goes into the header.
-    """
-    prefixes = {
-        "model.": DIT,
-        "conditioners.video.": VIDEO,
-        "conditioners.audio.": AUDIO,
-        "conditioners.maf.": MAF,
-    }
-    if file.with_text:
-        prefixes["conditioners.text.encoder."] = TEXT
-    parts = {
-        theirs: {n.removeprefix(ours): t for n, t in state.items() if n.startswith(ours)}
-        for ours, theirs in prefixes.items()
-    }
-    own_vae = {n: t for n, t in parts[AUDIO].items() if n.startswith("vae.")}
-    parts[AUDIO] = {n: t for n, t in parts[AUDIO].items() if n not in own_vae}
-    own_vae = {n.removeprefix("vae."): t for n, t in own_vae.items()}
-    parts[AUDIO_VAE] = unfold_weight_norm(own_vae)
-    parts[VAE] = unfold_weight_norm(vae.state_dict())
-    if isinstance(model.dit, DiTConfig):
-        parts[DIT] = _released_norms(parts[DIT])
-    tensors = {
-        prefix + name: part[name].detach().cpu()
-        for prefix, part in parts.items()
-        for name in used(part)
-    }
-    stored = {
-        name: stored_as(name, Stored(tuple(t.shape), t.dtype), file.dtype)
-        for name, t in tensors.items()
-    }
-    header = {"format": "pt", "audiox": model.to_json(), "trained": json.dumps(record)}
-    if file.with_text:
-        header["tokenizer"] = file.tokenizer
-    write_safetensors(
-        path, stored, lambda name: cast(tensors[name], stored[name].dtype, name), header
-    )
-    return path
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
 
 
 def _released_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

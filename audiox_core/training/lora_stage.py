@@ -1,4 +1,4 @@
-"""The stage `lora`: low-rank adapters beside a transformer's layers; all else stays as it is."""
+"""The stage `lora`: low-rank adapters for layers of a transformer; all other weights are fixed."""
 
 import json
 import re
@@ -14,15 +14,15 @@ from ..checkpoint.lora import Adapter, lora_tensors
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
 from ..errors import SettingsError
-from .batches import Batch, Batches
+from .batches import Batches
 from .config import LoraConfig, TrainConfig
-from .diffusion_stage import Denoising
+from .diffusion_stage import Denoising, DiffusionStage
 from .distributed import Distributed
 from .rng import seeded
 
 
 class LowRank(nn.Module):
-    """What an adapter adds to the answer of its layer; nothing at first."""
+    """What an adapter adds to the output of its layer; zero at first."""
 
     def __init__(self, layer: nn.Linear, rank: int, alpha: float) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class LowRank(nn.Module):
 
 
 class Adapted(Denoising):
-    """A frozen model whose layers are listened to, with an adapter beside each."""
+    """A frozen model with an adapter for each of its layers that fit a pattern."""
 
     def __init__(self, checkpoint: Checkpoint, config: LoraConfig, seed: int) -> None:
         super().__init__(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
@@ -51,36 +51,33 @@ class Adapted(Denoising):
             )
         for layer, adapter in zip(layers.values(), self.adapters, strict=True):
             layer.register_forward_hook(
-                lambda _layer, given, answer, adapter=adapter: answer + adapter(given[0])
+                lambda _layer, inputs, output, adapter=adapter: output + adapter(inputs[0])
             )
 
 
 def adapted_layers(model: nn.Module, pattern: str) -> dict[str, nn.Linear]:
-    """The linear layers whose names a regular expression is found in.
+    """The linear layers whose names match a regular expression.
 
     Raises:
-        SettingsError: it is no regular expression, or is found nowhere.
+        SettingsError: the pattern is invalid, or matches no layer.
     """
     try:
-        wanted = re.compile(pattern)
+        expression = re.compile(pattern)
     except re.error as error:
         raise SettingsError(
-            f"lora.pattern {pattern!r} is no regular expression: {error}."
+            f"lora.pattern {pattern!r} is not a regular expression: {error}."
         ) from None
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear)}
-    found = {name: layer for name, layer in linear.items() if wanted.search(name)}
+    found = {name: layer for name, layer in linear.items() if expression.search(name)}
     if not found:
         raise SettingsError(
-            f"lora.pattern {pattern!r} is found in no layer's name; such are "
-            f"{', '.join([*linear][:4])}, …"
+            f"lora.pattern {pattern!r} matches no layer; layers are {', '.join([*linear][:4])}, …"
         )
     return found
 
 
-class LoraStage:
-    """Batches of a cache, adapters that learn from them, and the file that they become."""
-
-    unused_weights = True  # of a batch without a picture
+class LoraStage(DiffusionStage):
+    """Batches of cached clips, adapters that learn from them, and their file."""
 
     def __init__(
         self, checkpoint: Checkpoint, batches: Batches, config: TrainConfig, dist: Distributed
@@ -89,10 +86,6 @@ class LoraStage:
         self.dtype = getattr(torch, config.run.dtype)
         self.variant = checkpoint.variant
         self.module = Adapted(checkpoint, config.lora, config.run.seed).eval().to(dist.device)
-
-    def batch(self, step: int, items: range) -> tuple[Batch]:
-        """Some items of a step."""
-        return (self.batches.batch(step, items).to(self.device),)
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write `lora.safetensors`."""

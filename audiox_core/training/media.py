@@ -26,8 +26,6 @@ from .manifest import Item, Manifest, read
 SILENCE = 1e-4  # -80 dBFS: there is nothing to learn from a window without a louder sample
 _SUFFIXES = VIDEO_SUFFIXES + SOUND_SUFFIXES  # in this order if one id has several files
 
-OnTrouble = Callable[[str, str], None]  # a folder's name, what the system says
-
 
 @dataclass(frozen=True)
 class ManifestData:
@@ -66,16 +64,18 @@ def target_starts(length: int, sample_rate: int, samples: int) -> list[int]:
     ] or [0]
 
 
-def media_files(folder: Path, on_trouble: OnTrouble = lambda *_: None) -> Iterator[Path]:
+def media_files(
+    folder: Path, on_error: Callable[[str, str], None] = lambda *_: None
+) -> Iterator[Path]:
     """Media files below a folder, sorted by name; follows links, skips hidden files.
 
     Args:
         folder: where to look; a folder that several links lead to is visited once.
-        on_trouble: called for each folder that cannot be read.
+        on_error: called with the name of each folder that cannot be read, and the reason.
     """
 
     def tell(error: OSError) -> None:
-        on_trouble(str(error.filename), error.strerror or str(error))
+        on_error(str(error.filename), error.strerror or str(error))
 
     visited = set()
     for place, folders, names in os.walk(folder, onerror=tell, followlinks=True):

@@ -31,9 +31,15 @@ def noised_and_target(
 
 
 def diffusion_loss(
-    model: Backbone, latent: Tensor, tokens: Tensor, *, noise: Tensor, t: Tensor,
-    unconditional: Tensor | None = None, objective: str = "v",
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    model: Backbone,
+    latent: Tensor,
+    tokens: Tensor,
+    *,
+    noise: Tensor,
+    t: Tensor,
+    unconditional: Tensor | None = None,
+    objective: str = "v",
+) -> tuple[Tensor, Tensor]:
     """Mean squared error of a batch, and the prediction `b c t`.
 
     Args:

@@ -13,11 +13,7 @@ def learning_rate(step: int, config: OptimConfig, steps: int) -> float:
     """Learning rate of a step of `steps`, by the schedule of a config."""
     if config.schedule == "inverse":
         return inverse_lr(
-            step,
-            config.lr,
-            inv_gamma=config.inv_gamma,
-            power=config.power,
-            warmup=config.warmup,
+            step, config.lr, inv_gamma=config.inv_gamma, power=config.power, warmup=config.warmup
         )
     total = steps if config.schedule == "cosine" else 0
     return cosine_lr(step, config.lr, warmup_steps=config.warmup_steps, steps=total)

@@ -73,10 +73,15 @@ def run_job(job: Job) -> Outcome:
             "data_fingerprint": _data_fingerprint(job, cache),
         }
         return train(
-            stage, job.config, job.output, dist,
-            identity=identity, record=_record(job, dist, cache),
-            report=job.report, on_save=job.on_save,
-        )  # fmt: skip
+            stage,
+            job.config,
+            job.output,
+            dist,
+            identity=identity,
+            record=_record(job, dist, cache),
+            report=job.report,
+            on_save=job.on_save,
+        )
 
 
 def prepare(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
@@ -98,7 +103,7 @@ def diffusion_stage(
     module = Denoising(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
     choose_trained(module, job.config.diffusion)
     batches = make_batches(job, checkpoint, cache, dist)
-    return DiffusionStage(module, checkpoint, batches, dist, model_file=model_file(job, checkpoint))
+    return DiffusionStage(module, batches, dist, model_file(job, checkpoint))
 
 
 def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
@@ -173,11 +178,10 @@ def make_batches(job: Job, checkpoint: Checkpoint, cache: Cache, dist: Distribut
 
 def model_file(job: Job, checkpoint: Checkpoint) -> ModelFile:
     """What `model.safetensors` of a run holds beside the model."""
-    return ModelFile(
-        dtype=getattr(torch, job.config.run.dtype),
-        with_text=job.config.diffusion.train_text or holds(job.init, TEXT),
-        tokenizer=checkpoint.conditioners.text.tokenizer.to_str(),
-    )
+    with_text = job.config.diffusion.train_text or holds(job.init, TEXT)
+    tokenizer = checkpoint.conditioners.text.tokenizer.to_str() if with_text else None
+    dtype = getattr(torch, job.config.run.dtype)
+    return ModelFile(checkpoint.config, checkpoint.vae, dtype, tokenizer)
 
 
 def holds(init: Path | None, prefix: str) -> bool:

@@ -1,8 +1,9 @@
-"""TOML and `section.key=value` -> `TrainConfig`; an unknown key names the nearest known one."""
+"""Settings from TOML and `section.key=value`; for an unknown key the error suggests a known one."""
 
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,10 +21,10 @@ def read_settings(
 
     Args:
         path: sections are the fields of `TrainConfig`.
-        assignments: "section.key" and its value; a text is read as TOML reads a value.
+        assignments: "section.key" and its value; text is read as in TOML.
 
     Raises:
-        SettingsError: no such file, no TOML, an unknown key, a value of another kind.
+        SettingsError: no such file, invalid TOML, an unknown key, a value of another type.
     """
     data = {} if path is None else _read(Path(path))
     for name, value in assignments:
@@ -32,17 +33,19 @@ def read_settings(
         for section in sections:
             table = table.setdefault(section, {})
             if not isinstance(table, dict):
-                raise SettingsError(f"{name} cannot be set: {section} is no section.")
+                raise SettingsError(f"{name} cannot be set: {section} is not a section.")
         table[key] = value
     _check_keys(TrainConfig, data, "")
     return _build(TrainConfig, data, "").checked()
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """`optim.lr=1e-4` -> the name and the value; what is no TOML value is a text."""
+    """`optim.lr=1e-4` -> the name and the value; other values are text."""
     name, equals, value = text.partition("=")
     if not equals or "." not in name:
-        raise SettingsError(f"{text!r} sets nothing: write section.key=value, as optim.lr=1e-4.")
+        raise SettingsError(
+            f"{text!r} is not a setting: write section.key=value, for example optim.lr=1e-4."
+        )
     try:
         return name.strip(), json.loads(value)
     except ValueError:
@@ -52,7 +55,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     if sys.version_info < (3, 11):
         raise SettingsError(
-            f"{path.name} is TOML, which Python reads from 3.11 on (this is "
+            f"{path.name} is TOML, which needs Python 3.11 (this is "
             f"{sys.version_info[0]}.{sys.version_info[1]}): use --set section.key=value instead."
         )
     import tomllib
@@ -71,7 +74,7 @@ def _build(kind: Any, data: Any, where: str) -> Any:
         try:
             return AudioXConfig.from_json(json.dumps(data))
         except ValueError as error:
-            raise SettingsError(f"[{where}] is no model: {error}. Mend the sizes.") from error
+            raise SettingsError(f"[{where}] is not a model: {error}. Correct the sizes.") from error
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{key: _build(hints[key], data[key], _join(where, key)) for key in data})
@@ -85,27 +88,21 @@ def _build(kind: Any, data: Any, where: str) -> Any:
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
     if isinstance(data, str) and kind in (int, float):
-        data = _number(kind, data)
+        with suppress(ValueError):
+            data = kind(data)
     if not isinstance(data, kind) or (kind is not bool and isinstance(data, bool)):
-        names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise SettingsError(f"{where} is {data!r}: it takes {names[kind]}.")
     return data
 
 
-def _number(kind: type, text: str) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        return text
-
-
 def _check_keys(kind: Any, data: Any, where: str) -> None:
-    """Raise SettingsError for a key that no dataclass of `kind` has, here or further below."""
+    """Raise SettingsError for a key that no dataclass of `kind` has, at any depth."""
     kinds = [k for k in (get_args(kind) or (kind,)) if is_dataclass(k)]
     if not kinds or data is None:
         return
     if not isinstance(data, Mapping):
-        raise SettingsError(f"{where} is {data!r}: it is a section with keys of its own.")
+        raise SettingsError(f"{where} is {data!r}: expected a section with keys.")
     known: dict[str, list[Any]] = {}
     for one in kinds:
         for name, hint in get_type_hints(one).items():

@@ -96,17 +96,14 @@ class State:
                 self.step, self.seconds = progress["step"], progress["seconds"]
                 self.sums, self.counted = progress["sums"], progress["counted"]
                 with torch.no_grad():
+                    known = set(file.keys())
                     for name, parameter in self.weights.items():
                         parameter.copy_(file.get_tensor(f"weights/{name}"))
                         self.average[name].copy_(file.get_tensor(f"average/{name}"))
-                known = set(file.keys())
-                for name, parameter in self.weights.items():
-                    if f"{MOMENTS[0]}/{name}" in known:
-                        moments = {m: file.get_tensor(f"{m}/{name}").clone() for m in MOMENTS}
-                        self.optimiser.state[parameter] = {
-                            m: t if m == "step" else t.to(parameter.device)
-                            for m, t in moments.items()
-                        }
+                        for moment in MOMENTS if f"{MOMENTS[0]}/{name}" in known else ():
+                            tensor = file.get_tensor(f"{moment}/{name}").clone()
+                            on = "cpu" if moment == "step" else parameter.device
+                            self.optimiser.state[parameter][moment] = tensor.to(on)
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise WeightsError(
                 f"The state {path} cannot be read ({str(error)[:120]}): delete it to start over."

@@ -86,11 +86,16 @@ class Outcome:
 
 
 def train(
-    stage: Stage, config: TrainConfig, output: Path, dist: Distributed, *,
-    identity: Mapping[str, Any], record: Mapping[str, Any],
+    stage: Stage,
+    config: TrainConfig,
+    output: Path,
+    dist: Distributed,
+    *,
+    identity: Mapping[str, Any],
+    record: Mapping[str, Any],
     report: Callable[[Report], None] = lambda _: None,
     on_save: Callable[[Path], None] = lambda _: None,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Train until the last step, the last minute or an interrupt; resume a run that ended early.
 
     Args:

@@ -55,7 +55,7 @@ def test_a_check_reads_every_clip_and_lists_the_invalid(run, tmp_path):
     code, out, _ = run("--check", "m.jsonl")
     assert code == 0
     assert "1 of 3 clips can be used" in out
-    assert "2 invalid (1 no sound, 1 no JSON) -> m.invalid.jsonl" in out
+    assert "2 invalid (1 no sound, 1 not JSON) -> m.invalid.jsonl" in out
     assert [r.get("line") for r in records(tmp_path / "m.invalid.jsonl")] == [None, 2, 3]
 
 

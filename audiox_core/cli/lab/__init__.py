@@ -5,6 +5,7 @@ from typing import Any
 
 from .bench import add_bench
 from .evaluate import add_evaluate
+from .world import add_world
 
 
 def add_lab(commands: Any) -> argparse.ArgumentParser:
@@ -18,6 +19,6 @@ def add_lab(commands: Any) -> argparse.ArgumentParser:
     tools = parser.add_subparsers(
         title="tools", metavar="TOOL", required=True, parser_class=type(parser)
     )
-    for add in (add_bench, add_evaluate):
+    for add in (add_bench, add_evaluate, add_world):
         add(tools)
     return parser

@@ -66,7 +66,9 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         help="after which a case starts no further round; the default is 20",
     )
     parser.add_argument("--steps", type=int, default=2, help="of the end to end case")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+    )
     parser.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="of the transformer's weights"
     )

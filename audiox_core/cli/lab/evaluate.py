@@ -33,7 +33,9 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the clips; 1 (the default) is what is quoted"
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the main figures")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser

@@ -42,14 +42,14 @@ class Bench:
     @property
     def rate(self) -> int:
         """Hz."""
-        return self.trained.grid.sample_rate
+        return self.trained.latent_format.sample_rate
 
     @property
     def device(self) -> torch.device:
         """Where both models are."""
         return self.trained.checkpoint.device
 
-    def hear(self, request: Request, pipeline: Pipeline | None = None) -> Tensor:
+    def generate(self, request: Request, pipeline: Pipeline | None = None) -> Tensor:
         """The sound of a request with the model's own settings, `2 n`."""
         sound = (pipeline or self.trained).generate(request).waveform
         self.on_clip()

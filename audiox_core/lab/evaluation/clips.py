@@ -15,6 +15,8 @@ HELD_OUT = 2**50  # seeds from here on: a source of training draws smaller ones
 SECONDS = 10.0
 PIXELS = 96
 CLOCK = 1_000  # ticks a second of the written videos
+# that browsers play, if PyAV was built with it
+PLAYABLE = "libx264" if "libx264" in av.codecs_available else "mpeg4"
 
 
 def held_out_scene(number: int, label: str | None = None) -> Scene:
@@ -39,10 +41,16 @@ def uneven_times(number: int) -> list[float]:
     return [round(float(time), 3) for time in times if time < SECONDS]
 
 
-def write_scene(path: Path, item: Scene, times: Sequence[float], pixels: int = PIXELS) -> Path:
+def write_scene(
+    path: Path,
+    item: Scene,
+    times: Sequence[float],
+    pixels: int = PIXELS,
+    codec: str = "mpeg4",
+) -> Path:
     """The pictures of a scene as a video without sound; the last one lasts to the end."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=CLOCK)
+        stream = container.add_stream(codec, rate=CLOCK)
         stream.width = stream.height = pixels
         stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
         stream.codec_context.time_base = Fraction(1, CLOCK)

@@ -94,8 +94,7 @@ def _encoders(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     module = EncoderPretraining(checkpoint, job.config.run.seed)
     choose_trained(module, job.config.diffusion, transformer=False)
     batches = make_batches(job, checkpoint, cache, dist)
-    file = model_file(job, checkpoint)
-    return EncodersStage(module, checkpoint, batches, dist, model_file=file), cache
+    return EncodersStage(module, batches, dist, model_file(job, checkpoint)), cache
 
 
 def _sizes(job: Job) -> AudioXConfig:

@@ -88,7 +88,9 @@ def test_a_pattern_chooses_layers(trained_model):
     assert len(adapted_layers(model, LoraConfig().pattern)) == 14
 
 
-@pytest.mark.parametrize(("pattern", "said"), [("(", "no regular"), ("unet", "in no layer's name")])
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("(", "not a regular"), ("unet", "matches no layer")]
+)
 def test_a_pattern_that_finds_nothing_is_said(trained_model, pattern, said):
     model = open_checkpoint(trained_model.path).load_backbone()
     with pytest.raises(SettingsError, match=said):

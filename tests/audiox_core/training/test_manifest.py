@@ -66,10 +66,10 @@ def test_writing_and_reading_are_symmetrical(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("{", "no JSON"),
-        ("[1]", "no JSON"),
-        ("7" * 5_000, "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("{", "not JSON"),
+        ("[1]", "not JSON"),
+        ("7" * 5_000, "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("{}", "no media named"),
         ({"path": ""}, "no media named"),
         ({"path": 3}, "bad path"),
@@ -121,7 +121,7 @@ def test_windows_line_ends_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path
 def test_a_list_without_a_usable_line_is_an_error(tmp_path, content):
     path = tmp_path / "list.jsonl"
     path.write_bytes(content)
-    with pytest.raises(SettingsError, match="no line that can be used"):
+    with pytest.raises(SettingsError, match=r"none of its [0-9] lines is valid"):
         read(path)
 
 

@@ -71,8 +71,3 @@ def test_modalities_are_masked_independently_with_their_chances(seeded):
         assert happened.float().mean().item() == pytest.approx(chance, abs=0.03), name
     together = torch.corrcoef(torch.stack([happened.float() for happened, _ in drawn.values()]))
     assert (together - torch.eye(len(drawn))).abs().max() < 0.06
-
-
-def test_masking_off_keeps_the_drops_of_guidance_alone():
-    off = MaskConfig(unconditional=0.3).off()
-    assert (off.masked, off.absent, off.unconditional) == (0.0, 0.0, 0.3)

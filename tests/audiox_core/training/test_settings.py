@@ -37,11 +37,11 @@ def test_a_file_says_some_values_and_assignments_win(tmp_path):
         ("[optim]\nbatch = 'many'", r"optim\.batch is 'many': it takes a whole number"),
         ("[optim]\nbetas = [0.9]", r"optim\.betas is \[0\.9\]: write 2 numbers"),
         ("[diffusion]\ntrain_clip = 1", r"diffusion\.train_clip is 1: it takes true or false"),
-        ("optim = 3", r"optim is 3: it is a section"),
+        ("optim = 3", r"optim is 3: expected a section"),
         ("[optim]\nprecision = 'fp8'", r"optim\.precision is 'fp8': choose one of fp32"),
         ("[run]\nsteps = 0", r"run\.steps is 0"),
-        ("[model.dit]\nwidth = 100", r"\[model\] is no model"),
-        ("[model.vae]\nstrides = [4, 8]", r"\[model\] is no model.*strides"),
+        ("[model.dit]\nwidth = 100", r"\[model\] is not a model"),
+        ("[model.vae]\nstrides = [4, 8]", r"\[model\] is not a model.*strides"),
         ("[optim", r"cannot be read"),
     ],
 )
@@ -69,7 +69,7 @@ def test_an_assignment_is_read_as_a_value(text, name, value):
 
 @pytest.mark.parametrize("text", ["lr", "lr=3", "=3"])
 def test_what_assigns_nothing_is_refused(text):
-    with pytest.raises(SettingsError, match="sets nothing"):
+    with pytest.raises(SettingsError, match="is not a setting"):
         parse_assignment(text)
 
 

@@ -1,0 +1,49 @@
+"""`lab world`: the clips that the embedded model was trained on, as files."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ...config import AudioXConfig
+from ...errors import SettingsError
+
+
+def add_world(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the subparsers; returns its parser."""
+    parser = commands.add_parser(
+        "world",
+        help="render training clips of the embedded model",
+        description="Render clips of `train --data world` to a folder: scenes as MP4, music as "
+        "FLAC, and a manifest with their captions.",
+    )
+    parser.set_defaults(run=run_world)
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="FOLDER", help="created if missing"
+    )
+    parser.add_argument("--clips", type=int, default=10, help="how many; the default is 10")
+    parser.add_argument("--first", type=int, default=0, help="number of the first one")
+    parser.add_argument("--seed", type=int, default=0, help="data.seed of the training")
+    parser.add_argument(
+        "--music", type=float, default=0.0, help="share of music, 0 to 1; the default is 0"
+    )
+    return parser
+
+
+def run_world(options: argparse.Namespace) -> int:
+    """Render the clips."""
+    from ...lab.render import render_clips
+    from ...lab.world import World
+
+    for name in ("clips", "first", "seed"):
+        low = 1 if name == "clips" else 0
+        if (value := getattr(options, name)) < low:
+            raise SettingsError(f"--{name} is {value}: it must be {low} or more.")
+    clips = range(options.first, options.first + options.clips)
+    world = World(AudioXConfig(), seed=options.seed, count=clips.stop, music=options.music)
+    options.output.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=len(clips), unit="clip", desc="rendering", disable=None) as bar:
+        *_, manifest = render_clips(world, options.output, clips, on_clip=bar.update)
+    print(f"{len(clips)} clips in {options.output}, captions in {manifest}")
+    return 0

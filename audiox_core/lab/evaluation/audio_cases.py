@@ -1,0 +1,168 @@
+"""Cases that compare sounds: music continuations, repaired seconds, the VAE alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from ...diffusion.noise import stream, unit_noise
+from ...models.oobleck import Oobleck
+from ...pipeline import Pipeline, Request, decode, finish, sample
+from ..world.music import scale_notes
+from . import fidelity, music
+from .bench import Bench
+from .classifier import Classifier
+from .clips import SECONDS, held_out_phrase, held_out_scene, write_sound
+from .figures import Figures, class_figures, with_baselines
+from .untrained import untrained_vae
+
+REPAIRED = (4.0, 7.0)  # s of a sound that are regenerated
+AROUND = 0.05  # s around a join
+
+
+def music_case(bench: Bench) -> Figures:
+    """Ten seconds of music as the prompt: does the continuation keep their key and tempo?"""
+    conditioned = bench.trained.latent_format.conditioned_seconds
+    phrases = [held_out_phrase(number, 2 * conditioned) for number in range(bench.sizes.music)]
+    vae = bench.trained.checkpoint.vae
+    made, baseline, real, through = [], [], [], []
+    with TemporaryDirectory() as folder:
+        for number, item in enumerate(phrases):
+            audio = item.audio(bench.rate)
+            begins, follows = audio.split(audio.shape[-1] // 2, dim=-1)[:2]
+            path = write_sound(Path(folder) / f"{number}.wav", begins, bench.rate)
+            request = Request(audio=path, seconds=SECONDS, seed=number)
+            made.append(bench.generate(request))
+            baseline.append(bench.generate(request, bench.untrained))
+            real.append(follows)
+            through.append(_through(vae, _in_latents(follows, vae), number, bench.device))
+    figures = {}
+    for kind, sounds, items in (
+        *with_baselines(made, baseline, phrases),
+        ("_of_renders", real, phrases),
+        ("_of_vae", through, phrases),
+    ):
+        pairs = list(zip(sounds, items, strict=True))
+        figures[f"audio.in_key{kind}"] = fmean(
+            music.share_in_scale(s, bench.rate, scale_notes(i.key)) for s, i in pairs
+        )
+        figures[f"audio.in_tempo{kind}"] = fmean(
+            music.keeps_tempo(s, bench.rate, i.bpm) for s, i in pairs
+        )
+    return figures
+
+
+@dataclass(frozen=True)
+class Repair:
+    """The kept part of a sound whose other seconds were regenerated, `2 n`."""
+
+    known: Tensor  # as it was
+    before: Tensor  # as it was generated, before the original replaces it
+    through: Tensor  # through the VAE alone
+    equal: bool  # afterwards
+    join_rank: float  # of the sample jumps at the joins
+
+
+def repair_case(bench: Bench) -> Figures:
+    """Some seconds of a sound regenerated: is the rest unchanged, and are the joins smooth?"""
+    made, baseline = [], []
+    with TemporaryDirectory() as folder:
+        for number in range(bench.sizes.repair):
+            item = held_out_scene(3_000 + number)
+            path = write_sound(Path(folder) / f"{number}.wav", item.audio(bench.rate), bench.rate)
+            request = Request(
+                prompt=item.caption, init_audio=path, inpaint=(REPAIRED,), seed=number
+            )
+            made.append(_repair(bench.trained, request))
+            baseline.append(_repair(bench.untrained, request))
+            bench.on_clip()
+    figures: Figures = {
+        "audio.repair_known_part_equal": all(row.equal for row in made),
+        "audio.repair_highest_join_rank": max(row.join_rank for row in made),
+    }
+    known = [row.known for row in made]
+    for kind, found, targets in (
+        *with_baselines([row.before for row in made], [row.before for row in baseline], known),
+        ("_of_vae", [row.through for row in made], known),
+    ):
+        figures |= _nearness(f"audio.repair_{{}}{kind}", found, targets, bench.rate)
+    return figures
+
+
+@torch.no_grad()
+def _repair(pipeline: Pipeline, request: Request) -> Repair:
+    clip, init, seconds = pipeline.sources(request)
+    assert init is not None
+    start = pipeline.start_latent(request, init, seconds)
+    latent = sample(
+        pipeline.checkpoint, pipeline.conditioning(request, clip, seconds), start,
+        sampling=pipeline.sampling(request), seed=request.seed,
+    )  # fmt: skip
+    known = init.waveform
+    before, through = (
+        decode(pipeline.checkpoint, x, seconds)[0].cpu() for x in (latent, start.samples)
+    )
+    after = finish(before, pipeline.latent_format, init_audio=init)
+    begin, end = (pipeline.latent_format.samples(t) for t in REPAIRED)
+    # near the joins the decoder mixes kept and regenerated latents
+    edge = 8 * pipeline.latent_format.hop_length
+    samples = known.shape[-1]
+    kept = torch.ones(samples, dtype=torch.bool)
+    kept[begin - edge : end + edge] = False
+    outside = torch.ones(samples, dtype=torch.bool)
+    outside[begin:end] = False
+    around = pipeline.latent_format.samples(AROUND)
+    return Repair(
+        known[:, kept],
+        before[:, kept],
+        through[:, kept],
+        torch.equal(after[:, outside], known[:, : after.shape[-1]][:, outside]),
+        max(fidelity.jump_rank(after, join, around) for join in (begin, end)),
+    )
+
+
+def _nearness(
+    name: str, predictions: Sequence[Tensor], targets: Sequence[Tensor], rate: int
+) -> dict[str, float]:
+    """Means over pairs of sounds; the name of each figure replaces `{}`."""
+    pairs = list(zip(predictions, targets, strict=True))
+    distances = [fidelity.log_spectral_distance(h, w, rate) for h, w in pairs]
+    return {
+        name.format("si_sdr"): fmean(fidelity.si_sdr(h, w) for h, w in pairs),
+        name.format("log_spectral_distance"): fmean(distances),
+    }
+
+
+def vae_case(bench: Bench, classifier: Classifier) -> Figures:
+    """A sound through the VAE and back: how close is it, and does its class stay the same?"""
+    vae, fresh = bench.trained.checkpoint.vae, untrained_vae(bench.trained.checkpoint)
+    scenes = [held_out_scene(4_000 + number) for number in range(bench.sizes.vae)]
+    whole = [_in_latents(item.audio(bench.rate), vae) for item in scenes]
+    predictions, baseline = [], []
+    for number, sound in enumerate(whole):
+        predictions.append(_through(vae, sound, number, bench.device))
+        baseline.append(_through(fresh, sound, number, bench.device))
+        bench.on_clip()
+    named, misnamed = (
+        [classifier.label(s, bench.rate) for s in sounds] for sounds in (predictions, baseline)
+    )
+    figures = class_figures("vae", named, misnamed, [item.label for item in scenes])
+    for kind, found, targets in with_baselines(predictions, baseline, whole):
+        figures |= _nearness(f"vae.{{}}{kind}", found, targets, bench.rate)
+    return figures
+
+
+def _in_latents(sound: Tensor, vae: Oobleck) -> Tensor:
+    """A sound `2 n`, cut to whole latent frames."""
+    return sound[:, : sound.shape[-1] // vae.config.hop_length * vae.config.hop_length]
+
+
+@torch.no_grad()
+def _through(vae: Oobleck, sound: Tensor, number: int, device: torch.device) -> Tensor:
+    posterior = vae.encode(sound[None].to(device))
+    noise = unit_noise(posterior.mean.shape, stream(number, "vae")).to(device)
+    return vae.decode(posterior.sample(noise))[0].cpu()

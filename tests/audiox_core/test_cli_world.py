@@ -1,0 +1,29 @@
+"""`lab world`: rendered training clips as files."""
+
+import json
+
+import av
+import pytest
+
+from audiox_core.cli import main
+
+
+def test_the_rendered_clips_have_picture_sound_and_captions(tmp_path, capsys):
+    folder = tmp_path / "clips"
+    assert main(["lab", "world", "-o", str(folder), "--clips", "2", "--first", "3"]) == 0
+    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["path"] for record in records] == ["000003.mp4", "000004.mp4"]
+    assert all(record["caption"] for record in records)
+    for record in records:
+        with av.open(str(folder / record["path"])) as container:
+            assert sorted(stream.type for stream in container.streams) == ["audio", "video"]
+            assert container.duration / av.time_base == pytest.approx(10.0, abs=0.2)
+    assert "2 clips in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--clips", "0"], ["--seed", "-1"], ["--music", "2"]])
+def test_what_cannot_be_rendered_is_one_line(arguments, tmp_path, capsys):
+    assert main(["lab", "world", "-o", str(tmp_path / "out"), *arguments]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
