@@ -63,7 +63,8 @@ class SelfAttention(nn.Module):
     def queries_keys_values(self, x: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x `b l dim`, angles `l d` -> 3 x `b h l d`; q, k, v alternate in the projection."""
         q, k, v = rearrange(self.qkv(x), "b l (h d qkv) -> qkv b h l d", qkv=3, d=self.head_dim)
-        return apply_rotary_pairs(rms_norm(q), angles), apply_rotary_pairs(rms_norm(k), angles), v
+        q, k = apply_rotary_pairs(rms_norm(q), angles), apply_rotary_pairs(rms_norm(k), angles)
+        return q, k, v.contiguous()  # every third number otherwise, which excludes fast kernels
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         """x `b l dim`, angles `l d` -> `b l dim`."""
