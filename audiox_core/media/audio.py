@@ -139,7 +139,11 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
 
 
 def check_waveform(waveform: Tensor, channels: tuple[int, ...]) -> None:
-    """Refuse what cannot be a sound to write.
+    """Check the shape and the values of a waveform.
+
+    Args:
+        waveform: `c n`.
+        channels: allowed values of `c`.
 
     Raises:
         SettingsError: not `c n` with `c` among `channels`, no samples, NaN or infinite ones.

@@ -45,10 +45,15 @@ class Block:
 def stereo_blocks(
     container: av.container.InputContainer, stream: av.AudioStream, name: str
 ) -> Iterator[Block]:
-    """Decode from where the file stands, frame by frame, to blocks on a continuous time.
+    """Decode a stream from the current position into blocks on a continuous time line.
 
-    A block follows the last one sample by sample unless the file's times part by more than 50 ms:
-    then there is a gap or a repetition in it.
+    Each block continues the last one sample by sample, unless the timestamps differ by more than
+    50 ms: then the file has a gap or a repetition.
+
+    Args:
+        container: an open file.
+        stream: of it.
+        name: of the file, for messages.
 
     Raises:
         MediaError: nothing can be decoded, or the sample rate changes on the way.

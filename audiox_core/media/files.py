@@ -95,7 +95,7 @@ def time_base(timed: av.stream.Stream | av.frame.Frame) -> Fraction:
 
 
 def check_output(path: Path) -> None:
-    """See to it, before minutes of computing, that a file can be made at `path`.
+    """Check that a file can be written to `path`, before anything is computed.
 
     Raises:
         MediaError: the folder is missing or cannot be written, or `path` is a folder.
@@ -107,9 +107,9 @@ def check_output(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes the place of `path` if the block succeeds.
+    """Give a temporary path beside `path`; it replaces `path` if the block succeeds.
 
-    Whatever ends the block early, an interrupt too, leaves neither a part nor a change behind.
+    If the block fails or is interrupted, nothing changes and no temporary file is left.
 
     Raises:
         MediaError: the folder or the disk does not let the file be written.
@@ -126,7 +126,12 @@ def replacing(path: Path) -> Iterator[Path]:
 def open_output(
     path: Path, container_format: str, options: dict[str, str] | None = None
 ) -> Iterator[av.container.OutputContainer]:
-    """Open a container to write; it is finished if the block succeeds, dropped if it fails.
+    """Open a container for writing; it is finished if the block succeeds, else discarded.
+
+    Args:
+        path: of the file.
+        container_format: FFmpeg's name of the format.
+        options: of FFmpeg's muxer.
 
     Raises:
         OSError: not every byte could be written.

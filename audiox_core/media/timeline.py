@@ -41,7 +41,11 @@ class TimedFrame:
 
 
 def picture_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """The first moving picture; cover pictures of albums do not count.
+    """Find the first video stream; cover images do not count.
+
+    Args:
+        container: an open file.
+        name: of the file, for messages.
 
     Raises:
         MediaError: the file holds sound alone, or a single still picture.
@@ -148,7 +152,7 @@ class PictureReader:
         return last
 
     def end(self) -> Fraction:
-        """When the last frame ends: from the last packets, since headers lack it or tell tales.
+        """When the last frame ends, from the last packets: headers lack it or are wrong.
 
         Raises:
             MediaError: the file stops before what its header lists or promises.
