@@ -119,10 +119,10 @@ def init_cross_attention(
         (attention.to_q.weight, seen[0], frames),
         (keys, model.to_cond_embed(tokens), places),
     ):
-        told = sqrt(LOOK_SHARPNESS * sqrt(attention.head_dim)) * _read_off(x, clock(model, at))
+        scaled = sqrt(LOOK_SHARPNESS * sqrt(attention.head_dim)) * _read_off(x, clock(model, at))
         weight.zero_()
         for head in weight.split(attention.head_dim):
-            head[: told.shape[1]] = told.T
+            head[: scaled.shape[1]] = scaled.T
 
 
 @torch.no_grad()

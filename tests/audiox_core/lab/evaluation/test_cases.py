@@ -82,7 +82,7 @@ def test_what_cannot_be_evaluated_is_one_line(arguments, capsys):
     assert (out, len(err.splitlines())) == ("", 1)
 
 
-def test_an_untrained_model_is_another_one_with_the_same_ears(checkpoint):
+def test_the_untrained_baseline_has_other_weights_but_the_same_vae(checkpoint):
     other = untrained(checkpoint)
     x, t = torch.ones(1, 64, 8), torch.ones(1)
     assert not torch.allclose(other.backbone(x, t), checkpoint.backbone(x, t))
