@@ -1,4 +1,4 @@
-"""The sound of a file, decoded: any sample format and layout to stereo float, on exact time."""
+"""Decode sound of any sample format and layout to stereo floats with exact times."""
 
 import logging
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def stereo_blocks(
 
 
 def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
-    """Mix to left and right so that what fits in -1..1 still fits.
+    """Mix to left and right without exceeding the range -1..1.
 
     One channel goes to both at its own level; two stay as they are.
 

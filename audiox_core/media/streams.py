@@ -1,4 +1,4 @@
-"""Which streams of a video go along into a copy, and what they carry with them.
+"""Which streams of a video are copied, with which tags and chapters.
 
 A container that cannot hold a stream loses it with a warning that names it; the picture it must
 hold.
@@ -41,7 +41,7 @@ def is_mp4_like(suffix: str) -> bool:
 
 
 def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    """Tags that stay true in a copy."""
+    """The tags that are still correct in a copy."""
     return {
         key: value
         for key, value in metadata.items()
@@ -187,7 +187,7 @@ def _attach_cover(
     kinds = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
     if suffix != ".mkv" or codec_name(stream) not in kinds:
         raise ValueError("no place for a cover")
-    with open_media(video) as source:  # anew: the caller's position stays
+    with open_media(video) as source:  # again: the position of the caller must not change
         packets = source.demux(source.streams[stream.index])
         data = next(bytes(packet) for packet in packets if packet.size)
     target.add_attachment(*kinds[codec_name(stream)], data)
@@ -201,7 +201,7 @@ def _holds(suffix: str, stream: av.stream.Stream) -> bool:
 
 
 def _write_header(suffix: str, stream: av.stream.Stream) -> None:
-    """Begin a file of this stream in memory: some containers refuse a codec only then."""
+    """Write the header of a file in memory: some containers refuse a codec only then."""
     target = av.open(io.BytesIO(), "w", format=FORMATS[suffix])
     try:
         copy_stream(target, stream)

@@ -1,4 +1,4 @@
-"""The picture of a file on its own time: seconds from the first frame's presentation.
+"""The frames of a file and their times, in seconds from the first frame.
 
 Times are exact fractions. Containers count in their own ticks, may start anywhere, may lack
 timestamps or the means to seek: that is settled here, and nobody else asks.
@@ -75,7 +75,7 @@ def packet_time(packet: av.Packet) -> Fraction | None:
 
 
 class PictureReader:
-    """Frames of a file's picture from any time on, however well the container can seek.
+    """Read the frames of a file from any time on, also if the container cannot seek.
 
     Use it in a `with` block; the file is closed at its end.
 
