@@ -46,7 +46,7 @@ class MAFBlock(nn.Module):
         )
 
     def gates(self, slots: tuple[Tensor, ...]) -> Tensor:
-        """The gate of each modality, `b 3` in 0..1, from the mean of all its tokens with padding."""
+        """The gate of each modality, `b 3` in 0..1, from the mean of its tokens and padding."""
         means = torch.cat([tokens.mean(dim=1) for tokens in slots], dim=-1)
         return self.gating_network(means).sigmoid()
 
