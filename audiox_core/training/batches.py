@@ -48,7 +48,7 @@ class Batch:
         """The batch on a device."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         absent = {name: value.to(device) for name, value in values.pop("absent").items()}
-        moved = {name: None if v is None else v.to(device) for name, v in values.items()}
+        moved: dict = {name: None if v is None else v.to(device) for name, v in values.items()}
         return Batch(**moved, absent=absent)
 
 

@@ -36,8 +36,12 @@ class TrainingError(AudioXError):
 class Stage(Protocol):
     """What is trained: a module whose forward gives losses, and how its weights are written."""
 
-    module: nn.Module  # forward(*batch) -> named numbers, "loss" among them
     unused_weights: bool  # whether a batch may leave some weights without a gradient
+
+    @property
+    def module(self) -> nn.Module:
+        """Its forward(*batch) gives named numbers, "loss" among them."""
+        ...
 
     def batch(self, step: int, items: range) -> tuple[Any, ...]:
         """Some of the items that all processes together use in a step."""

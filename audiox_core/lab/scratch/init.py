@@ -64,15 +64,13 @@ def _begin_model(model: Backbone) -> None:
         nn.init.zeros_(layer.weight)
     if not isinstance(model, DiT):
         for block in model.transformer.layers:  # no gate is open
-            nn.init.zeros_(block.adaLN_modulation[1].weight)
-            nn.init.zeros_(block.adaLN_modulation[1].bias)
+            nn.init.zeros_(block.adaLN_modulation.get_parameter("1.weight"))
+            nn.init.zeros_(block.adaLN_modulation.get_parameter("1.bias"))
         return
     for block in model.transformer.layers:
-        last = block.ff.ff[2]
-        for parameter in (
-            block.self_attn.to_out.weight, block.cross_attn.to_out.weight, last.weight, last.bias,
-        ):  # fmt: skip
-            nn.init.zeros_(parameter)
+        for layer in (block.self_attn.to_out, block.cross_attn.to_out, block.ff.ff[2]):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
     # noise has to be copied to the answer, mostly: what comes in goes out again
     nn.init.orthogonal_(model.transformer.project_in.weight)
     model.transformer.project_out.weight.copy_(model.transformer.project_in.weight.T)

@@ -128,9 +128,9 @@ def init_cross_attention(
 @torch.no_grad()
 def init_values(model: DiT, tokens: Tensor) -> None:
     """Let tokens `... d` reach every block as they are, at unit variance: it hardly hears less."""
-    first, _, last = model.to_cond_embed
-    nn.init.eye_(first.weight).mul_(STRAIGHT)
-    nn.init.eye_(last.weight).mul_(2 / STRAIGHT / tokens.std())  # SiLU halves what is small
+    first, last = (model.to_cond_embed.get_parameter(f"{layer}.weight") for layer in (0, 2))
+    nn.init.eye_(first).mul_(STRAIGHT)
+    nn.init.eye_(last).mul_(2 / STRAIGHT / tokens.std())  # SiLU halves what is small
     embedded = model.to_cond_embed(tokens)
     for block in model.transformer.layers:
         _, values = block.cross_attn.to_kv.weight.chunk(2)

@@ -12,12 +12,15 @@ twenty layers, and the first thing that is learned is to do without the latents.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log1p, pi, sqrt
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ...config import OobleckConfig
-from ...models.oobleck import Oobleck, ResidualUnit, Snake
+from ...models.oobleck import Oobleck, ResidualUnit, Snake, Stage
+
+Convolution = nn.Conv1d | nn.ConvTranspose1d
 
 GAIN = 3.0  # usual sounds have a deviation of 0.1; activations want more
 RANDOM = 0.1  # of torch's own weights: what no band needs can learn, and is not heard yet
@@ -68,7 +71,7 @@ def init_vae(vae: Oobleck) -> None:
     _set_levels(vae, down, up)
 
 
-def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
+def _quiet(vae: Oobleck, convolutions: Sequence[Convolution]) -> None:
     """Straight snakes but for those that hear how loud a band is; small random weights.
 
     Their squared sines soon end at one: what a few neighbours say together is about the logarithm
@@ -78,7 +81,7 @@ def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
         layer.weight.mul_(RANDOM)
         if layer.bias is not None:
             layer.bias.zero_()
-    *_, hearing, _ = vae.encoder.layers[len(vae.config.strides)].layers
+    hearing = cast(Snake, cast(Stage, vae.encoder.layers[len(vae.config.strides)]).layers[-2])
     for layer in vae.modules():
         if isinstance(layer, Snake):
             layer.beta.fill_(STRAIGHT)
@@ -148,7 +151,7 @@ def _begin_latents(config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: i
         out[band, latent, out.shape[-1] // 2] += 1
 
 
-def _set_levels(vae: Oobleck, down: Sequence[nn.Module], up: Sequence[nn.Module]) -> None:
+def _set_levels(vae: Oobleck, down: Sequence[Convolution], up: Sequence[Convolution]) -> None:
     """Scale the coarse convolutions so that noise comes back about as loud as it was."""
     config, (frames, loud) = vae.config, TUNED
     noise = torch.randn(
@@ -159,7 +162,7 @@ def _set_levels(vae: Oobleck, down: Sequence[nn.Module], up: Sequence[nn.Module]
     for layer in vae.encoder:
         if layer is down[-2]:
             before = x.std()
-        if layer in (down[-2], down[-1]):
+        if isinstance(layer, Convolution) and layer in (down[-2], down[-1]):
             answer = layer(x)[:, : config.latent_channels] if layer is down[-1] else layer(x)
             layer.weight.mul_(LEVEL / answer.std())
         x = layer(x)
@@ -167,6 +170,6 @@ def _set_levels(vae: Oobleck, down: Sequence[nn.Module], up: Sequence[nn.Module]
     down[-1].bias[config.latent_channels :] = STEADY
     x = x[:, : config.latent_channels]
     for layer in vae.decoder:
-        if layer in (up[0], up[1]):
+        if isinstance(layer, Convolution) and layer in (up[0], up[1]):
             layer.weight.mul_(LEVEL * (1 if layer is up[0] else before) / layer(x).std())
         x = layer(x)

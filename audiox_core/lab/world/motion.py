@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,10 @@ class Motion:
     level: NDArray  # of a texture
 
 
-def place(pan: float | NDArray) -> float | NDArray:
+Pan = TypeVar("Pan", float, NDArray)
+
+
+def place(pan: Pan) -> Pan:
     """Where in the picture, 0..1, a thing stands that is heard at `pan`."""
     return 0.5 + REACH * pan
 
