@@ -73,7 +73,9 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     for name, (setting, kind) in SHORT.items():
         parser.add_argument(f"--{name}", type=kind, metavar=name.upper(), help=setting)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best available")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+    )
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     return parser
 

@@ -62,7 +62,7 @@ def test_a_check_reads_every_clip_and_lists_the_invalid(run, tmp_path):
 def test_a_check_that_leaves_nothing_fails_and_lists(run, tmp_path):
     (tmp_path / "m.jsonl").write_text('{"path": "phone.mp4"}')
     code, _, err = run("--check", "m.jsonl")
-    assert (code, "No clip can be used: 1 no sound" in err) == (2, True)
+    assert (code, "No valid clips: 1 no sound" in err) == (2, True)
     assert (tmp_path / "m.invalid.jsonl").exists()
 
 

@@ -1,4 +1,4 @@
-"""`evaluate`: how well a small model follows what it is told, on clips that it has not seen."""
+"""`lab evaluate`: how well the embedded model follows text, video and audio."""
 
 import argparse
 import json
@@ -33,7 +33,9 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the clips; 1 (the default) is what is quoted"
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best available")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the main figures")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
@@ -47,9 +49,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from ...pipeline import Pipeline
 
     if not 0 < options.share <= 1:
-        raise SettingsError(f"--share {options.share:g} was given: it is above 0 and at most 1.")
+        raise SettingsError(f"--share is {options.share:g}: it must be above 0, and at most 1.")
     if not any(options.only in name for name in CASES):
-        raise SettingsError(f"There is no case {options.only!r}: choose from {', '.join(CASES)}.")
+        raise SettingsError(f"Unknown case {options.only!r}: choose from {', '.join(CASES)}.")
     if options.plot is not None:
         _check_plot(options)
     checkpoint = load_checkpoint(options.checkpoint, device=choose_device(options.device))

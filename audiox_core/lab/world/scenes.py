@@ -29,7 +29,7 @@ GAP = 0.75  # s between two onsets, at least
 OFTEN = 3, 8.5  # events in 10 s, from and to
 FIRST, LAST = 0.3, 0.6  # s without onset after the beginning and before the end
 SHORTEST = 2.0  # s, of a scene
-PLOT, SOUND, LOOK_SHARPNESS = range(3)  # streams of random numbers of one seed
+PLOT, SOUND, LOOK = range(3)  # streams of random numbers of one seed
 PITCH_WORDS = {-1: (0.74, 0.84), 0: (0.93, 1.07), 1: (1.19, 1.35)}  # a word: factors of the pitch
 BATCH = 64  # frames that are drawn at once
 
@@ -58,7 +58,7 @@ class Scene:
     def frames(self, times: Sequence[float], size: int) -> Tensor:
         """The pictures at `times` in seconds, `f 3 size size` uint8."""
         at = np.asarray(times, np.float64)
-        style = look(default_rng([self.seed, LOOK_SHARPNESS]))
+        style = look(default_rng([self.seed, LOOK]))
         pictures = np.empty((at.size, 3, size, size), np.uint8)
         for start in range(0, at.size, BATCH):
             motion = self._motion(at[start : start + BATCH])

@@ -1,6 +1,6 @@
 """Notes to sound through a General MIDI sound font.
 
-Only training needs the two packages, and only when a phrase is heard: `tinysoundfont` plays the
+Only training on music needs the two packages: `tinysoundfont` plays the
 font (its PyAudio is for loudspeakers, and is not needed), `pretty_midi` ships it.
 Axes: `n` samples.
 """
@@ -44,7 +44,7 @@ def play(
         sample_rate: Hz.
 
     Raises:
-        SettingsError: where a package is missing; it says how to install both.
+        SettingsError: a package is missing; the message says how to install both.
     """
     synth = _synth(program, pans, sample_rate)
     steps = sorted(

@@ -11,7 +11,7 @@ from audiox_core.checkpoint.layout import AUDIO_VAE
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
-from audiox_core.lab.scratch.init import _begin_model
+from audiox_core.lab.scratch.init import init_model
 from audiox_core.lab.scratch.position_init import WINDOW, init_cross_attention, waves
 from audiox_core.models.dit import DiT
 from audiox_core.training.distributed import Distributed
@@ -94,7 +94,7 @@ def looking():
     """A new transformer that was shown tokens with their places in them, and such tokens."""
     with seeded(0):
         model = DiT(DiTConfig(width=192, depth=4, head_dim=32, cond_dim=96, global_dim=0))
-        _begin_model(model)
+        init_model(model)
         tokens = waves(96, 96) + 0.5 * torch.randn(16, 96, 96)
         noise = torch.randn(16, 64, WINDOW)
     places = (torch.arange(96) + 0.5) * WINDOW / 96

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from audiox_core.config import DiTConfig
-from audiox_core.lab.scratch.init import _begin_model
+from audiox_core.lab.scratch.init import init_model
 from audiox_core.lab.scratch.position_init import WINDOW, clock, init_frame_positions, waves
 from audiox_core.models.dit import DiT
 from audiox_core.training.rng import seeded
@@ -15,7 +15,7 @@ def frames():
     """What the third block is given for noise at several times, `b t d`."""
     with seeded(0):
         model = DiT(DiTConfig(width=192, depth=3, head_dim=32, cond_dim=32, global_dim=0))
-        _begin_model(model)
+        init_model(model)
         noise = torch.randn(8, 64, WINDOW)
     seen = []
     model.transformer.layers[2].pre_norm.register_forward_hook(lambda *a: seen.append(a[1][0]))
@@ -51,6 +51,6 @@ def test_any_number_of_heads_will_do(heads):
     width = 32 * heads
     with seeded(0):
         model = DiT(DiTConfig(width=width, depth=2, head_dim=32, cond_dim=32, global_dim=0))
-        _begin_model(model)
+        init_model(model)
     told = clock(model, torch.arange(8.0)).shape[1]
     assert told == 2 * min(heads // 2, 3 if heads > 5 else 2)
