@@ -1,6 +1,7 @@
 """Modules with the weights that training starts from."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -57,14 +58,15 @@ def new_model(
 def init_model(model: Backbone) -> None:
     """Initialise blocks that add zero, but for positions; a DiT's weights are halved (release)."""
     nn.init.normal_(model.timestep_features.weight)
+    blocks: Any = model.transformer.layers  # modules of modules have no types
     for layer in (model.preprocess_conv, model.postprocess_conv):
         nn.init.zeros_(layer.weight)
     if not isinstance(model, DiT):
-        for block in model.transformer.layers:  # all gates are 0
+        for block in blocks:  # all gates are 0
             nn.init.zeros_(block.adaLN_modulation[1].weight)
             nn.init.zeros_(block.adaLN_modulation[1].bias)
         return
-    for block in model.transformer.layers:
+    for block in blocks:
         last = block.ff.ff[2]
         for parameter in (
             block.self_attn.to_out.weight, block.cross_attn.to_out.weight, last.weight, last.bias,

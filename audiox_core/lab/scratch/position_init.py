@@ -10,6 +10,7 @@ Axes: `p` positions, `d` dims, `b` clips, `s` tokens, `c` channels, `t` latent f
 """
 
 from math import ceil, cos, log, pi, sin, sqrt
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ def init_positions(model: DiT) -> None:
     Args:
         model: with blocks that add zero; torch's global generator draws directions.
     """
-    blocks = model.transformer.layers
+    blocks: Any = model.transformer.layers  # modules of modules have no types
+    embed: Any = model.to_timestep_embed
     attention = blocks[0].self_attn
     width, dims = attention.to_out.weight.shape[0], attention.head_dim
     half = model.transformer.rotary_dim // 2
@@ -50,7 +52,7 @@ def init_positions(model: DiT) -> None:
     (everywhere, first), written = directions[:2], directions[2:]
     content = CONTENT * sqrt(width)
     blocks[0].ff.ff[2].bias += content * everywhere
-    model.to_timestep_embed[2].bias += 2 * content * first
+    embed[2].bias += 2 * content * first
     for number, (rate, phase) in enumerate(features):
         block, head = blocks[1], slice(number * dims, (number + 1) * dims)
         # after the norm, the shares of the two directions in frames and in the token
@@ -84,7 +86,7 @@ def _chosen_rates(model: DiT) -> list[int]:
     """Indices of the rates that the heads of one block tell, two heads each."""
     shortest, longest = WAVELENGTHS
     found = [i for i, r in enumerate(_rates(model)) if shortest <= 2 * pi / r <= longest]
-    layers = model.transformer.layers
+    layers: Any = model.transformer.layers
     heads = layers[0].cross_attn.heads
     if len(layers) < 2 or heads < 2:
         return []
@@ -108,7 +110,8 @@ def init_cross_attention(
     init_values(model, tokens)
     if not _chosen_rates(model):
         return
-    block, states = model.transformer.layers[1], []
+    block: Any = model.transformer.layers[1]
+    states: list[Tensor] = []
     hook = block.cross_attend_norm.register_forward_hook(
         lambda *call: states.append(call[2][:, 1:])
     )
@@ -130,11 +133,11 @@ def init_cross_attention(
 @torch.no_grad()
 def init_values(model: DiT, tokens: Tensor) -> None:
     """Initialise values of cross attention so that tokens `... d` arrive with unit variance."""
-    first, _, last = model.to_cond_embed
+    first, _, last = cast(Any, model.to_cond_embed)
     nn.init.eye_(first.weight).mul_(STRAIGHT)
     nn.init.eye_(last.weight).mul_(2 / STRAIGHT / tokens.std())  # SiLU halves what is small
     embedded = model.to_cond_embed(tokens)
-    for block in model.transformer.layers:
+    for block in cast(Any, model.transformer.layers):
         _, values = block.cross_attn.to_kv.weight.chunk(2)
         values /= (embedded @ values.T).std()
 

@@ -12,6 +12,7 @@ twenty layers, and the first thing that is learned is to do without the latents.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log1p, pi, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,8 +56,10 @@ class Band:
 def init_vae(vae: Oobleck) -> None:
     """Give a new VAE's weights their first values; torch's global generator is not asked."""
     config = vae.config
-    down = [layer for layer in vae.encoder if isinstance(layer, nn.Conv1d)]
-    up = [layer for layer in vae.decoder if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))]
+    down: list[Any] = [layer for layer in vae.encoder if isinstance(layer, nn.Conv1d)]
+    up: list[Any] = [
+        layer for layer in vae.decoder if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))
+    ]
     _quiet(vae, (*down, *up))
     _begin_outer(down[0].weight, up[-1].weight)
     bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)]
@@ -68,7 +71,7 @@ def init_vae(vae: Oobleck) -> None:
     _set_levels(vae, down, up)
 
 
-def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
+def _quiet(vae: Oobleck, convolutions: Sequence[Any]) -> None:
     """Straight snakes but for those that hear how loud a band is; small random weights.
 
     Their squared sines soon end at one: what a few neighbours say together is about the logarithm
@@ -78,14 +81,16 @@ def _quiet(vae: Oobleck, convolutions: Sequence[nn.Module]) -> None:
         layer.weight.mul_(RANDOM)
         if layer.bias is not None:
             layer.bias.zero_()
-    *_, hearing, _ = vae.encoder.layers[len(vae.config.strides)].layers
+    coarsest: Any = vae.encoder.layers[len(vae.config.strides)]
+    *_, hearing, _ = coarsest.layers
     for layer in vae.modules():
         if isinstance(layer, Snake):
             layer.beta.fill_(STRAIGHT)
         if isinstance(layer, ResidualUnit):
-            for convolution in layer.layers[1::2]:
+            unit: Any = layer.layers
+            for convolution in unit[1::2]:
                 convolution.bias.zero_()
-            layer.layers[3].weight.mul_(RESIDUAL)
+            unit[3].weight.mul_(RESIDUAL)
     rates = torch.tensor(SATURATED).repeat(len(hearing.alpha))[: len(hearing.alpha)]
     hearing.alpha.copy_(rates.log())
     hearing.beta.fill_(0)
@@ -148,7 +153,7 @@ def _begin_latents(config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: i
         out[band, latent, out.shape[-1] // 2] += 1
 
 
-def _set_levels(vae: Oobleck, down: Sequence[nn.Module], up: Sequence[nn.Module]) -> None:
+def _set_levels(vae: Oobleck, down: Sequence[Any], up: Sequence[Any]) -> None:
     """Scale the coarse convolutions so that noise comes back about as loud as it was."""
     config, (frames, loud) = vae.config, TUNED
     noise = torch.randn(

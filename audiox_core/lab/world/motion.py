@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Number = TypeVar("Number", float, NDArray)
 
 VISIBLE = 0.55  # s that an event is seen from its onset on
 NOTICE = 0.4  # s before an onset in which it can be seen to come
@@ -43,7 +46,7 @@ class Motion:
     level: NDArray  # of a texture
 
 
-def place(pan: float | NDArray) -> float | NDArray:
+def place(pan: Number) -> Number:
     """Where in the picture, 0..1, a thing stands that is heard at `pan`."""
     return 0.5 + REACH * pan
 

@@ -88,9 +88,7 @@ def picture(seeded):
 
 
 @pytest.mark.parametrize("question", [None, "a dog"])
-def test_a_captioner_says_the_same_words_of_the_same_picture(
-    folder, picture, question, monkeypatch
-):
+def test_a_captioner_is_deterministic(folder, picture, question, monkeypatch):
     monkeypatch.setattr(captioner, "NEW_TOKENS", 5)
     first, second = (Captioner(folder, question=question)(picture) for _ in range(2))
     assert first == second
@@ -102,7 +100,7 @@ def test_a_folder_without_a_captioner_says_what_it_needs(tmp_path):
         Captioner(str(tmp_path))
 
 
-def test_a_path_to_nowhere_is_not_asked_of_the_hub(tmp_path):
+def test_a_missing_path_is_not_requested_from_the_hub(tmp_path):
     with pytest.raises(SettingsError, match="There is no folder"):
         Captioner(str(tmp_path / "none"))
 
