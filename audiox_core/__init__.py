@@ -32,30 +32,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "checkpoint": ("Checkpoint", "CheckpointFile", "load_checkpoint", "open_checkpoint"),
-    "conditioners.assemble": ("Conditioning",),
-    "errors": ("AudioXError",),
-    "pipeline": (
-        "FeatureCache",
-        "Features",
-        "Pipeline",
-        "Request",
-        "Soundtrack",
-        "StartLatent",
-        "Strengths",
-        "assemble",
-        "decode",
-        "encode_audio",
-        "encode_image",
-        "encode_text",
-        "encode_video",
-        "finish",
-        "generate",
-        "sample",
-    ),
-}
-
 __all__ = [
     "AudioXError",
     "Checkpoint",
@@ -82,12 +58,15 @@ __all__ = [
     "sample",
 ]
 
+_HOMES = ("errors", "conditioners.assemble", "checkpoint", "pipeline")  # each imports the former
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use, so that importing the package takes no time."""
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f".{module}", __name__), name)
+    if name in __all__:
+        for home in _HOMES:
+            if hasattr(module := import_module(f".{home}", __name__), name):
+                return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

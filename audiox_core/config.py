@@ -338,7 +338,7 @@ def _build(kind: Any, data: Any) -> Any:
         if data is not None:
             raise ValueError(f"expected nothing, but found {data!r}")
         return None
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         if not isinstance(data, Mapping) or not data.keys() <= hints.keys():
             raise ValueError(f"{kind.__name__} has no such fields: {data!r}"[:200])

@@ -1,9 +1,9 @@
-"""Any length out of one window: where the windows lie, and how their predictions join.
+"""Windows of a long sound: where they lie, and how their predictions are blended.
 
-The model knows one window (236 latent frames, 10.96 s) of which its video and audio tokens describe
-the first ten seconds. A longer sound is denoised whole, and at every step each window is predicted
-with its own tokens; where two windows meet, one prediction fades into the other inside of what both
-describe. So a sampler sees one model of any length.
+The model was trained on one window (236 latent frames, 10.96 s); its video and audio tokens
+describe the first ten seconds of it. A longer latent is denoised as a whole: at every step each
+window is predicted with its own tokens, and neighbouring predictions are crossfaded where the
+tokens of both describe the sound. So a sampler sees a model of any length.
 
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames.
 """
@@ -37,16 +37,16 @@ class Plan:
 
     @property
     def windows(self) -> int:
-        """How many there are."""
+        """Number of windows."""
         return len(self.starts)
 
     @property
     def start_seconds(self) -> tuple[float, ...]:
-        """When each window begins, for whoever reads what it shall follow."""
+        """Start of each window in seconds."""
         return tuple(start * self.frame_seconds for start in self.starts)
 
     def weights(self) -> Tensor:
-        """How much each window's prediction counts, `w t`; over a frame they add up to 1."""
+        """Weight of each window's prediction, `w t`; at every frame they add up to 1."""
         if self.windows == 1:
             return torch.ones(1, self.window)
         begin, end = self.fade
@@ -71,7 +71,12 @@ def check_seconds(seconds: float) -> None:
 
 
 def plan(latent_format: LatentConfig, seconds: float) -> Plan:
-    """Windows that cover `seconds`, at least one."""
+    """Plan the windows that cover a length.
+
+    Args:
+        latent_format: of the model.
+        seconds: length of the sound; shorter ones than a window get a whole window.
+    """
     return plan_frames(
         latent_format,
         max(latent_format.window, ceil(latent_format.samples(seconds) / latent_format.hop_length)),
@@ -79,7 +84,12 @@ def plan(latent_format: LatentConfig, seconds: float) -> Plan:
 
 
 def plan_frames(latent_format: LatentConfig, frames: int) -> Plan:
-    """Windows over a latent of `frames`; one that is shorter than a window is a short window."""
+    """Plan the windows of a latent.
+
+    Args:
+        latent_format: of the model.
+        frames: of the latent; fewer than a window make one short window.
+    """
     fade = max(1, round(0.1 * latent_format.conditioned_frames))  # 22 of 215 frames: one second
     hop = latent_format.conditioned_frames - fade
     count = 1 + max(0, ceil((frames - latent_format.window) / hop))
@@ -93,7 +103,15 @@ def plan_frames(latent_format: LatentConfig, frames: int) -> Plan:
 
 
 def check_windows(given: int, plan: Plan) -> None:
-    """Raise SettingsError where a conditioning's windows are not those of the latent."""
+    """Check that a conditioning serves the windows of a latent.
+
+    Args:
+        given: windows of the conditioning; 1 serves all.
+        plan: of the latent.
+
+    Raises:
+        SettingsError: the numbers differ.
+    """
     if given not in (1, plan.windows):
         raise SettingsError(
             f"The conditioning describes {given} windows and the latent of "
@@ -105,18 +123,29 @@ def check_windows(given: int, plan: Plan) -> None:
 def spans_in_window(
     spans: Sequence[tuple[float, float]], start: float
 ) -> tuple[tuple[float, float], ...]:
-    """Spans of seconds in the time of a window that begins at `start`; earlier ones fall out."""
+    """Express spans in the time of a window.
+
+    Args:
+        spans: seconds of the sound.
+        start: of the window, seconds.
+
+    Returns:
+        Seconds of the window; spans that end before it are left out.
+    """
     moved = ((begin - start, end - start) for begin, end in spans)
     return tuple((max(0.0, begin), end) for begin, end in moved if end > 0)
 
 
 def over_windows(x: Tensor, plan: Plan, predict: PredictWindows) -> Tensor:
-    """Predict every window and join them.
+    """Predict every window and blend the predictions.
 
     Args:
-        x: what is predicted from, `b c t`.
-        plan: of the same length.
-        predict: called with as many windows as may be computed at once.
+        x: noisy latent, `b c t`.
+        plan: of a latent of this length.
+        predict: called with windows `b w c t` and their numbers, at most `ITEMS_AT_ONCE` at once.
+
+    Returns:
+        The prediction, `b c t`.
     """
     if plan.windows == 1:
         return predict(x[:, None], (0,))[:, 0]

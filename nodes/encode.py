@@ -5,6 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.conditioners.text import TASK_PROMPTS
+from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
 from .bridge.encode import audio_features, image_features, text_conditioning, video_features
 from .bridge.schema import Conditioners, Features, schema, tell
 
@@ -102,7 +103,7 @@ class AudioXEncodeVideo(io.ComfyNode):
                     "length",
                     default=0.0,
                     min=0.0,
-                    max=600.0,
+                    max=MAX_SECONDS,
                     step=0.01,
                     tooltip="Length in seconds; 0 means up to the end of the video.",
                 ),
@@ -176,8 +177,8 @@ class AudioXEncodeAudio(io.ComfyNode):
                 io.Float.Input(
                     "length",
                     default=10.0,
-                    min=0.1,
-                    max=600.0,
+                    min=MIN_SECONDS,
+                    max=MAX_SECONDS,
                     step=0.01,
                     tooltip="Length of the prompt in seconds. Up to ten seconds work with any"
                     " output length; a longer prompt must be as long as the output.",

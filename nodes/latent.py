@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
 from .bridge.latent import empty_latent, inpaint_latent
 from .bridge.schema import schema
 
@@ -25,8 +26,8 @@ class AudioXEmptyLatent(io.ComfyNode):
                 io.Float.Input(
                     "seconds",
                     default=10.0,
-                    min=0.1,
-                    max=600.0,
+                    min=MIN_SECONDS,
+                    max=MAX_SECONDS,
                     step=0.01,
                     tooltip="Length of the audio. For a video, connect seconds of AudioX Encode"
                     " Video.",

@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..audiox_core.pipeline.sampling import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.variants import advice
 from .bridge.sampling import (
     CUSTOM,
@@ -40,7 +41,7 @@ class AudioXScheduler(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),
                 io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
-                io.Int.Input("steps", default=100, min=1, max=10_000, tooltip=STEPS),
+                io.Int.Input("steps", default=100, min=1, max=MAX_STEPS, tooltip=STEPS),
                 io.Float.Input(
                     "sigma_min",
                     default=0.3,
@@ -99,17 +100,17 @@ class AudioXSampler(io.ComfyNode):
                     "seed",
                     default=0,
                     min=0,
-                    max=2**64 - 1,
+                    max=MAX_SEED,
                     control_after_generate=True,
                     tooltip="The same seed and settings give the same audio.",
                 ),
                 io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
-                io.Int.Input("steps", default=100, min=1, max=10_000, tooltip=STEPS),
+                io.Int.Input("steps", default=100, min=1, max=MAX_STEPS, tooltip=STEPS),
                 io.Float.Input(
                     "cfg",
                     default=7.0,
                     min=0.0,
-                    max=100.0,
+                    max=MAX_CFG,
                     step=0.1,
                     tooltip="How closely the output follows text, video and audio. 1 turns guidance"
                     " off and is twice as fast.",

@@ -88,10 +88,13 @@ def words_of(name: str) -> list[str]:
     return [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
-def strings(path: Path) -> Iterator[str]:
-    """The string constants of a module, docstrings included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+def messages(path: Path) -> Iterator[str]:
+    """The strings of a module that are not docstrings: errors, log lines, help, tooltips."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        is_string = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_string and id(node) not in docstrings:
             yield node.value
 
 
@@ -118,7 +121,8 @@ def test_identifiers_and_file_names_use_the_terms_of_the_field():
 
 def test_texts_use_plain_technical_english():
     texts = [(path, text) for path in PAGES for text in [path.read_text(encoding="utf-8")]]
-    texts += [(path, text) for path in SOURCES for text in strings(path) if path != Path(__file__)]
+    code = [path for path in SOURCES if "tests" not in path.relative_to(ROOT).parts]
+    texts += [(path, text) for path in code for text in messages(path)]
     for path in (ROOT / "workflows").glob("*.json"):
         graph = json.loads(path.read_text(encoding="utf-8"))
         notes = [n["widgets_values"][0] for n in graph["nodes"] if n["type"] == "Note"]

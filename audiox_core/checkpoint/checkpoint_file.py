@@ -43,7 +43,6 @@ from .parts import (
     open_text_encoder,
     same_below,
     synchformer_in,
-    text_encoder_in,
     vae_in,
 )
 from .weight_file import WeightFile, open_weights
@@ -117,11 +116,9 @@ class CheckpointFile:
     @cached_property
     def text_encoder(self) -> TextEncoderFile:
         """Where the text encoder is. Raises WeightsError where it is missing or does not fit."""
-        if self.text_encoder_path is not None:
-            return open_text_encoder(self.text_encoder_path, self.config)
-        if self.weights.below(TEXT):
-            return text_encoder_in(self.weights, self.config)
-        raise WeightsError(missing_text_encoder(self.path))
+        if not self.has_text_encoder:
+            raise WeightsError(missing_text_encoder(self.path))
+        return open_text_encoder(self.weights, self.text_encoder_path, self.config)
 
     @cached_property
     def vae(self) -> VaeFile:

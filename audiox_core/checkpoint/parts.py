@@ -113,30 +113,30 @@ class TextEncoderFile:
         return TextConditioner(encoder, tokens, self.tokenizer)
 
 
-def text_encoder_in(model: WeightFile, config: AudioXConfig) -> TextEncoderFile:
-    """The text encoder that a model's own file holds. Raises WeightsError as below."""
-    tokenizer = read_tokenizer(model.header.get("tokenizer", ""), model.path)
-    return _text_encoder(model, TEXT, config, tokenizer)
+def open_text_encoder(
+    model: WeightFile, path: Path | None, config: AudioXConfig
+) -> TextEncoderFile:
+    """The text encoder of a model.
 
-
-def open_text_encoder(path: Path, config: AudioXConfig) -> TextEncoderFile:
-    """The text encoder of a file of its own, with the tokenizer.json beside it.
+    Args:
+        model: the model's own file, which holds it where `path` is None.
+        path: of a file of its own, with a tokenizer.json beside it.
+        config: of the model.
 
     Raises:
-        WeightsError: it is not one, not whole, or not the one that the model was trained with.
+        WeightsError: it is not a text encoder, not whole, or not the one that the model was
+            trained with.
     """
-    file = open_weights(path)
-    if "shared.weight" not in file.shapes:
+    file, prefix = (model, TEXT) if path is None else (open_weights(path), "")
+    if f"{prefix}shared.weight" not in file.shapes:
         raise WeightsError(
             f"{file.path.name} is not a T5 text encoder: it has no tensor 'shared.weight'. "
             "Use model.safetensors of google-t5/t5-base."
         )
-    return _text_encoder(file, "", config, load_tokenizer(file.path))
-
-
-def _text_encoder(
-    file: WeightFile, prefix: str, config: AudioXConfig, tokenizer: Tokenizer
-) -> TextEncoderFile:
+    if path is None:
+        tokenizer = read_tokenizer(file.header.get("tokenizer", ""), file.path)
+    else:
+        tokenizer = load_tokenizer(path)
     sizes = text_sizes(file.shapes, prefix)
     if sizes.width != config.dit.cond_dim:
         raise WeightsError(

@@ -19,6 +19,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any
 from zipfile import ZipFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -90,11 +91,10 @@ class WeightFile:
         stored = self.tensors[name]
         if stored.offset is None:
             return self.loaded[name].clone(memory_format=torch.contiguous_format)
-        raw = torch.empty(stored.nbytes, dtype=torch.uint8)
-        with self.path.open("rb", buffering=0) as file:
-            file.seek(stored.offset)
-            _fill(file, raw, self.path)
-        return raw.view(stored.dtype).view(stored.shape)
+        raw = np.fromfile(self.path, np.uint8, stored.nbytes, offset=stored.offset)
+        if len(raw) < stored.nbytes:
+            raise _damaged(self.path, "it became shorter while it was read")
+        return torch.from_numpy(raw).view(stored.dtype).view(stored.shape)
 
     def fingerprint(self) -> str:
         """A checksum of all names and weights; the header does not count."""
@@ -118,16 +118,6 @@ def same_tensor(file: WeightFile, name: str, other: WeightFile, other_name: str)
         return True
     first, second = (f.copy(n).flatten() for f, n in ((file, name), (other, other_name)))
     return torch.equal(first.view(torch.uint8), second.view(torch.uint8))
-
-
-def _fill(file: Any, raw: Tensor, path: Path) -> None:
-    """Read bytes into a tensor of them. Raises WeightsError where the file ends early."""
-    view, done = raw.numpy().data, 0
-    while done < len(view):
-        count = file.readinto(view[done:])
-        if not count:
-            raise _damaged(path, "it became shorter while it was read")
-        done += count
 
 
 def open_weights(path: str | Path) -> WeightFile:

@@ -46,9 +46,9 @@ def add_generate(commands: Any) -> argparse.ArgumentParser:
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what shall sound")
-    group.add_argument("--prompt", default="", metavar="TEXT", help="what to hear, in English")
-    group.add_argument("--negative", default="", metavar="TEXT", help="what not to hear")
+    group = parser.add_argument_group("inputs")
+    group.add_argument("--prompt", default="", metavar="TEXT", help="description of the sound")
+    group.add_argument("--negative", default="", metavar="TEXT", help="sounds to avoid")
     group.add_argument("--video", type=Path, metavar="FILE", help="the clip to be soundtracked")
     group.add_argument("--image", type=Path, metavar="FILE", help="a picture instead of a clip")
     group.add_argument("--audio", type=Path, metavar="FILE", help="a sound or music prompt, 10 s")
@@ -59,7 +59,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     group.add_argument(
         "--hide", type=parse_hidden, default={}, metavar="WHAT:FROM-TO,…",
-        help="seconds that the model shall not see or hear, such as video:0-2,audio:5-8",
+        help="time ranges to hide from the model, in seconds: video:0-2,audio:5-8",
     )  # fmt: skip
     group.add_argument(
         "--start", type=float, default=0.0, metavar="SECONDS", help="where in the video to begin"
@@ -71,31 +71,33 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_variation(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("a sound to begin from")
+    group = parser.add_argument_group("existing audio")
     group.add_argument("--init-audio", type=Path, metavar="FILE", help="to be varied or repaired")
     group.add_argument(
-        "--denoise", type=float, metavar="0..1", help="how much is made anew; the default is 0.5"
+        "--denoise", type=float, metavar="0..1", help="how much to change; the default is 0.5"
     )
     group.add_argument(
         "--init-noise-level", type=float, metavar="SIGMA", help="the same, as a sigma to begin from"
     )
     group.add_argument(
         "--inpaint", type=parse_spans, default=(), metavar="FROM-TO,…",
-        help="the seconds that are made anew, such as 2.0-4.5; the rest stays as it is",
+        help="time ranges to regenerate, in seconds: 2.0-4.5; the rest is kept",
     )  # fmt: skip
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how it is sampled")
+    group = parser.add_argument_group("sampling")
     group.add_argument("--seed", type=int, help="repeats a run exactly; the default is random")
     group.add_argument("--steps", type=int, help="more is finer and slower")
     group.add_argument("--cfg", type=float, help="how closely the inputs are followed; 1 is off")
-    group.add_argument("--cfg-rescale", type=float, metavar="0..1", help="tames a high cfg")
+    group.add_argument(
+        "--cfg-rescale", type=float, metavar="0..1", help="reduces harshness at a high cfg"
+    )
     group.add_argument("--sampler", metavar="NAME", help=", ".join(SOLVERS))
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("files and machine")
+    group = parser.add_argument_group("files and device")
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help="AudioX weights")
     group.add_argument(
         "--lora", type=parse_lora, action="append", default=[], metavar="FILE[:STRENGTH]",

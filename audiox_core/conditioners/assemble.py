@@ -68,9 +68,13 @@ def _same_windows(*parts: Tensor) -> list[Tensor]:
 
 
 def assemble_tokens(
-    present: Mapping[str, Tensor | None], absent: Mapping[str, Tensor],
-    strengths: Mapping[str, float], *, negative: Tensor | None = None, maf: MAFBlock | None = None,
-) -> Conditioning:  # fmt: skip
+    present: Mapping[str, Tensor | None],
+    absent: Mapping[str, Tensor],
+    strengths: Mapping[str, float],
+    *,
+    negative: Tensor | None = None,
+    maf: MAFBlock | None = None,
+) -> Conditioning:
     """Join the modalities that are present with the learned tokens of those that are absent.
 
     Args:

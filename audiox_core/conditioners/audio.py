@@ -120,9 +120,12 @@ class MelAudioConditioner(nn.Module):
         self.proj_features = nn.Linear(mel.filters, width)
 
     def forward(
-        self, audio: Tensor, _vae: Oobleck | None = None, _noise: Tensor | None = None,
+        self,
+        audio: Tensor,
+        _vae: Oobleck | None = None,
+        _noise: Tensor | None = None,
         hide: Sequence[Span] = (),
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """Audio `b c n` at the model's rate, taken for 24 kHz as in training -> `b t d`."""
         log_mel = self.log_mel(audio)
         columns = log_mel.shape[-1]
@@ -135,9 +138,14 @@ class MelAudioConditioner(nn.Module):
         mel, mono = self.mel, audio.float().mean(dim=1)
         window = torch.hann_window(mel.fft, device=audio.device)
         spectrum = torch.stft(
-            mono, mel.fft, mel.hop, window=window, center=True, pad_mode="reflect",
+            mono,
+            mel.fft,
+            mel.hop,
+            window=window,
+            center=True,
+            pad_mode="reflect",
             return_complex=True,
-        ).abs()  # fmt: skip
+        ).abs()
         filters = mel_filters(mel).to(audio.device)
         return torch.einsum("b k t, k f -> b f t", spectrum, filters).clamp(SILENT_MEL).log()
 
@@ -195,10 +203,16 @@ def silenced(audio: Tensor, hide: Sequence[Span]) -> Tensor:
 
 
 def encode_waveform(
-    conditioner: AnyAudioConditioner, vae: Oobleck | None, waveform: Tensor, *,
-    samples: int, sample_rate: int, hide: tuple[Span, ...] = (),
-    align: Literal["start", "end"] = "start", noise: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    conditioner: AnyAudioConditioner,
+    vae: Oobleck | None,
+    waveform: Tensor,
+    *,
+    samples: int,
+    sample_rate: int,
+    hide: tuple[Span, ...] = (),
+    align: Literal["start", "end"] = "start",
+    noise: Tensor | None = None,
+) -> Tensor:
     """Encode a sound prompt of one window.
 
     Args:

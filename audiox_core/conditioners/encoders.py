@@ -1,4 +1,4 @@
-"""The two encoders that come from transformers, without weights: T5 for text, CLIP for pictures."""
+"""The two encoders from transformers, without weights: T5 for text, CLIP for images."""
 
 import importlib
 import importlib.util
@@ -16,7 +16,7 @@ from ..config import ClipConfig, TextConfig
 
 
 def t5_encoder(config: TextConfig) -> nn.Module:
-    """A T5 encoder: token ids and mask in, `last_hidden_state` out."""
+    """Build a T5 encoder without weights: token ids and mask in, `last_hidden_state` out."""
     transformers = load_transformers()
     return transformers.T5EncoderModel(
         transformers.T5Config(
@@ -34,12 +34,12 @@ def t5_encoder(config: TextConfig) -> nn.Module:
 
 
 def tie_embedding(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """T5's token embedding is the shared one; files hold it once or twice."""
+    """Add the token embedding of T5, which is the shared one; files hold it once or twice."""
     return {**state, "encoder.embed_tokens.weight": state["shared.weight"]}
 
 
 def clip_vision(config: ClipConfig) -> nn.Module:
-    """A CLIP vision tower: pixels in, `last_hidden_state` out."""
+    """Build a CLIP vision tower without weights: pixels `b 3 h w` in, `last_hidden_state` out."""
     transformers = load_transformers()
     tower = transformers.CLIPVisionModelWithProjection(
         transformers.CLIPVisionConfig(
@@ -54,7 +54,7 @@ def clip_vision(config: ClipConfig) -> nn.Module:
             layer_norm_eps=1e-5,
         )
     )
-    # not in the file: must be real even where the module is built on the meta device
+    # not in the checkpoint: it must hold values even if the module is built on the meta device
     positions = torch.arange(config.tokens, device="cpu")[None]
     tower.vision_model.embeddings.register_buffer("position_ids", positions, persistent=False)
     return tower
@@ -62,10 +62,11 @@ def clip_vision(config: ClipConfig) -> nn.Module:
 
 @cache
 def load_transformers() -> ModuleType:
-    """The library with the classes that are used here already imported.
+    """Import transformers with the classes that are used here.
 
-    Imported at first use: it takes seconds. It imports torchaudio wherever that is installed, and
-    dies with it where it does not load (torch 2.15 with torchaudio 2.11, what pip gives today).
+    It is imported at first use because that takes seconds. It imports torchaudio where that is
+    installed, and fails if torchaudio does not load (such as torchaudio 2.11 with torch 2.15), so a
+    broken torchaudio is hidden meanwhile.
     """
     with _hidden_if_broken("torchaudio"):
         transformers = importlib.import_module("transformers")
@@ -76,7 +77,7 @@ def load_transformers() -> ModuleType:
 
 @contextmanager
 def _hidden_if_broken(package: str) -> Iterator[None]:
-    """Let a package that is installed but does not load look as if it were not installed."""
+    """Make a package that is installed but does not load look as if it were not installed."""
     if importlib.util.find_spec(package) is None or _loads(package):
         yield
         return

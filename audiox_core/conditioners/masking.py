@@ -1,10 +1,9 @@
-"""What "masked" means.
+"""What "masked" means (arXiv 2503.10522, section 3.3).
 
-The model was trained with its inputs masked across modalities, and knows three ways to miss
-something:
+The model was trained with its inputs masked across modalities, in three ways:
 
 - a whole modality is **absent**: its tokens are the ones that the model learned for absence
-  (`replace_absent`); an input of zeros throughout counts as absent, as in training;
+  (`replace_absent`); an input of zeros counts as absent, as in training;
 - part of a modality is **hidden** in time: its frames are black, its samples are silent, before
   anything is encoded (`hide_frames`, `hide_samples`);
 - a modality is **weak**: its tokens lie between absence and presence (`apply_strength`).
@@ -26,28 +25,37 @@ _SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)-(\d+(?:\.\d*)?|\.\d+)")
 
 
 def is_absent(inputs: Tensor) -> Tensor:
-    """Items of `b ...` that are zero throughout, `b` bool."""
+    """Which items of a batch `b ...` are zero everywhere, `b` bool."""
     return (inputs == 0).flatten(1).all(dim=1)
 
 
 def replace_absent(tokens: Tensor, absent_tokens: Tensor, absent: Tensor) -> Tensor:
-    """Give absent items the tokens learned for absence.
+    """Give absent items the tokens that the model learned for absence.
 
     Args:
         tokens: `b s d`.
         absent_tokens: `1 s d`.
-        absent: `b` bool.
+        absent: which items are absent, `b` bool.
+
+    Returns:
+        `b s d`.
     """
     return torch.where(absent.view(-1, 1, 1), absent_tokens.to(tokens), tokens)
 
 
 def apply_strength(absent_tokens: Tensor, tokens: Tensor, strength: float) -> Tensor:
-    """Between absence and presence, linear; 0 and 1 are the two themselves, bit for bit.
+    """Interpolate linearly between absence and presence; 0 and 1 are exactly the two.
 
     Args:
         absent_tokens: `1 s d`.
         tokens: `b s d`.
-        strength: 0..1.
+        strength: 0 (absent) to 1 (present).
+
+    Returns:
+        `b s d`.
+
+    Raises:
+        SettingsError: a strength outside of 0..1.
     """
     if not 0 <= strength <= 1:
         raise SettingsError(f"A strength of {strength} was given: it goes from 0 to 1.")
@@ -58,24 +66,36 @@ def apply_strength(absent_tokens: Tensor, tokens: Tensor, strength: float) -> Te
 
 
 def hidden_frames(count: int, fps: float, spans: tuple[Span, ...]) -> Tensor:
-    """Which of `count` frames have their time (index / fps) in a span, `f` bool."""
+    """Which frames begin within a span.
+
+    Args:
+        count: number of frames.
+        fps: frames per second; frame k begins at `k / fps`.
+        spans: seconds; the start belongs to a span, the end does not.
+
+    Returns:
+        `f` bool.
+    """
     times = torch.arange(count) / fps
     inside = [(times >= begin) & (times < end) for begin, end in spans]
     return torch.stack(inside).any(dim=0) if inside else torch.zeros(count, dtype=torch.bool)
 
 
 def hide_frames(frames: Tensor, fps: float, spans: tuple[Span, ...]) -> Tensor:
-    """Blacken the hidden frames of `f 3 h w`."""
+    """Blacken the frames `f 3 h w` that begin within a span of seconds."""
     hidden = hidden_frames(len(frames), fps, spans)
     return frames.masked_fill(hidden.view(-1, 1, 1, 1).to(frames.device), 0)
 
 
 def hide_patches(frames: Tensor, hidden: Tensor) -> Tensor:
-    """Blacken patches of pictures, the same ones in every frame.
+    """Blacken patches of the picture, the same ones in every frame of a clip.
 
     Args:
         frames: `b f 3 h w`.
-        hidden: `b gy gx` bool, over the whole picture.
+        hidden: which patches, `b rows columns` bool, over the whole picture.
+
+    Returns:
+        `b f 3 h w`.
     """
     height, width = frames.shape[-2:]
     rows, columns = height // hidden.shape[1], width // hidden.shape[2]
@@ -84,12 +104,29 @@ def hide_patches(frames: Tensor, hidden: Tensor) -> Tensor:
 
 
 def hide_tokens(tokens: Tensor, hidden: Tensor) -> Tensor:
-    """Zero the hidden tokens of `b s d`; hidden `b s` bool."""
+    """Set hidden tokens to zero.
+
+    Args:
+        tokens: `b s d`.
+        hidden: `b s` bool.
+
+    Returns:
+        `b s d`.
+    """
     return tokens.masked_fill(hidden[..., None].to(tokens.device), 0)
 
 
 def hide_samples(waveform: Tensor, sample_rate: int, spans: Sequence[Span]) -> Tensor:
-    """Silence the samples of `c n` that lie in a span."""
+    """Silence the samples that lie in a span.
+
+    Args:
+        waveform: `c n`; it is not changed.
+        sample_rate: Hz.
+        spans: seconds.
+
+    Returns:
+        `c n`.
+    """
     waveform, length = waveform.clone(), waveform.shape[-1] / sample_rate
     for begin, end in spans:
         first, last = (round(min(t, length) * sample_rate) for t in (begin, end))
@@ -100,9 +137,18 @@ def hide_samples(waveform: Tensor, sample_rate: int, spans: Sequence[Span]) -> T
 def random_spans(
     items: int, length: int, low: float, high: float, *, generator: torch.Generator
 ) -> list[tuple[int, int]]:
-    """One span an item, of a random share low..high of `length`, somewhere in it; from and to.
+    """Draw one span per item: a random share of the length at a random place.
 
-    The mask that training put on audio prompts, and that the reference also draws at inference.
+    Training masks audio prompts this way, and the reference also does so at inference.
+
+    Args:
+        items: number of spans.
+        length: of each item.
+        low, high: smallest and largest share of the length, 0..1.
+        generator: source of the random numbers.
+
+    Returns:
+        The start and the end (exclusive) of each span.
     """
     shares = torch.rand(items, generator=generator) * (high - low) + low
     spans = []
@@ -113,14 +159,24 @@ def random_spans(
 
 
 def parse_spans(text: str) -> tuple[Span, ...]:
-    """`0-2, 5.5-8` -> spans in seconds."""
+    """Read spans of seconds such as `0-2, 5.5-8`.
+
+    Raises:
+        SettingsError: the text is no list of spans, or a span ends before it begins.
+    """
     return tuple(_span(part) for part in _parts(text))
 
 
 def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
-    """`video:0-2,5.5-8,audio:5-8` -> the hidden spans of each modality, in seconds.
+    """Read the hidden spans of each modality, such as `video:0-2,5.5-8,audio:5-8`.
 
-    A span without a name belongs to the modality named before it.
+    A span without a name belongs to the modality that was named last.
+
+    Returns:
+        "video" or "audio" -> spans in seconds.
+
+    Raises:
+        SettingsError: as in `parse_spans`, or no modality is named.
     """
     hidden: dict[str, tuple[Span, ...]] = {}
     modality = ""

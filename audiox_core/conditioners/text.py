@@ -1,4 +1,4 @@
-"""Text -> 128 tokens: a T5 encoder (arXiv 1910.10683), its padding set to zero.
+"""Encode text into 128 tokens with a T5 encoder (arXiv 1910.10683); padding is zero.
 
 Axes: `b` prompts, `s` tokens, `d` width.
 """
@@ -15,7 +15,7 @@ from ..errors import SettingsError
 logger = logging.getLogger(__name__)
 
 MAX_CHARACTERS = 4_096  # beyond this it is a pasted file, not a prompt
-# what stood for a caption in training where a clip came without one (specification, tasks)
+# captions that training used for clips without a caption of their own
 TASK_PROMPTS = {
     "sound effects": "Generate general audio for the video",
     "music": "Generate music for the video",
@@ -24,37 +24,52 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
 class TextConditioner(nn.Module):
-    """Tokenizer and encoder. Its weights are not in a released AudioX file: they are T5-base's."""
+    """A tokenizer and its encoder. Released AudioX files lack its weights: they are T5-base's."""
 
     def __init__(self, encoder: nn.Module, tokens: int, tokenizer: Tokenizer) -> None:
         super().__init__()
-        self.tokenizer = Tokenizer.from_str(tokenizer.to_str())  # ours to set up
-        self.tokenizer.no_padding()  # a file may bring settings of its own; cut and padded here,
-        self.tokenizer.no_truncation()  # so that the user can be told
+        self.tokenizer = Tokenizer.from_str(tokenizer.to_str())  # a copy, its settings change
+        # prompts are cut and padded here, so that the user can be warned
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
         self.tokens = tokens
         self.encoder = encoder
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Token ids and mask (1 = a token, 0 = padding), `b s` -> `b s d`, padding exactly zero."""
+        """Encode token ids.
+
+        Args:
+            ids: `b s`.
+            mask: 1 for a token, 0 for padding, `b s`.
+
+        Returns:
+            `b s d`, float32, zero at the padding.
+        """
         mask = mask.bool()
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return hidden.float() * mask[..., None]
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """Prompts -> `b s d`. Raises SettingsError for a text that the encoder cannot read."""
+        """Encode prompts into tokens `b s d`. Raises SettingsError as `tokenize` does."""
         device = next(self.encoder.parameters()).device
         ids, mask = self.tokenize(prompts)
         return self(ids.to(device), mask.to(device))
 
     def tokenize(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Prompts -> ids and mask, `b s`. Raises SettingsError for a text that cannot be read."""
+        """Turn prompts into token ids and their mask, `b s` each.
+
+        Longer prompts are cut with a warning.
+
+        Raises:
+            SettingsError: a prompt is far too long, or the tokenizer cannot read it.
+        """
         rows = [self._ids(prompt) for prompt in prompts]
         ids = torch.tensor([row + [self._id(PAD)] * (self.tokens - len(row)) for row in rows])
         lengths = torch.tensor([len(row) for row in rows])
         return ids, torch.arange(self.tokens) < lengths[:, None]
 
     def _ids(self, prompt: str) -> list[int]:
-        """Token ids, at most `tokens`, the end token last."""
+        """The ids of a prompt, at most `tokens`; the last is the end token."""
         if len(prompt) > MAX_CHARACTERS:
             raise SettingsError(
                 f"The prompt has {len(prompt):,} characters; the model reads {self.tokens} "
@@ -73,12 +88,14 @@ class TextConditioner(nn.Module):
         end = encoding.offsets[self.tokens - 2][1]
         logger.warning(
             "The prompt has %d tokens, the model reads %d: all after '%s' is ignored.",
-            len(ids), self.tokens, prompt[max(0, end - 20) : end],
-        )  # fmt: skip
+            len(ids),
+            self.tokens,
+            prompt[max(0, end - 20) : end],
+        )
         return [*ids[: self.tokens - 1], self._id(END)]
 
     def _check_known(self, prompt: str, encoding: Encoding) -> None:
-        """Say which characters the encoder has no token for."""
+        """Warn of characters without a token. Raises SettingsError where nothing else is left."""
         pieces = zip(encoding.ids, encoding.offsets, strict=True)
         unknown = [prompt[slice(*offsets)] for i, offsets in pieces if i == self._id(UNKNOWN)]
         if not unknown:
@@ -86,8 +103,8 @@ class TextConditioner(nn.Module):
         known = [i for i in encoding.ids if i != self._id(UNKNOWN)]
         if not self.tokenizer.decode(known).strip():
             raise SettingsError(
-                f"The text encoder knows nothing of the prompt {prompt[:40]!r}: "
-                "write what should sound in English words."
+                f"The text encoder has no tokens for the prompt {prompt[:40]!r}: "
+                "describe the sound in English words."
             )
         logger.warning("The text encoder does not know '%s': left out.", " ".join(unknown)[:40])
 

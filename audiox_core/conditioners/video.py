@@ -142,9 +142,12 @@ def stretch(image: Tensor, size: int) -> Tensor:
 
 
 def encode_sync(
-    synchformer: Synchformer, frames: Tensor, fps: float, hide: tuple[Span, ...] = (),
+    synchformer: Synchformer,
+    frames: Tensor,
+    fps: float,
+    hide: tuple[Span, ...] = (),
     on_progress: Callable[[float], None] = lambda _: None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Encode frames with Synchformer, for the models that read its features beside CLIP's.
 
     Args:

@@ -1,4 +1,4 @@
-"""DPM-Solver in its noise-predicting form, with a fixed budget or with adaptive steps.
+"""DPM-Solver in its noise-prediction form, with a fixed budget or with adaptive steps.
 
 Lu et al. 2022 (arXiv 2206.00927), orders 1 to 3 and algorithm 2 (adaptive). Here lambda = -log
 sigma, eps = (x - denoised) / sigma, and both solvers run from the first sigma to the last positive
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from .objectives import Denoiser, OnStep
+
+_ACCEPT = 0.81  # smallest factor of the step controller at which a step is taken
 
 
 @dataclass
@@ -65,12 +67,15 @@ def _eps(denoise: Denoiser, x: Tensor, lam: Tensor) -> Tensor:
 def sample_dpm_fast(
     denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, to_zero: bool = True
 ) -> Tensor:
-    """As many model calls as `sigmas` has steps, in steps of order 3 and a remainder.
+    """Spend as many model calls as `sigmas` has steps, in steps of order 3 and a remainder.
 
     Args:
         denoise, x, sigmas, on_step: as in `samplers.sample_euler`; only the first and the last
             positive sigma count.
         to_zero: False ends at the last positive sigma, as the reference does.
+
+    Returns:
+        The latent at the last sigma, `b c t`.
     """
     calls = len(sigmas) - 1
     begin, end = _lambdas(sigmas)
@@ -85,16 +90,27 @@ def sample_dpm_fast(
 
 
 def sample_dpm_adaptive(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, to_zero: bool = True,
-    rtol: float = 0.01, atol: float = 0.01, h_init: float = 0.05, accept: float = 0.81,
-) -> Tensor:  # fmt: skip
-    """Steps as long as orders 2 and 3 agree; the number of model calls is not known before.
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    to_zero: bool = True,
+    rtol: float = 0.01,
+    atol: float = 0.01,
+    h_init: float = 0.05,
+) -> Tensor:
+    """Choose the length of each step by how well orders 2 and 3 agree (algorithm 2).
+
+    The number of model calls is not known in advance.
 
     Args:
         denoise, x, sigmas, on_step, to_zero: as in `sample_dpm_fast`.
-        rtol, atol: how much the orders may differ.
-        h_init: first step in lambda.
-        accept: smallest factor of the step controller at which a step is taken.
+        rtol, atol: relative and absolute tolerance of the difference between the orders.
+        h_init: length of the first step in lambda.
+
+    Returns:
+        The latent at the last sigma, `b c t`.
     """
     lam, end = _lambdas(sigmas)
     h, previous, taken = h_init, x, 0
@@ -104,7 +120,7 @@ def sample_dpm_adaptive(
         scale = (rtol * torch.maximum(low.abs(), previous.abs())).clamp(min=atol)
         error = ((low - high) / scale).norm().item() / x.numel() ** 0.5
         factor = 1 + atan((1 / (1e-8 + error)) ** (1 / 3) - 1)
-        if factor >= accept:
+        if factor >= _ACCEPT:
             on_step(taken, x, denoised)
             x, previous, lam, taken = high, low, step.end, taken + 1
         h *= factor

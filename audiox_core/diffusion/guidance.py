@@ -7,14 +7,17 @@ from .objectives import Predict, Scalings, v_scalings
 
 
 def guide(cond: Tensor, uncond: Tensor, cfg: float, rescale: float = 0.0) -> Tensor:
-    """Push the conditional prediction away from the unconditional one.
+    """Move the conditional prediction away from the unconditional one.
 
     Args:
         cond, uncond: predictions, `b c t`.
-        cfg: 1 is the conditional prediction itself.
-        rescale: 0..1, how far the result returns to the conditional prediction's spread over
-            the channels of each frame (Lin et al. 2023, arXiv 2305.08891, section 3.4; over
-            channels, not over the whole item, as AudioX was sampled).
+        cfg: guidance scale; 1 is the conditional prediction itself.
+        rescale: 0..1, how far the standard deviation returns to that of the conditional
+            prediction (Lin et al. 2023, arXiv 2305.08891, section 3.4). As in AudioX it is taken
+            over the channels of each frame, not over the whole item.
+
+    Returns:
+        The guided prediction, `b c t`.
     """
     guided = uncond + (cond - uncond) * cfg
     if rescale == 0:
@@ -24,12 +27,15 @@ def guide(cond: Tensor, uncond: Tensor, cfg: float, rescale: float = 0.0) -> Ten
 
 
 def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
-    """Both branches in one batched forward.
+    """Guide a model that computes both branches in one batched forward.
 
     Args:
-        branches: predicts for a doubled batch: the first half conditioned, the second half
+        branches: predicts for a doubled batch: the first half conditional, the second half
             unconditional (or with the negative prompt).
         cfg, rescale: as in `guide`.
+
+    Returns:
+        Noisy `b c t` and times `b` -> guided prediction `b c t`.
     """
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
@@ -40,17 +46,28 @@ def guided(branches: Predict, cfg: float, rescale: float) -> Predict:
 
 
 def guide_denoised(
-    cond: Tensor, uncond: Tensor, x: Tensor, sigma: Tensor, *, cfg: float, rescale: float,
+    cond: Tensor,
+    uncond: Tensor,
+    x: Tensor,
+    sigma: Tensor,
+    *,
+    cfg: float,
+    rescale: float,
     scalings: Scalings = v_scalings,
-) -> Tensor:  # fmt: skip
-    """`guide` for denoised estimates, as hosts hold them, in place of predictions.
+) -> Tensor:
+    """Apply `guide` to denoised estimates, which is what ComfyUI holds, instead of predictions.
+
+    The rescale is not linear, so the estimates are turned into predictions and back.
 
     Args:
         cond, uncond: denoised estimates, `b c t`.
-        x: what they were estimated from, `b c t`.
+        x: the noisy latent of the estimates, `b c t`.
         sigma: its noise level, `b`.
-        cfg, rescale: as in `guide`, where the rescale looks at the predictions.
-        scalings: the objective's.
+        cfg, rescale: as in `guide`.
+        scalings: of the objective.
+
+    Returns:
+        The guided denoised estimate, `b c t`.
     """
     c_skip, c_out = (c.view(-1, 1, 1).to(x.device) for c in scalings(sigma)[:2])
     v_cond, v_uncond = ((denoised - c_skip * x) / c_out for denoised in (cond, uncond))

@@ -1,34 +1,33 @@
-"""Variation and inpainting: start from an initial latent, keep part of it.
+"""Inpainting: generate a part of a known latent, keep the rest.
 
-The rule is the literal one of the reference: where the mask is 1 the latent is **regenerated**,
-where it is 0 it is kept: at every step the initial latent, with new noise, replaces x there. In the
-result the kept part is the model's estimate of it; `paste_back` restores the original samples.
+Where the mask is 1 the latent is generated, where it is 0 it is kept. The kept part is held at
+every step as ComfyUI's samplers hold it; `paste_back` then restores the original samples.
 
 Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import ceil, floor
 
 import torch
 from torch import Tensor
 
-from .objectives import Denoiser, Noised, OnStep, add_noise
+from .objectives import Denoiser, Noised
 
 
 def soft_mask(
-    frames: int, begin: float, end: float, *,
-    ramp_in: float = 0.0, ramp_out: float = 0.0, marination: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """Which latent frames are regenerated, `t` in 0..1.
+    frames: int, begin: float, end: float, *, ramp_in: float = 0.0, ramp_out: float = 0.0
+) -> Tensor:
+    """Make the mask of the latent frames that are generated.
 
     Args:
         frames: length of the latent.
         begin, end: first and last frame of the part, rounded outwards.
-        ramp_in, ramp_out: frames of half a Hann window at its edges, over which
-            frames are released step by step.
-        marination: lowers the mask, so that the last such share of the steps is constrained
-            again. As the reference has it; it undoes the regeneration (specification 8.6).
+        ramp_in, ramp_out: frames of half a Hann window inside of its edges, in which the known
+            latent and the generated one are blended.
+
+    Returns:
+        `t` in 0..1; 1 is generated.
     """
     mask = torch.zeros(frames)
     first, last = floor(begin), ceil(end)
@@ -36,58 +35,7 @@ def soft_mask(
     rise, fall = round(ramp_in), round(ramp_out)
     mask[first : first + rise] = torch.hann_window(2 * rise, periodic=False)[:rise]
     mask[max(last - fall, 0) : last] = torch.hann_window(2 * fall, periodic=False)[fall:]
-    return mask * (1 - marination)
-
-
-def is_kept(mask: Tensor, step: int, steps: int) -> Tensor:
-    """Where a step of `steps` keeps the initial latent, `t` bool."""
-    return mask <= torch.tensor((step + 1) / steps, dtype=torch.float32)
-
-
-def crop_paste(waveform: Tensor, crop_from: float, paste_from: float, paste_to: float) -> Tensor:
-    """Move a part of a clip: what begins at `crop_from` is put to `paste_from`..`paste_to`.
-
-    Args:
-        waveform: `... n`; the result has the same length, zero around the part.
-        crop_from, paste_from, paste_to: in samples or frames, rounded outwards.
-    """
-    source, first, last = floor(crop_from), floor(paste_from), ceil(paste_to)
-    length = min(last - first, waveform.shape[-1] - source)
-    moved = torch.zeros_like(waveform)
-    moved[..., first : first + length] = waveform[..., source : source + length]
-    return moved
-
-
-def begin_inpainting(
-    init_latent: Tensor, noise: Tensor, mask: Tensor, sigmas: Tensor, *, noised: Noised = add_noise
-) -> Tensor:
-    """The latent of the first step: noised where it is kept, pure noise elsewhere.
-
-    Args:
-        init_latent, noise: `b c t`.
-        mask: `t`.
-        sigmas: of the run.
-        noised: the objective's.
-    """
-    kept = is_kept(mask, 0, len(sigmas) - 1)
-    return noised(torch.where(kept, init_latent, 0), noise, sigmas[0].item())
-
-
-def keep_init_latent(
-    init_latent: Tensor, mask: Tensor, sigmas: Tensor,
-    noise_sampler: Callable[[], Tensor], *, noised: Noised = add_noise,
-) -> OnStep:  # fmt: skip
-    """A callback that writes the initial latent, with new noise, into the x that the update uses.
-
-    Args: as in `begin_inpainting`; `noise_sampler` draws unit noise `b c t`.
-    """
-    levels = sigmas.tolist()
-
-    def hold(step: int, x: Tensor, _denoised: Tensor) -> None:
-        kept = is_kept(mask, step, len(levels) - 1).to(x.device)
-        x.copy_(torch.where(kept, noised(init_latent, noise_sampler(), levels[step]), x))
-
-    return hold
+    return mask
 
 
 def masked_denoiser(

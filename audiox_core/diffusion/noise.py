@@ -1,6 +1,6 @@
-"""Every random number of a run, from one seed, without touching the global generators.
+"""All random numbers of a run, from one seed, without touching the global generators.
 
-Noise is drawn on the CPU in float32 and moved: the same seed sounds the same on every device.
+Noise is drawn on the CPU in float32 and then moved: the same seed sounds the same on every device.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,17 +13,27 @@ NoiseSampler = Callable[..., Tensor]  # (sigma, next sigma) -> unit noise `b c t
 
 
 def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
-    """Where a run begins: the numbers that ComfyUI draws for the same seed and shape."""
+    """Unit noise that a run starts from: the numbers that ComfyUI draws for this seed and shape.
+
+    Args:
+        shape: of the latent, `b c t`.
+        seed: 0 to 2^64 - 1.
+    """
     return unit_noise(shape, torch.Generator().manual_seed(seed))
 
 
 def unit_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard normal float32 on the CPU, whatever default a host has set."""
+    """Standard normal noise, float32 on the CPU, whatever default dtype a host has set."""
     return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:
-    """A generator of its own for each purpose: using one more or less leaves the others alone."""
+    """A generator for one purpose: drawing more from it does not change the other purposes.
+
+    Args:
+        seed: of the run.
+        purpose: any name.
+    """
     digest = blake2b(f"{seed}:{purpose}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
@@ -34,9 +44,12 @@ def brownian_noise(x: Tensor, sigmas: Tensor, seed: int) -> NoiseSampler:
     Needs torchsde, which ComfyUI brings; its numbers may change between versions of it.
 
     Args:
-        x: what is denoised, `b c t`; its shape and device count.
+        x: the latent, `b c t`; only its shape and device are used.
         sigmas: of the run.
         seed: of the motion.
+
+    Returns:
+        (sigma, next sigma) -> unit noise `b c t`.
     """
     from torchsde import BrownianTree
 
@@ -57,14 +70,17 @@ def brownian_noise(x: Tensor, sigmas: Tensor, seed: int) -> NoiseSampler:
 def step_noise(
     x: Tensor, seed: int, purpose: str = "step", items: Sequence[int] | None = None
 ) -> NoiseSampler:
-    """Fresh noise at every step of an SDE solver; item k of a batch has a stream of its own.
+    """New noise at every step of an SDE solver, with a random stream for each batch item.
 
-    A Brownian tree (k-diffusion) has the same law for a fixed list of sigmas.
+    Its distribution is that of a Brownian tree (k-diffusion) for a fixed list of sigmas.
 
     Args:
-        x: what is denoised, `b c t`; its shape and device count.
+        x: the latent, `b c t`; only its shape and device are used.
         seed, purpose: of the streams.
-        items: which items of a larger batch these are; None: the first ones.
+        items: which items of a larger batch these are; None means the first ones.
+
+    Returns:
+        (sigma, next sigma) -> unit noise `b c t`.
     """
     numbers = range(len(x)) if items is None else items
     streams = [stream(seed, f"{purpose} noise of item {number}") for number in numbers]

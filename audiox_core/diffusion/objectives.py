@@ -27,28 +27,39 @@ OnStep = Callable[[int, Tensor, Tensor], None]
 
 
 def sigma_to_t(sigma: Tensor) -> Tensor:
-    """Noise level -> diffusion time in [0, 1]."""
+    """Noise level of v-prediction -> diffusion time in [0, 1], any shape."""
     return sigma.atan() * 2 / pi
 
 
 def t_to_sigma(t: Tensor) -> Tensor:
-    """Diffusion time in [0, 1] -> noise level."""
+    """Diffusion time in [0, 1] -> noise level of v-prediction, any shape."""
     return (t * pi / 2).tan()
 
 
 def alpha_sigma(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of the signal and the noise at time t; their squares add up to 1."""
+    """Weights of the signal and the noise at time t of v-prediction; their squares add up to 1."""
     return (t * pi / 2).cos(), (t * pi / 2).sin()
 
 
 def v_scalings(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """c_skip, c_out, c_in of Karras et al. 2022 (arXiv 2206.00364) for v and sigma_data = 1."""
+    """c_skip, c_out, c_in of Karras et al. 2022 (arXiv 2206.00364) for v and sigma_data = 1.
+
+    Args:
+        sigma: noise levels, `b`.
+
+    Returns:
+        Three factors, `b` each: denoised = c_skip x + c_out v(c_in x, t).
+    """
     c_in = (sigma.square() + 1).rsqrt()
     return c_in.square(), -sigma * c_in, c_in
 
 
 def v_denoiser(predict: Predict) -> Denoiser:
-    """A v-predicting network as a solver's denoiser: c_skip x + c_out v(c_in x, t)."""
+    """Turn a network that predicts v into the denoiser of a solver.
+
+    Args:
+        predict: noisy `b c t` of unit variance and times `b` -> v `b c t`.
+    """
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
         level = torch.full((x.shape[0],), sigma, dtype=torch.float32, device=x.device)
@@ -59,12 +70,16 @@ def v_denoiser(predict: Predict) -> Denoiser:
 
 
 def flow_scalings(sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """c_skip and c_out of a rectified flow: the denoised estimate is x - sigma v."""
+    """c_skip and c_out of a rectified flow, `b` each: the denoised estimate is x - sigma v."""
     return torch.ones_like(sigma), -sigma
 
 
 def flow_denoiser(predict: Predict) -> Denoiser:
-    """A rectified flow as a solver's denoiser: from x straight back along its velocity."""
+    """Turn a rectified flow into the denoiser of a solver: x - sigma v.
+
+    Args:
+        predict: noisy `b c t` and times `b` -> velocity `b c t`.
+    """
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
         level = torch.full((x.shape[0],), sigma, dtype=torch.float32, device=x.device)
@@ -74,7 +89,7 @@ def flow_denoiser(predict: Predict) -> Denoiser:
 
 
 def add_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
-    """A clean latent with noise of level sigma, as solvers of v-prediction count."""
+    """Add noise as v-prediction counts it: latent + sigma noise, `b c t` each."""
     return latent + noise * sigma
 
 
@@ -88,13 +103,13 @@ def add_full_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
 
 
 def mix_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
-    """A clean latent on its way to noise, as rectified flow counts."""
+    """Mix latent and noise as rectified flow does: (1 - sigma) latent + sigma noise."""
     return (1 - sigma) * latent + noise * sigma
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Everything of a run that depends on what the network was trained to predict."""
+    """Everything in sampling that depends on what the network was trained to predict."""
 
     denoiser: Callable[[Predict], Denoiser]
     scalings: Scalings

@@ -20,13 +20,17 @@ from .objectives import Denoiser, Noised, OnStep, add_noise
 
 
 def sample_euler(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
-    """Follow the probability-flow ODE in straight steps.
+    """Follow the probability-flow ODE in straight steps (Karras et al. 2022, algorithm 1).
 
     Args:
-        denoise: the model.
-        x: noise times `sigmas[0]`, `b c t`.
-        sigmas: `n + 1` values, falling; the last is 0.
-        on_step: called with each step's index, its x and its denoised estimate.
+        denoise: the model: noisy `b c t` and its sigma -> denoised estimate `b c t`.
+        x: the noisy latent at `sigmas[0]`, `b c t`; it is not changed.
+        sigmas: `n + 1` noise levels, falling; the last is 0.
+        on_step: called before each update with the step's index, x and the denoised estimate. What
+            it writes into x is what the update uses.
+
+    Returns:
+        The denoised latent, `b c t`.
     """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
         denoised = denoise(x, sigma)
@@ -36,7 +40,10 @@ def sample_euler(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnSte
 
 
 def sample_heun(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
-    """Euler's step, corrected by the mean of the slopes at both ends."""
+    """Euler's step, corrected by the mean of the slopes at both ends (algorithm 1, Heun).
+
+    Args: as in `sample_euler`.
+    """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
         denoised = denoise(x, sigma)
         on_step(step, x, denoised)
@@ -51,7 +58,10 @@ def sample_heun(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep
 
 
 def sample_dpm_2(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep) -> Tensor:
-    """Euler's step with the slope of its geometric middle."""
+    """Euler's step with the slope at its geometric middle: DPM-Solver-2 (arXiv 2206.00927).
+
+    Args: as in `sample_euler`.
+    """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
         denoised = denoise(x, sigma)
         on_step(step, x, denoised)
@@ -67,7 +77,12 @@ def sample_dpm_2(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnSte
 def sample_lms(
     denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, order: int = 4
 ) -> Tensor:
-    """Linear multistep: the slopes of the last four steps (Adams-Bashforth over sigma)."""
+    """Linear multistep: the slopes of the last steps (Adams-Bashforth over sigma).
+
+    Args:
+        denoise, x, sigmas, on_step: as in `sample_euler`.
+        order: how many slopes are used.
+    """
     levels = sigmas.tolist()
     slopes: list[Tensor] = []  # newest first
     for step, (sigma, next_sigma) in enumerate(pairwise(levels)):
@@ -92,12 +107,22 @@ def _lagrange_integrals(nodes: list[float], begin: float, end: float) -> list[fl
 
 
 def sample_lcm(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
     noised: Noised = add_noise,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Jump to the denoised estimate and add noise again (arXiv 2303.01469, algorithm 1).
 
-    With `noised` of a rectified flow it is how AudioX-Turbo is sampled.
+    With `noised` of a rectified flow this is how AudioX-Turbo is sampled.
+
+    Args:
+        denoise, x, sigmas, on_step: as in `sample_euler`.
+        noise_sampler: (sigma, next sigma) -> new unit noise `b c t`.
+        noised: how the objective adds noise to a latent.
     """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
         denoised = denoise(x, sigma)
@@ -111,12 +136,18 @@ def sample_lcm(
 
 
 def sample_dpmpp_2s_ancestral(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
-    eta: float = 1.0, s_noise: float = 1.0,
-) -> Tensor:  # fmt: skip
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+) -> Tensor:
     """DPM-Solver++(2S) to a lower sigma, then noise up to the next one.
 
-    Args: as in `sample_dpmpp_2m_sde`.
+    Args: as in `sample_dpmpp_2m_sde`, without `correction`.
     """
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
         denoised = denoise(x, sigma)
@@ -134,17 +165,24 @@ def sample_dpmpp_2s_ancestral(
 
 
 def sample_dpmpp_2m_sde(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
-    eta: float = 1.0, s_noise: float = 1.0, correction: Literal["midpoint", "heun"] = "midpoint",
-) -> Tensor:  # fmt: skip
-    """DPM-Solver++(2M) SDE: the last two denoised estimates, fresh noise at every step.
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    correction: Literal["midpoint", "heun"] = "midpoint",
+) -> Tensor:
+    """DPM-Solver++(2M) SDE: the last two denoised estimates, new noise at every step.
 
     Args:
         denoise, x, sigmas, on_step: as in `sample_euler`.
-        noise: fresh unit noise for the way from one sigma to the next.
+        noise_sampler: (sigma, next sigma) -> new unit noise `b c t`.
         eta: 0 is the ODE, 1 the full SDE.
-        s_noise: scales the fresh noise.
-        correction: how the second order enters.
+        s_noise: factor of the noise.
+        correction: the form of the second-order term.
     """
     previous, h_previous = None, 0.0
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
@@ -165,12 +203,18 @@ def sample_dpmpp_2m_sde(
 
 
 def sample_dpmpp_3m_sde(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, on_step: OnStep, noise_sampler: NoiseSampler,
-    eta: float = 1.0, s_noise: float = 1.0,
-) -> Tensor:  # fmt: skip
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    on_step: OnStep,
+    noise_sampler: NoiseSampler,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+) -> Tensor:
     """DPM-Solver++(3M) SDE: the last three denoised estimates. AudioX v1's own sampler.
 
-    Args: as in `sample_dpmpp_2m_sde`.
+    Args: as in `sample_dpmpp_2m_sde`, without `correction`.
     """
     history: list[tuple[Tensor, float]] = []  # (denoised estimate, h of its step), newest first
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
@@ -191,7 +235,7 @@ def sample_dpmpp_3m_sde(
 def _third_order(
     denoised: Tensor, history: list[tuple[Tensor, float]], h: float, scaled_h: float
 ) -> Tensor | float:
-    """What the history adds to a step of 3M: nothing, a first or a second derivative."""
+    """The term that a step of 3M adds: nothing, a first or also a second derivative."""
     if not history:
         return 0.0
     phi_2 = expm1(-scaled_h) / scaled_h + 1
@@ -207,7 +251,7 @@ def _third_order(
 
 
 def _spread(eta: float, h: float) -> float:
-    """Standard deviation of the fresh noise of an SDE step, in units of the next sigma."""
+    """Standard deviation of the noise of an SDE step, in units of the next sigma."""
     return sqrt(-expm1(-2 * eta * h))
 
 
@@ -216,8 +260,8 @@ class Solver:
     """A solver and what it can do."""
 
     run: Callable[..., Tensor]
-    stochastic: bool = False  # asks for fresh noise at every step
-    flows: bool = False  # also right for a rectified flow, whose noise level ends at 1
+    stochastic: bool = False  # draws new noise at every step
+    flows: bool = False  # also valid for a rectified flow, whose noise level ends at 1
 
 
 SOLVERS = {
@@ -235,12 +279,28 @@ SOLVERS = {
 
 
 def solve(
-    name: str, denoise: Denoiser, x: Tensor, sigmas: Tensor, *,
-    noise_sampler: NoiseSampler, on_step: OnStep = lambda *_: None, noised: Noised = add_noise,
-) -> Tensor:  # fmt: skip
-    """Run the solver called `name` (a key of `SOLVERS`); x and sigmas as in `sample_euler`.
+    name: str,
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise_sampler: NoiseSampler,
+    on_step: OnStep = lambda *_: None,
+    noised: Noised = add_noise,
+) -> Tensor:
+    """Run a solver by name.
 
-    `noised` is the objective's: how a denoised latent gets noise again.
+    Args:
+        name: a key of `SOLVERS`.
+        denoise, x, sigmas, on_step: as in `sample_euler`.
+        noise_sampler: (sigma, next sigma) -> new unit noise `b c t`; unused by ODE solvers.
+        noised: how the objective adds noise to a latent; only `lcm` needs it.
+
+    Returns:
+        The denoised latent, `b c t`.
+
+    Raises:
+        KeyError: there is no solver of this name.
     """
     solver = SOLVERS[name]
     extra = {"noise_sampler": noise_sampler} if solver.stochastic else {}

@@ -12,9 +12,15 @@ Schedule = Callable[..., Tensor]  # (steps, sigma_min, sigma_max) -> `steps + 1`
 def polyexponential(
     steps: int, sigma_min: float = 0.3, sigma_max: float = 500.0, rho: float = 1.0
 ) -> Tensor:
-    """`steps + 1` sigmas, falling; geometric from `sigma_max` to `sigma_min` at rho 1, then 0.
+    """The polyexponential schedule of k-diffusion, then 0.
 
-    ComfyUI calls the case rho = 1 `exponential`.
+    Args:
+        steps: number of steps, at least 1.
+        sigma_min, sigma_max: last positive and first noise level.
+        rho: 1 gives a geometric series, which ComfyUI calls `exponential`.
+
+    Returns:
+        `steps + 1` sigmas, falling, float32.
     """
     # float64 inside: at 500 the exponential would lose the fifth digit
     ramp = torch.linspace(1, 0, steps, dtype=torch.float64) ** rho
@@ -23,9 +29,15 @@ def polyexponential(
 
 
 def linear(steps: int, _sigma_min: float = 0.0, sigma_max: float = 1.0) -> Tensor:
-    """`steps + 1` times of a rectified flow, evenly from `sigma_max` (at most 1) to 0.
+    """Evenly spaced times of a rectified flow.
 
-    The smallest noise level has no part in it: the last step always goes to 0.
+    Args:
+        steps: number of steps, at least 1.
+        _sigma_min: not used; the last step always goes to 0.
+        sigma_max: the first time, at most 1.
+
+    Returns:
+        `steps + 1` times, falling to 0, float32.
     """
     return torch.linspace(min(1.0, sigma_max), 0, steps + 1)
 
@@ -33,9 +45,18 @@ def linear(steps: int, _sigma_min: float = 0.0, sigma_max: float = 1.0) -> Tenso
 def last_part(
     schedule: Schedule, steps: int, denoise: float, *, sigma_min: float, sigma_max: float
 ) -> Tensor:
-    """The last `steps` of a schedule, of which they are the share `denoise` (0..1].
+    """The last `steps` steps of a longer schedule, of which they are the share `denoise`.
 
     As ComfyUI means `denoise`: a run starts from an initial latent; the smaller the share, the
     less it changes.
+
+    Args:
+        schedule: `polyexponential` or `linear`.
+        steps: number of steps to run.
+        denoise: above 0, at most 1.
+        sigma_min, sigma_max: range of the whole schedule.
+
+    Returns:
+        `steps + 1` sigmas, falling to 0.
     """
     return schedule(int(steps / denoise), sigma_min, sigma_max)[-(steps + 1) :]

@@ -16,10 +16,15 @@ from .pixels import resize_frames
 
 
 def pick_frames(
-    images: Tensor, fps: float | Fraction, *,
-    start: float = 0.0, count: int = 50, rate: float = 5.0, size: int = 224,
+    images: Tensor,
+    fps: float | Fraction,
+    *,
+    start: float = 0.0,
+    count: int = 50,
+    rate: float = 5.0,
+    size: int = 224,
     end: float | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Pick `count` frames from `start` on, `rate` of them a second, as squares.
 
     Args:

@@ -32,9 +32,12 @@ class Clip:
 
 
 def clip_from_file(
-    path: str | Path, *, start: float = 0.0, seconds: float | None = None,
+    path: str | Path,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
     timing: Literal["true", "reference"] = "true",
-) -> Clip:  # fmt: skip
+) -> Clip:
     """A video file, or a part of it; frames are read by time and never all at once.
 
     Args:

@@ -12,9 +12,14 @@ _QUIET_DB, _LOUD_DB = -50.0, -30.0  # where ducking begins, where it is complete
 
 
 def mix(
-    made: Tensor, original: Tensor | None, sample_rate: int, *,
-    gain_db: float = 0.0, original_db: float = 0.0, duck_db: float = 0.0,
-) -> Tensor:  # fmt: skip
+    made: Tensor,
+    original: Tensor | None,
+    sample_rate: int,
+    *,
+    gain_db: float = 0.0,
+    original_db: float = 0.0,
+    duck_db: float = 0.0,
+) -> Tensor:
     """Put a made sound over another one; the result is as long as the made one.
 
     Args:

@@ -252,8 +252,9 @@ class _Copy:
                     log.warning(
                         "%s files cannot begin between keyframes: the picture begins %.3f s early "
                         "and the sound waits for it. MP4 and MOV begin on time.",
-                        self.suffix, early,
-                    )  # fmt: skip
+                        self.suffix,
+                        early,
+                    )
             yield packet
 
     def _move(self, packet: av.Packet, shift: Fraction) -> None:

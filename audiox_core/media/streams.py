@@ -101,8 +101,11 @@ def add_other(
     except (ValueError, TypeError, AttributeError, av.error.FFmpegError):
         log.warning(
             "%s files cannot hold the %s stream %d (%s) of the video: it is left out",
-            suffix, stream.type, stream.index, codec_name(stream) or "unknown",
-        )  # fmt: skip
+            suffix,
+            stream.type,
+            stream.index,
+            codec_name(stream) or "unknown",
+        )
         return None
 
 

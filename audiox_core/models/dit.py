@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..config import DiTConfig
 from .attention import AttentionFn, apply_rotary, rotary_angles, torch_attention
-from .layers import FeedForward, FourierFeatures, embedding_mlp
+from .layers import FeedForward, FourierFeatures, Layers, embedding_mlp
 
 KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 
@@ -47,9 +47,14 @@ class CrossAttention(nn.Module):
     """
 
     def __init__(
-        self, dim: int, context_dim: int, head_dim: int, *,
-        ops: Any = nn, attention: AttentionFn = torch_attention,
-    ) -> None:  # fmt: skip
+        self,
+        dim: int,
+        context_dim: int,
+        head_dim: int,
+        *,
+        ops: Any = nn,
+        attention: AttentionFn = torch_attention,
+    ) -> None:
         super().__init__()
         self.heads, self.head_dim, self.attention = dim // head_dim, head_dim, attention
         self.to_q = ops.Linear(dim, dim, bias=False)
@@ -102,7 +107,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.rotary_dim = config.rotary_dim
         self.project_in = ops.Linear(config.io_channels, config.width, bias=False)
-        self.layers = nn.ModuleList(
+        self.layers: Layers[Block] = Layers(
             Block(config, ops=ops, attention=attention) for _ in range(config.depth)
         )
         self.project_out = ops.Linear(config.width, config.io_channels, bias=False)
@@ -173,9 +178,12 @@ class DiT(nn.Module):
         return Context(layers, None if everyone else torch.tensor(attending, device=tokens.device))
 
     def forward(
-        self, x: Tensor, t: Tensor, context: Tensor | Context | None = None,
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor | Context | None = None,
         global_cond: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """Predict v.
 
         Args:

@@ -1,11 +1,28 @@
 """Small layers that several transformers share."""
 
+from collections.abc import Iterator
 from math import pi
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+class Layers(nn.ModuleList, Generic[Layer]):
+    """`nn.ModuleList` of one type of module, so that a type checker knows what is in it."""
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, index: int) -> Layer:
+            """The module at an index."""
+            ...
+
+        def __iter__(self) -> Iterator[Layer]:
+            """The modules in order."""
+            ...
 
 
 class FourierFeatures(nn.Module):

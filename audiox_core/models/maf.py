@@ -39,10 +39,11 @@ class MAFBlock(nn.Module):
         slots = text, video, audio
         experts = self.fuse(self.read(slots)).chunk(3, dim=1)
         return tuple(
-            tokens + self.get_parameter(f"bypass_gate_{name}").sigmoid()
+            tokens
+            + self.get_parameter(f"bypass_gate_{name}").sigmoid()
             * self.get_submodule(f"norm_{name}2")(own.mean(dim=1, keepdim=True))
             for name, tokens, own in zip("vta", slots, experts, strict=True)
-        )  # fmt: skip
+        )
 
     def gates(self, slots: tuple[Tensor, ...]) -> Tensor:
         """How much each modality is listened to, `b 3` in 0..1; padding counts in the mean."""

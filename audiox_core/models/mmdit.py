@@ -21,7 +21,7 @@ from torch.nn.functional import layer_norm, silu
 from ..config import MMDiTConfig
 from ..errors import SettingsError
 from .attention import AttentionFn, apply_rotary_pairs, rotary_angles, torch_attention
-from .layers import FourierFeatures, embedding_mlp
+from .layers import FourierFeatures, Layers, embedding_mlp
 
 RMS_EPS = 1e-6
 
@@ -145,7 +145,7 @@ class Transformer(nn.Module):
         self.project_in = ops.Linear(config.io_channels, config.width, bias=False)
         self.proj_mm_tokens = ops.Linear(config.cond_dim, config.width)
         self.proj_mm_seq_len = ops.Linear(config.tokens, config.positions)
-        self.layers = nn.ModuleList(
+        self.layers: Layers[Block] = Layers(
             Block(config, ops=ops, attention=attention) for _ in range(config.depth)
         )
         self.project_out = ops.Linear(config.width, config.io_channels, bias=False)

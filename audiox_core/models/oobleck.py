@@ -176,9 +176,12 @@ class Oobleck(nn.Module):
 
 
 def decode_chunked(
-    decode: Callable[[Tensor], Tensor], latent: Tensor, *,
-    chunk: int = CHUNK, overlap: int = OVERLAP,
-) -> Tensor:  # fmt: skip
+    decode: Callable[[Tensor], Tensor],
+    latent: Tensor,
+    *,
+    chunk: int = CHUNK,
+    overlap: int = OVERLAP,
+) -> Tensor:
     """Decode in overlapping pieces of `chunk` latent frames: flat memory, any length.
 
     Each piece loses half the overlap at its inner edges; later pieces overwrite earlier ones.
@@ -195,9 +198,13 @@ def decode_chunked(
 
 
 def encode_chunked(
-    encode: Callable[[Tensor], Posterior], audio: Tensor, hop_length: int, *,
-    chunk: int = CHUNK, overlap: int = OVERLAP,
-) -> Posterior:  # fmt: skip
+    encode: Callable[[Tensor], Posterior],
+    audio: Tensor,
+    hop_length: int,
+    *,
+    chunk: int = CHUNK,
+    overlap: int = OVERLAP,
+) -> Posterior:
     """Encode in overlapping pieces of `chunk` latent frames; as in `decode_chunked`."""
     posteriors, total = [], audio.shape[-1] // hop_length
     for piece, kept in _pieces(total, chunk, overlap):
@@ -218,9 +225,11 @@ class ChunkedOobleck:
     """
 
     def __init__(
-        self, oobleck: Oobleck, device: torch.device | None = None,
+        self,
+        oobleck: Oobleck,
+        device: torch.device | None = None,
         check: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.oobleck, self.check = oobleck, check
         self.device = next(oobleck.parameters()).device if device is None else device
 

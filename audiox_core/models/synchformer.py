@@ -17,6 +17,7 @@ from torch.nn.functional import gelu
 
 from ..config import SynchformerConfig
 from .attention import torch_attention
+from .layers import Layers
 
 EPS = 1e-6
 SEGMENTS_AT_ONCE = 10  # of the 30 of a window
@@ -148,7 +149,7 @@ class Synchformer(nn.Module):
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + places, config.width))
         self.temp_embed = nn.Parameter(torch.empty(1, self.moments, config.width))
         self.patch_embed_3d = PatchEmbedding(config)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks: Layers[Block] = Layers(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.spatial_attn_agg = SpatialSummary(config)
 
@@ -186,9 +187,12 @@ class Synchformer(nn.Module):
 
 
 def sync_features(
-    synchformer: Synchformer, frames: Tensor, *,
-    at_once: int | None = None, on_progress: Callable[[float], None] = lambda _: None,
-) -> Tensor:  # fmt: skip
+    synchformer: Synchformer,
+    frames: Tensor,
+    *,
+    at_once: int | None = None,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Tensor:
     """A clip at 25 frames a second -> `1 (n 8) d` float32, on the encoder's device.
 
     Equal segments are computed once: a still picture, the rest of a window behind the end of a

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..config import TemporalConfig
 from .attention import torch_attention
+from .layers import Layers
 
 
 class Residual(nn.Module):
@@ -59,13 +60,15 @@ class TemporalTransformer(nn.Module):
 
     def __init__(self, dim: int, config: TemporalConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.ModuleList([
-                Residual(dim, Attention(dim, config.heads, config.head_dim)),
-                Residual(dim, MLP(dim, config.ff_width)),
-            ])
+        self.layers: Layers[Layers[Residual]] = Layers(
+            Layers(
+                [
+                    Residual(dim, Attention(dim, config.heads, config.head_dim)),
+                    Residual(dim, MLP(dim, config.ff_width)),
+                ]
+            )
             for _ in range(config.depth)
-        )  # fmt: skip
+        )
         self.norm = nn.LayerNorm(dim, eps=1e-5)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -60,17 +60,21 @@ def decode_with(
     Raises:
         SettingsError: the latent is not one of this model.
     """
-    channels = latent_format.channels
-    if latent.ndim != 3 or latent.shape[1] != channels or not all(latent.shape):
-        raise SettingsError(
-            f"The latent has the shape {tuple(latent.shape)} and AudioX decodes (batch, "
-            f"{channels}, frames): connect a sampler with an AudioX model."
-        )
+    check_latent(latent, latent_format.channels)
     if seconds is None:
         return decode_latent(latent)
     samples = latent_format.samples(seconds)
     frames = ceil(samples / latent_format.hop_length) + OVERLAP // 2
     return decode_latent(latent[..., :frames])[..., :samples]
+
+
+def check_latent(latent: Tensor, channels: int) -> None:
+    """Raise SettingsError for a latent that is not `b c t` with these channels."""
+    if latent.ndim != 3 or latent.shape[1] != channels or not all(latent.shape):
+        raise SettingsError(
+            f"The latent has the shape {tuple(latent.shape)}, but AudioX decodes (batch, "
+            f"{channels}, frames): connect a sampler with an AudioX model."
+        )
 
 
 def finish(

@@ -25,7 +25,7 @@ from .predictor import predictor
 
 MAX_STEPS = 10_000
 MAX_SEED = 2**64 - 1
-MAX_CFG = 100
+MAX_CFG = 100.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def check_sampling(sampling: SamplingConfig, objective: str) -> None:
             f"{names}."
         )
     if not (isfinite(sampling.cfg) and 0 <= sampling.cfg <= MAX_CFG):
-        raise SettingsError(f"cfg is {sampling.cfg}: choose 0 to {MAX_CFG}, usually 3 to 8.")
+        raise SettingsError(f"cfg is {sampling.cfg}: choose 0 to {MAX_CFG:g}, usually 3 to 8.")
     if not 0 <= sampling.cfg_rescale <= 1:
         raise SettingsError(f"cfg_rescale is {sampling.cfg_rescale}: choose 0 to 1.")
 

@@ -1,9 +1,9 @@
 """CONDITIONING, both ways: tokens assembled by us, and what reaches the model through other nodes.
 
-An assembled CONDITIONING is `[[tokens 1 (w s) d, {"audiox": facts, "pooled_output": tally}]]`.
-Every number is in the tensor, so native nodes that combine, average or zero it do what is right.
-The tally is averaged and zeroed along with the tokens: it holds 1, the number of windows, and the
-first and the last token once more, by which it shows what else was mixed in.
+An assembled CONDITIONING is `[[tokens 1 (w s) d, {"audiox": facts, "pooled_output": checksum}]]`.
+Every number is in the tensor, so native nodes that combine, average or zero it work. The checksum
+is averaged and zeroed together with the tokens. It holds 1, the number of windows, and the first
+and the last token, which shows what else was mixed in.
 """
 
 import logging
@@ -33,13 +33,13 @@ def from_core(conditioning: Conditioning, audiox: AudioXConfig) -> tuple[list, l
     facts = {"variant": audiox.variant, "windows": conditioning.windows, "tokens": tokens}
     branches = (conditioning.positive.cpu().float(), conditioning.negative.cpu().float())
     positive, negative = (
-        [[branch, {KEY: dict(facts), "pooled_output": _tally(branch, conditioning.windows)}]]
+        [[branch, {KEY: dict(facts), "pooled_output": _checksum(branch, conditioning.windows)}]]
         for branch in branches
     )
     return positive, negative
 
 
-def _tally(tokens: Tensor, windows: int) -> Tensor:
+def _checksum(tokens: Tensor, windows: int) -> Tensor:
     return torch.cat([torch.tensor([[1.0, windows]]), tokens[:, 0], tokens[:, -1]], dim=1)
 
 
@@ -64,22 +64,22 @@ def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) 
             f"The conditioning is {tuple(flat.shape)} and should be {shape}: a node joined it with "
             f"another one (ConditioningConcat?). Use ConditioningCombine, or {CONNECT}."
         )
-    _check_tally(given.get("pooled_output"), flat, windows)
+    _check_checksum(given.get("pooled_output"), flat, windows)
     check_windows(windows, plan)
     return rearrange(flat, "1 (w s) d -> w s d", w=windows)
 
 
-def _check_tally(tally: Tensor | None, tokens: Tensor, windows: int) -> None:
-    if tally is None or not tally.any():  # zeroed out
+def _check_checksum(checksum: Tensor | None, tokens: Tensor, windows: int) -> None:
+    if checksum is None or not checksum.any():  # zeroed out
         return
-    share, count = tally.flatten().tolist()[:2]
+    share, count = checksum.flatten().tolist()[:2]
     if abs(count - windows * share) > 1e-3 * windows:
         raise SettingsError(
             "Two conditionings of different length were averaged: connect the same seconds to "
             "both, or use ConditioningCombine."
         )
     tokens, width = tokens.float(), tokens.shape[-1]
-    first, last = (ours.to(tokens) for ours in tally.flatten()[2:].split(width))
+    first, last = (ours.to(tokens) for ours in checksum.flatten()[2:].split(width))
     # a mean with something shorter, such as a text: the last token is only weaker for it
     strength = (tokens[0, -1] @ last / (last @ last).clamp(min=1e-12)).item()
     if _near(tokens[0, -1], strength * last) and not _near(
@@ -112,8 +112,8 @@ def text_tokens(
     tokens, facts = conditioning[0]
     length, width = audiox.text_tokens, audiox.dit.cond_dim
     pooled = facts.get("pooled_output")
-    tallied = pooled is not None and pooled.shape == (1, 2 + 2 * width) and pooled[0, 0] == 1
-    if KEY in facts or tallied:
+    has_checksum = pooled is not None and pooled.shape == (1, 2 + 2 * width) and pooled[0, 0] == 1
+    if KEY in facts or has_checksum:
         raise SettingsError(
             f"The {what} is assembled already, or was averaged with one that is: connect a text."
         )

@@ -17,8 +17,8 @@ from torch.nn.functional import pad
 
 from ...audiox_core.checkpoint import VaeFile, open_vae
 from ...audiox_core.config import LatentConfig
-from ...audiox_core.errors import SettingsError
 from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
+from ...audiox_core.pipeline.decode import check_latent
 
 DTYPES = [torch.float32]  # its snakes lose too much in half precision
 
@@ -39,12 +39,7 @@ class InterruptibleOobleck(nn.Module):
 
     def decode(self, latent: Tensor, **_options: Any) -> Tensor:
         """Latents `b c t` -> audio `b 2 n`."""
-        channels = self.oobleck.config.latent_channels
-        if latent.ndim != 3 or latent.shape[1] != channels:
-            raise SettingsError(
-                f"The latent has the shape {tuple(latent.shape)} and AudioX decodes (batch, "
-                f"{channels}, frames): connect a sampler with an AudioX model."
-            )
+        check_latent(latent, self.oobleck.config.latent_channels)
         return self._chunked(latent.device).decode(latent)
 
     def _chunked(self, device: torch.device) -> ChunkedOobleck:

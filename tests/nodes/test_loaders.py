@@ -126,7 +126,7 @@ def test_loading_a_checkpoint_opens_each_file_once_and_probes_once(node, counted
         "model.ckpt", "model.safetensors", "synchformer_state_dict.pth",
     }  # fmt: skip
     assert counted.probes == 1
-    assert conditioners.has_text()
+    assert "text" in conditioners.patchers
 
 
 def test_a_model_that_comfyui_loads_again_is_not_probed_again(node, counted, nameless_mmdit):

@@ -27,6 +27,16 @@ CASES = {
     "variation": ["--prompt", "rain", "--init-audio", "{sound}", "--denoise", "0.4"],
     "inpainting": ["--prompt", "rain", "--init-audio", "{sound}", "--inpaint", "1-2.5"],
 }
+# the same cases for the nodes: text of each socket, seconds where they are not ten
+WORDS = {
+    "text": {
+        case: "dog" if case == "all" else "rain"
+        for case in CASES
+        if case not in ("video", "sound prompt")
+    },
+    "negative_text": {"negative": "music", "all": "rain"},
+}
+SECONDS = {"three windows": 25.0, "image": 3.0}
 
 
 @pytest.fixture(scope="session")
@@ -66,59 +76,75 @@ def core_latent(monkeypatch, tmp_path):
     return run
 
 
-@pytest.fixture
-def graph_latent(node, files):
-    """Build the same run of nodes; the latent of AudioX Sampler."""
+class Graph:
+    """The same run as nodes."""
 
-    def conditioning(parts, case, sound):
-        """Positive and negative, and the seconds that they ask for."""
-        shared, given = {"conditioners": parts.conditioners}, {}
-        seconds = {"three windows": 25.0, "image": 3.0}.get(case, 10.0)
-        words = {
-            "text": {"all": "dog", "video": None, "sound prompt": None}.get(case, "rain"),
-            "negative_text": {"negative": "music", "all": "rain"}.get(case),
+    def __init__(self, node):
+        self.node = node
+
+    def latent(self, parts, solver, case):
+        """The latent of AudioX Sampler."""
+        sound = self.node("LoadAudio", audio="same.wav")
+        (positive, negative), seconds = self.conditioning(parts, case, sound)
+        latent, denoise = self.start(parts, case, sound, seconds)
+        return self.node(
+            "AudioXSampler",
+            model=parts.model,
+            positive=positive,
+            negative=negative,
+            latent_image=latent,
+            seed=SEED,
+            preset="custom",
+            steps=STEPS,
+            cfg=CFG,
+            sampler_name=solver,
+            denoise=denoise,
+        )["samples"]
+
+    def conditioning(self, parts, case, sound):
+        """Positive and negative, and the seconds of the latent."""
+        shared, seconds = {"conditioners": parts.conditioners}, SECONDS.get(case, 10.0)
+        given = {
+            socket: self.node("AudioXEncodeText", text=words[case], **shared)
+            for socket, words in WORDS.items()
+            if case in words
         }
-        for socket, text in words.items():
-            if text is not None:
-                given[socket] = node("AudioXEncodeText", text=text, **shared)
         if case in ("video", "all"):
             part = {"start": 1.5, "length": 4.0, "time_mask": "0-1"} if case == "video" else {}
-            video = node("LoadVideo", file="same.mp4")
-            given["video"], seconds = node("AudioXEncodeVideo", video=video, **part, **shared)
+            video = self.node("LoadVideo", file="same.mp4")
+            given["video"], seconds = self.node("AudioXEncodeVideo", video=video, **part, **shared)
         if case == "image":
-            image = node("LoadImage", image="same.png")[0]
-            given["video"] = node("AudioXEncodeImage", image=image, **shared)
+            image = self.node("LoadImage", image="same.png")[0]
+            given["video"] = self.node("AudioXEncodeImage", image=image, **shared)
         if case in ("sound prompt", "all"):
             mask = {"time_mask": "1-2"} if case == "sound prompt" else {}
-            given["audio"] = node("AudioXEncodeAudio", vae=parts.vae, audio=sound, **mask, **shared)
+            given["audio"] = self.node(
+                "AudioXEncodeAudio", vae=parts.vae, audio=sound, **mask, **shared
+            )
         if case == "sound prompt":
             given["audio_strength"] = 0.5
-        return node("AudioXMaskedConditioning", **given, **shared), seconds
+        return self.node("AudioXMaskedConditioning", **given, **shared), seconds
 
-    def start(parts, case, sound, seconds):
+    def start(self, parts, case, sound, seconds):
         """The latent to sample from, and its denoise."""
         if case == "inpainting":
-            latent, _ = node("AudioXInpaintLatent", vae=parts.vae, audio=sound, regenerate="1-2.5")
+            latent, _ = self.node(
+                "AudioXInpaintLatent", vae=parts.vae, audio=sound, regenerate="1-2.5"
+            )
             return latent, 1.0
         if case != "variation":
-            return node("AudioXEmptyLatent", seconds=seconds), 1.0
-        latent = node("AudioXEmptyLatent", seconds=6.0)
+            return self.node("AudioXEmptyLatent", seconds=seconds), 1.0
+        latent = self.node("AudioXEmptyLatent", seconds=6.0)
         missing = latent["samples"].shape[-1] * 2048 - sound["waveform"].shape[-1]
         padded = torch.nn.functional.pad(sound["waveform"], (0, missing))
         known = {"waveform": padded, "sample_rate": RATE}
-        return {**latent, **node("VAEEncodeAudio", vae=parts.vae, audio=known)}, 0.4
+        return {**latent, **self.node("VAEEncodeAudio", vae=parts.vae, audio=known)}, 0.4
 
-    def run(parts, solver, case):
-        sound = node("LoadAudio", audio="same.wav")
-        (positive, negative), seconds = conditioning(parts, case, sound)
-        latent, denoise = start(parts, case, sound, seconds)
-        return node(
-            "AudioXSampler", model=parts.model, positive=positive, negative=negative,
-            latent_image=latent, seed=SEED, preset="custom", steps=STEPS, cfg=CFG,
-            sampler_name=solver, denoise=denoise,
-        )["samples"]  # fmt: skip
 
-    return run
+@pytest.fixture
+def graph_latent(node, files):
+    """Build the same run of nodes; the latent of AudioX Sampler."""
+    return Graph(node).latent
 
 
 def solver_of(variant):

@@ -32,13 +32,7 @@ from audiox_core.config import (
     VideoConfig,
 )
 from audiox_core.diffusion.guidance import guided
-from audiox_core.diffusion.inpaint import (
-    begin_inpainting,
-    crop_paste,
-    is_kept,
-    keep_init_latent,
-    soft_mask,
-)
+from audiox_core.diffusion.inpaint import soft_mask
 from audiox_core.diffusion.noise import brownian_noise
 from audiox_core.diffusion.objectives import (
     alpha_sigma,
@@ -59,6 +53,7 @@ from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan_frames
 
 from .fixtures import Case, Outputs, adapter
+from .reference_inpainting import begin_inpainting, crop_paste, is_kept, keep_init_latent
 
 DISCARDED = "the reference discards its attention masks; we make none"
 
@@ -487,14 +482,14 @@ def inpaint(case: Case) -> Outputs:
     outputs = {}
     for index, arguments in enumerate(facts["mask_args"]):
         place = {k: v / 100 * frames for k, v in arguments.items()}
-        outputs[f"mask_{index}"] = mask = soft_mask(
+        mask = soft_mask(
             frames,
             place["maskstart"],
             place["maskend"],
             ramp_in=place["softnessL"],
             ramp_out=place["softnessR"],
-            marination=arguments["marination"],
         )
+        outputs[f"mask_{index}"] = mask = mask * (1 - arguments["marination"])
         kept = [is_kept(mask, step, steps) for step in range(steps)]
         outputs[f"bmask_{index}_all_steps"] = torch.stack(kept).to(torch.uint8)
         outputs[f"pasted_init_{index}"] = crop_paste(

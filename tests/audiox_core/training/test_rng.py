@@ -11,7 +11,7 @@ def test_each_epoch_has_every_clip_once():
     assert rounds[0] != rounds[1] != rounds[2]
 
 
-def test_an_items_noise_does_not_depend_on_the_process():
+def test_an_item_has_the_same_noise_in_any_part_of_a_batch():
     whole = noise((2, 3), 5, "noise", 9, items=range(4))
     part = noise((2, 3), 5, "noise", 9, items=range(2, 4))
     assert torch.equal(whole[2:], part)

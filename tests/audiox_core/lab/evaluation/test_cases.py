@@ -82,7 +82,7 @@ def test_an_invalid_evaluation_is_a_one_line_error(arguments, capsys):
     assert (out, len(err.splitlines())) == ("", 1)
 
 
-def test_an_untrained_model_differs_but_for_the_vae(checkpoint):
+def test_the_untrained_baseline_has_other_weights_but_the_same_vae(checkpoint):
     other = untrained(checkpoint)
     x, t = torch.ones(1, 64, 8), torch.ones(1)
     assert not torch.allclose(other.backbone(x, t), checkpoint.backbone(x, t))

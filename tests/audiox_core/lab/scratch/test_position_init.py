@@ -52,5 +52,5 @@ def test_any_number_of_heads_is_supported(heads):
     with seeded(0):
         model = DiT(DiTConfig(width=width, depth=2, head_dim=32, cond_dim=32, global_dim=0))
         init_model(model)
-    told = clock(model, torch.arange(8.0)).shape[1]
-    assert told == 2 * min(heads // 2, 3 if heads > 5 else 2)
+    rows = clock(model, torch.arange(8.0)).shape[1]
+    assert rows == 2 * min(heads // 2, 3 if heads > 5 else 2)

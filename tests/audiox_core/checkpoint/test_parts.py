@@ -1,0 +1,62 @@
+"""Parts that may have a file of their own."""
+
+import pytest
+import torch
+
+from audiox_core.checkpoint.layout import AUDIO_VAE, VAE
+from audiox_core.checkpoint.parts import open_vae, same_below, synchformer_in
+from audiox_core.checkpoint.weight_file import open_weights
+from audiox_core.errors import WeightsError
+
+BIAS = "decoder.layers.0.bias"
+
+
+@pytest.fixture
+def vae_file(state, tmp_path):
+    """Write the toy's VAE alone, its numbers times a factor."""
+
+    def run(name="vae.ckpt", factor=1.0):
+        vae = {n.removeprefix(VAE): factor * t for n, t in state.items() if n.startswith(VAE)}
+        torch.save({"state_dict": vae}, tmp_path / name)
+        return tmp_path / name
+
+    return run
+
+
+def test_the_vae_beside_a_checkpoint_without_one_is_opened(released_file, state, vae_file):
+    path = released_file(**dict.fromkeys([n for n in state if n.startswith((VAE, AUDIO_VAE))]))
+    with pytest.raises(WeightsError, match="holds no VAE and there is none beside it"):
+        open_vae(path)
+    beside = vae_file()
+    assert open_vae(path).weights.path == beside
+
+
+def test_the_vae_of_a_checkpoint_is_that_in_its_file(released_file, vae_file):
+    vae_file(factor=2.0)
+    file = open_vae(released_file())
+    assert file.weights.path.name == "model.ckpt"
+    assert file.prefix == VAE
+
+
+def test_a_file_without_a_vae_is_refused(tmp_path):
+    torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "x.ckpt")
+    with pytest.raises(WeightsError, match="contains no AudioX VAE"):
+        open_vae(tmp_path / "x.ckpt")
+
+
+def test_parts_are_the_same_where_every_name_and_bit_is(released_file, vae_file, state):
+    file, equal = open_weights(released_file()), open_weights(vae_file())
+    assert same_below(file, VAE, equal, "")
+    assert same_below(file, VAE, file, AUDIO_VAE)
+    assert not same_below(file, VAE, open_weights(vae_file("other.ckpt", factor=2.0)), "")
+    less = open_weights(released_file("less.ckpt", **{f"{VAE}{BIAS}": None}))
+    assert not same_below(less, VAE, equal, "")
+    assert not same_below(equal, "", less, VAE)
+    negative_zero = -torch.zeros_like(state[f"{VAE}{BIAS}"])
+    changed = open_weights(released_file("zero.ckpt", **{f"{VAE}{BIAS}": negative_zero}))
+    assert not same_below(changed, VAE, equal, "")
+
+
+def test_a_file_that_is_no_synchformer_is_refused(released_file, toys):
+    with pytest.raises(WeightsError, match="is not a Synchformer"):
+        synchformer_in(open_weights(released_file()), toys.tiny("audiox-maf"))

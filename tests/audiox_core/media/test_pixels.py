@@ -1,0 +1,52 @@
+"""Pictures upright, in the right colours and at the right size."""
+
+import numpy as np
+import pytest
+import torch
+
+from audiox_core.media.pixels import is_sideways, resize_frames, rgb, upright
+
+ONE = 1 << 16  # in 16.16 fixed point
+PICTURE = torch.tensor([[1, 2, 3], [4, 5, 6]]).expand(3, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((ONE, 0, 0, ONE), [[1, 2, 3], [4, 5, 6]]),
+        ((-ONE, 0, 0, -ONE), [[6, 5, 4], [3, 2, 1]]),  # half a turn
+        ((-ONE, 0, 0, ONE), [[3, 2, 1], [6, 5, 4]]),  # mirrored
+        ((ONE, 0, 0, -ONE), [[4, 5, 6], [1, 2, 3]]),  # upside down
+        ((0, ONE, -ONE, 0), [[4, 1], [5, 2], [6, 3]]),  # a quarter turn clockwise
+        ((0, -ONE, ONE, 0), [[3, 6], [2, 5], [1, 4]]),  # and back
+        ((0, ONE, ONE, 0), [[1, 4], [2, 5], [3, 6]]),  # about the diagonal
+    ],
+)
+def test_a_stored_picture_is_turned_as_its_matrix_says(matrix, shown):
+    assert upright(PICTURE, matrix)[0].tolist() == shown
+    assert is_sideways(matrix) == (len(shown) == 3)
+
+
+def test_transparent_pixels_lie_on_black():
+    import av
+
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[..., :3], pixels[:8, :, 3], pixels[8:, :, 3] = 200, 255, 128
+    shown = rgb(av.VideoFrame.from_ndarray(pixels, format="rgba"))
+    assert shown.shape == (3, 16, 16)
+    assert shown[:, :8].unique().tolist() == [200]
+    assert shown[:, 8:].unique().tolist() == [(200 * 128 + 127) // 255]
+
+
+def test_a_picture_is_stretched_to_a_square():
+    frames = torch.arange(4, dtype=torch.uint8).view(1, 1, 1, 4).expand(1, 3, 2, 4) * 60
+    small = resize_frames(frames, 2)
+    assert small.shape == (1, 3, 2, 2)
+    assert small.dtype == torch.uint8
+    assert small[0, 0, 0, 0] < small[0, 0, 0, 1]
+    assert torch.equal(small[0, 0, 0], small[0, 0, 1])
+
+
+def test_a_picture_of_the_right_size_stays_as_it_is(seeded):
+    frames = torch.randint(0, 256, (2, 3, 8, 8), generator=seeded, dtype=torch.uint8)
+    assert torch.equal(resize_frames(frames, 8), frames)

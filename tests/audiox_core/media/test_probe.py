@@ -1,0 +1,32 @@
+"""What a file's header says: streams and the length of the sound."""
+
+import pytest
+
+from audiox_core.errors import MediaError
+from audiox_core.media.probe import probe_media
+
+
+def test_a_video_with_sound_has_both(clip, noise):
+    info = probe_media(clip(sound=noise(2.0)))
+    assert (info.has_picture, info.has_sound) == (True, True)
+    assert info.seconds == pytest.approx(2.0, abs=0.05)
+
+
+def test_a_video_without_sound_has_a_picture_alone(clip):
+    info = probe_media(clip())
+    assert (info.has_picture, info.has_sound, info.seconds) == (True, False, 0.0)
+
+
+def test_a_sound_file_has_no_picture(sound_file, noise):
+    path = sound_file(
+        "a.wav", noise(1.5).numpy(), 44_100, codec="pcm_f32le", kind="flt", layout="stereo"
+    )
+    info = probe_media(path)
+    assert (info.has_picture, info.has_sound) == (False, True)
+    assert info.seconds == pytest.approx(1.5)
+
+
+def test_what_is_no_media_is_refused(tmp_path):
+    (tmp_path / "text.mp4").write_text("no media\n" * 500, encoding="utf-8")
+    with pytest.raises(MediaError, match="not a media file"):
+        probe_media(tmp_path / "text.mp4")

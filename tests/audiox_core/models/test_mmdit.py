@@ -1,0 +1,63 @@
+"""MMDiT against plain formulas, and how its conditions are prepared."""
+
+import pytest
+import torch
+
+from audiox_core.config import MMDiTConfig
+from audiox_core.errors import SettingsError
+from audiox_core.models.mmdit import MMDiT
+
+SIZES = MMDiTConfig(4, 24, 3, 6, 10, 0, 32, 3, 8, 5)  # 24 wide, 3 blocks, 7 frames, 5 tokens
+
+
+@pytest.fixture
+def model(seeded):
+    with torch.device("meta"):
+        model = MMDiT(SIZES)
+    state = {
+        name: torch.randn(x.shape, generator=seeded) / max(1, x[0].numel()) ** 0.5
+        for name, x in model.state_dict().items()
+    }
+    model.load_state_dict(state, assign=True)
+    return model.requires_grad_(False)
+
+
+@pytest.fixture
+def inputs(seeded):
+    x, cond = torch.randn(2, 4, 7, generator=seeded), torch.randn(2, 5, 10, generator=seeded)
+    return x, torch.tensor([0.2, 0.9]), cond
+
+
+def test_it_predicts_what_the_plain_formulas_say(model, inputs, plain_mmdit):
+    plain = plain_mmdit(model.state_dict(), depth=3, head_dim=6)
+    torch.testing.assert_close(model(*inputs), plain(*inputs), atol=1e-4, rtol=1e-4)
+
+
+def test_no_condition_is_a_condition_of_zeros(model, inputs):
+    x, t, cond = inputs
+    torch.testing.assert_close(model(x, t), model(x, t, torch.zeros_like(cond)))
+
+
+def test_a_prepared_condition_predicts_what_its_tokens_do(model, inputs):
+    assert torch.equal(model(*inputs[:2], model.prepare(inputs[2])), model(*inputs))
+
+
+@pytest.mark.parametrize("rows", [[1, 0], [1, None], [None, None], [0, 1]])
+def test_rows_say_which_condition_an_item_takes(model, inputs, rows):
+    x, t, cond = inputs
+    zeros = torch.zeros_like(cond[0])
+    taken = torch.stack([zeros if row is None else cond[row] for row in rows])
+    torch.testing.assert_close(model(x, t, model.prepare(cond, rows)), model(x, t, taken))
+
+
+def test_a_single_condition_serves_every_item(model, inputs):
+    x, t, cond = inputs
+    shared = model(x, t, model.prepare(cond[:1]))
+    torch.testing.assert_close(shared, model(x, t, cond[:1].expand(2, -1, -1)))
+
+
+@pytest.mark.parametrize("frames", [6, 8])
+def test_another_length_than_a_window_is_refused(model, inputs, frames):
+    _, t, cond = inputs
+    with pytest.raises(SettingsError, match=rf"has {frames} frames"):
+        model(torch.zeros(2, 4, frames), t, cond)

@@ -1,0 +1,70 @@
+"""Latents to sound: how much is decoded, and to which level it is brought."""
+
+import logging
+
+import pytest
+import torch
+
+from audiox_core import decode
+from audiox_core.config import LatentConfig
+from audiox_core.errors import AudioXError, SettingsError
+from audiox_core.media.loudness import measure_loudness
+from audiox_core.pipeline.decode import decode_with, finish, limit_peak
+from audiox_core.pipeline.init_audio import InitAudio
+
+FORMAT = LatentConfig()
+
+
+def test_only_the_frames_that_are_heard_are_decoded():
+    seen = []
+
+    def decoder(latent):
+        seen.append(latent.shape[-1])
+        return torch.zeros(len(latent), 2, latent.shape[-1] * 2_048)
+
+    latent = torch.zeros(1, 64, 236)
+    assert decode_with(decoder, latent, FORMAT, 1.0).shape == (1, 2, 44_100)
+    assert decode_with(decoder, latent, FORMAT).shape == (1, 2, 236 * 2_048)
+    assert seen == [22 + 10, 236]  # 21.5 frames and those after the end that reach into it
+
+
+def test_a_batch_is_decoded_item_by_item(checkpoint, seeded):
+    latent = torch.randn(2, 64, 20, generator=seeded)
+    both, second = decode(checkpoint, latent), decode(checkpoint, latent[1:])
+    assert torch.equal(both[1:], second)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8), (1, 64), (0, 64, 8), (1, 64, 0), (1, 64, 8, 8)])
+def test_another_latent_is_refused(checkpoint, shape):
+    with pytest.raises(SettingsError, match="AudioX decodes"):
+        decode(checkpoint, torch.zeros(shape))
+
+
+def test_a_loud_sound_is_lowered_to_full_scale_and_a_soft_one_is_kept(caplog):
+    soft, loud = torch.tensor([[0.5, -0.25]]), torch.tensor([[2.0, -4.0]])
+    with caplog.at_level(logging.INFO):
+        assert limit_peak(soft) is soft
+        assert limit_peak(loud).tolist() == [[0.5, -1.0]]
+    assert "peaked at 4.00" in caplog.text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_sound_with_nan_or_infinite_samples_is_refused(value):
+    with pytest.raises(AudioXError, match="overflowed"):
+        finish(torch.tensor([[0.0, value], [0.0, 0.0]]), FORMAT)
+
+
+def test_the_level_is_the_one_that_was_asked_for(seeded):
+    sound = 0.1 * torch.randn(2, 2 * 44_100, generator=seeded).clamp(-3, 3)
+    assert torch.equal(finish(sound, FORMAT), sound)
+    assert finish(sound, FORMAT, level="peak").abs().max() == pytest.approx(1)
+    loud = finish(sound, FORMAT, level="loudness", lufs=-23.0)
+    assert measure_loudness(loud, 44_100).lufs == pytest.approx(-23, abs=0.1)
+
+
+def test_known_samples_return_after_the_peak_was_limited():
+    known = torch.full((2, 44_100), 0.5)
+    init = InitAudio(known, spans=((0.5, 1.0),))
+    out = finish(torch.full((2, 44_100), 4.0), FORMAT, init_audio=init)
+    assert torch.equal(out[:, : 44_100 // 2], known[:, : 44_100 // 2])
+    assert out[:, -4_000].tolist() == [1, 1]

@@ -1,0 +1,68 @@
+"""A known sound to start from: its noise mask, and its samples that come back."""
+
+import pytest
+import torch
+
+from audiox_core.config import LatentConfig
+from audiox_core.errors import SettingsError
+from audiox_core.pipeline.init_audio import InitAudio, check_spans, noise_mask
+from audiox_core.windows import plan_frames
+
+FORMAT = LatentConfig(sample_rate=2_048, hop_length=2_048, window=10, conditioned_seconds=9.0)
+LAYOUT = plan_frames(FORMAT, 10)  # a frame is a second
+
+
+def mask(spans, seconds=10.0, feather=0.0):
+    return noise_mask(FORMAT, LAYOUT, spans, seconds, feather).tolist()
+
+
+def test_the_mask_is_1_in_the_spans():
+    assert mask([(2.0, 4.0), (7.5, 8.5)]) == [0, 0, 1, 1, 0, 0, 0, 1, 1, 0]
+
+
+def test_frames_after_the_end_of_the_sound_are_generated():
+    assert mask([(1.0, 2.0)], seconds=6.0) == [0, 1, 0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_span_to_the_end_goes_to_the_end_of_the_latent_without_a_ramp():
+    assert mask([(5.0, 8.0)], seconds=8.0, feather=2.0) == pytest.approx(
+        [0, 0, 0, 0, 0, 0, 0.75, 1, 1, 1], abs=1e-6
+    )  # a ramp of two frames: sin^2 of 0 and 60 degrees
+
+
+def test_a_span_from_the_start_has_no_ramp_there():
+    assert mask([(0.0, 5.0)], feather=2.0) == pytest.approx(
+        [1, 1, 1, 0.75, 0, 0, 0, 0, 0, 0], abs=1e-6
+    )
+
+
+def test_a_ramp_takes_at_most_half_of_its_span():
+    assert mask([(2.0, 6.0)], feather=60.0) == pytest.approx(
+        [0, 0, 0, 0.75, 0.75, 0, 0, 0, 0, 0], abs=1e-6
+    )
+
+
+def test_a_sound_is_padded_to_whole_windows_before_it_is_encoded():
+    encoded = []
+    sound = InitAudio(torch.ones(2, 3 * 2_048), spans=())
+    latent, no_mask = sound.encode(FORMAT, lambda audio: encoded.append(audio) or "latent")
+    assert (latent, no_mask) == ("latent", None)
+    assert encoded[0].shape == (1, 2, 10 * 2_048)
+    assert encoded[0][..., : 3 * 2_048].eq(1).all()
+    assert not encoded[0][..., 3 * 2_048 :].any()
+
+
+def test_known_samples_come_back_outside_of_the_spans():
+    sound = InitAudio(torch.zeros(2, 4 * 2_048), spans=((1.0, 2.0),))
+    out = sound.paste(torch.ones(2, 5 * 2_048), FORMAT)
+    assert out.shape == (2, 5 * 2_048)
+    assert not out[:, :2_048].any()
+    assert not out[:, 2 * 2_048 : 4 * 2_048].any()
+    assert out[:, 4 * 2_048 :].eq(1).all()  # what is longer than the known sound
+    assert out[0, 2_048 : 2 * 2_048].mean() > 0.9
+
+
+def test_a_span_after_the_end_is_refused():
+    check_spans([(0.0, 9.0)], 4.0)
+    with pytest.raises(SettingsError, match="nothing to inpaint at 4 s"):
+        check_spans([(1.0, 2.0), (4.0, 5.0)], 4.0)

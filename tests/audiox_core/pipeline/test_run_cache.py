@@ -1,0 +1,88 @@
+"""Prepared conditions: computed once per run and device, one group of windows at a time."""
+
+import torch
+
+from audiox_core.config import LatentConfig
+from audiox_core.pipeline.run_cache import RunCache, predict
+from audiox_core.windows import plan_frames
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+
+
+class CountingBackbone:
+    """Prepares the sum of its tokens, and predicts it; counts what it prepares."""
+
+    def __init__(self):
+        self.prepared = []
+
+    def no_tokens(self, like):
+        return like.new_zeros(0, 1, 1)
+
+    def prepare(self, tokens, rows):
+        self.prepared.append((tokens[:, 0, 0].tolist(), rows))
+        return [0.0 if row is None else tokens[row].sum().item() for row in rows]
+
+    def __call__(self, x, t, prepared):
+        return torch.tensor(prepared).view(-1, 1, 1).expand_as(x)
+
+
+def tokens(*values):
+    """One token per window."""
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+
+
+def test_a_key_is_prepared_once_and_another_key_replaces_it():
+    cache, made = RunCache(), []
+
+    def get(key, device=CPU):
+        return cache.get(key, device, lambda: made.append(key) or key)
+
+    assert [get("a"), get("a"), get("b"), get("a")] == ["a", "a", "b", "a"]
+    assert made == ["a", "b", "a"]
+
+
+def test_each_device_has_a_slot_of_its_own():
+    cache, made = RunCache(), []
+    for device in (CPU, META, CPU, META):
+        cache.get("a", device, lambda device=device: made.append(device) or device)
+    assert made == [CPU, META]
+    cache.clear()
+    cache.get("a", CPU, lambda: made.append("again"))
+    assert made[-1] == "again"
+
+
+def test_every_condition_is_prepared_once_and_null_ones_have_no_tokens():
+    backbone, x = CountingBackbone(), torch.zeros(4, 1, 236)
+    out = predict(
+        backbone, x, torch.zeros(4), [tokens(5.0), None],
+        plan=plan_frames(LatentConfig(), 236), cache=None,
+    )  # fmt: skip
+    assert backbone.prepared == [([5.0], [0, 0, None, None])]
+    assert out[:, 0, 0].tolist() == [5, 5, 0, 0]
+
+
+def test_each_window_has_its_own_tokens_and_one_window_serves_all():
+    layout = plan_frames(LatentConfig(), 236 + 193)
+    backbone, x = CountingBackbone(), torch.zeros(2, 1, layout.frames)
+    out = predict(
+        backbone, x, torch.zeros(2), [tokens(1.0, 2.0), tokens(7.0)], plan=layout, cache=None
+    )
+    assert backbone.prepared == [([1.0, 2.0, 7.0], [0, 1, 2, 2])]
+    torch.testing.assert_close(out[0, 0, [0, -1]], torch.tensor([1.0, 2.0]))
+    torch.testing.assert_close(out[1, 0], torch.full((layout.frames,), 7.0))
+
+
+def test_a_run_prepares_once_unless_its_conditions_change():
+    backbone, x, cache = CountingBackbone(), torch.zeros(1, 1, 236), RunCache()
+    layout = plan_frames(LatentConfig(), 236)
+    for key in ("a", "a", "b"):
+        predict(backbone, x, torch.zeros(1), [tokens(1.0)], plan=layout, cache=cache, key=key)
+    assert len(backbone.prepared) == 2
+
+
+def test_without_any_tokens_the_backbone_is_asked_for_none():
+    backbone, x = CountingBackbone(), torch.zeros(2, 1, 236)
+    layout = plan_frames(LatentConfig(), 236)
+    out = predict(backbone, x, torch.zeros(2), [None, None], plan=layout, cache=None)
+    assert backbone.prepared == [([], [None, None])]
+    assert not out.any()
