@@ -161,7 +161,7 @@ def caption_files(
     folder: Path,
     files: Sequence[Path],
     settings: Settings,
-    on_file: Callable[[], None] = lambda: None,
+    on_file: Callable[[], object] = lambda: None,
 ) -> Captioned:
     """Items for media files, in their order.
 

@@ -160,7 +160,7 @@ class ManifestSource:
         manifest: Path | Manifest,
         media_folder: Path,
         config: AudioXConfig,
-        on_item: Callable[[], None] = lambda: None,
+        on_item: Callable[[], object] = lambda: None,
     ) -> None:
         """Read the manifest, and the length of the files of items without a start.
 

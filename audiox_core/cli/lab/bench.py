@@ -97,7 +97,7 @@ def run_bench(options: argparse.Namespace) -> int:
     if options.against is not None:
         return _compare(options)
     device = choose_device(options.device)
-    logging.getLogger(__package__.partition(".")[0]).setLevel(logging.ERROR)  # else at each load
+    logging.getLogger(__name__.partition(".")[0]).setLevel(logging.ERROR)  # else at each load
     depth = options.depth or DEPTH
     settings = {"size": options.size, "dtype": options.dtype}
     if options.size == "released":

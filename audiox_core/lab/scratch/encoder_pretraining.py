@@ -67,7 +67,8 @@ class EncoderPretraining(Denoising):
         if "place" in self.heads:
             error = self.heads["place"](video_tokens) - self.clock.to(video_tokens)
             losses["place"] = error.square().sum(dim=2).mean()
-        return {"loss": sum(losses.values()), **losses}
+        loss: Any = sum(losses.values())
+        return {"loss": loss, **losses}
 
 
 class EncodersStage(DiffusionStage):

@@ -1,4 +1,4 @@
-"""Notes to sound through a General MIDI sound font.
+"""Notes rendered with a General MIDI sound font.
 
 Only training on music needs the two packages: `tinysoundfont` plays the
 font (its PyAudio is for loudspeakers, and is not needed), `pretty_midi` ships it.
@@ -34,13 +34,13 @@ class Note:
 def play(
     notes: Sequence[Note], program: int, pans: Sequence[float], samples: int, sample_rate: int
 ) -> NDArray:
-    """What the notes sound like, `2 n` float32.
+    """Render notes, `2 n` float32.
 
     Args:
         notes: in any order.
         program: General MIDI instrument, 0..127.
         pans: of each voice, -1 left .. 1 right.
-        samples: `n`, whatever still sounds at the end is cut.
+        samples: `n`; sound after the end is cut.
         sample_rate: Hz.
 
     Raises:

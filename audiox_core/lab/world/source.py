@@ -1,4 +1,4 @@
-"""The toy world as a source of training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
+"""Rendered scenes and music as training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
 
 from dataclasses import dataclass
 
