@@ -110,9 +110,9 @@ def scene(seed: int, label: str | None = None, seconds: float = 11.0) -> Scene:
         SettingsError: an unknown class, or less than `SHORTEST`.
     """
     if label is not None and label not in LABELS:
-        raise SettingsError(f"no scenes of class {label!r}: choose one of {', '.join(LABELS)}")
+        raise SettingsError(f"Unknown class {label!r}: choose one of {', '.join(LABELS)}.")
     if seconds < SHORTEST:
-        raise SettingsError(f"a scene of {seconds:g} s: ask for {SHORTEST:g} s or more")
+        raise SettingsError(f"The scene lasts {seconds:g} s: it must last {SHORTEST:g} s or more.")
     rng = default_rng([seed, PLOT])
     drawn = LABELS[rng.integers(len(LABELS))]
     label = label or drawn

@@ -71,7 +71,7 @@ def _synth(program: int, pans: Sequence[float], sample_rate: int) -> Any:
     try:
         import tinysoundfont
     except ImportError as error:
-        raise SettingsError(f"music needs the package tinysoundfont: `{INSTALL}`") from error
+        raise SettingsError(f"Music needs the package tinysoundfont: run `{INSTALL}`.") from error
     synth = tinysoundfont.Synth(gain=-12.0, samplerate=sample_rate)
     bank = synth.sfload(str(_font()))
     for voice, pan in enumerate(pans):
@@ -86,4 +86,4 @@ def _font() -> Path:
     for folder in (spec and spec.submodule_search_locations) or ():
         if (path := Path(folder) / FONT).is_file():
             return path
-    raise SettingsError(f"music needs the sound font {FONT} of pretty_midi: `{INSTALL}`")
+    raise SettingsError(f"Music needs the sound font {FONT} of pretty_midi: run `{INSTALL}`.")

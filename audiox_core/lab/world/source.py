@@ -35,9 +35,9 @@ class World:
             SettingsError: `count` below 1, or a share that is none.
         """
         if count < 1:
-            raise SettingsError(f"the world has {count} clips: it needs 1 or more")
+            raise SettingsError(f"The world has {count} clips: it must have 1 or more.")
         if not 0 <= music <= 1:
-            raise SettingsError(f"the share of music is {music:g}: it must be from 0 to 1")
+            raise SettingsError(f"The share of music is {music:g}: it must be 0 to 1.")
         self.config, self.seed, self.count, self.music = config, seed, count, music
 
     def __len__(self) -> int:

@@ -129,5 +129,5 @@ def test_an_unknown_class_names_the_known_ones():
 
 
 def test_a_scene_too_short_for_an_event_is_refused():
-    with pytest.raises(SettingsError, match="1 s: ask for 2 s or more"):
+    with pytest.raises(SettingsError, match="lasts 1 s: it must last 2 s"):
         scene(1, "ball", 1.0)
