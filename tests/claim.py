@@ -1,9 +1,9 @@
-"""`python -m tests.claim FOLDER`: what the paper says of masked training, in small.
+"""`python -m tests.claim FOLDER`: the paper's claim about masked training, at small scale.
 
-Encoders and transformer are trained with masks and without them, two seeds each: the same clips,
-the same frozen VAE, the same steps. Then each model is asked with text alone, with pictures alone,
-with a sound alone, and with all three. What was done is kept in the folder: the same command goes
-on.
+Encoders and transformer are trained with and without masks, with two seeds each, on the same clips
+and the same frozen VAE for the same number of steps. Each model then generates from text alone,
+from video alone, from audio alone, and from all three. Finished parts are kept in the folder, so
+that the same command resumes.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def _job(stage: str, config: TrainConfig, output: Path, **parts: Any) -> Job:
 def _finished(job: Job) -> Path:
     outcome = run_job(job)
     if not outcome.finished:  # half a run is not asked
-        raise SystemExit("Stopped: the same command goes on.")
+        raise SystemExit("Stopped: the same command resumes.")
     return outcome.weights
 
 
@@ -87,15 +87,15 @@ def _say(report: Report) -> None:
 
 
 def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any]:
-    """Share of the clips whose class is heard, and F1 of onsets and events, by what was given."""
-    rate, wanted = pipeline.latent_format.sample_rate, []
+    """Accuracy of the class, and F1 of onsets and events, for each combination of inputs."""
+    rate, targets = pipeline.latent_format.sample_rate, []
     right, onsets = ({name: [] for name in INPUTS} for _ in range(2))
     with TemporaryDirectory() as folder:
         for number in range(clips):
             label = EVENT_LABELS[number % len(EVENT_LABELS)]
             item = held_out_scene(ASKED + number, label)
             other = held_out_scene(PROMPTS + number, label)
-            wanted.append([event.time for event in item.events])
+            targets.append([event.time for event in item.events])
             files = {
                 "prompt": item.caption,
                 "video": write_scene(Path(folder) / f"{number}.mp4", item, even_times(FPS)),
@@ -110,7 +110,7 @@ def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any
     for name, given in INPUTS.items():
         figures[f"{name}.accuracy"] = mean(right[name])
         if "video" in given:
-            figures[f"{name}.f1"] = matched(onsets[name], wanted).f1
+            figures[f"{name}.f1"] = matched(onsets[name], targets).f1
     return figures
 
 

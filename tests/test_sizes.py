@@ -17,15 +17,15 @@ def test_each_part_stays_below_its_limit(measure_lines, sizes, name):
     assert 0 < measure_lines.totals(sizes)[name] <= LIMITS[name]
 
 
-def test_no_file_is_too_long_to_read_in_one_sitting(sizes):
+def test_no_file_exceeds_the_limit(sizes):
     assert {path: n for path, n in sizes.items() if n > LARGEST_FILE} == {}
 
 
-def test_a_usual_file_of_the_core_is_neither_tiny_nor_long(measure_lines, sizes):
+def test_the_median_file_of_the_core_is_within_its_limits(measure_lines, sizes):
     assert int(measure_lines.core_median(sizes)) in MEDIAN_OF_THE_CORE
 
 
-def test_no_modules_import_one_another(measure_lines):
+def test_there_are_no_import_cycles(measure_lines):
     assert measure_lines.cycles(measure_lines.import_graph()) == []
 
 

@@ -1,4 +1,4 @@
-"""`captions`: a list of clips to train on, out of a folder of media; and whether one is sound."""
+"""`captions`: a manifest of the clips in a folder, or a check of one."""
 
 import argparse
 import os
@@ -27,10 +27,9 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the subparsers; returns its parser."""
     parser = commands.add_parser(
         "captions",
-        help="make a list of clips to train on, out of a folder of media",
-        description="Make a manifest, a list of clips to train on, out of a folder of videos and "
-        "sounds. Of several places for captions the first that has one counts: table, captioner, "
-        "file name.",
+        help="list the clips in a folder for training",
+        description="Write a manifest of the videos and sounds in a folder, for training. Captions "
+        "come from the first of these sources that has one: table, captioner, file name.",
         epilog="Tasks are <" + "|".join(GIVEN) + ">_condition-<" + "|".join(TARGETS) + ">.",
     )
     parser.set_defaults(run=run_captions)
@@ -43,7 +42,7 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         "--check",
         type=Path,
         metavar="FILE",
-        help="instead: read every clip of a manifest as training will, and list the invalid ones",
+        help="read every clip of a manifest as training does, and report invalid items",
     )
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="a table of path or id, caption and perhaps start"
@@ -51,7 +50,7 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         metavar="NAME_OR_FOLDER",
-        help="a captioner of transformers, which looks at the middle of a video",
+        help="a captioner of transformers, for the middle frame of a video",
     )
     parser.add_argument(
         "--ask", metavar="TEXT", help="what to ask a captioner that answers questions"
@@ -95,7 +94,7 @@ def _make(options: argparse.Namespace) -> int:
     rows, bad_rows = ([], []) if options.csv is None else read_table(options.csv)
     files, closed = find_files(options.folder)
     if not files and not rows:
-        raise SettingsError(f"{options.folder} holds no media files: give the folder with them.")
+        raise SettingsError(f"{options.folder} contains no media files: choose another folder.")
     settings = Settings(
         rows=rows,
         captioner=_captioner(options),
@@ -119,7 +118,7 @@ def _make(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     """Exit code 0 where anything can be used; what cannot is listed."""
     if not 1 <= options.workers <= MOST_WORKERS:
-        raise SettingsError(f"--workers {options.workers} was given: it is 1 to {MOST_WORKERS}.")
+        raise SettingsError(f"--workers is {options.workers}: it must be 1 to {MOST_WORKERS}.")
     listed = options.check.with_suffix(".invalid.jsonl")
     manifest = read(options.check)
     check_output(listed)
@@ -132,7 +131,7 @@ def _check(options: argparse.Namespace) -> int:
     print(f"{report.usable:,} of {report.total:,} clips can be used")
     _tell(report, listed, "invalid")
     if not report.usable:
-        raise SettingsError(f"No clip can be used: {counted(report.counts)}. See {listed}.")
+        raise SettingsError(f"No valid clips: {counted(report.counts)}. See {listed}.")
     return 0
 
 
@@ -142,18 +141,19 @@ def _check_options(options: argparse.Namespace, targets: tuple[Path, ...]) -> No
         raise SettingsError(f"There is no folder {options.folder}: give the one with the media.")
     for target in targets:
         if target.exists() and not options.overwrite:
-            raise SettingsError(f"{target} is there already: add --overwrite, or choose a name.")
+            raise SettingsError(
+                f"{target} already exists: add --overwrite, or choose another name."
+            )
         check_output(target)
     worded = options.task is None or "text" in options.task.needs
     if worded and not (options.csv or options.model or options.from_names):
         raise SettingsError(
-            "Nothing says where captions come from: add --csv FILE, --from-names or "
-            "--model NAME_OR_FOLDER."
+            "No source of captions: add --csv FILE, --from-names or --model NAME_OR_FOLDER."
         )
     if options.start_every is not None and not 0.1 <= options.start_every <= 1e6:
-        raise SettingsError(f"--start-every {options.start_every:g} was given: it is 0.1 or more.")
+        raise SettingsError(f"--start-every is {options.start_every:g}: it must be 0.1 or more.")
     if options.ask is not None and options.model is None:
-        raise SettingsError("--ask is for a captioner: add --model NAME_OR_FOLDER.")
+        raise SettingsError("--ask needs a captioner: add --model NAME_OR_FOLDER.")
 
 
 def _captioner(options: argparse.Namespace) -> Captioner | None:
@@ -167,8 +167,8 @@ def _refuse_nothing(made: Captioned, folder: Path) -> None:
     if not made.items:
         first = made.skipped[0]
         raise SettingsError(
-            f"Nothing of {folder} can be listed: {counted(made.report().counts)}; "
-            f"first {first.item}: {first.message}"
+            f"No file in {folder} can be used: {counted(made.report().counts)}; "
+            f"the first is {first.item}: {first.message}"
         )
 
 

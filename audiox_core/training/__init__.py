@@ -1,1 +1,1 @@
-"""The paper's masked training, on the modules of inference; nothing of generation imports it."""
+"""The paper's masked training on your own clips, with the modules of inference."""

@@ -6,10 +6,11 @@ Axes: `b` clips of the batch, `p` those of them with a picture, `c` channels, `t
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from ..conditioners.audio import HIDDEN_MEL
 from ..conditioners.masking import hide_patches
@@ -46,10 +47,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        absent = {name: value.to(device) for name, value in values.pop("absent").items()}
-        moved: dict = {name: None if v is None else v.to(device) for name, v in values.items()}
-        return Batch(**moved, absent=absent)
+        return Batch(**tree_map_only(Tensor, lambda tensor: tensor.to(device), vars(self)))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Captions of pictures by any captioner of `transformers`, from a folder or the hub.
 
-The library's own task for it has changed its name and its models between versions; a processor,
-a model and `generate` are the same in all of them.
+Processor, model and `generate` work in all versions of the library, unlike its pipelines.
 """
 
 from pathlib import Path
@@ -17,11 +16,11 @@ NEW_TOKENS = 60
 
 
 class CaptionerError(AudioXError):
-    """A captioner cannot be loaded or does not do what one does."""
+    """A captioner cannot be loaded, or does not caption a picture."""
 
 
 class Captioner:
-    """A picture to a sentence."""
+    """Turns a picture into a sentence."""
 
     def __init__(
         self, model: str, *, question: str | None = None, device: torch.device | str = "cpu"
@@ -85,7 +84,7 @@ class Captioner:
 
 
 class _Pair:
-    """What a processor is made of, for the models that come without one."""
+    """Image processor and tokenizer of a model without a combined processor."""
 
     def __init__(self, image_processor: Any, tokenizer: Any) -> None:
         self.image_processor, self.tokenizer = image_processor, tokenizer
@@ -98,7 +97,7 @@ class _Pair:
 
 
 def _load(model: str, local: bool) -> tuple[Any, Any]:
-    import PIL.Image  # noqa: F401 - told here where it is absent
+    import PIL.Image  # noqa: F401 - raises ImportError here if it is missing
     import transformers
 
     local = local or not _hub_answers(model)
@@ -114,10 +113,7 @@ def _load(model: str, local: bool) -> tuple[Any, Any]:
 
 
 def _hub_answers(model: str) -> bool:
-    """Whether the hub can be asked: where it cannot, only what it once gave is looked for.
-
-    The library would try every file of a model for half a minute.
-    """
+    """Whether the hub answers; without it the library would retry each file for a long time."""
     import huggingface_hub as hub
 
     try:
@@ -130,7 +126,7 @@ def _hub_answers(model: str) -> bool:
 
 
 def _is_local(model: str) -> bool:
-    """Whether the name is a folder. Raises SettingsError for a path where none is."""
+    """Whether the name is a folder. Raises SettingsError for a path without a folder."""
     if Path(model).is_dir():
         return True
     if Path(model).exists() or Path(model).is_absolute() or model.startswith(".") or "\\" in model:
@@ -143,20 +139,20 @@ def _is_local(model: str) -> bool:
 
 def _why_not_loaded(model: str, local: bool, error: Exception) -> str:
     if isinstance(error, ImportError):
-        return f"{model} needs a package that is not here ({_short(error)}): install it with pip."
+        return f"{model} needs a package that is not installed ({_short(error)}): use pip."
     if local:
         return (
-            f"{model} holds no captioner that can be loaded ({_short(error)}): it needs "
+            f"{model} is not a captioner that can be loaded ({_short(error)}): it needs "
             "config.json, the weights, the tokenizer and preprocessor_config.json."
         )
     return (
-        f"{model} is no folder here and could not be had from the hub ({_short(error)}): check the "
-        "name and the connection, or download it elsewhere and give its folder."
+        f"{model} is not a folder, and the hub could not provide it ({_short(error)}): check the "
+        "name and the connection, or download it and give its folder."
     )
 
 
 def _added(made: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-    """Tokens behind the question, where the model repeats it."""
+    """The tokens after the question, if the model repeats it."""
     asked = inputs.get("input_ids", inputs.get("decoder_input_ids"))
     if asked is None or len(made) <= asked.shape[1]:
         return made

@@ -90,8 +90,7 @@ def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
     if not lines:
         raise SettingsError(f"{path} is an empty table: it needs the columns path and caption.")
     columns, has_header = _columns(lines[0][0], path)
-    rows: list[Row] = []
-    invalid: list[InvalidItem] = []
+    rows, invalid = [], []
     for cells, number in lines[has_header:]:
         row = _row(cells, columns, number)
         (rows if isinstance(row, Row) else invalid).append(row)

@@ -1,4 +1,4 @@
-"""Everything that a training run can be told; `settings.py` reads it from TOML."""
+"""All settings of a training run; `settings.py` reads them from TOML."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,13 +18,13 @@ NOT_IN_IDENTITY = {
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where clips come from, and where what was made of them is kept."""
+    """The clips, and the cache of their features."""
 
     source: str = ""  # "world", or a manifest of JSON lines
-    media: str = ""  # the folder that a manifest's paths begin in; "": the manifest's own
-    clips: int = 0  # of the source, the first so many; 0: all of a manifest, 2000 of the world
+    media: str = ""  # folder that a manifest's paths are relative to; "": the manifest's own
+    clips: int = 0  # how many of the source; 0: all of a manifest, 2000 of the world
     first: int = 0  # number of the first one
-    seed: int = 0  # of the world: another one shares no clip with it
+    seed: int = 0  # of the world: each seed has clips of its own
     music: float = 0.25  # of the world, share of the clips that are music
     cache: str = ""  # folder of cached latents and features; "": `cache` in the output
     workers: int = 1  # processes that fill the cache
@@ -32,29 +32,29 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How weights move."""
+    """The optimiser and its learning rate."""
 
     lr: float = 5e-5
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-3
     schedule: str = "inverse"  # an exponential warm-up and a slow decay; or "cosine", "constant"
-    warmup: float = 0.99  # of "inverse": how much of the way is left after each step
+    warmup: float = 0.99  # of "inverse": share of the warm-up that is left after each step
     warmup_steps: int = 0  # of "cosine" and "constant": linear
     inv_gamma: float = 1e6  # of "inverse": steps after which it decays
     power: float = 0.5
-    clip: float = 1.0  # largest norm of the gradient; 0: whatever it is
-    batch: int = 8  # clips that a process looks at together
+    clip: float = 1.0  # largest norm of the gradient; 0: no limit
+    batch: int = 8  # clips in a batch of one process
     accumulation: int = 1  # batches of a step
     precision: str = "fp32"  # or "bf16", "fp16": autocast
 
     def items_per_step(self, processes: int) -> int:
-        """Clips that all processes together look at in a step."""
+        """Clips that all processes together use in a step."""
         return self.batch * self.accumulation * processes
 
 
 @dataclass(frozen=True)
 class EmaConfig:
-    """The average of the weights that is kept: optim.ema_decay."""
+    """The average of the weights that is saved: see `optim.ema_decay`."""
 
     beta: float = 0.9999
     power: float = 0.75
@@ -64,45 +64,47 @@ class EmaConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How long, from which chance, and what is written when."""
+    """Length, seed, and what is written when."""
 
     steps: int = 10_000
     seed: int = 42
     save_every: int = 1_000  # steps
     log_every: int = 10  # steps
-    minutes: float = 0.0  # of wall-clock time after which a run saves and ends; 0: no limit
+    minutes: float = 0.0  # of wall-clock time, after which a run saves and ends; 0: no limit
     dtype: str = "float16"  # of the matrices in model.safetensors
 
 
 @dataclass(frozen=True)
 class VaeConfig:
-    """The stage `vae`: what a reconstruction is judged by."""
+    """The stage `vae`: the losses of a reconstruction."""
 
     crop_seconds: float = 1.5
     mel: float = 1.0  # weights of the losses
     wave: float = 0.1
-    level: float = 1.0  # of the same spectrograms' regions: keeps loud what no latent can tell
+    level: float = (
+        1.0  # of regions of the same spectrograms: keeps the loudness of unpredictable sounds
+    )
     kl: float = 1e-4
-    train_encoder: bool = True  # false: latents stay what a model of --init knows
+    train_encoder: bool = True  # false: the latents stay those of --init
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
-    floor: float = 2e-4  # magnitudes below it are silence to the logarithm
-    # the file's latents get unit variance, which diffusion counts on; not where a model of --init
-    # knows them, or where the encoder stays
+    floor: float = 2e-4  # magnitudes below it count as silence
+    # scale the file's latents to unit variance, which diffusion expects; not if --init is a model,
+    # or if the encoder is not trained
     normalize_latents: bool = True
 
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """The stage `diffusion`: which parts learn beside the transformer."""
+    """The stage `diffusion`: the parts that are trained beside the transformer."""
 
-    train_clip: bool = False  # the picture encoder
+    train_clip: bool = False  # the image encoder
     train_text: bool = False  # the text encoder
-    train_video: bool = True  # what follows on it: temporal transformer, projection, absence
-    train_conditioners: bool = True  # the rest: of sound prompts, fusion
-    timestep_skew: float = 1.0  # above 1, more of the diffusion times lie near pure noise
+    train_video: bool = True  # what follows it: temporal transformer, projection, absent features
+    train_conditioners: bool = True  # the others: audio prompts, fusion
+    timestep_skew: float = 1.0  # above 1, more diffusion times are near pure noise
     # prefixes of names of the transformer's weights that are not trained
     frozen: tuple[str, ...] = ()
-    vocabulary: int = 2_048  # largest, of a tokenizer that is made from the captions
+    vocabulary: int = 2_048  # largest size of a tokenizer that is trained on the captions
 
 
 @dataclass(frozen=True)
@@ -110,15 +112,15 @@ class LoraConfig:
     """The stage `lora`: which layers of the transformer get an adapter."""
 
     rank: int = 8
-    alpha: float = 0.0  # 0: the rank, so that the adapter counts once
+    alpha: float = 0.0  # 0: the rank, that is a scale of 1
     pattern: str = r"transformer\.layers\."  # a regular expression that a layer's name contains
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run."""
+    """All sections."""
 
-    model: AudioXConfig = field(default_factory=AudioXConfig)  # where no --init says its sizes
+    model: AudioXConfig = field(default_factory=AudioXConfig)  # its sizes, without --init
     data: DataConfig = field(default_factory=DataConfig)
     masks: MaskConfig = field(default_factory=MaskConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -129,7 +131,7 @@ class TrainConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
 
     def checked(self) -> "TrainConfig":
-        """The config itself. Raises SettingsError for values that no run can have."""
+        """The config itself. Raises SettingsError for invalid values."""
         for name, value, known in (
             ("optim.precision", self.optim.precision, PRECISIONS),
             ("optim.schedule", self.optim.schedule, SCHEDULES),
@@ -156,7 +158,7 @@ class TrainConfig:
         return self
 
     def identity(self) -> dict[str, dict[str, Any]]:
-        """All that decides the numbers of a run, as JSON would hold it."""
+        """All settings that decide the numbers of a run, for JSON."""
         sections = asdict(self)
         for section, names in NOT_IN_IDENTITY.items():
             for name in names:

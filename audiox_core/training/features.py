@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from filelock import FileLock
@@ -93,7 +93,7 @@ class Features:
 
     def open(self) -> MakeItem:
         """As `Maker`."""
-        file = None if self.init is None else open_checkpoint(self.init)
+        file: Any = None if self.init is None else open_checkpoint(self.init)
         conditioners = None if file is None else file.load_conditioners()
         vae = file.load_vae() if self.vae is None else open_vae(self.vae).load()
         source = self.data_source.open()
@@ -133,7 +133,7 @@ class Features:
             conditioner = audio_conditioner(self.model)
             assert isinstance(conditioner, MelAudioConditioner)
             return {"prompt_mel": conditioner.log_mel(audio[None])[0].half()}
-        own = None if conditioners is None else conditioners.audio.vae
+        own: Any = None if conditioners is None else conditioners.audio.vae
         return _posterior(own or vae, audio, "prompt_")
 
 
@@ -237,7 +237,7 @@ def open_cache(
 def _make_shards(maker: Maker, jobs: Mapping[Path, range], workers: int) -> Iterator[range]:
     """Make the shards; yields the clips of each when it is done."""
     if workers <= 1 or len(jobs) <= 1:
-        make = maker.open() if jobs else None
+        make: Any = maker.open() if jobs else None
         for path, part in jobs.items():
             _write_shard(make, path, part)
             yield part

@@ -60,7 +60,7 @@ class Task:
         """Parse the name of a task. Raises SettingsError if it is not one."""
         found = _TASK.fullmatch(text.strip().lower())
         given = "+".join(sorted(found["given"].split("+"))) if found else ""
-        if given not in GIVEN or found["target"] not in TARGETS:
+        if not found or given not in GIVEN or found["target"] not in TARGETS:
             raise SettingsError(
                 f"{text[:80]!r} is not a task: expected <{'|'.join(GIVEN)}>_condition-"
                 f"<{'|'.join(TARGETS)}>."

@@ -127,7 +127,7 @@ def load_init(job: Job, missing: str) -> Checkpoint:
     checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
     if job.vae is not None and not holds(job.init, AUDIO_VAE):
         checkpoint.conditioners.audio.vae = None  # prompts are encoded by the only VAE
-    encoder = checkpoint.conditioners.text.encoder
+    encoder: Any = checkpoint.conditioners.text.encoder
     encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
     return checkpoint
 
@@ -191,7 +191,8 @@ def holds(init: Path | None, prefix: str) -> bool:
 
 def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
     """What the model gets for a silent prompt."""
-    model, audio = checkpoint.config, checkpoint.conditioners.audio
+    model = checkpoint.config
+    audio: Any = checkpoint.conditioners.audio
     if model.mel is not None:
         return Silence.mel(model.mel.filters, model.audio_tokens)
     vae = (audio.vae or checkpoint.vae).to(device)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
@@ -30,7 +31,7 @@ class State:
     weights: dict[str, nn.Parameter]
     average: dict[str, Tensor]
     optimiser: torch.optim.Optimizer
-    scaler: torch.amp.grad_scaler.GradScaler
+    scaler: GradScaler
     step: int = 0  # steps that are done
     seconds: float = 0.0  # that they took, over all runs
     sums: dict[str, float] = field(default_factory=dict)  # of losses that were not logged yet
@@ -48,7 +49,7 @@ class State:
             fused=device.type in {"cpu", "cuda"},
         )
         fp16 = config.precision == "fp16" and device.type == "cuda"
-        scaler = torch.amp.grad_scaler.GradScaler(device.type, enabled=fp16)
+        scaler = GradScaler(device.type, enabled=fp16)
         average = {name: p.detach().clone() for name, p in weights.items()}
         return cls(weights, average, optimiser, scaler)
 

@@ -36,12 +36,8 @@ class TrainingError(AudioXError):
 class Stage(Protocol):
     """What is trained: a module whose forward gives losses, and how its weights are written."""
 
+    module: Any  # an nn.Module: forward(*batch) -> named numbers, "loss" among them
     unused_weights: bool  # whether a batch may leave some weights without a gradient
-
-    @property
-    def module(self) -> nn.Module:
-        """Its forward(*batch) gives named numbers, "loss" among them."""
-        ...
 
     def batch(self, step: int, items: range) -> tuple[Any, ...]:
         """Some of the items that all processes together use in a step."""
@@ -166,7 +162,7 @@ def train(
 
 
 def _step(
-    stage: Stage, module: nn.Module, state: State, config: TrainConfig, dist: Distributed
+    stage: Stage, module: Any, state: State, config: TrainConfig, dist: Distributed
 ) -> dict[str, float]:
     """One step of the optimiser; the losses of this process, NaN if its gradient is not finite."""
     optim = config.optim

@@ -67,7 +67,7 @@ def test_every_case_makes_a_line_of_the_table(name, capsys):
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_measured_is_one_line(arguments, capsys):
+def test_an_invalid_measurement_is_a_one_line_error(arguments, capsys):
     try:
         code = main(["lab", "bench", *arguments])
     except SystemExit as stop:  # argparse
@@ -115,7 +115,7 @@ def test_a_random_checkpoint_loads_and_runs(tmp_path):
     assert loaded.conditioners.text.encode(["rain"]).isfinite().all()
 
 
-def test_memory_is_what_is_alive_at_a_time():
+def test_memory_counts_the_tensors_that_are_alive():
     x = torch.zeros(1_000)  # from outside: not counted, nor are views and writes in place
 
     def run():

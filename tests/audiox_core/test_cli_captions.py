@@ -31,7 +31,7 @@ def records(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_manifest_is_made_and_what_is_left_out_is_listed(run, tmp_path):
+def test_a_manifest_is_written_and_skipped_files_are_listed(run, tmp_path):
     code, out, _ = run("--from-names", "-o", "m.jsonl")
     assert code == 0
     assert records(tmp_path / "m.jsonl") == [
@@ -62,11 +62,11 @@ def test_a_check_reads_every_clip_and_lists_the_invalid(run, tmp_path):
 def test_a_check_that_leaves_nothing_fails_and_lists(run, tmp_path):
     (tmp_path / "m.jsonl").write_text('{"path": "phone.mp4"}')
     code, _, err = run("--check", "m.jsonl")
-    assert (code, "No clip can be used: 1 no sound" in err) == (2, True)
+    assert (code, "No valid clips: 1 no sound" in err) == (2, True)
     assert (tmp_path / "m.invalid.jsonl").exists()
 
 
-def test_an_older_manifest_stays_unless_it_is_said(run, tmp_path):
+def test_an_existing_manifest_is_kept_without_overwrite(run, tmp_path):
     (tmp_path / "m.jsonl").write_text("mine")
     code, _, err = run("--from-names", "-o", "m.jsonl")
     assert (code, "--overwrite" in err) == (2, True)
@@ -91,7 +91,7 @@ def test_an_older_manifest_stays_unless_it_is_said(run, tmp_path):
         ("--check", "none.jsonl", "--workers", "0"),
     ],
 )
-def test_bad_use_is_one_line_and_leaves_nothing(run, tmp_path, arguments):
+def test_bad_usage_is_a_one_line_error_and_writes_nothing(run, tmp_path, arguments):
     before = sorted(tmp_path.rglob("*"))
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")

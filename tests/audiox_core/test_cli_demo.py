@@ -20,7 +20,7 @@ def streams(path):
         return [stream.type for stream in container.streams]
 
 
-def test_a_rendered_clip_and_ones_own_get_sound_and_a_picture(clip, tmp_path, capsys):
+def test_a_rendered_clip_and_a_video_get_sound(clip, tmp_path, capsys):
     folder = tmp_path / "made"
     assert main(["demo", str(clip), "--label", "clock", "--output", str(folder)]) == 0
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -34,19 +34,19 @@ def test_a_rendered_clip_and_ones_own_get_sound_and_a_picture(clip, tmp_path, ca
     assert len(lines) == len(held_out_scene(0, "clock").events)
 
 
-def test_a_clip_that_is_none_is_one_line(tmp_path, capsys):
+def test_a_missing_video_is_a_one_line_error(tmp_path, capsys):
     code = main(["demo", str(tmp_path / "nowhere.mp4"), "--output", str(tmp_path / "made")])
     assert code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not any((tmp_path / "made").iterdir())
 
 
-def test_a_folder_that_is_a_file_is_named(clip, capsys):
+def test_an_output_that_is_a_file_is_an_error(clip, capsys):
     assert main(["demo", "--output", str(clip)]) == 2
     assert f"{clip} is a file" in capsys.readouterr().err
 
 
-def test_a_clip_with_the_rendered_ones_name_is_not_lost(clip, tmp_path, capsys):
+def test_a_video_with_the_name_of_the_rendered_clip_is_not_overwritten(clip, tmp_path, capsys):
     mine = clip.rename(tmp_path / "ball.mp4")
     before = mine.read_bytes()
     assert main(["demo", str(mine), "--output", str(tmp_path)]) == 2
@@ -54,7 +54,7 @@ def test_a_clip_with_the_rendered_ones_name_is_not_lost(clip, tmp_path, capsys):
     assert mine.read_bytes() == before
 
 
-def test_a_clip_of_another_kind_becomes_one_that_holds_it(clip, tmp_path):
+def test_an_avi_gets_its_soundtrack_in_an_mkv(clip, tmp_path):
     other = tmp_path / "mine.avi"
     with av.open(str(clip)) as source, av.open(str(other), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -67,7 +67,7 @@ def test_a_clip_of_another_kind_becomes_one_that_holds_it(clip, tmp_path):
 
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296"])
-def test_a_seed_out_of_range_is_one_line(seed, tmp_path, capsys):
+def test_a_seed_out_of_range_is_a_one_line_error(seed, tmp_path, capsys):
     assert main(["demo", "--seed", seed, "--output", str(tmp_path / "made")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "made").exists()

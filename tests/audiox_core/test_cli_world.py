@@ -23,7 +23,7 @@ def test_the_rendered_clips_have_picture_sound_and_captions(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments", [["--clips", "0"], ["--seed", "-1"], ["--music", "2"]])
-def test_what_cannot_be_rendered_is_one_line(arguments, tmp_path, capsys):
+def test_invalid_options_of_world_are_a_one_line_error(arguments, tmp_path, capsys):
     assert main(["lab", "world", "-o", str(tmp_path / "out"), *arguments]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "out").exists()

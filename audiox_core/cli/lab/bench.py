@@ -97,9 +97,7 @@ def run_bench(options: argparse.Namespace) -> int:
     if options.against is not None:
         return _compare(options)
     device = choose_device(options.device)
-    logging.getLogger(str(__package__).partition(".")[0]).setLevel(
-        logging.ERROR
-    )  # else at each load
+    logging.getLogger(__name__.partition(".")[0]).setLevel(logging.ERROR)  # else at each load
     depth = options.depth or DEPTH
     settings = {"size": options.size, "dtype": options.dtype}
     if options.size == "released":
@@ -143,11 +141,11 @@ def _check(options: argparse.Namespace, names: Sequence[str]) -> None:
     """Raise SettingsError for what cannot be measured."""
     for name in ("rounds", "steps", "depth"):
         if (value := getattr(options, name)) is not None and not 1 <= value <= 1_000:
-            raise SettingsError(f"--{name} {value} was given: it is 1 to 1000.")
+            raise SettingsError(f"--{name} is {value}: it must be 1 to 1000.")
     if not options.budget >= 0:
-        raise SettingsError(f"--budget {options.budget:g} was given: it is 0 s or more.")
+        raise SettingsError(f"--budget is {options.budget:g}: it must be 0 s or more.")
     if not options.ratio > 0:
-        raise SettingsError(f"--ratio {options.ratio:g} was given: it is above 0.")
+        raise SettingsError(f"--ratio is {options.ratio:g}: it must be above 0.")
     if options.depth is not None and options.size == "toy":
         raise SettingsError("The embedded model has its own depth: add --size released.")
     _check_cases(options.only, names)

@@ -1,4 +1,4 @@
-"""`evaluate`: how well a small model follows what it is told, on clips that it has not seen."""
+"""`lab evaluate`: how well the embedded model follows text, video and audio."""
 
 import argparse
 import json
@@ -49,9 +49,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from ...pipeline import Pipeline
 
     if not 0 < options.share <= 1:
-        raise SettingsError(f"--share {options.share:g} was given: it is above 0 and at most 1.")
+        raise SettingsError(f"--share is {options.share:g}: it must be above 0, and at most 1.")
     if not any(options.only in name for name in CASES):
-        raise SettingsError(f"There is no case {options.only!r}: choose from {', '.join(CASES)}.")
+        raise SettingsError(f"Unknown case {options.only!r}: choose from {', '.join(CASES)}.")
     if options.plot is not None:
         _check_plot(options)
     checkpoint = load_checkpoint(options.checkpoint, device=choose_device(options.device))

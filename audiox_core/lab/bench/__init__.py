@@ -1,1 +1,1 @@
-"""Time and memory of the road, beside baselines that are measured in the same process."""
+"""Time and memory of every step of the pipeline, beside baselines in the same process."""

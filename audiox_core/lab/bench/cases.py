@@ -6,6 +6,7 @@ Axes: `b` batch, `c` channels, `t` latent frames, `f` video frames, `s` tokens, 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from ...diffusion.guidance import guided
 from ...diffusion.noise import initial_noise
 from ...diffusion.objectives import Predict
 from ...models import Backbone, Prepared
-from ...models.dit import Context, DiT
+from ...models.dit import Context
 from ...models.mmdit import MMDiT, TimeAttention
 from ...models.oobleck import decode_chunked
 from ...models.synchformer import sync_features
@@ -178,7 +179,7 @@ def _guided_step(inputs: Inputs) -> dict[str, Way]:
     return {name: (lambda step=step: step(x, t)) for name, step in ways.items()}
 
 
-def _dit_ways(model: DiT, both: Tensor, sampling: SamplingConfig) -> dict[str, Predict]:
+def _dit_ways(model: Any, both: Tensor, sampling: SamplingConfig) -> dict[str, Predict]:
     # made at the first step, so that their memory counts
     embedded, kept = cache(lambda: model.to_cond_embed(both)), cache(lambda: model.prepare(both))
     return {
@@ -190,7 +191,7 @@ def _dit_ways(model: DiT, both: Tensor, sampling: SamplingConfig) -> dict[str, P
     }
 
 
-def _mmdit_ways(model: MMDiT, both: Tensor, sampling: SamplingConfig) -> dict[str, Predict]:
+def _mmdit_ways(model: Any, both: Tensor, sampling: SamplingConfig) -> dict[str, Predict]:
     kept = cache(lambda: model.prepare(both))
     return {
         "modulations once": _asking(model, _step(model, sampling, kept)),
@@ -204,7 +205,7 @@ def plain_step(model: Backbone, tokens: Tensor, sampling: SamplingConfig) -> Pre
     return _asking(model, step) if isinstance(model, MMDiT) else step
 
 
-def _asking(model: MMDiT, step: Predict) -> Predict:
+def _asking(model: Any, step: Predict) -> Predict:
     """A step that also computes the queries of the time attention, which change nothing."""
 
     def run(x: Tensor, t: Tensor) -> Tensor:
@@ -231,7 +232,7 @@ def _step(model: Backbone, sampling: SamplingConfig, context: Callable[[], Prepa
     )
 
 
-def _attend(model: DiT, embedded: Tensor) -> Context:
+def _attend(model: Any, embedded: Tensor) -> Context:
     return Context([b.cross_attn.keys_values(embedded) for b in model.transformer.layers])
 
 

@@ -1,1 +1,1 @@
-"""How well a small model follows what it is told, by numbers; nothing of generation imports it."""
+"""The evaluation of the embedded model: how well it follows text, video and audio."""

@@ -5,6 +5,7 @@ of one clip compared with the sound of another (`_shuffled`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -205,15 +206,15 @@ def _curve(
 
 def run(bench: Bench, only: str = "") -> Iterator[tuple[str, Figures]]:
     """The cases whose name contains `only`, each with its figures when it is done."""
-    needs_classes = any(only in name for name in ("vae", "text", "conflict"))
-    classifier, accuracy = learn_classes(bench.rate) if needs_classes else (None, 0.0)
+    learned = cache(lambda: learn_classes(bench.rate))
     cases: dict[str, Callable[[], Figures]] = {
-        "vae": lambda: vae_case(bench, classifier),
+        "vae": lambda: vae_case(bench, learned()[0]),
         "text": lambda: (
-            text_case(bench, classifier) | {"text.accuracy_of_classifier_on_renders": accuracy}
+            text_case(bench, learned()[0])
+            | {"text.accuracy_of_classifier_on_renders": learned()[1]}
         ),
         "video": lambda: video_case(bench),
-        "conflict": lambda: conflict_case(bench, classifier),
+        "conflict": lambda: conflict_case(bench, learned()[0]),
         "music": lambda: music_case(bench),
         "repair": lambda: repair_case(bench),
     }

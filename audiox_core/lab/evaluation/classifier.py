@@ -18,7 +18,7 @@ SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.97)  # quantiles of a band's levels over
 HEARD_DB = -30.0  # what is softer than the loudest band by more tells no class: it may be noise
 LAGS = (1, 3, 10)  # frames between which a change is looked at
 STEPS, WIDTH = 300, 64
-BLUR = 0.5  # deviations of noise, in training: no class is told by a hair
+BLUR = 0.5  # deviations of noise, in training: so that classes are well apart
 HISS_DB = -50.0, -20.0  # of the peak
 
 
@@ -60,7 +60,7 @@ class Classifier:
 def learn(descriptions: Tensor, labels: Sequence[str]) -> Classifier:
     """A classifier of descriptions `i d` by their labels; the same every time."""
     names = tuple(sorted(set(labels)))
-    wanted = torch.tensor([names.index(label) for label in labels])
+    targets = torch.tensor([names.index(label) for label in labels])
     mean, std = descriptions.mean(dim=0), descriptions.std(dim=0) + 1e-3
     draw = torch.Generator().manual_seed(0)
     with seeded(0), torch.enable_grad():
@@ -70,7 +70,7 @@ def learn(descriptions: Tensor, labels: Sequence[str]) -> Classifier:
         optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.1)
         for _ in range(STEPS):
             blur = BLUR * torch.randn(descriptions.shape, generator=draw)
-            loss = cross_entropy(network((descriptions - mean) / std + blur), wanted)
+            loss = cross_entropy(network((descriptions - mean) / std + blur), targets)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -30,7 +30,7 @@ def contact_sheet(
     """Frames at even times, the sound's spectrogram, and a line at each event.
 
     Args:
-        frames: `f 3 h h` uint8, evenly spaced over the clip: as many as shall be seen.
+        frames: `f 3 h h` uint8, evenly spaced over the clip: all of them are drawn.
         audio: `c n`.
         sample_rate: Hz.
         events: seconds at which something is seen to happen.

@@ -1,25 +1,26 @@
-"""How near one sound is to another. Axes: `c` channels, `n` samples."""
+"""Distances between two sounds. Axes: `c` channels, `n` samples."""
 
 from torch import Tensor
 
 from .spectra import spectrogram
 
 FFT = 2_048
-FLOOR = 1e-4  # of a full-scale tone: what is weaker is silence
+FLOOR = 1e-4  # of a full-scale tone: anything weaker is silence
 
 
-def si_sdr(heard: Tensor, wanted: Tensor) -> float:
+def si_sdr(prediction: Tensor, target: Tensor) -> float:
     """Scale-invariant signal-to-distortion ratio of `c n` in decibels (arXiv 1811.02508)."""
-    wanted, heard = wanted.double().flatten(), heard.double().flatten()
-    target = wanted * (heard @ wanted) / (wanted @ wanted).clamp(min=1e-12)
-    distortion = (heard - target).square().sum().clamp(min=1e-12)
-    return (10 * (target.square().sum().clamp(min=1e-12) / distortion).log10()).item()
+    target, prediction = target.double().flatten(), prediction.double().flatten()
+    scaled = target * (prediction @ target) / (target @ target).clamp(min=1e-12)
+    distortion = (prediction - scaled).square().sum().clamp(min=1e-12)
+    return (10 * (scaled.square().sum().clamp(min=1e-12) / distortion).log10()).item()
 
 
-def log_spectral_distance(heard: Tensor, wanted: Tensor, sample_rate: int) -> float:
+def log_spectral_distance(prediction: Tensor, target: Tensor, sample_rate: int) -> float:
     """Root mean square distance of the log spectra of `c n` in decibels, averaged over time."""
     levels = [
-        20 * (spectrogram(a, sample_rate, FFT) / (FFT / 4) + FLOOR).log10() for a in (heard, wanted)
+        20 * (spectrogram(a, sample_rate, FFT) / (FFT / 4) + FLOOR).log10()
+        for a in (prediction, target)
     ]
     return (levels[0] - levels[1]).square().mean(dim=1).sqrt().mean().item()
 

@@ -1,4 +1,4 @@
-"""When sounds begin, and whether that is when something happens in the picture."""
+"""Onsets of sounds, and how they match the events of a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from .spectra import HOP_SECONDS, band_levels
 
 RISE = 3  # frames over which a sound has to get louder
 APART = 0.3  # s between two onsets, at least
-SHARE = 0.35  # of the strongest rise in the clip: a smaller one is no onset
-LEAST_DB = 3.0  # mean rise of all bands: a smaller one is none in any clip
+SHARE = 0.35  # of the strongest rise in the clip: a smaller one is not an onset
+LEAST_DB = 3.0  # mean rise of all bands: a smaller one never is an onset
 
 
 def onset_times(audio: Tensor, sample_rate: int) -> list[float]:
@@ -40,42 +40,42 @@ def onset_strength(audio: Tensor, sample_rate: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Matching:
-    """One-to-one pairs of what was found and what was wanted."""
+    """One-to-one pairs of onsets and targets."""
 
-    offsets: tuple[float, ...]  # s, found minus wanted, of each pair
+    offsets: tuple[float, ...]  # s, onset minus target, of each pair
     found: int
-    wanted: int
+    targets: int
 
     def __add__(self, other: "Matching") -> "Matching":
         """Both together, as if they were one clip."""
         pairs = self.offsets + other.offsets
-        return Matching(pairs, self.found + other.found, self.wanted + other.wanted)
+        return Matching(pairs, self.found + other.found, self.targets + other.targets)
 
     @property
     def precision(self) -> float:
-        """Share of what was found that was wanted."""
+        """Share of the onsets with a target."""
         return len(self.offsets) / self.found if self.found else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of what was wanted that was found."""
-        return len(self.offsets) / self.wanted if self.wanted else 0.0
+        """Share of the targets with an onset."""
+        return len(self.offsets) / self.targets if self.targets else 0.0
 
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall."""
-        total = self.found + self.wanted
+        total = self.found + self.targets
         return 2 * len(self.offsets) / total if total else 0.0
 
 
-def match(found: Sequence[float], wanted: Sequence[float], tolerance: float) -> Matching:
+def match(found: Sequence[float], targets: Sequence[float], tolerance: float) -> Matching:
     """As many pairs as possible that lie within `tolerance` seconds; both lists ascending."""
     offsets, i, j = [], 0, 0
-    while i < len(found) and j < len(wanted):
-        offset = found[i] - wanted[j]
+    while i < len(found) and j < len(targets):
+        offset = found[i] - targets[j]
         if abs(offset) <= tolerance:
             offsets.append(offset)
         # in ascending order the earlier one has no better partner left
         i += offset <= tolerance
         j += offset >= -tolerance
-    return Matching(tuple(offsets), len(found), len(wanted))
+    return Matching(tuple(offsets), len(found), len(targets))

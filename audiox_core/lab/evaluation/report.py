@@ -30,8 +30,8 @@ def picture(figures: Mapping[str, Any]) -> str:
     """
     parts = []
     if curve := figures.get("conflict.curve"):
-        lost = figures.get("conflict.curve_untrained", ())
-        parts.append(_curve(curve) + _lines(lost, 'stroke-width="1" stroke-dasharray="4 3"'))
+        baseline = figures.get("conflict.curve_untrained", ())
+        parts.append(_curve(curve) + _lines(baseline, 'stroke-width="1" stroke-dasharray="4 3"'))
     if offsets := figures.get("video.offsets"):
         parts.append(_bars(offsets))
     width = WIDTH * max(1, len(parts))

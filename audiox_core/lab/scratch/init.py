@@ -1,9 +1,7 @@
-"""Modules with the weights that training begins from (specification 7.3).
-
-The libraries draw them from torch's global generator: it is put back as it was.
-"""
+"""Modules with the weights that training starts from."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -22,12 +20,12 @@ from ...training.rng import seeded
 from .position_init import init_frame_positions, init_positions
 from .vae_init import init_vae
 
-CLOSED = -10.0  # a gate of the fusion before it learned anything: its sigmoid is almost 0
+CLOSED = -10.0  # initial gates of the fusion: their sigmoid is almost 0
 EXPERTS_STD = 0.02
 
 
 def new_vae(config: OobleckConfig, seed: int) -> Oobleck:
-    """A VAE that begins as a channel vocoder."""
+    """A VAE that is initialised as a channel vocoder."""
     with seeded(seed):
         vae = Oobleck(config)
     init_vae(vae)
@@ -37,7 +35,7 @@ def new_vae(config: OobleckConfig, seed: int) -> Oobleck:
 def new_model(
     config: AudioXConfig, tokenizer: Tokenizer, seed: int
 ) -> tuple[Backbone, Conditioners]:
-    """A transformer and its conditioners that know nothing yet."""
+    """A transformer and its conditioners with initial weights."""
     video, text = config.video, config.text
     with seeded(seed):
         model = backbone(config.dit)
@@ -51,27 +49,30 @@ def new_model(
             audio_conditioner(config),
             maf=config.maf and MAFBlock(config.maf),
         )
-        _begin_model(model)
-        _begin_conditioners(conditioners)
+        init_model(model)
+        init_conditioners(conditioners)
     return model, conditioners
 
 
 @torch.no_grad()
-def _begin_model(model: Backbone) -> None:
-    """Blocks add nothing at first, but for places; a DiT's weights are halved, as the release's."""
+def init_model(model: Backbone) -> None:
+    """Initialise blocks that add zero, but for positions; a DiT's weights are halved (release)."""
     nn.init.normal_(model.timestep_features.weight)
+    blocks: Any = model.transformer.layers  # modules of modules have no types
     for layer in (model.preprocess_conv, model.postprocess_conv):
         nn.init.zeros_(layer.weight)
     if not isinstance(model, DiT):
-        for block in model.transformer.layers:  # no gate is open
-            nn.init.zeros_(block.adaLN_modulation.get_parameter("1.weight"))
-            nn.init.zeros_(block.adaLN_modulation.get_parameter("1.bias"))
+        for block in blocks:  # all gates are 0
+            nn.init.zeros_(block.adaLN_modulation[1].weight)
+            nn.init.zeros_(block.adaLN_modulation[1].bias)
         return
-    for block in model.transformer.layers:
-        for layer in (block.self_attn.to_out, block.cross_attn.to_out, block.ff.ff[2]):
-            for parameter in layer.parameters():
-                nn.init.zeros_(parameter)
-    # noise has to be copied to the answer, mostly: what comes in goes out again
+    for block in blocks:
+        last = block.ff.ff[2]
+        for parameter in (
+            block.self_attn.to_out.weight, block.cross_attn.to_out.weight, last.weight, last.bias,
+        ):  # fmt: skip
+            nn.init.zeros_(parameter)
+    # the prediction is mostly the noise: the output starts as the input
     nn.init.orthogonal_(model.transformer.project_in.weight)
     model.transformer.project_out.weight.copy_(model.transformer.project_in.weight.T)
     for parameter in model.parameters():
@@ -80,8 +81,8 @@ def _begin_model(model: Backbone) -> None:
 
 
 @torch.no_grad()
-def _begin_conditioners(conditioners: Conditioners) -> None:
-    """What is learned for absence begins at nothing."""
+def init_conditioners(conditioners: Conditioners) -> None:
+    """Initialise absent features with zeros, and the fusion closed."""
     video, audio, maf = conditioners.video, conditioners.audio, conditioners.maf
     nn.init.zeros_(video.empty_visual_feat)
     init_frame_positions(video.Temp_pos_embedding)

@@ -12,15 +12,13 @@ twenty layers, and the first thing that is learned is to do without the latents.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log1p, pi, sqrt
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...config import OobleckConfig
-from ...models.oobleck import Oobleck, ResidualUnit, Snake, Stage
-
-Convolution = nn.Conv1d | nn.ConvTranspose1d
+from ...models.oobleck import Oobleck, ResidualUnit, Snake
 
 GAIN = 3.0  # usual sounds have a deviation of 0.1; activations want more
 RANDOM = 0.1  # of torch's own weights: what no band needs can learn, and is not heard yet
@@ -58,8 +56,10 @@ class Band:
 def init_vae(vae: Oobleck) -> None:
     """Give a new VAE's weights their first values; torch's global generator is not asked."""
     config = vae.config
-    down = [layer for layer in vae.encoder if isinstance(layer, nn.Conv1d)]
-    up = [layer for layer in vae.decoder if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))]
+    down: list[Any] = [layer for layer in vae.encoder if isinstance(layer, nn.Conv1d)]
+    up: list[Any] = [
+        layer for layer in vae.decoder if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d))
+    ]
     _quiet(vae, (*down, *up))
     _begin_outer(down[0].weight, up[-1].weight)
     bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)]
@@ -71,7 +71,7 @@ def init_vae(vae: Oobleck) -> None:
     _set_levels(vae, down, up)
 
 
-def _quiet(vae: Oobleck, convolutions: Sequence[Convolution]) -> None:
+def _quiet(vae: Oobleck, convolutions: Sequence[Any]) -> None:
     """Straight snakes but for those that hear how loud a band is; small random weights.
 
     Their squared sines soon end at one: what a few neighbours say together is about the logarithm
@@ -81,14 +81,16 @@ def _quiet(vae: Oobleck, convolutions: Sequence[Convolution]) -> None:
         layer.weight.mul_(RANDOM)
         if layer.bias is not None:
             layer.bias.zero_()
-    hearing = cast(Snake, cast(Stage, vae.encoder.layers[len(vae.config.strides)]).layers[-2])
+    coarsest: Any = vae.encoder.layers[len(vae.config.strides)]
+    *_, hearing, _ = coarsest.layers
     for layer in vae.modules():
         if isinstance(layer, Snake):
             layer.beta.fill_(STRAIGHT)
         if isinstance(layer, ResidualUnit):
-            for convolution in layer.layers[1::2]:
+            unit: Any = layer.layers
+            for convolution in unit[1::2]:
                 convolution.bias.zero_()
-            layer.layers[3].weight.mul_(RESIDUAL)
+            unit[3].weight.mul_(RESIDUAL)
     rates = torch.tensor(SATURATED).repeat(len(hearing.alpha))[: len(hearing.alpha)]
     hearing.alpha.copy_(rates.log())
     hearing.beta.fill_(0)
@@ -151,7 +153,7 @@ def _begin_latents(config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: i
         out[band, latent, out.shape[-1] // 2] += 1
 
 
-def _set_levels(vae: Oobleck, down: Sequence[Convolution], up: Sequence[Convolution]) -> None:
+def _set_levels(vae: Oobleck, down: Sequence[Any], up: Sequence[Any]) -> None:
     """Scale the coarse convolutions so that noise comes back about as loud as it was."""
     config, (frames, loud) = vae.config, TUNED
     noise = torch.randn(
@@ -162,7 +164,7 @@ def _set_levels(vae: Oobleck, down: Sequence[Convolution], up: Sequence[Convolut
     for layer in vae.encoder:
         if layer is down[-2]:
             before = x.std()
-        if isinstance(layer, Convolution) and layer in (down[-2], down[-1]):
+        if layer in (down[-2], down[-1]):
             answer = layer(x)[:, : config.latent_channels] if layer is down[-1] else layer(x)
             layer.weight.mul_(LEVEL / answer.std())
         x = layer(x)
@@ -170,6 +172,6 @@ def _set_levels(vae: Oobleck, down: Sequence[Convolution], up: Sequence[Convolut
     down[-1].bias[config.latent_channels :] = STEADY
     x = x[:, : config.latent_channels]
     for layer in vae.decoder:
-        if isinstance(layer, Convolution) and layer in (up[0], up[1]):
+        if layer in (up[0], up[1]):
             layer.weight.mul_(LEVEL * (1 if layer is up[0] else before) / layer(x).std())
         x = layer(x)

@@ -81,7 +81,7 @@ class Reconstruction(nn.Module):
             "wave": relative_error(decoded, audio, dims=(1, 2), quiet=QUIET).mean(),
             "kl": posterior.kl(),
         }
-        loss = sum(getattr(config, name) * value for name, value in losses.items())
+        loss: Any = sum(getattr(config, name) * value for name, value in losses.items())
         return {"loss": loss, **losses, "latent_std": mean.detach().std()}
 
 
@@ -203,9 +203,9 @@ class VaeStage:
     def piece(self, step: int, item: int, clip: int) -> Tensor:
         """A random piece of a cached sound, `2 n`; a quiet one is drawn again, twice."""
         audio, samples = self.cache[clip]["audio"], self.frames * self.grid.hop_length
-        chance = generator(self.config.run.seed, "piece", step, item)
+        rng = generator(self.config.run.seed, "piece", step, item)
         for _ in range(3):
-            begin = torch.randint(max(1, audio.shape[-1] - samples + 1), (1,), generator=chance)
+            begin = int(torch.randint(max(1, audio.shape[-1] - samples + 1), (1,), generator=rng))
             piece = pad_crop(audio, samples, begin)
             if piece.float().abs().max() > AUDIBLE * FULL_SCALE:
                 break

@@ -1,4 +1,4 @@
-"""A toy world to train on: rendered pictures, their sounds, and what is said of them."""
+"""Rendered training data: scenes with sounds and captions, and music."""
 
 from .motion import Event, Moment
 from .music import Phrase, phrase

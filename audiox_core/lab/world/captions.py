@@ -1,6 +1,6 @@
-"""What is said about a scene: several wordings a class, each naming its class alone.
+"""Captions of scenes: several wordings for each class, each of which names only its class.
 
-`{pitch}` and `{pace}` are words for what can be heard, or nothing.
+`{pitch}` and `{pace}` are replaced by a word, or by nothing.
 """
 
 import re

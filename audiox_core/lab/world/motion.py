@@ -1,4 +1,4 @@
-"""What of a scene can be seen at given times: places, strikes and levels, `f` values each."""
+"""The visible state of a scene at given times: positions, hits and levels, `f` values each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+Number = TypeVar("Number", float, NDArray)
+
 VISIBLE = 0.55  # s that an event is seen from its onset on
-NOTICE = 0.4  # s before an onset in which it can be seen to come
-FAR = 1e6  # s: where nothing comes before or after
-REACH = 0.34  # of the picture's width: how far from its middle the outermost thing stands
+NOTICE = 0.4  # s before an onset in which it is announced
+FAR = 1e6  # s: if there is no event before or after
+REACH = 0.34  # of the picture's width: largest distance of an object from its middle
 
 
 @dataclass(frozen=True)
 class Event:
-    """One sound and what is seen of it."""
+    """One sound event and its visibility."""
 
     time: float  # s, its onset
     visible: tuple[float, float]  # s, from and to
@@ -24,7 +26,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Moment:
-    """A knot of a texture's course; between two of them all runs straight."""
+    """A point of a texture's course, which is linear between two of them."""
 
     time: float  # s
     level: float  # 0..1
@@ -44,16 +46,13 @@ class Motion:
     level: NDArray  # of a texture
 
 
-Pan = TypeVar("Pan", float, NDArray)
-
-
-def place(pan: Pan) -> Pan:
-    """Where in the picture, 0..1, a thing stands that is heard at `pan`."""
+def place(pan: Number) -> Number:
+    """Horizontal position in the picture, 0..1, of an object with this `pan`."""
     return 0.5 + REACH * pan
 
 
 def event_motion(events: Sequence[Event], times: NDArray) -> Motion:
-    """How discrete events look: `times` in any order, seconds."""
+    """The state of discrete events at `times`, in seconds and any order."""
     onsets = np.array([event.time for event in events])
     places = place(np.array([event.pan for event in events]))
     count = np.searchsorted(onsets, times, side="right")
@@ -75,7 +74,7 @@ def event_motion(events: Sequence[Event], times: NDArray) -> Motion:
 
 
 def course_motion(course: Sequence[Moment], times: NDArray) -> Motion:
-    """How a texture looks."""
+    """The state of a texture at `times`."""
     still = np.zeros_like(times)
     pan, level = (along(course, name, times) for name in ("pan", "level"))
     return Motion(times, place(pan), still, still, still, still.astype(int), level)

@@ -1,4 +1,4 @@
-"""Short phrases in a named key, tempo and mood, on one instrument, that stay what they are.
+"""Short phrases of one instrument with a constant key, tempo and mood.
 
 Four bars of chords and a melody come again and again, so that a phrase's first half tells what
 its second half must be.
@@ -30,7 +30,7 @@ BEATS = 4  # of a bar
 
 @dataclass(frozen=True)
 class Mood:
-    """What a word for a feeling means in notes."""
+    """A mood in notes."""
 
     mode: str  # "major" or "minor"
     bpm: tuple[int, int]  # from and to
@@ -139,7 +139,7 @@ def _melody(rng: Generator, mood: Mood, tonic: int) -> list[Note]:
         ends = np.append(begins[1:], BEATS)
         for begin, end in zip(begins, ends, strict=True):
             degree = root + int(rng.choice((0, 2, 4)))
-            if begin % 1:  # off the beat a neighbour may pass
+            if begin % 1:  # off the beat, a passing note
                 degree += int(rng.integers(-1, 2))
             start = BEATS * bar + begin
             last = BEATS * bar + min(end, begin + 1.5) - 0.08
@@ -148,7 +148,7 @@ def _melody(rng: Generator, mood: Mood, tonic: int) -> list[Note]:
 
 
 def _repeated(bars: list[Note], bpm: int, seconds: float) -> tuple[Note, ...]:
-    """The bars again and again until the end, in seconds."""
+    """The bars, repeated until the end, in seconds."""
     beat, length = 60 / bpm, 4 * BEATS
     rounds = int(np.ceil(seconds / (length * beat)))
     notes = (

@@ -1,4 +1,4 @@
-"""Scenes of a toy world: pictures whose events make sounds at exact times, and what is said of it.
+"""Scenes: pictures whose events make sounds at exact times, and their captions.
 
 A scene is a few numbers; its sound and its pictures are rendered from them, at any sample rate and
 at any times. The same seed is the same scene. Axes: `n` samples, `f` frames, `h w` pixels.
@@ -22,21 +22,21 @@ from .sounds import EVENT_SOUNDS
 from .textures import TEXTURE_SOUNDS
 
 EVENT_LABELS = tuple(EVENT_SOUNDS)  # classes of sounds with an onset
-TEXTURE_LABELS = tuple(TEXTURE_SOUNDS)  # classes of sounds that go on and follow a level
+TEXTURE_LABELS = tuple(TEXTURE_SOUNDS)  # classes of continuous sounds that follow a level
 LABELS = EVENT_LABELS + TEXTURE_LABELS
 
 GAP = 0.75  # s between two onsets, at least
 OFTEN = 3, 8.5  # events in 10 s, from and to
 FIRST, LAST = 0.3, 0.6  # s without onset after the beginning and before the end
 SHORTEST = 2.0  # s, of a scene
-PLOT, SOUND, LOOK_SHARPNESS = range(3)  # streams of random numbers of one seed
+PLOT, SOUND, LOOK = range(3)  # streams of random numbers of one seed
 PITCH_WORDS = {-1: (0.74, 0.84), 0: (0.93, 1.07), 1: (1.19, 1.35)}  # a word: factors of the pitch
 BATCH = 64  # frames that are drawn at once
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A few seconds of the toy world."""
+    """A few seconds of pictures and sound."""
 
     label: str
     caption: str
@@ -44,7 +44,7 @@ class Scene:
     seed: int
     events: tuple[Event, ...]  # by time; none in a texture
     course: tuple[Moment, ...] = field(default=(), repr=False)  # of a texture, by time
-    pitch: float = 1.0  # factor, as the caption says
+    pitch: float = 1.0  # factor, as in the caption
     peak_db: float = -6.0  # dBFS
 
     def audio(self, sample_rate: int) -> Tensor:
@@ -58,7 +58,7 @@ class Scene:
     def frames(self, times: Sequence[float], size: int) -> Tensor:
         """The pictures at `times` in seconds, `f 3 size size` uint8."""
         at = np.asarray(times, np.float64)
-        style = look(default_rng([self.seed, LOOK_SHARPNESS]))
+        style = look(default_rng([self.seed, LOOK]))
         pictures = np.empty((at.size, 3, size, size), np.uint8)
         for start in range(0, at.size, BATCH):
             motion = self._motion(at[start : start + BATCH])
@@ -68,7 +68,7 @@ class Scene:
         return torch.from_numpy(pictures)
 
     def level(self, times: Sequence[float]) -> Tensor:
-        """How strong a texture is at `times`, `f` in 0..1; of events how bright they still are."""
+        """Level of a texture at `times`, `f` in 0..1; for events their brightness."""
         motion = self._motion(np.asarray(times, np.float64))
         return torch.from_numpy(motion.level if self.course else motion.hit).float()
 
@@ -110,9 +110,9 @@ def scene(seed: int, label: str | None = None, seconds: float = 11.0) -> Scene:
         SettingsError: an unknown class, or less than `SHORTEST`.
     """
     if label is not None and label not in LABELS:
-        raise SettingsError(f"no scenes of class {label!r}: choose one of {', '.join(LABELS)}")
+        raise SettingsError(f"Unknown class {label!r}: choose one of {', '.join(LABELS)}.")
     if seconds < SHORTEST:
-        raise SettingsError(f"a scene of {seconds:g} s: ask for {SHORTEST:g} s or more")
+        raise SettingsError(f"The scene lasts {seconds:g} s: it must last {SHORTEST:g} s or more.")
     rng = default_rng([seed, PLOT])
     drawn = LABELS[rng.integers(len(LABELS))]
     label = label or drawn
@@ -172,7 +172,7 @@ def _pans(label: str, rng: Generator, count: int) -> NDArray:
 
 
 def _showers(rng: Generator, seconds: float) -> tuple[Moment, ...]:
-    """It rains, and stops, and rains."""
+    """Rain that stops and starts again."""
     pan = float(rng.uniform(-0.7, 0.7))
     wet = bool(rng.integers(2))
     time, knots = 0.0, []
@@ -196,7 +196,7 @@ def _gusts(rng: Generator, seconds: float) -> tuple[Moment, ...]:
 
 
 def _drive(rng: Generator, seconds: float) -> tuple[Moment, ...]:
-    """A car speeds up and slows down on its way from one side to the other."""
+    """A car that passes from one side to the other, with changing speed."""
     way = float(rng.choice([-1, 1]))
     time, fast = 0.0, bool(rng.integers(2))
     knots = []

@@ -1,6 +1,6 @@
-"""Notes to sound through a General MIDI sound font.
+"""Notes rendered with a General MIDI sound font.
 
-Only training needs the two packages, and only when a phrase is heard: `tinysoundfont` plays the
+Only training on music needs the two packages: `tinysoundfont` plays the
 font (its PyAudio is for loudspeakers, and is not needed), `pretty_midi` ships it.
 Axes: `n` samples.
 """
@@ -34,17 +34,17 @@ class Note:
 def play(
     notes: Sequence[Note], program: int, pans: Sequence[float], samples: int, sample_rate: int
 ) -> NDArray:
-    """What the notes sound like, `2 n` float32.
+    """Render notes, `2 n` float32.
 
     Args:
         notes: in any order.
         program: General MIDI instrument, 0..127.
         pans: of each voice, -1 left .. 1 right.
-        samples: `n`, whatever still sounds at the end is cut.
+        samples: `n`; sound after the end is cut.
         sample_rate: Hz.
 
     Raises:
-        SettingsError: where a package is missing; it says how to install both.
+        SettingsError: a package is missing; the message says how to install both.
     """
     synth = _synth(program, pans, sample_rate)
     steps = sorted(
@@ -71,7 +71,7 @@ def _synth(program: int, pans: Sequence[float], sample_rate: int) -> Any:
     try:
         import tinysoundfont
     except ImportError as error:
-        raise SettingsError(f"music needs the package tinysoundfont: `{INSTALL}`") from error
+        raise SettingsError(f"Music needs the package tinysoundfont: run `{INSTALL}`.") from error
     synth = tinysoundfont.Synth(gain=-12.0, samplerate=sample_rate)
     bank = synth.sfload(str(_font()))
     for voice, pan in enumerate(pans):
@@ -86,4 +86,4 @@ def _font() -> Path:
     for folder in (spec and spec.submodule_search_locations) or ():
         if (path := Path(folder) / FONT).is_file():
             return path
-    raise SettingsError(f"music needs the sound font {FONT} of pretty_midi: `{INSTALL}`")
+    raise SettingsError(f"Music needs the sound font {FONT} of pretty_midi: run `{INSTALL}`.")

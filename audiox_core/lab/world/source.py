@@ -1,4 +1,4 @@
-"""The toy world as a source of training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
+"""Rendered scenes and music as training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
 
 from dataclasses import dataclass
 
@@ -35,16 +35,16 @@ class World:
             SettingsError: `count` below 1, or a share that is none.
         """
         if count < 1:
-            raise SettingsError(f"a world of {count} clips: ask for 1 or more")
+            raise SettingsError(f"The world has {count} clips: it must have 1 or more.")
         if not 0 <= music <= 1:
-            raise SettingsError(f"the share of music is {music:g}: give a number from 0 to 1")
+            raise SettingsError(f"The share of music is {music:g}: it must be 0 to 1.")
         self.config, self.seed, self.count, self.music = config, seed, count, music
 
     def __len__(self) -> int:
         return self.count
 
     def item(self, index: int) -> Scene | Phrase:
-        """What a clip is made of; a phrase begins with what becomes the prompt."""
+        """The scene or phrase of a clip; a phrase starts with the prompt."""
         if not 0 <= index < self.count:
             raise IndexError(f"no clip {index} among {self.count}")
         rng = default_rng([self.seed, index, ITEM])
@@ -55,11 +55,11 @@ class World:
         return scene(seed, seconds=max(grid.window_seconds, SHORTEST))
 
     def clip(self, index: int) -> Clip:
-        """The clip of an index. Raises SettingsError where music cannot be played."""
+        """The clip of an index. Raises SettingsError if music cannot be rendered."""
         item = self.item(index)
-        return self._heard(item) if isinstance(item, Phrase) else self._seen(item, index)
+        return self._music_clip(item) if isinstance(item, Phrase) else self._scene_clip(item, index)
 
-    def _heard(self, item: Phrase) -> Clip:
+    def _music_clip(self, item: Phrase) -> Clip:
         """Music: the conditioned seconds come first, as the prompt; the target continues them."""
         grid = self.config.latent
         sound = item.audio(grid.sample_rate)
@@ -67,7 +67,7 @@ class World:
         target = pad_crop(sound, grid.window * grid.hop_length, conditioned)
         return Clip(target, item.caption, prompt=sound[:, :conditioned].clone())
 
-    def _seen(self, item: Scene, index: int) -> Clip:
+    def _scene_clip(self, item: Scene, index: int) -> Clip:
         grid, video = self.config.latent, self.config.video
         sync = video.sync
         return Clip(
@@ -75,11 +75,11 @@ class World:
             item.caption,
             frames=_pictures(item, video.frames, video.fps, video.clip.image),
             sync=sync and _pictures(item, sync.frames, sync.fps, sync.encoder.image),
-            prompt=self._alike(item, index),
+            prompt=self._prompt(item, index),
         )
 
-    def _alike(self, item: Scene, index: int) -> Tensor | None:
-        """Now and then another scene of the same class, to be heard only."""
+    def _prompt(self, item: Scene, index: int) -> Tensor | None:
+        """For a third of the scenes the sound of another scene of the same class."""
         rng = default_rng([self.seed, index, PROMPT])
         if rng.random() >= PROMPTED:
             return None

@@ -31,7 +31,7 @@ def table(tmp_path):
         ("\n a.mp4 , rain \n\n", None),
     ],
 )
-def test_the_columns_are_found(table, text, start):
+def test_the_columns_of_a_table_are_found(table, text, start):
     assert table(text) == ([("a.mp4", "rain", start)], [])
 
 
@@ -61,7 +61,7 @@ def test_a_bad_row_is_listed(table, row, reason):
     [("", "utf-8"), ("only\n", "utf-8"), ("path,start\na,3\n", "utf-8"), ("ä,rain\n", "latin-1"),
      ("a,rain\n", "utf-16"), ('"' + "x" * 200_000, "utf-8")],
 )  # fmt: skip
-def test_what_is_no_table_is_an_error(table, text, encoding):
+def test_a_file_that_is_not_a_table_is_an_error(table, text, encoding):
     with pytest.raises(SettingsError):
         table(text, encoding)
 

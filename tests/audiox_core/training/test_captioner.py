@@ -88,9 +88,7 @@ def picture(seeded):
 
 
 @pytest.mark.parametrize("question", [None, "a dog"])
-def test_a_captioner_says_the_same_words_of_the_same_picture(
-    folder, picture, question, monkeypatch
-):
+def test_a_captioner_is_deterministic(folder, picture, question, monkeypatch):
     monkeypatch.setattr(captioner, "NEW_TOKENS", 5)
     first, second = (Captioner(folder, question=question)(picture) for _ in range(2))
     assert first == second
@@ -98,11 +96,11 @@ def test_a_captioner_says_the_same_words_of_the_same_picture(
 
 
 def test_a_folder_without_a_captioner_says_what_it_needs(tmp_path):
-    with pytest.raises(CaptionerError, match="holds no captioner"):
+    with pytest.raises(CaptionerError, match="is not a captioner"):
         Captioner(str(tmp_path))
 
 
-def test_a_path_to_nowhere_is_not_asked_of_the_hub(tmp_path):
+def test_a_missing_path_is_not_requested_from_the_hub(tmp_path):
     with pytest.raises(SettingsError, match="There is no folder"):
         Captioner(str(tmp_path / "none"))
 
@@ -110,5 +108,5 @@ def test_a_path_to_nowhere_is_not_asked_of_the_hub(tmp_path):
 def test_a_name_without_a_connection_is_one_clear_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(captioner, "_hub_answers", lambda model: False)
-    with pytest.raises(CaptionerError, match="could not be had from the hub"):
+    with pytest.raises(CaptionerError, match="the hub could not provide it"):
         Captioner("nobody/nothing")

@@ -45,18 +45,18 @@ def reasons(made):
         ("bell\udcff", "bell"),
     ],
 )
-def test_a_file_name_becomes_words(stem, caption):
+def test_a_file_name_becomes_a_caption(stem, caption):
     assert caption_from_name(stem) == caption
 
 
 @pytest.mark.parametrize(
     ("seconds", "starts"), [(3, [0]), (10, [0]), (14.9, [0]), (15, [0, 10]), (31, [0, 10, 20])]
 )
-def test_half_a_step_is_worth_an_item(seconds, starts):
+def test_an_item_needs_at_least_half_a_step_of_sound(seconds, starts):
     assert starts_every(seconds, 10) == starts
 
 
-def test_the_task_is_by_what_a_file_holds(captioned, film):
+def test_the_default_task_depends_on_the_streams_of_the_file(captioned, film):
     film("dog.mp4")
     film("sub/rain.wav", picture=False)
     assert captioned(from_names=True).items == [
@@ -65,7 +65,7 @@ def test_the_task_is_by_what_a_file_holds(captioned, film):
     ]
 
 
-def test_a_table_comes_before_the_name_and_may_say_several_starts(captioned, film):
+def test_a_table_overrides_file_names_and_may_have_several_starts(captioned, film):
     film("a.mp4")
     film("b.mp4")
     rows = [Row("a.mp4", "one", 0.0, 1), Row("a", "two", 1.0, 2), Row("gone.mp4", "three", None, 3)]
@@ -89,7 +89,7 @@ def test_a_captioner_sees_the_middle_of_each_piece(captioned, film):
     assert [(i.start, i.caption) for i in made.items] == [(0.0, "5"), (2.0, "15")]
 
 
-def test_a_sound_has_no_picture_to_caption(captioned, film):
+def test_a_captioner_is_not_used_for_files_without_a_picture(captioned, film):
     film("rain.wav", picture=False)
     film("0001.wav", picture=False)
     made = captioned(captioner=lambda _: "never", from_names=True)
@@ -97,7 +97,7 @@ def test_a_sound_has_no_picture_to_caption(captioned, film):
     assert reasons(made) == {"0001.wav": "no caption"}
 
 
-def test_what_cannot_be_listed_is_told(captioned, film, media, tmp_path):
+def test_unusable_files_are_reported_with_a_reason(captioned, film, media, tmp_path):
     film("silent.mp4", sound=False)
     film("rain.wav", picture=False)
     (media / "broken.mp4").write_text("no film")
@@ -113,12 +113,12 @@ def test_what_cannot_be_listed_is_told(captioned, film, media, tmp_path):
     }
 
 
-def test_a_task_with_pictures_takes_no_sounds(captioned, film):
+def test_a_video_task_skips_files_without_a_picture(captioned, film):
     film("rain.wav", picture=False)
     assert reasons(captioned(from_names=True, task=BOTH)) == {"rain.wav": "no picture"}
 
 
-def test_a_task_without_words_needs_no_captions(captioned, film):
+def test_a_task_without_text_needs_no_captions(captioned, film):
     film("0001.mp4")
     task = Task("video", "audio")
     assert captioned(task=task).items == [Item("0001.mp4", task=task)]
@@ -133,7 +133,7 @@ def test_a_captioner_that_never_worked_ends_the_run(captioned, film):
         captioned(captioner=fails)
 
 
-def test_a_captioner_that_fails_once_costs_one_file(captioned, film):
+def test_a_captioner_that_fails_once_skips_one_file(captioned, film):
     def fails_later(_, seen=[]):  # noqa: B006
         seen.append(1)
         if len(seen) == 2:
@@ -155,7 +155,7 @@ def test_a_long_caption_is_cut_and_counted(captioned, film):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_closed_folder_is_told(media, film):
+def test_an_unreadable_folder_is_reported(media, film):
     film("sub/a.mp4")
     (media / "sub").chmod(0)
     files, closed = find_files(media)

@@ -9,7 +9,7 @@ from audiox_core.lab.evaluation.cases import RENDERS, RENDERS_APART
 SETTINGS = Path(__file__).parent / "tiny.toml"
 
 
-def test_what_is_compared_differs_in_the_masks_alone(claim):
+def test_the_compared_runs_differ_only_in_their_masks(claim):
     with_masks, without = (
         claim.settings(SETTINGS, masked=masked, seed=1, steps=7) for masked in (True, False)
     )
@@ -21,13 +21,13 @@ def test_what_is_compared_differs_in_the_masks_alone(claim):
     assert with_masks.data == without.data
 
 
-def test_the_classifier_has_heard_none_of_its_sounds(claim):
+def test_the_classifier_was_not_trained_on_the_tested_sounds(claim):
     heard = range(10_000, 10_000 + RENDERS + RENDERS_APART)
     assert claim.ASKED not in heard
     assert claim.PROMPTS > claim.ASKED + 1_000 > heard.stop
 
 
-def test_four_runs_become_a_table_and_are_not_made_twice(
+def test_four_runs_become_a_table_and_are_not_repeated(
     claim, trained_vae, clip_cache, tmp_path, capsys, monkeypatch
 ):
     arguments = ["--config", SETTINGS, "--vae", trained_vae.outcome.weights, "--cache", clip_cache]

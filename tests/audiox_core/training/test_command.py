@@ -24,7 +24,7 @@ def run(capsys, clip_cache):
     return call
 
 
-def test_a_run_says_where_it_is_and_what_it_made(run, tmp_path):
+def test_a_run_prints_its_progress_and_result(run, tmp_path):
     code, out, _ = run("vae", "--config", SETTINGS, "-o", tmp_path, "--steps", 2, "--lr", 0.002)
     assert code == 0
     first, second, last = out.splitlines()
@@ -33,7 +33,7 @@ def test_a_run_says_where_it_is_and_what_it_made(run, tmp_path):
     assert last == f"{tmp_path / 'vae.safetensors'}: 2 steps"
 
 
-def test_broken_lines_of_a_manifest_are_counted_and_listed(run, film, media, tmp_path):
+def test_invalid_lines_of_a_manifest_are_counted_and_listed(run, film, media, tmp_path):
     for name in ("a.mp4", "b.mp4"):
         film(name, seconds=5.0)
     lines = [
@@ -66,7 +66,7 @@ def test_broken_lines_of_a_manifest_are_counted_and_listed(run, film, media, tmp
         (("vae", "--data", "world", "--init", "none.safetensors"), "no weights file"),
     ],
 )
-def test_a_mistake_is_one_line(run, tmp_path, arguments, said):
+def test_a_mistake_is_a_one_line_error(run, tmp_path, arguments, said):
     code, out, err = run(*arguments, "-o", tmp_path / "out")
     assert (code, out) == (2, "")
     (line,) = err.splitlines()

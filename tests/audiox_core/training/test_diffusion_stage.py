@@ -34,7 +34,7 @@ def test_the_loss_falls_in_50_steps_on_200_clips(trained_model, losses):
     assert sum(curve[-10:]) < 0.6 * sum(curve[:10])
 
 
-def test_the_file_is_a_checkpoint_that_brings_all_its_parts(trained_model, settings):
+def test_the_file_is_a_complete_checkpoint(trained_model, settings):
     loaded = load_checkpoint(trained_model.path, device="cpu")
     assert loaded.variant == "audiox-tiny"
     assert loaded.config.dit == settings().model.dit
@@ -64,11 +64,11 @@ def test_the_file_says_how_it_was_made(trained_model):
     assert len(record["data_hash"]) == 16
 
 
-def test_a_log_and_a_picture_are_left(trained_model):
+def test_a_run_writes_a_log_and_a_plot(trained_model):
     assert (trained_model.output / "loss.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
-def test_unmasked_tokens_are_those_of_generation(prepared):
+def test_unmasked_tokens_equal_those_of_generation(prepared):
     stage = prepared(**NOTHING)
     (batch,) = stage.batch(0, ALL)
     at = int(batch.with_video[0])  # a clip with a picture
@@ -88,7 +88,7 @@ def test_unmasked_tokens_are_those_of_generation(prepared):
     torch.testing.assert_close(found, expected.positive, atol=1e-5, rtol=1e-5)
 
 
-def test_absent_modalities_are_what_was_learned_for_absence(prepared):
+def test_absent_modalities_use_the_learned_absent_tokens(prepared):
     stage = prepared(**NOTHING | {"masks.absent": 1.0})
     (batch,) = stage.batch(0, ALL)
     with torch.no_grad():
@@ -119,7 +119,7 @@ def test_hidden_words_are_zero_tokens(prepared):
     assert (tokens[~batch.hidden_text & batch.text_mask] != 0).any(dim=-1).all()
 
 
-def test_gradients_reach_whatever_shall_learn_and_nothing_else(prepared):
+def test_gradients_reach_exactly_the_weights_that_are_trained(prepared):
     stage = prepared(**{"masks.absent": 0.5})
     (batch,) = stage.batch(0, ALL)
     stage.module(batch)["loss"].backward()
@@ -136,14 +136,14 @@ def test_gradients_reach_whatever_shall_learn_and_nothing_else(prepared):
     ]
 
 
-def test_encoders_of_a_release_stay_as_they_are_unless_asked(prepared):
+def test_pretrained_encoders_are_frozen_by_default(prepared):
     stage = prepared(**{"diffusion.train_clip": False, "diffusion.train_text": False})
     learning = [n for n, p in stage.module.named_parameters() if p.requires_grad]
     assert not [n for n in learning if "visual_encoder_model" in n or ".text." in n]
     assert "conditioners.video.empty_visual_feat" in learning
 
 
-def test_what_a_frozen_clip_saw_is_kept_instead_of_the_pictures(prepared):
+def test_the_states_of_a_frozen_clip_are_cached_instead_of_frames(prepared):
     changes = NOTHING | {"masks.patches": 0.0, "diffusion.train_clip": False}
     kept, looked = prepared(**changes), prepared(**NOTHING)
     assert kept.batch(0, ALL)[0].pictures.is_floating_point()
@@ -152,7 +152,7 @@ def test_what_a_frozen_clip_saw_is_kept_instead_of_the_pictures(prepared):
     torch.testing.assert_close(*tokens, atol=2e-2, rtol=2e-2)  # kept in half precision
 
 
-def test_any_split_of_a_step_sees_the_same_items(prepared):
+def test_any_split_of_a_step_has_the_same_items(prepared):
     stage = prepared()
     (whole,), (part,) = stage.batch(3, ALL), stage.batch(3, range(4, 8))
     for name in ("latent", "noise", "t", "ids", "hidden_text", "prompt", "unconditional"):
@@ -167,13 +167,13 @@ def test_any_split_of_a_step_sees_the_same_items(prepared):
         ({"model.latent.channels": 16, "model.dit.io_channels": 16}, True, "has latents of 8"),
     ],
 )
-def test_what_a_model_from_scratch_lacks_is_said(job, trained_vae, tmp_path, changes, vae, said):
+def test_a_model_from_scratch_names_what_is_missing(job, trained_vae, tmp_path, changes, vae, said):
     path = trained_vae.outcome.weights if vae else None
     with pytest.raises(SettingsError, match=said):
         run_job(job("diffusion", tmp_path, changes=changes, vae=path))
 
 
-def test_a_model_goes_on_from_another(job, trained_model, tmp_path, losses):
+def test_a_run_can_start_from_a_trained_model(job, trained_model, tmp_path, losses):
     parts = {"run.steps": 2, "diffusion.train_clip": True, "diffusion.train_text": True}
     run_job(job("diffusion", tmp_path, changes=parts, init=trained_model.path))
     assert losses(tmp_path)[0] < 0.7 * losses(trained_model.output)[0]

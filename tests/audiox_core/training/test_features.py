@@ -44,7 +44,7 @@ def test_items_come_back_with_their_captions(tmp_path):
     assert cache.captions[4] == "no 7"
 
 
-def test_what_is_ready_is_not_made_again(tmp_path):
+def test_cached_items_are_not_made_again(tmp_path):
     open_cache(Numbers(), tmp_path, range(10))
     lost = sorted((tmp_path / "numbers").iterdir())[1]
     lost.unlink()  # a run that was killed did not come to it
@@ -53,7 +53,7 @@ def test_what_is_ready_is_not_made_again(tmp_path):
     assert again.made == [4, 5, 6, 7]
 
 
-def test_broken_clips_are_counted_and_told(tmp_path):
+def test_unusable_clips_are_counted_and_listed(tmp_path):
     cache = open_cache(Numbers(broken=(2, 5)), tmp_path, range(8))
     assert [int(cache[i]["number"]) for i in range(len(cache))] == [0, 1, 3, 4, 6, 7]
     assert [(s.index, s.reason) for s in cache.skipped] == [
@@ -62,7 +62,7 @@ def test_broken_clips_are_counted_and_told(tmp_path):
     ]
 
 
-def test_a_source_of_which_nothing_can_be_used_is_refused(tmp_path):
+def test_a_source_without_usable_clips_is_refused(tmp_path):
     with pytest.raises(SettingsError, match=r"None of the 3 clips.*clip 0 is broken"):
         open_cache(Numbers(broken=(0, 1, 2)), tmp_path, range(3))
 
@@ -84,7 +84,7 @@ def test_a_damaged_shard_is_named(tmp_path):
         open_cache(Numbers(), tmp_path, range(4))
 
 
-def test_the_fingerprint_tells_clips_apart(tmp_path):
+def test_the_fingerprint_differs_between_clips(tmp_path):
     one, same, other = (
         open_cache(Numbers(), tmp_path / name, clips).fingerprint()
         for name, clips in (("a", range(4)), ("b", range(4)), ("c", range(1, 5)))

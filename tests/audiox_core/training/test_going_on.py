@@ -24,7 +24,7 @@ def wait_for_step(process: subprocess.Popen, output, step: int) -> None:
         time.sleep(0.005)
 
 
-def test_a_killed_run_goes_on_to_the_same_numbers(command, trained_model, tmp_path, losses):
+def test_a_killed_run_resumes_with_the_same_numbers(command, trained_model, tmp_path, losses):
     process = command(tmp_path, "--save-every", "10", "--steps", "50")
     wait_for_step(process, tmp_path, 23)
     process.send_signal(signal.SIGKILL)
@@ -37,7 +37,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(command, trained_model, tmp_pa
     assert losses(tmp_path) == pytest.approx(losses(trained_model.output), rel=1e-6)
 
 
-def test_a_run_that_is_told_to_stop_saves_first(command, tmp_path, losses):
+def test_a_stopped_run_saves_first(command, tmp_path, losses):
     process = command(tmp_path, "--steps", "5000")
     wait_for_step(process, tmp_path, 3)
     process.send_signal(signal.SIGTERM)
@@ -48,14 +48,16 @@ def test_a_run_that_is_told_to_stop_saves_first(command, tmp_path, losses):
     assert (tmp_path / "model.safetensors").exists()
 
 
-def test_runs_of_any_length_make_the_same_model(job, trained_vae, trained_model, tmp_path, losses):
+def test_a_run_in_several_parts_gives_the_same_losses(
+    job, trained_vae, trained_model, tmp_path, losses
+):
     for steps in (7, 20):
         made = {"run.steps": steps}
         run_job(job("diffusion", tmp_path, changes=made, vae=trained_vae.outcome.weights))
     assert losses(tmp_path) == losses(trained_model.output)[:20]
 
 
-def test_a_run_ends_when_its_minutes_are_over(job, tmp_path):
+def test_a_run_ends_after_its_time_limit(job, tmp_path):
     outcome = run_job(job("vae", tmp_path, changes={"run.minutes": 1e-6}))
     assert (outcome.step, outcome.out_of_time, outcome.finished) == (1, True, False)
     assert (tmp_path / "state.safetensors").exists()
@@ -67,7 +69,7 @@ def test_a_finished_run_has_nothing_to_do(job, tmp_path, losses):
         assert (outcome.step, len(losses(tmp_path))) == (2, 2)
 
 
-def test_other_settings_do_not_go_on(job, tmp_path):
+def test_a_run_does_not_resume_with_other_settings(job, tmp_path):
     run_job(job("vae", tmp_path, changes={"run.steps": 1}))
     with pytest.raises(SettingsError, match=r"optim\.lr was 0\.002, now 0\.1.*another --output"):
         run_job(job("vae", tmp_path, changes={"run.steps": 2, "optim.lr": 0.1}))
@@ -79,7 +81,7 @@ def test_a_damaged_state_is_named(job, tmp_path):
         run_job(job("vae", tmp_path, changes={"run.steps": 1}))
 
 
-def test_a_half_written_line_of_the_log_is_forgotten(job, tmp_path, losses):
+def test_an_incomplete_line_of_the_log_is_dropped(job, tmp_path, losses):
     run_job(job("vae", tmp_path, changes={"run.steps": 2}))
     with (tmp_path / "log.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"step": 3, "lo')
@@ -88,7 +90,7 @@ def test_a_half_written_line_of_the_log_is_forgotten(job, tmp_path, losses):
 
 
 @pytest.mark.parametrize("where", ["loss", "slope"])
-def test_numbers_that_go_wrong_end_the_run(job, tmp_path, monkeypatch, where):
+def test_a_loss_or_gradient_that_is_not_finite_ends_the_run(job, tmp_path, monkeypatch, where):
     run_job(job("vae", tmp_path, changes={"run.steps": 2}))
     kept = (tmp_path / "state.safetensors").read_bytes()
     if where == "slope":
@@ -105,7 +107,7 @@ def test_numbers_that_go_wrong_end_the_run(job, tmp_path, monkeypatch, where):
     assert (tmp_path / "state.safetensors").read_bytes() == kept
 
 
-def test_a_full_disk_leaves_the_state_as_it_was(job, tmp_path):
+def test_a_full_disk_keeps_the_older_state(job, tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
@@ -125,7 +127,7 @@ def test_a_full_disk_leaves_the_state_as_it_was(job, tmp_path):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_two_processes_are_one_with_the_doubled_batch(command, trained_model, tmp_path, losses):
+def test_two_processes_equal_one_with_the_doubled_batch(command, trained_model, tmp_path, losses):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     process = command(tmp_path, "--batch", "4", "--steps", "10", launcher=torchrun)
     _, err = process.communicate(timeout=240)
@@ -133,7 +135,9 @@ def test_two_processes_are_one_with_the_doubled_batch(command, trained_model, tm
     assert losses(tmp_path) == pytest.approx(losses(trained_model.output)[:10], rel=1e-4)
 
 
-def test_batches_in_turns_are_one_large_batch(job, trained_vae, trained_model, tmp_path, losses):
+def test_accumulated_batches_equal_one_large_batch(
+    job, trained_vae, trained_model, tmp_path, losses
+):
     made = {"run.steps": 5, "optim.batch": 2, "optim.accumulation": 4}
     run_job(job("diffusion", tmp_path, changes=made, vae=trained_vae.outcome.weights))
     assert losses(tmp_path) == pytest.approx(losses(trained_model.output)[:5], rel=1e-4)

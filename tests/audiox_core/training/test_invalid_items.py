@@ -37,7 +37,7 @@ def test_a_check_counts_and_lists_in_order(workers):
     assert len(seen) == 3_000
 
 
-def test_any_error_of_ours_is_an_invalid_item():
+def test_any_audiox_error_makes_an_invalid_item():
     class Other(Numbers):
         def clip(self, index):
             raise SettingsError("It is odd.")
@@ -55,7 +55,7 @@ def test_a_written_report_holds_the_counts_and_every_item(tmp_path):
     assert tuple(InvalidItem(**item) for item in items) == report.invalid
 
 
-def test_the_error_crosses_processes():
+def test_the_error_can_be_pickled():
     error = InvalidItemError(InvalidItem("a.mp4", 7, "silent", "It is silent."))
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.item) == ("a.mp4 (line 7): It is silent.", error.item)

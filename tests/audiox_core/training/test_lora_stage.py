@@ -24,7 +24,7 @@ def lora(lora_job):
     return run_job(lora_job).weights
 
 
-def test_the_names_are_those_of_comfyuis_loaders(lora):
+def test_the_lora_has_the_key_names_of_comfyuis_loader(lora):
     from audiox_core.checkpoint.weight_file import open_weights
 
     layer = "diffusion_model.transformer.layers.1.cross_attn.to_q"
@@ -34,7 +34,7 @@ def test_the_names_are_those_of_comfyuis_loaders(lora):
     assert shapes[f"{layer}.alpha"] == ()
 
 
-def test_merged_it_is_what_was_trained(lora, lora_job, trained_model, seeded):
+def test_a_merged_lora_gives_the_trained_output(lora, lora_job, trained_model, seeded):
     stage, _ = prepare(lora_job, Distributed())
     adapters = read_lora(lora)
     for layer, module in zip(stage.module.layers, stage.module.adapters, strict=True):
@@ -51,14 +51,14 @@ def test_merged_it_is_what_was_trained(lora, lora_job, trained_model, seeded):
     assert (merged - plain).abs().max() > 1e-2
 
 
-def test_the_model_itself_does_not_move(lora_job):
+def test_only_the_adapters_are_trained(lora_job):
     stage, _ = prepare(lora_job, Distributed())
     learning = [n for n, p in stage.module.named_parameters() if p.requires_grad]
     assert learning
     assert all(name.startswith("adapters.") for name in learning)
 
 
-def test_taken_away_again_it_leaves_the_model_as_it_was(lora, trained_model):
+def test_merging_with_the_negative_strength_restores_the_model(lora, trained_model):
     model = open_checkpoint(trained_model.path).load_backbone()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     merge_lora(model, lora, 0.7)
@@ -72,12 +72,12 @@ def test_a_lora_of_another_model_is_refused(lora, checkpoint):
         merge_lora(checkpoint.backbone, lora)
 
 
-def test_what_is_no_lora_is_refused(trained_model):
+def test_a_file_without_a_lora_is_refused(trained_model):
     with pytest.raises(WeightsError, match="is not a LoRA"):
         read_lora(trained_model.path)
 
 
-def test_a_pattern_chooses_layers(trained_model):
+def test_a_pattern_selects_the_adapted_layers(trained_model):
     model = open_checkpoint(trained_model.path).load_backbone()
     names = [*adapted_layers(model, r"self_attn\.")]
     assert names == [
@@ -91,13 +91,13 @@ def test_a_pattern_chooses_layers(trained_model):
 @pytest.mark.parametrize(
     ("pattern", "said"), [("(", "not a regular"), ("unet", "matches no layer")]
 )
-def test_a_pattern_that_finds_nothing_is_said(trained_model, pattern, said):
+def test_an_invalid_or_unmatched_pattern_is_an_error(trained_model, pattern, said):
     model = open_checkpoint(trained_model.path).load_backbone()
     with pytest.raises(SettingsError, match=said):
         adapted_layers(model, pattern)
 
 
-def test_an_adapter_without_a_model_is_refused(job, tmp_path):
+def test_training_a_lora_without_a_model_is_refused(job, tmp_path):
     with pytest.raises(SettingsError, match="A LoRA needs a model"):
         run_job(job("lora", tmp_path))
 
@@ -110,6 +110,6 @@ def test_an_adapter_without_a_model_is_refused(job, tmp_path):
         ("C:/a.safetensors", "C:/a.safetensors", 1.0),
     ],
 )
-def test_a_lora_is_given_with_its_strength(text, name, strength):
+def test_a_lora_option_may_include_a_strength(text, name, strength):
     path, found = parse_lora(text)
     assert (str(path), found) == (name, strength)

@@ -25,12 +25,12 @@ GOOD = {"path": "good.mp4", "caption": "rain"}
 
 
 @pytest.mark.parametrize("name", [*NAMES["path"], *NAMES["video_path"]])
-def test_a_file_has_many_names(listed, name):
+def test_a_path_may_have_several_keys(listed, name):
     assert listed({name: "a.mp4"}).items == (Item(path="a.mp4"),)
 
 
 @pytest.mark.parametrize("name", NAMES["id"])
-def test_an_id_stands_for_a_path(listed, name):
+def test_an_id_replaces_a_path(listed, name):
     assert listed({name: "x_-1", "start": "30"}).items == (Item(id="x_-1", start=30.0),)
 
 
@@ -42,17 +42,17 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("key", "name"), [(key, name) for key in OTHERS for name in NAMES[key]])
-def test_other_things_have_many_names_too(listed, key, name):
+def test_other_fields_may_have_several_keys(listed, key, name):
     given, expected = OTHERS[key]
     assert listed({"path": "a.mp4", name: given}).items == (Item("a.mp4", **{key: expected}),)
 
 
-def test_sound_and_picture_may_lie_in_two_files(listed):
+def test_sound_and_picture_may_be_in_two_files(listed):
     (item,) = listed({"path": "a.wav", "video_path": "a.mp4"}).items
     assert (item.path, item.video_path) == ("a.wav", "a.mp4")
 
 
-def test_writing_and_reading_are_symmetrical(tmp_path):
+def test_a_written_manifest_reads_back_equal(tmp_path):
     items = (
         Item(path="ä/b c.mp4", caption='a "dog"\nbarks 🐕', task=Task("text+video", "audio")),
         Item(path="a.wav", video_path="a.mp4", start=1.25, task=Task("uni", "music")),
@@ -94,7 +94,7 @@ def test_an_invalid_line_is_kept_with_its_reason(listed, line, reason):
     assert "\n" not in manifest.invalid[0].message
 
 
-def test_half_a_list_can_be_invalid(listed):
+def test_half_of_a_manifest_can_be_invalid(listed):
     lines = [{"path": f"{k}.mp4"} if k % 2 else "{broken" for k in range(100)]
     manifest = listed(*lines)
     assert (len(manifest.items), len(manifest.invalid)) == (50, 50)
@@ -111,30 +111,30 @@ def test_two_captions_of_one_clip_are_two_items(listed):
     assert len(listed(GOOD, GOOD | {"caption": "drops"}).items) == 2
 
 
-def test_windows_line_ends_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path):
+def test_windows_line_ends_byte_order_mark_and_empty_lines_are_accepted(tmp_path):
     path = tmp_path / "list.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"path": "a.mp4"}\r\n\r\n{"path": "b.mp4"}\r\n')
     assert [(item.path, item.line) for item in read(path).items] == [("a.mp4", 1), ("b.mp4", 3)]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"{}\n", bytes(3 << 20), b"\xff\xfe{\n"])
-def test_a_list_without_a_usable_line_is_an_error(tmp_path, content):
+def test_a_manifest_without_a_valid_line_is_an_error(tmp_path, content):
     path = tmp_path / "list.jsonl"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"none of its [0-9] lines is valid"):
         read(path)
 
 
-def test_a_folder_is_no_list(tmp_path):
+def test_a_folder_is_not_a_manifest(tmp_path):
     with pytest.raises(SettingsError, match=r"is a folder.*captions"):
         read(tmp_path)
 
 
-def test_a_missing_list_is_an_error(tmp_path):
+def test_a_missing_manifest_is_an_error(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         read(tmp_path / "none.jsonl")
 
 
 @pytest.mark.parametrize("text", ["video+text_condition-audio", " Text+Video_condition-audio "])
-def test_a_tasks_name_is_read_kindly(text):
+def test_the_name_of_a_task_is_parsed_leniently(text):
     assert str(Task.parse(text)) == "text+video_condition-audio"

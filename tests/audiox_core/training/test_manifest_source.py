@@ -52,14 +52,14 @@ def test_a_clip_is_a_window_of_sound_and_as_many_frames_as_the_model_reads(sourc
     assert (clip.caption, clip.sync, clip.prompt) == ("rain", None, None)
 
 
-def test_behind_the_end_there_are_zeros_and_the_last_frame(source, film):
+def test_after_its_end_a_clip_has_zeros_and_the_last_frame(source, film):
     film("a.mp4", 1)
     clip = source(item(caption="rain")).clip(0)
     assert not clip.audio[:, 9_000:].any()
     assert (clip.frames[5:] == clip.frames[4]).all()
 
 
-def test_a_model_that_looks_twice_gets_both(source, film, small):
+def test_a_model_with_synchformer_gets_frames_at_both_rates(source, film, small):
     sync = SyncConfig(frames=50, encoder=SynchformerConfig(image=16))
     film("a.mp4")
     clip = source(
@@ -79,14 +79,14 @@ def test_a_model_that_looks_twice_gets_both(source, film, small):
         (None, "cf"),
     ],
 )
-def test_the_task_decides_what_is_given(source, film, task, given):
+def test_the_task_decides_which_inputs_a_clip_has(source, film, task, given):
     film("a.mp4")
     clip = source(item(task=task, caption="rain", start=0.0)).clip(0)
     found = {"c": clip.caption, "f": clip.frames is not None, "p": clip.prompt is not None}
     assert "".join(name for name, there in found.items() if there) == given
 
 
-def test_the_music_prompt_is_what_lies_before_the_target(source, film):
+def test_the_music_prompt_is_the_music_before_the_target(source, film):
     film("a.wav", 6, picture=False)
     clip = source(item("a.wav", "audio_condition-music", start=3.0)).clip(0)
     assert clip.prompt.shape == (2, DESCRIBED)
@@ -94,7 +94,7 @@ def test_the_music_prompt_is_what_lies_before_the_target(source, film):
     assert seconds_in(clip.audio)[:8_000].unique().tolist() == [3]
 
 
-def test_music_from_the_very_start_has_no_prompt(source, film):
+def test_music_at_the_start_of_a_file_has_no_prompt(source, film):
     film("a.wav", 6, picture=False)
     clip = source(item("a.wav", "uni_condition-music", start=1.0, caption="jazz")).clip(0)
     assert clip.prompt is None
@@ -113,7 +113,7 @@ def test_a_long_file_yields_several_targets(source, film):
     assert seconds_in(many.clip(1).audio)[0] == 10
 
 
-def test_of_prompted_music_only_targets_with_a_past_count(source, film):
+def test_music_tasks_skip_targets_without_preceding_music(source, film):
     film("a.wav", 33, picture=False)
     many = source(item("a.wav", "audio_condition-music"))
     assert [start for _, start in many.targets] == [10]
@@ -123,22 +123,20 @@ def test_of_prompted_music_only_targets_with_a_past_count(source, film):
     ("file", "start", "second"),
     [("abc_000002.wav", 2.0, 0), ("abc_2.wav", 2.0, 0), ("sub/abc.wav", 2.0, 2)],
 )
-def test_an_id_finds_its_file_and_a_cut_piece_begins_at_its_own_start(
-    source, film, file, start, second
-):
+def test_an_id_finds_its_file_and_a_cut_clip_starts_at_zero(source, film, file, start, second):
     film(file, 5, picture=False)
     clip = source(Item(id="abc", start=start, caption="rain")).clip(0)
     assert seconds_in(clip.audio)[0] == second
 
 
-def test_sound_and_picture_of_two_files_meet(source, film):
+def test_sound_and_picture_may_come_from_two_files(source, film):
     film("a.wav", picture=False)
     film("a.mp4", sound=False)
     clip = source(item("a.wav", "video_condition-audio", video_path="a.mp4")).clip(0)
     assert clip.frames is not None
 
 
-def test_an_accent_in_two_characters_is_the_same_name(source, film):
+def test_decomposed_accents_match_composed_ones(source, film):
     film("caf\u00e9.wav", picture=False)
     assert source(item("cafe\u0301.wav", caption="x")).clip(0).audio.any()
 
@@ -147,13 +145,13 @@ def test_an_accent_in_two_characters_is_the_same_name(source, film):
     ("task", "expected"),
     [("text+video_condition-audio", "no picture"), ("video_condition-music", "no picture")],
 )
-def test_a_sound_alone_is_nothing_for_a_task_with_pictures(source, film, task, expected):
+def test_a_file_without_a_picture_is_invalid_for_a_video_task(source, film, task, expected):
     film("a.wav", picture=False)
     assert reason(source(item("a.wav", task, caption="rain"))) == expected
 
 
 @pytest.mark.parametrize("task", ["text_condition-audio", "uni_condition-audio", None])
-def test_a_sound_alone_is_fine_for_other_tasks(source, film, task):
+def test_a_file_without_a_picture_is_valid_for_other_tasks(source, film, task):
     film("a.wav", picture=False)
     assert source(item("a.wav", task, caption="rain")).clip(0).frames is None
 

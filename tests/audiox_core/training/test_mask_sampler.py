@@ -32,7 +32,7 @@ def test_the_first_patches_of_a_permutation_are_hidden_row_by_row():
     assert hidden.tolist() == [[True, False, False], [False, False, True], [False, True, False]]
 
 
-def test_every_clip_is_masked_where_the_chance_is_one(seeded):
+def test_every_clip_is_masked_with_probability_one(seeded):
     masks = draw_masks(ALWAYS, 50, patches_per_side=7, tokens=20, generator=seeded)
     assert masks.patches.shape == (50, 7, 7)
     assert masks.patches.sum(dim=(1, 2)).tolist() == [29] * 50  # of 49, 0.6
@@ -46,7 +46,7 @@ def test_every_clip_is_masked_where_the_chance_is_one(seeded):
     assert not torch.stack([*masks.absent.values(), masks.unconditional]).any()
 
 
-def test_no_clip_is_masked_where_the_chance_is_zero(seeded):
+def test_no_clip_is_masked_with_probability_zero(seeded):
     config = MaskConfig(masked=0.0, absent=1.0, unconditional=1.0)
     masks = draw_masks(config, 8, patches_per_side=7, tokens=20, generator=seeded)
     assert not masks.patches.any()
@@ -57,7 +57,7 @@ def test_no_clip_is_masked_where_the_chance_is_zero(seeded):
     assert masks.unconditional.all()
 
 
-def test_modalities_are_masked_independently_with_their_chances(seeded):
+def test_modalities_are_masked_independently_with_their_probabilities(seeded):
     config = MaskConfig(masked=0.5, absent=0.2, unconditional=0.1)
     masks = draw_masks(config, 4_000, patches_per_side=2, tokens=4, generator=seeded)
     drawn = {

@@ -25,7 +25,7 @@ def test_media_in_any_depth_is_found_in_order(media, touch):
     assert found(media) == ["a.WAV", "b.mp4", "c/d/ü 1.webm"]
 
 
-def test_links_are_followed_and_circles_end(media, touch, tmp_path):
+def test_links_are_followed_without_endless_loops(media, touch, tmp_path):
     touch("a/x.mp4")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "y.mp4").touch()
@@ -34,21 +34,21 @@ def test_links_are_followed_and_circles_end(media, touch, tmp_path):
     assert found(media) == ["a/x.mp4", "link/y.mp4"]
 
 
-def test_of_several_files_of_an_id_the_picture_counts(media, touch):
+def test_a_video_is_preferred_to_a_sound_with_the_same_id(media, touch):
     touch("x.wav", "x.mp4", "x.json")
     assert MediaFolder(media).find("x") == (media / "x.mp4", None)
 
 
-def test_an_id_may_look_like_a_pattern(media, touch):
+def test_an_id_is_not_read_as_a_glob_pattern(media, touch):
     touch("-[a]*_?.mp4")
     assert MediaFolder(media).find("-[a]*_?", 30.0) == (media / "-[a]*_?.mp4", 30.0)
 
 
-def test_what_is_not_there_names_what_was_looked_for(media):
+def test_a_missing_file_names_what_was_tried(media):
     with pytest.raises(MediaError, match=r"x_3\.\*, x_000003\.\*, x\.\*"):
         MediaFolder(media).find("x", 3.0)
 
 
-def test_no_folder_is_an_error(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(SettingsError, match="There is no folder"):
         MediaFolder(tmp_path / "none")

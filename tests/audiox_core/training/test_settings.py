@@ -13,13 +13,13 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_without_a_file_all_is_as_the_release_was_trained():
+def test_the_defaults_are_those_of_the_release():
     config = read_settings(None)
     assert config == TrainConfig()
     assert (config.optim.lr, config.optim.betas, config.ema.beta) == (5e-5, (0.9, 0.999), 0.9999)
 
 
-def test_a_file_says_some_values_and_assignments_win(tmp_path):
+def test_assignments_override_the_file(tmp_path):
     path = written(tmp_path, "[optim]\nlr = 1\nbatch = 3\n[model.dit]\nwidth = 768\n")
     config = read_settings(path, [("optim.batch", 4), ("masks.sound", [0.1, 0.2])])
     assert (config.optim.lr, config.optim.batch) == (1.0, 4)
@@ -45,12 +45,12 @@ def test_a_file_says_some_values_and_assignments_win(tmp_path):
         ("[optim", r"cannot be read"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_is_right(tmp_path, text, said):
+def test_a_wrong_setting_names_the_accepted_values(tmp_path, text, said):
     with pytest.raises(SettingsError, match=said):
         read_settings(written(tmp_path, text))
 
 
-def test_no_file_of_that_name_is_said(tmp_path):
+def test_a_missing_settings_file_is_an_error(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         read_settings(tmp_path / "none.toml")
 
@@ -68,19 +68,19 @@ def test_an_assignment_is_read_as_a_value(text, name, value):
 
 
 @pytest.mark.parametrize("text", ["lr", "lr=3", "=3"])
-def test_what_assigns_nothing_is_refused(text):
+def test_an_assignment_without_a_value_is_refused(text):
     with pytest.raises(SettingsError, match="is not a setting"):
         parse_assignment(text)
 
 
-def test_how_long_a_run_lasts_is_no_part_of_what_it_is():
+def test_the_length_of_a_run_is_not_part_of_its_identity():
     config = read_settings(None)
     longer = read_settings(None, [("run.steps", 99), ("run.minutes", 5), ("data.workers", 3)])
     other = read_settings(None, [("optim.lr", 1e-3)])
     assert config.identity() == longer.identity() != other.identity()
 
 
-def test_a_cosine_depends_on_its_end():
+def test_the_length_is_part_of_the_identity_of_a_cosine_schedule():
     short, long = (
         read_settings(None, [("optim.schedule", "cosine"), ("run.steps", n)]) for n in (10, 20)
     )

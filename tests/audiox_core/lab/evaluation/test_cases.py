@@ -22,7 +22,7 @@ from audiox_core.media.video import FrameGrid, probe_video, read_grids
 
 
 @pytest.mark.parametrize("times", [even_times(16), even_times(30), uneven_times(3)], ids=len)
-def test_a_scene_in_a_file_is_seen_at_its_times(tmp_path, times):
+def test_a_written_scene_has_its_frames_at_their_times(tmp_path, times):
     scene = held_out_scene(7, "beep")
     path = write_scene(tmp_path / "scene.mp4", scene, times)
     assert probe_video(path).seconds == pytest.approx(SECONDS, abs=0.07)
@@ -46,7 +46,7 @@ def test_the_vae_alone_can_be_measured(capsys, monkeypatch):
     assert sum(figures["vae.mistaken"].values()) == missed
 
 
-def test_what_is_kept_of_a_repaired_sound_is_measured(capsys):
+def test_the_kept_part_of_a_repaired_sound_is_measured(capsys):
     assert main(["lab", "evaluate", "--only", "repair", "--share", "0.01", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     distance = "audio.repair_log_spectral_distance"
@@ -76,7 +76,7 @@ def test_onsets_are_drawn(capsys, tmp_path, monkeypatch):
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_evaluated_is_one_line(arguments, capsys):
+def test_an_invalid_evaluation_is_a_one_line_error(arguments, capsys):
     assert main(["lab", "evaluate", *arguments]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)

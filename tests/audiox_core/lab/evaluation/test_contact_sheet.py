@@ -40,7 +40,7 @@ def test_it_is_an_svg_with_a_line_at_each_event(sheet, item):
     assert lines == pytest.approx(wanted, abs=0.1)
 
 
-def test_frames_stand_side_by_side_as_they_are(sheet, item):
+def test_frames_are_drawn_side_by_side_unchanged(sheet, item):
     strip, _ = pictures(sheet)
     assert strip.shape == (32, 5 * 32, 3)
     assert (strip[:, 32:64] == item.frames([2], 32)[0].permute(1, 2, 0).numpy()).all()
@@ -55,7 +55,7 @@ def test_the_spectrogram_gets_bright_where_the_events_are(sheet, item):
         assert after.max() > before.max() + 1_000
 
 
-def test_silence_is_dark_and_a_title_may_have_any_signs(item):
+def test_silence_is_dark_and_a_title_may_have_any_characters(item):
     sheet = contact_sheet(item.frames([1], 8), torch.zeros(2, RATE), RATE, [], "a & b <c>")
     assert "a & b <c>" in [element.text for element in ElementTree.fromstring(sheet).iter()]
     _, spectrogram = pictures(sheet)

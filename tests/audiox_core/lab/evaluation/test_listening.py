@@ -38,7 +38,7 @@ def test_matching_pairs_one_to_one_and_finds_the_most():
     assert both.f1 == pytest.approx(0.8)
 
 
-def test_classes_are_told_apart_by_renders_alone():
+def test_the_classifier_separates_rendered_classes():
     labels = [label for label in LABELS for _ in range(6)]
     heard = [held_out_scene(n, label).audio(RATE) for n, label in enumerate(labels)]
     classifier = learn(torch.stack([describe(sound, RATE) for sound in heard]), labels)
@@ -59,27 +59,27 @@ def test_hiss_is_soft_beside_the_sound(seeded):
         assert -50.1 < share_db < -19.9
 
 
-def test_si_sdr_does_not_hear_the_level(seeded):
+def test_si_sdr_does_not_depend_on_the_level(seeded):
     sound = torch.randn(2, 4_000, generator=seeded)
     noise = torch.randn(2, 4_000, generator=seeded)
     assert si_sdr(3 * sound + 0.3 * noise, sound) == pytest.approx(20, abs=0.5)
     assert si_sdr(noise, sound) < -20
 
 
-def test_a_gain_is_its_own_spectral_distance():
+def test_the_spectral_distance_of_a_gain_is_the_gain():
     tone = 0.5 * torch.sin(torch.arange(2 * RATE) * 0.3)[None] + 0.1
     assert log_spectral_distance(tone, tone, RATE) == 0
     assert 0.1 < log_spectral_distance(2 * tone, tone, RATE) < 20 * math.log10(2)
 
 
-def test_a_jump_ranks_above_what_is_around_it():
+def test_a_jump_ranks_above_its_surroundings():
     wave = torch.sin(torch.arange(1_000) * 0.05)[None]
     assert jump_rank(wave, 500, 100) < 0.9
     wave[:, 500:] += 1
     assert jump_rank(wave, 500, 100) == pytest.approx(198 / 199)
 
 
-def test_a_scale_and_a_beat_are_heard():
+def test_a_scale_and_a_beat_are_detected():
     seconds = torch.arange(6 * RATE) / RATE
     beats = torch.exp(-12 * (seconds % 0.5))  # 120 a minute
     chord = sum(torch.sin(2 * math.pi * hertz * seconds) for hertz in (261.63, 329.63, 392.0))

@@ -11,7 +11,7 @@ from audiox_core.checkpoint.layout import AUDIO_VAE
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
-from audiox_core.lab.scratch.init import _begin_model
+from audiox_core.lab.scratch.init import init_model
 from audiox_core.lab.scratch.position_init import WINDOW, init_cross_attention, waves
 from audiox_core.models.dit import DiT
 from audiox_core.training.distributed import Distributed
@@ -34,7 +34,7 @@ def test_the_loss_falls(encoders, losses):
     assert sum(curve[-10:]) < 0.9 * sum(curve[:10])
 
 
-def test_only_what_feeds_the_transformer_learns(job, trained_vae, tmp_path):
+def test_only_the_conditioners_and_heads_are_trained(job, trained_vae, tmp_path):
     stage, _ = prepare(job("encoders", tmp_path, vae=trained_vae.outcome.weights), Distributed())
     learning = {name for name, p in stage.module.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in learning} == {"conditioners", "heads"}
@@ -42,7 +42,7 @@ def test_only_what_feeds_the_transformer_learns(job, trained_vae, tmp_path):
     assert any(name.startswith("conditioners.video.visual_encoder_model.") for name in learning)
 
 
-def test_the_file_is_a_whole_model_whose_transformer_adds_nothing(encoders):
+def test_the_file_is_a_complete_model_whose_blocks_add_zero(encoders):
     model = open_checkpoint(encoders.weights).load_backbone()
     for block in model.transformer.layers:
         assert not block.cross_attn.to_out.weight.any()
@@ -50,7 +50,7 @@ def test_the_file_is_a_whole_model_whose_transformer_adds_nothing(encoders):
     assert [bool(row.any()) for row in queries] == [True, True, *[False] * 30] * 2
 
 
-def test_diffusion_goes_on_with_the_same_latents(encoders, job, trained_vae, tmp_path):
+def test_the_diffusion_stage_reuses_the_cached_latents(encoders, job, trained_vae, tmp_path):
     """And does not encode the clips again."""
     vae = trained_vae.outcome.weights
     first, kept = prepare(job("encoders", tmp_path, vae=vae), Distributed())
@@ -76,7 +76,7 @@ def test_the_recipe_freezes_what_tells_the_transformer_positions(
     assert "transformer.layers.1.cross_attn.to_out.weight" not in fixed
 
 
-def test_a_vae_that_is_given_is_that_of_prompts_too(encoders, job, trained_vae, tmp_path):
+def test_a_given_vae_also_encodes_prompts(encoders, job, trained_vae, tmp_path):
     """The file of the encoders holds it in half precision: no second one shall be kept of it."""
     vae = trained_vae.outcome.weights
     going_on = job("diffusion", tmp_path, init=encoders.weights, vae=vae, changes={"run.steps": 1})
@@ -84,7 +84,7 @@ def test_a_vae_that_is_given_is_that_of_prompts_too(encoders, job, trained_vae, 
     assert not open_weights(made).below(AUDIO_VAE)
 
 
-def test_encoders_of_a_checkpoint_do_not_begin_anew(encoders, job, tmp_path):
+def test_encoders_of_a_checkpoint_are_not_retrained_from_scratch(encoders, job, tmp_path):
     with pytest.raises(SettingsError, match="train diffusion --init"):
         run_job(job("encoders", tmp_path, init=encoders.weights))
 
@@ -94,7 +94,7 @@ def looking():
     """A new transformer that was shown tokens with their places in them, and such tokens."""
     with seeded(0):
         model = DiT(DiTConfig(width=192, depth=4, head_dim=32, cond_dim=96, global_dim=0))
-        _begin_model(model)
+        init_model(model)
         tokens = waves(96, 96) + 0.5 * torch.randn(16, 96, 96)
         noise = torch.randn(16, 64, WINDOW)
     places = (torch.arange(96) + 0.5) * WINDOW / 96
@@ -102,7 +102,7 @@ def looking():
     return model, tokens[12:], noise[12:], places
 
 
-def test_cross_attention_looks_at_its_own_moment(looking):
+def test_cross_attention_attends_to_its_own_time(looking):
     """At tokens and noise that it was not shown."""
     model, tokens, noise, places = looking
     frames = []
@@ -117,7 +117,7 @@ def test_cross_attention_looks_at_its_own_moment(looking):
     assert (looks * near).sum(dim=-1).mean() > 2 * near.float().mean()
 
 
-def test_the_file_says_what_learned(job, trained_vae, tmp_path):
+def test_the_file_records_what_was_trained(job, trained_vae, tmp_path):
     """Whatever the settings say of `train diffusion`."""
     parts = ("clip", "text", "video", "conditioners")
     changes = {f"diffusion.train_{part}": False for part in parts} | {"run.steps": 1}
@@ -127,7 +127,7 @@ def test_the_file_says_what_learned(job, trained_vae, tmp_path):
     assert {said[f"train_{part}"] for part in parts} == {True}
 
 
-def test_absent_words_are_judged_by_their_own_number(job, trained_vae, tmp_path):
+def test_the_mean_of_absent_text_uses_its_own_token_count(job, trained_vae, tmp_path):
     """The mean of the tokens that are there, however many words the clip's caption has."""
     gone = {"masks.absent": 1.0, "masks.masked": 0.0}
     vae = trained_vae.outcome.weights
@@ -140,8 +140,8 @@ def test_absent_words_are_judged_by_their_own_number(job, trained_vae, tmp_path)
     torch.testing.assert_close(read[0], read[0][:1].expand_as(read[0]))
 
 
-def test_clips_without_pictures_leave_nothing_to_look_at(job, trained_vae, tmp_path):
-    """Every picture is masked away: it begins by hearing words, and looks nowhere yet."""
+def test_without_pictures_cross_attention_is_not_initialised(job, trained_vae, tmp_path):
+    """Every picture is masked; values are initialised from text."""
     changes = {"masks.absent": 1.0, "run.steps": 1}
     made = run_job(job("encoders", tmp_path, changes=changes, vae=trained_vae.outcome.weights))
     model = open_checkpoint(made.weights).load_backbone()
@@ -156,7 +156,7 @@ def test_freezing_a_weight_that_does_not_exist_is_an_error(trained_model, job, t
         run_job(job("diffusion", tmp_path, changes=frozen, init=trained_model.path))
 
 
-def test_a_run_does_not_go_on_from_another_model(encoders, job, trained_vae, tmp_path):
+def test_a_run_does_not_resume_from_another_model(encoders, job, trained_vae, tmp_path):
     """Though the clips, and what is cached of them, are the same."""
     parts = {"vae": trained_vae.outcome.weights, "changes": {"run.steps": 1}}
     one, two = tmp_path / "one", tmp_path / "two"

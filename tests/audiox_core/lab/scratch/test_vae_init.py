@@ -28,7 +28,7 @@ def heard(vae, label):
 
 
 @pytest.mark.parametrize("bands", [2, 5, 8, 16])
-def test_the_transform_and_its_inverse_lose_nothing(bands, seeded):
+def test_the_mdct_and_its_inverse_are_lossless(bands, seeded):
     filters = mdct(bands)[:, None]
     sound = torch.randn(1, 1, 40 * bands, generator=seeded)
     split = nn.functional.conv1d(sound, filters, stride=bands)
@@ -37,7 +37,7 @@ def test_the_transform_and_its_inverse_lose_nothing(bands, seeded):
     torch.testing.assert_close(joined[..., inner], sound[..., inner], atol=1e-5, rtol=0)
 
 
-def test_bands_of_bands_tell_their_frequency(seeded):
+def test_nested_bands_have_the_right_frequency(seeded):
     """A tone lies in the band that says so, also where a transform turned the band round."""
     filters, rate, tone = mdct(8)[:, None], 1.0, 0.3 * 0.5  # of the highest frequency: 0.3
     sound = torch.sin(2 * torch.pi * tone / rate * torch.arange(4096.0))[None, None]
@@ -50,13 +50,13 @@ def test_bands_of_bands_tell_their_frequency(seeded):
 
 
 @pytest.mark.parametrize("label", ["ball", "beep", "bell"])
-def test_it_sounds_when_its_input_sounds(vae, label):
+def test_a_new_vae_keeps_the_onsets_of_its_input(vae, label):
     item, _, sound = heard(vae, label)
     found = onset_times(sound, RATE)
     assert match(found, [event.time for event in item.events], 0.2).f1 > 0.9
 
 
-def test_it_sounds_as_high_as_its_input(vae):
+def test_a_new_vae_keeps_the_pitch_of_its_input(vae):
     def bands(sound):
         return band_levels(sound, RATE).amax(dim=1)
 
@@ -81,7 +81,7 @@ def test_silence_stays_silent(vae):
     ],
     ids=["odd", "narrow", "one stage"],
 )
-def test_any_sizes_begin(config):
+def test_a_vae_of_any_size_can_be_initialised(config):
     with torch.random.fork_rng(devices=[]):
         vae = Oobleck(config)
         state = torch.get_rng_state()

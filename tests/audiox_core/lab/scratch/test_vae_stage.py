@@ -32,7 +32,7 @@ def test_the_file_holds_a_vae_of_the_released_layout(trained_vae, settings):
     assert vae.decode(torch.zeros(1, 8, 4)).shape == (1, 2, 4 * 512)
 
 
-def test_a_vae_that_goes_on_from_a_model_leaves_a_whole_model(job, trained_model, tmp_path):
+def test_a_vae_trained_from_a_model_gives_a_complete_model(job, trained_model, tmp_path):
     steps = {"run.steps": 1, "vae.normalize_latents": True}
     run_job(job("vae", tmp_path, changes=steps, init=trained_model.path))
     paths = trained_model.path, tmp_path / "model.safetensors"
@@ -48,7 +48,7 @@ def test_a_vae_that_goes_on_from_a_model_leaves_a_whole_model(job, trained_model
     assert new == old
 
 
-def test_an_encoder_that_is_kept_stays_and_the_decoder_learns(job, trained_vae, tmp_path):
+def test_a_frozen_encoder_stays_and_the_decoder_is_trained(job, trained_vae, tmp_path):
     before = open_vae(trained_vae.outcome.weights).load()
     changes = {"run.steps": 1, "vae.train_encoder": False}
     made = run_job(job("vae", tmp_path, changes=changes, init=trained_vae.outcome.weights))
@@ -59,7 +59,7 @@ def test_an_encoder_that_is_kept_stays_and_the_decoder_learns(job, trained_vae, 
     assert any(not torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in pairs)
 
 
-def test_an_encoder_that_is_kept_has_to_be_given(job, tmp_path):
+def test_a_frozen_encoder_needs_a_vae(job, tmp_path):
     with pytest.raises(SettingsError, match="with --init"):
         run_job(job("vae", tmp_path, changes={"vae.train_encoder": False}))
 
@@ -102,7 +102,7 @@ def test_latents_of_the_file_have_unit_variance(trained_vae, clip_cache):
     assert energies.mean().item() == pytest.approx(1, abs=0.3)
 
 
-def test_what_is_heard_right_has_no_loss(seeded):
+def test_a_perfect_reconstruction_has_no_loss(seeded):
     sound = torch.randn(2, 2, 1024, generator=seeded)
     same, other = (mel_losses(s, sound, RATE, WINDOWS, 1e-4) for s in (sound, 0.5 * sound))
     assert [loss.item() for loss in same] == pytest.approx([0, 0], abs=2e-3)
@@ -116,7 +116,7 @@ def test_a_sounds_loss_does_not_depend_on_its_neighbours(seeded):
     torch.testing.assert_close(whole, tuple(sum(pair) / 2 for pair in zip(*halves, strict=True)))
 
 
-def test_noise_of_the_same_bands_is_nearer_than_silence(seeded):
+def test_noise_of_the_same_bands_is_closer_than_silence(seeded):
     sound, other = 0.1 * torch.randn(2, 1, 2, 4096, generator=seeded)
     near, far = (
         mel_losses(s, sound, RATE, WINDOWS, 1e-4) for s in (other, torch.zeros_like(sound))
@@ -125,7 +125,7 @@ def test_noise_of_the_same_bands_is_nearer_than_silence(seeded):
     assert near[1] < 0.25 * far[1]
 
 
-def test_what_is_guessed_is_best_as_loud_as_it_should_be_by_its_level():
+def test_the_level_loss_is_lowest_at_the_right_loudness():
     """By each magnitude it is best too soft."""
     time = torch.arange(16_000) / RATE
     trill = 3_600 * time - 6 * torch.cos(2 * pi * 20 * time)
@@ -140,7 +140,7 @@ def test_what_is_guessed_is_best_as_loud_as_it_should_be_by_its_level():
     assert abs(level) < 1
 
 
-def test_a_breath_where_silence_is_wanted_is_no_catastrophe(seeded):
+def test_faint_noise_instead_of_silence_has_a_small_loss(seeded):
     breath = 1e-3 * torch.randn(1, 2, 4096, generator=seeded)
     silence = torch.zeros_like(breath)
     loud = 0.1 * torch.randn(1, 2, 4096, generator=seeded)
@@ -156,19 +156,19 @@ def test_a_quiet_sound_that_is_missed_counts_as_much_as_a_loud_one(loud, seeded)
     assert missed.item() == pytest.approx(1, abs=0.02)
 
 
-def test_silence_has_a_slope_that_is_a_number():
+def test_the_gradient_at_silence_is_finite():
     heard = torch.zeros(1, 2, 512, requires_grad=True)
     sum(mel_losses(heard, torch.zeros(1, 2, 512), RATE, WINDOWS, 1e-4)).backward()
     assert heard.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("length", [8, 9])
-def test_the_spectrums_slope_is_that_of_its_values(length, seeded):
+def test_the_gradient_of_the_spectrum_matches_finite_differences(length, seeded):
     frames = torch.randn(2, length, generator=seeded, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(Spectrum.apply, (frames,))
 
 
-def test_a_vae_alone_goes_on_as_a_vae(trained_vae, job, tmp_path):
+def test_a_vae_file_can_be_trained_further(trained_vae, job, tmp_path):
     given = tmp_path / "mine.safetensors"
     given.write_bytes(trained_vae.outcome.weights.read_bytes())
     output = tmp_path / "output"

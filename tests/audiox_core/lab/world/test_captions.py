@@ -24,7 +24,7 @@ def test_every_wording_has_a_word_that_no_other_class_has(label):
     assert all(words(wording) - others for wording in WORDINGS[label])
 
 
-def test_no_caption_is_said_of_two_classes():
+def test_no_caption_belongs_to_two_classes():
     said = {
         label: {
             caption(label, pitch, pace, default_rng([draw, pitch + 1, pace + 1]))
@@ -47,7 +47,7 @@ def test_captions_are_clean_english(label):
         assert not any(f" a {vowel}" in f" {text}" for vowel in "aeio")
 
 
-def test_a_scene_is_as_high_as_its_caption_says():
+def test_the_pitch_of_a_scene_matches_its_caption():
     for seed in range(300):
         made = scene(seed, "bell")
         if words(made.caption) & {"high", "bright", "sharp"}:
@@ -56,7 +56,7 @@ def test_a_scene_is_as_high_as_its_caption_says():
             assert made.pitch < 0.88
 
 
-def test_a_scene_is_as_busy_as_its_caption_says():
+def test_the_pace_of_a_scene_matches_its_caption():
     for seed in range(300):
         made = scene(seed, "clock")
         if words(made.caption) & {"quickly", "fast"}:

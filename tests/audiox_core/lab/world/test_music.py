@@ -37,7 +37,7 @@ def spectrum(sound, size):
     return torch.stft(sound.sum(0), size, HOP, window=window, return_complex=True).abs()
 
 
-def test_a_seed_is_one_phrase():
+def test_a_seed_gives_the_same_phrase():
     assert phrase(3) == phrase(3) != phrase(4)
 
 
@@ -57,7 +57,7 @@ def test_every_note_begins_on_an_eighth_of_the_tempo(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_four_bars_come_again(seed):
+def test_four_bars_are_repeated(seed):
     made = phrase(seed, 40.0)
     again = 4 * BEATS * 60 / made.bpm
     first = [(n.start, n.key, n.voice) for n in made.notes if n.start < again - 1e-6]

@@ -40,7 +40,7 @@ def test_the_loudest_sample_lies_between_minus_nine_and_minus_three_decibels(lab
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_a_seed_is_one_scene(label):
+def test_a_seed_gives_the_same_scene(label):
     first, again, other = scene(5, label), scene(5, label), scene(6, label)
     assert first == again != other
     torch.testing.assert_close(first.audio(8_000), again.audio(8_000), rtol=0, atol=0)
@@ -48,7 +48,7 @@ def test_a_seed_is_one_scene(label):
     assert not torch.equal(first.frames([1.0], 16), other.frames([1.0], 16))
 
 
-def test_what_a_seed_tells_does_not_change():
+def test_the_scene_of_a_seed_is_stable_between_versions():
     made = scene(7, "ball")
     assert made.caption == "a ball falls and bounces with a thud"
     assert [event.time for event in made.events] == [
@@ -74,7 +74,7 @@ def test_a_picture_is_the_same_whatever_else_is_asked_for(label):
 
 @pytest.mark.parametrize("label", EVENT_LABELS)
 @pytest.mark.parametrize("seconds", [2.0, 5.0, 11.0])
-def test_events_stand_apart_and_are_seen_long_enough(label, seconds):
+def test_events_are_apart_and_visible_long_enough(label, seconds):
     for seed in SEEDS:
         events = scene(seed, label, seconds).events
         assert all(b.time - a.time >= GAP - 1e-3 for a, b in pairwise(events))
@@ -123,11 +123,11 @@ def test_rendering_is_faster_than_real_time(label):
     assert time.process_time() - start < made.seconds / 2  # about a hundredth of them is usual
 
 
-def test_an_unknown_class_is_refused_with_those_there_are():
+def test_an_unknown_class_names_the_known_ones():
     with pytest.raises(SettingsError, match=r"'cat'.*ball.*engine"):
         scene(1, "cat")
 
 
 def test_a_scene_too_short_for_an_event_is_refused():
-    with pytest.raises(SettingsError, match="1 s: ask for 2 s or more"):
+    with pytest.raises(SettingsError, match="lasts 1 s: it must last 2 s"):
         scene(1, "ball", 1.0)

@@ -47,7 +47,7 @@ def test_frames_are_those_of_the_targets_times(scenes):
     assert torch.equal(clip.audio, item.audio(8_000)[:, : 80 * 500])
 
 
-def test_an_index_is_one_clip_in_every_world_of_a_seed(scenes):
+def test_an_index_gives_the_same_clip_in_every_world_of_a_seed(scenes):
     again = World(SMALL, seed=1, count=7, music=0.0)
     for index in (6, 2):
         assert again.item(index) == scenes.item(index)
@@ -61,7 +61,7 @@ def test_worlds_of_two_seeds_share_no_scene(scenes):
     assert not drawn[0] & drawn[1]
 
 
-def test_some_scenes_come_with_another_sound_of_their_class(scenes):
+def test_some_scenes_have_a_prompt_of_their_class(scenes):
     prompts = [scenes.clip(index).prompt for index in range(30)]
     there = [prompt for prompt in prompts if prompt is not None]
     assert 4 <= len(there) <= 18
@@ -76,7 +76,7 @@ def test_music_is_as_often_as_asked():
     assert len(world) == 200
 
 
-def test_music_goes_on_from_its_prompt_and_has_no_picture():
+def test_music_continues_its_prompt_and_has_no_picture():
     if not all(map(find_spec, ("tinysoundfont", "pretty_midi"))):
         pytest.skip(INSTALL)
     world = World(SMALL, seed=3, count=2, music=1.0)
@@ -85,7 +85,7 @@ def test_music_goes_on_from_its_prompt_and_has_no_picture():
     assert torch.equal(torch.cat((clip.prompt, clip.audio), -1), sound[:, : 32_000 + 40_000])
 
 
-def test_a_window_shorter_than_a_scene_gets_its_beginning():
+def test_a_window_shorter_than_a_scene_gets_its_start():
     latent = LatentConfig(
         sample_rate=8_000, hop_length=500, channels=8, window=16, conditioned_seconds=0.8
     )
@@ -96,12 +96,12 @@ def test_a_window_shorter_than_a_scene_gets_its_beginning():
 @pytest.mark.parametrize(
     ("count", "music", "message"), [(0, 0.2, "0 clips"), (3, 1.5, "share of music is 1.5")]
 )
-def test_numbers_that_make_no_world_are_refused(count, music, message):
+def test_invalid_numbers_for_a_world_are_refused(count, music, message):
     with pytest.raises(SettingsError, match=message):
         World(SMALL, seed=1, count=count, music=music)
 
 
 @pytest.mark.parametrize("index", [-1, 30])
-def test_a_clip_that_is_not_there_ends_a_loop(scenes, index):
+def test_iterating_over_a_world_ends(scenes, index):
     with pytest.raises(IndexError, match="among 30"):
         scenes.clip(index)

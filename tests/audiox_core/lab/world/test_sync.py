@@ -88,7 +88,7 @@ def test_an_event_covers_a_good_share_of_the_picture_for_its_whole_time(label):
 
 
 @pytest.mark.parametrize("label", EVENT_LABELS)
-def test_an_event_is_heard_where_it_is_seen(label):
+def test_the_pan_of_an_event_matches_its_place(label):
     checked = 0
     for seed in range(6):
         made = scene(seed, label)
