@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ..config import AudioXConfig, MelConfig
-from ..models.oobleck import OVERLAP, Oobleck
+from ..models.oobleck import OVERLAP, ChunkedOobleck, Oobleck
 from .masking import Span, hide_samples, is_absent, replace_absent
 from .mel import mel_filters
 
 HIDDEN_MEL = 0.0  # of a masked column in training; not the log of silence, which is far below
 SILENT_MEL = 1e-5
+
+
+AnyVAE = Oobleck | ChunkedOobleck  # both encode audio `b 2 n`
 
 
 class AudioConditioner(nn.Module):
@@ -37,7 +40,7 @@ class AudioConditioner(nn.Module):
         self.vae = vae
 
     def forward(
-        self, audio: Tensor, vae: Oobleck, noise: Tensor | None = None, hide: Sequence[Span] = ()
+        self, audio: Tensor, vae: AnyVAE, noise: Tensor | None = None, hide: Sequence[Span] = ()
     ) -> Tensor:
         """Audio -> `b t d`.
 
@@ -57,7 +60,7 @@ class AudioConditioner(nn.Module):
 
     needs_vae_for_absence = False
 
-    def absent(self, _vae: Oobleck | None = None) -> Tensor:
+    def absent(self, _vae: AnyVAE | None = None) -> Tensor:
         """The tokens that the model learned for no prompt, `1 t d`."""
         return self.empty_audio_feat
 
@@ -79,7 +82,7 @@ class ProjectedAudioConditioner(nn.Module):
         self.vae = vae
 
     def forward(
-        self, audio: Tensor, vae: Oobleck, noise: Tensor | None = None, hide: Sequence[Span] = ()
+        self, audio: Tensor, vae: AnyVAE, noise: Tensor | None = None, hide: Sequence[Span] = ()
     ) -> Tensor:
         """As `AudioConditioner.forward`."""
         return self.project(prompt_latents(self.vae or vae, silenced(audio, hide), noise))
@@ -93,7 +96,7 @@ class ProjectedAudioConditioner(nn.Module):
         """Whether `absent` needs a VAE to encode silence."""
         return self.vae is None
 
-    def absent(self, vae: Oobleck | None = None) -> Tensor:
+    def absent(self, vae: AnyVAE | None = None) -> Tensor:
         """Ten seconds of silence, `1 tokens d`; `vae` encodes them where there is no copy."""
         encoder = self.vae or vae
         if encoder is None:
@@ -122,7 +125,7 @@ class MelAudioConditioner(nn.Module):
     def forward(
         self,
         audio: Tensor,
-        _vae: Oobleck | None = None,
+        _vae: AnyVAE | None = None,
         _noise: Tensor | None = None,
         hide: Sequence[Span] = (),
     ) -> Tensor:
@@ -156,7 +159,7 @@ class MelAudioConditioner(nn.Module):
 
     needs_vae_for_absence = False
 
-    def absent(self, _vae: Oobleck | None = None) -> Tensor:
+    def absent(self, _vae: AnyVAE | None = None) -> Tensor:
         """All columns masked, `1 t d`: the largest mask that training drew."""
         return self.project(torch.full((1, self.mel.filters, self.tokens), HIDDEN_MEL))
 
@@ -179,7 +182,7 @@ def audio_conditioner(config: AudioXConfig, vae: Oobleck | None = None) -> AnyAu
     return AudioConditioner(channels, tokens, width, vae)
 
 
-def prompt_latents(vae: Oobleck, audio: Tensor, noise: Tensor | None) -> Tensor:
+def prompt_latents(vae: AnyVAE, audio: Tensor, noise: Tensor | None) -> Tensor:
     """Encode a prompt: draw from the posterior with `noise`, or take its mean.
 
     Args:
@@ -204,7 +207,7 @@ def silenced(audio: Tensor, hide: Sequence[Span]) -> Tensor:
 
 def encode_waveform(
     conditioner: AnyAudioConditioner,
-    vae: Oobleck | None,
+    vae: AnyVAE | None,
     waveform: Tensor,
     *,
     samples: int,

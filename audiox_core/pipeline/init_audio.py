@@ -56,7 +56,7 @@ class InitAudio:
             latent_format: of the model.
         """
         length = min(self.waveform.shape[-1], generated.shape[-1])
-        spans = [tuple(map(latent_format.samples, span)) for span in self.spans]
+        spans = [(latent_format.samples(a), latent_format.samples(b)) for a, b in self.spans]
         fade = latent_format.samples(CROSSFADE_SECONDS)
         pasted = paste_back(generated[:, :length], self.waveform[:, :length], spans, fade)
         return torch.cat([pasted, generated[:, length:]], dim=-1)

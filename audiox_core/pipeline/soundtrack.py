@@ -44,5 +44,7 @@ class Soundtrack:
                 "or write a .wav or .flac file."
             )
         else:
-            part = {"start": self.start, "seconds": self.seconds} if self.trimmed else {}
-            mux_soundtrack(self.video, self.waveform, self.sample_rate, path, **part)
+            start, seconds = (self.start, self.seconds) if self.trimmed else (0.0, None)
+            mux_soundtrack(
+                self.video, self.waveform, self.sample_rate, path, start=start, seconds=seconds
+            )
