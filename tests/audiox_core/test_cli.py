@@ -93,8 +93,8 @@ def test_the_module_runs_as_a_program(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     summary = json.loads(done.stdout)
     assert summary["seed"] == 3
-    assert "toy world" in summary["note"]
-    assert "toy world" in done.stderr  # the small model says what it is
+    assert "small demo model" in summary["note"]
+    assert "small demo model" in done.stderr  # the small model says what it is
     assert read_audio(tmp_path / "a.wav").shape == (2, 44_100)
 
 

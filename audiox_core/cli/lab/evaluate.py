@@ -21,7 +21,7 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "evaluate",
         help="measure how well a small model follows text, video and sound",
-        description="Measure a model of the toy world (audiox-nano) on clips that it has not "
+        description="Measure a model of the synthetic world (audiox-nano) on clips that it has not "
         "seen, with its own default settings. Figures stand beside those of the same model before "
         "training (_untrained), and of conditions shuffled between the clips (_shuffled).",
     )
