@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from math import inf
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -41,7 +40,7 @@ WHY = {
 class Sides(NamedTuple):
     """The same sizes and weights in our modules and in ComfyUI's."""
 
-    ours: Checkpoint  # without conditioners
+    ours: Checkpoint
     in_host: DiT  # ours with ComfyUI's attention, as the nodes run it
     dit: nn.Module  # ComfyUI's
     vae: nn.Module
@@ -84,7 +83,8 @@ def build(config: AudioXConfig, device: torch.device) -> Sides:
     for module, state in {**pairs, vae: codec, native_vae: _weight_norm(codec)}.items():
         module.load_state_dict({k: t.to(device) for k, t in state.items()}, assign=True)
         module.eval().requires_grad_(False)
-    ours = Checkpoint(None, model, vae, config, Path())
+    embedded = open_checkpoint().load(device=device)  # its conditioners are not measured
+    ours = replace(embedded, backbone=model, vae=vae, config=config)
     return Sides(ours, in_host, native, native_vae, kernel.__name__)
 
 
@@ -119,7 +119,7 @@ def _weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def groups(sides: Sides) -> Iterator[Group]:
     """What is measured; ComfyUI comes first."""
-    inputs, model, vae = Inputs(sides.ours), sides.ours.model, sides.ours.vae
+    inputs, model, vae = Inputs(sides.ours), sides.ours.backbone, sides.ours.vae
     grid, sampling = sides.ours.config.latent, sides.ours.config.sampling
     windows, given = plan_frames(grid, grid.window), inputs.conditioning
     x, t, tokens = inputs.latent, torch.full((1,), 0.5, device=inputs.device), given.positive
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dit = replace(config.dit, depth=options.depth, time_frequencies=128)
     sides = build(replace(config, dit=dit), device)
     pairs = {
-        "dit": {"ours": sides.ours.model, "comfyui": sides.dit},
+        "dit": {"ours": sides.ours.backbone, "comfyui": sides.dit},
         "vae": {"ours": sides.ours.vae, "comfyui": sides.vae},
     }
     settings["its attention"] = sides.attention

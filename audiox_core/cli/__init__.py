@@ -92,6 +92,6 @@ class _AboveTheBar(logging.Handler):
 def _log_to_stderr() -> None:
     handler = _AboveTheBar()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logger = logging.getLogger(__package__.rpartition(".")[0])  # the whole core's
+    logger = logging.getLogger(str(__package__).rpartition(".")[0])  # the whole core's
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

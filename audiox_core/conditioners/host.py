@@ -7,10 +7,10 @@ from its memory manager (`nodes/bridge/conditioners.py`).
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..config import AudioXConfig
 from .assemble import Conditioners
@@ -25,8 +25,8 @@ class ModelHost(ABC):
     conditioners: Conditioners  # wherever they are now; to compute with one, `use` it
 
     @abstractmethod
-    def use(self, name: Part) -> nn.Module:
-        """A module on its device, ready to compute.
+    def use(self, name: Part) -> Any:
+        """A module on its device, ready to compute; its class follows from the name.
 
         Raises:
             WeightsError: the module was not found when the model was loaded.

@@ -1,4 +1,4 @@
-"""Inpainting: generate a part of a known latent, keep the rest.
+"""Inpainting: generate a part of an initial latent, keep the rest.
 
 Where the mask is 1 the latent is generated, where it is 0 it is kept. The kept part is held at
 every step as ComfyUI's samplers hold it; `paste_back` then restores the original samples.
@@ -23,7 +23,7 @@ def soft_mask(
     Args:
         frames: length of the latent.
         begin, end: first and last frame of the part, rounded outwards.
-        ramp_in, ramp_out: frames of half a Hann window inside of its edges, in which the known
+        ramp_in, ramp_out: frames of half a Hann window inside of its edges, in which the initial
             latent and the generated one are blended.
 
     Returns:
@@ -41,18 +41,21 @@ def soft_mask(
 def masked_denoiser(
     denoise: Denoiser, init_latent: Tensor, noise: Tensor, mask: Tensor, noised: Noised
 ) -> Denoiser:
-    """Hold a denoiser to a known latent, as ComfyUI's samplers treat a noise mask.
+    """Keep the masked-out frames of an initial latent, as ComfyUI's samplers treat a noise mask.
 
-    At every call the known latent under noise takes the place of `x` where the mask is 0, and the
-    known latent itself the place of the estimate; between 0 and 1 the two are blended. So it works
-    with every solver.
+    Where the mask is 0, the initial latent with noise replaces x at every call, and the initial
+    latent itself replaces the estimate; between 0 and 1 the two are blended. This works with every
+    solver.
 
     Args:
         denoise: of the model.
-        init_latent: the known latent, `b c t`.
+        init_latent: the latent to keep, `b c t`.
         noise: unit noise of the run, `b c t`.
         mask: `t` in 0..1: 1 is generated, 0 is kept.
-        noised: the objective's.
+        noised: how the objective adds noise to a latent.
+
+    Returns:
+        The denoiser of the run.
     """
 
     def held(x: Tensor, sigma: float) -> Tensor:
@@ -65,12 +68,15 @@ def masked_denoiser(
 def paste_back(
     decoded: Tensor, init_audio: Tensor, spans: Sequence[tuple[int, int]], fade: int
 ) -> Tensor:
-    """The original samples outside of the regenerated spans, with a fade inside of them.
+    """Restore the original samples outside of the regenerated spans.
 
     Args:
-        decoded, init_audio: `c n`.
+        decoded, init_audio: the new and the original sound, `c n`.
         spans: regenerated samples, from and to.
-        fade: samples of a linear crossfade at each end of a span.
+        fade: samples of a linear crossfade inside each end of a span.
+
+    Returns:
+        `c n`.
     """
     weight = torch.zeros(decoded.shape[-1])
     for begin, end in spans:

@@ -94,10 +94,10 @@ def add_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
 
 
 def add_full_noise(latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
-    """A clean latent at the highest noise level: scaled to unit variance, the noise stays itself.
+    """Add noise of the highest level: latent + sqrt(1 + sigma^2) noise, `b c t` each.
 
-    ComfyUI starts a run of v-prediction so. It is what the network sees in training at t = 1, where
-    nothing of the signal is left.
+    Scaled by c_in, the noise then has unit variance, as the network saw it in training at t = 1.
+    ComfyUI starts a run of v-prediction in the same way.
     """
     return latent + noise * sqrt(1 + sigma**2)
 

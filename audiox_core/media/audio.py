@@ -1,4 +1,4 @@
-"""Sound of any file as a stereo tensor, and back to a file.
+"""Read the sound of any file as a stereo tensor, and write it to a file.
 
 `c` is channels, `n` samples; waveforms are float32 in -1..1.
 """
@@ -86,7 +86,7 @@ def read_audio(
 
 
 def peak_normalize(waveform: Tensor) -> Tensor:
-    """Bring each item's loudest sample to 1, across its channels; silence stays silence.
+    """Scale each item so that its largest sample is 1; silence stays silence.
 
     Args:
         waveform: `... c n`, float.
@@ -96,12 +96,12 @@ def peak_normalize(waveform: Tensor) -> Tensor:
 
 
 def to_int16(waveform: Tensor) -> Tensor:
-    """Cut to -1..1 and scale to 16 bits, rounding towards 0 as the original does."""
+    """Clip to -1..1 and scale to 16 bits, rounding towards 0 as the reference does."""
     return (waveform.clamp(-1, 1) * 32_767).to(torch.int16)
 
 
 def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
-    """Write sound as 16-bit WAV or FLAC; an older file is replaced once the new one is whole.
+    """Write sound as 16-bit WAV or FLAC; an existing file is replaced when the new one is complete.
 
     Args:
         path: ends in one of `AUDIO_SUFFIXES`.
@@ -139,7 +139,11 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
 
 
 def check_waveform(waveform: Tensor, channels: tuple[int, ...]) -> None:
-    """Refuse what cannot be a sound to write.
+    """Check the shape and the values of a waveform.
+
+    Args:
+        waveform: `c n`.
+        channels: allowed values of `c`.
 
     Raises:
         SettingsError: not `c n` with `c` among `channels`, no samples, NaN or infinite ones.
@@ -234,7 +238,7 @@ def _seek(container: av.container.InputContainer, stream: av.AudioStream, time: 
 def _join(
     blocks: Iterable[Block], clock: _Clock, begin: int, end: int | None
 ) -> tuple[Tensor, Fraction | None]:
-    """Lay blocks side by side, `2 n`, with silence between them where their times part.
+    """Join blocks to `2 n`, with silence where their times leave a gap.
 
     The second value is when the last block ends, if the blocks end before `end`.
     """
@@ -261,7 +265,7 @@ def _length(stream: av.AudioStream, clock: _Clock, begin: int) -> int | None:
 
 
 def _refuse_cut_off(stream: av.AudioStream, path: Path, seconds: Fraction) -> None:
-    """Raise where the file ends before what its header promises."""
+    """Raise if the file ends before the duration in its header."""
     container = stream.container.format.name
     if container.startswith("matroska"):
         refuse_cut_matroska(path)
@@ -281,7 +285,7 @@ def _refuse_cut_off(stream: av.AudioStream, path: Path, seconds: Fraction) -> No
 
 
 def _missing_in_wav(path: Path) -> bool:
-    """Whether a RIFF file is shorter than it says; FFmpeg takes what is there for the whole."""
+    """Whether a RIFF file is shorter than its header says, which FFmpeg does not report."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8)[4:], "little")
     # programs that write into a pipe leave a huge number

@@ -1,7 +1,7 @@
-"""Frames that are in memory already, picked as `read_frames` picks them from a file.
+"""Pick frames of images in memory as `read_frames` picks them from a file.
 
 Images are `f h w c` float in 0..1, the form in which image models hand them on; only the frames
-that are wanted are converted.
+that are needed are converted.
 """
 
 from fractions import Fraction

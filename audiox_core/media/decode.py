@@ -1,4 +1,4 @@
-"""The sound of a file, decoded: any sample format and layout to stereo float, on exact time."""
+"""Decode sound of any sample format and layout to stereo floats with exact times."""
 
 import logging
 from collections.abc import Iterator
@@ -45,10 +45,15 @@ class Block:
 def stereo_blocks(
     container: av.container.InputContainer, stream: av.AudioStream, name: str
 ) -> Iterator[Block]:
-    """Decode from where the file stands, frame by frame, to blocks on a continuous time.
+    """Decode a stream from the current position into blocks on a continuous time line.
 
-    A block follows the last one sample by sample unless the file's times part by more than 50 ms:
-    then there is a gap or a repetition in it.
+    Each block continues the last one sample by sample, unless the timestamps differ by more than
+    50 ms: then the file has a gap or a repetition.
+
+    Args:
+        container: an open file.
+        stream: of it.
+        name: of the file, for messages.
 
     Raises:
         MediaError: nothing can be decoded, or the sample rate changes on the way.
@@ -82,7 +87,7 @@ def stereo_blocks(
 
 
 def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
-    """Mix to left and right so that what fits in -1..1 still fits.
+    """Mix to left and right without exceeding the range -1..1.
 
     One channel goes to both at its own level; two stay as they are.
 

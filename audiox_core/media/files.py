@@ -1,4 +1,4 @@
-"""Opening what exists and replacing it whole: every reader and writer of `media` goes through here.
+"""Open and replace files: every reader and writer of `media` uses these functions.
 
 A reader's errors become one line that says what is wrong with the file. A writer's work lies in
 a temporary file beside the output until it is complete.
@@ -33,7 +33,7 @@ _DECODING = ("avcodec_send_packet()", "avcodec_receive_frame()")  # PyAV's names
 
 
 def exact(value: float, name: str) -> Fraction:
-    """The number as a user writes it: 0.1 is 1/10, not the nearest float to it.
+    """The exact decimal number that a float was written as: 0.1 is 1/10.
 
     Raises:
         SettingsError: `value` is no finite number.
@@ -44,7 +44,7 @@ def exact(value: float, name: str) -> Fraction:
 
 
 def exact_piece(start: float, seconds: float | None) -> tuple[Fraction, Fraction | None]:
-    """Start and length of a piece of a file, checked, both in seconds.
+    """Check the start and the length of a part of a file, both in seconds.
 
     Raises:
         SettingsError: `start` is negative or `seconds` is not positive.
@@ -58,7 +58,7 @@ def exact_piece(start: float, seconds: float | None) -> tuple[Fraction, Fraction
 
 @contextmanager
 def open_media(path: Path) -> Iterator[av.container.InputContainer]:
-    """Open a media file to read; it is closed when the block ends, however it ends.
+    """Open a media file for reading; it is closed when the block ends.
 
     Raises:
         MediaError: missing, no regular file, empty, not media, or damaged; also when the block
@@ -95,7 +95,7 @@ def time_base(timed: av.stream.Stream | av.frame.Frame) -> Fraction:
 
 
 def check_output(path: Path) -> None:
-    """See to it, before minutes of computing, that a file can be made at `path`.
+    """Check that a file can be written to `path`, before anything is computed.
 
     Raises:
         MediaError: the folder is missing or cannot be written, or `path` is a folder.
@@ -107,9 +107,9 @@ def check_output(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes the place of `path` if the block succeeds.
+    """Give a temporary path beside `path`; it replaces `path` if the block succeeds.
 
-    Whatever ends the block early, an interrupt too, leaves neither a part nor a change behind.
+    If the block fails or is interrupted, nothing changes and no temporary file is left.
 
     Raises:
         MediaError: the folder or the disk does not let the file be written.
@@ -126,7 +126,12 @@ def replacing(path: Path) -> Iterator[Path]:
 def open_output(
     path: Path, container_format: str, options: dict[str, str] | None = None
 ) -> Iterator[av.container.OutputContainer]:
-    """Open a container to write; it is finished if the block succeeds, dropped if it fails.
+    """Open a container for writing; it is finished if the block succeeds, else discarded.
+
+    Args:
+        path: of the file.
+        container_format: FFmpeg's name of the format.
+        options: of FFmpeg's muxer.
 
     Raises:
         OSError: not every byte could be written.
@@ -152,7 +157,7 @@ def open_output(
 
 
 def is_same_file(video: Path, output: Path) -> bool:
-    """Whether both names lead to one file.
+    """Whether two paths are the same file.
 
     Raises:
         MediaError: the system does not let one of them be looked at.
@@ -223,7 +228,7 @@ def _status(path: Path, done: str) -> os.stat_result | None:
 
 
 def _check_readable(path: Path) -> None:
-    """Name the plain troubles before FFmpeg gives them its own words."""
+    """Raise clear errors for common problems before FFmpeg reports them."""
     status = _status(path, "read")
     if status is None:
         raise MediaError(f"There is no file {path}. Check the name and the folder.")
@@ -271,5 +276,5 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def _why(error: Exception) -> str:
-    """The reason alone, without the number and the path that the system puts around it."""
+    """The reason of an error, without its number and path."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")

@@ -1,4 +1,4 @@
-"""How loud a sound is to the ear (EBU R 128, ITU-R BS.1770), and bringing it to a level.
+"""Measure loudness (EBU R 128, ITU-R BS.1770) and bring a sound to a target loudness.
 
 Measured by FFmpeg's `ebur128` filter. `c` is channels (1 or 2), `n` samples.
 """
@@ -19,14 +19,19 @@ _BLOCK = 1 << 14  # samples
 
 
 class Loudness(NamedTuple):
-    """What `measure_loudness` found."""
+    """The result of `measure_loudness`."""
 
     lufs: float  # integrated; -inf for silence and for less than 0.4 s
     peak_db: float  # true peak, in dB of full scale
 
 
 def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
-    """Integrated loudness and true peak of `c n`."""
+    """Measure integrated loudness and true peak with FFmpeg's `ebur128` filter.
+
+    Args:
+        waveform: `c n`, one or two channels.
+        sample_rate: Hz.
+    """
     check_waveform(waveform, (1, 2))
     graph = av.filter.Graph()
     layout = "mono" if len(waveform) == 1 else "stereo"

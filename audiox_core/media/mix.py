@@ -1,4 +1,4 @@
-"""A made sound over the sound that a video had. `c` is channels (1 or 2), `n` samples."""
+"""Mix a generated sound with the original sound of a video. `c` channels (1 or 2), `n` samples."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from .audio import check_waveform
 
 _BLOCK_SECONDS = 0.01
 _ATTACK_SECONDS, _RELEASE_SECONDS = 0.05, 0.4
-_QUIET_DB, _LOUD_DB = -50.0, -30.0  # where ducking begins, where it is complete
+_QUIET_DB, _LOUD_DB = -50.0, -30.0  # dBFS at which ducking begins and is complete
 
 
 def mix(
@@ -20,18 +20,21 @@ def mix(
     original_db: float = 0.0,
     duck_db: float = 0.0,
 ) -> Tensor:
-    """Put a made sound over another one; the result is as long as the made one.
+    """Mix a generated sound with another one; the result is as long as the generated one.
 
     Args:
-        made: `c n`.
-        original: `c n` at the same rate; None: there is none. Cut or filled with silence.
+        made: the generated sound, `c n`.
+        original: `c n` at the same rate, cut or padded with silence; None if there is none.
         sample_rate: Hz.
-        gain_db: of the made sound.
-        original_db: of the original sound.
-        duck_db: how far the original steps back while the made sound is loud.
+        gain_db: gain of the generated sound.
+        original_db: gain of the original sound.
+        duck_db: by how much the original is lowered while the generated sound is loud.
 
     Returns:
         `2 n`.
+
+    Raises:
+        SettingsError: a waveform of another shape, or one that is not finite.
     """
     made = _stereo(made) * 10 ** (gain_db / 20)
     if original is None:
@@ -44,7 +47,15 @@ def mix(
 
 
 def presence(waveform: Tensor, sample_rate: int) -> Tensor:
-    """How much a sound is there at each sample, `c n` -> `n` in 0..1: quick up, slow down."""
+    """Follow the level of a sound with a fast attack and a slow release.
+
+    Args:
+        waveform: `c n`.
+        sample_rate: Hz.
+
+    Returns:
+        `n` in 0..1: 0 below -50 dBFS, 1 above -30 dBFS, linear in decibels between them.
+    """
     length = waveform.shape[-1]
     block = max(1, round(_BLOCK_SECONDS * sample_rate))
     power = pad(waveform.square().mean(dim=0), (0, -length % block)).view(-1, block).mean(dim=1)

@@ -1,4 +1,4 @@
-"""A copy of a video whose sound is ours: the picture is not encoded again.
+"""Copy a video with a new soundtrack: the picture is not encoded again.
 
 Time in the copy runs from the picture's first frame, or from `start`: picture packets are copied
 as they are and only their times move.
@@ -54,7 +54,7 @@ _STEPS_BACK = (0, 1, 5, 30)  # seconds; some containers land behind the wanted k
 
 
 def check_mux(video: Path, output: Path) -> None:
-    """See to it, before minutes of computing, that `output` can hold the picture of `video`.
+    """Check that `output` can hold the picture of `video`, before anything is computed.
 
     Raises:
         MediaError: `video` cannot be read, or the container of `output` cannot hold its codec.
@@ -131,7 +131,7 @@ def mux_soundtrack(
 
 @dataclass(frozen=True)
 class _Span:
-    """What is copied, in the source's own seconds."""
+    """The part that is copied, in seconds of the source."""
 
     start: Fraction
     end: Fraction
@@ -140,7 +140,7 @@ class _Span:
 
 @dataclass(frozen=True)
 class _Sound:
-    """What the encoder is given: stereo samples from time 0 on."""
+    """The sound to encode: stereo samples from time 0 on."""
 
     encoder: str
     bit_rate: int
@@ -165,7 +165,7 @@ class _Sound:
 def _sound(
     waveform: Tensor, sample_rate: int, seconds: Fraction, wait: Fraction, codec: str
 ) -> _Sound:
-    """Bring the waveform to a rate that the codec knows; `wait`, then at most `seconds` of it."""
+    """Resample to a rate of the codec: `wait` seconds of silence, then at most `seconds`."""
     opus = codec == "opus"
     known = (_OPUS_RATE,) if opus else _AAC_RATES
     rate = sample_rate if sample_rate in known else _OPUS_RATE
@@ -192,7 +192,7 @@ class _Copy:
         self.end = Fraction(0)  # of the last packet written
 
     def declare(self, sound: _Sound, keep_audio: bool) -> None:
-        """Add the copy's streams: the picture, our sound, what else goes along."""
+        """Add the streams of the copy: the picture, the new sound and all others."""
         self.copies[self.picture.index] = add_picture(
             self.target, self.picture, self.video, self.suffix
         )
@@ -243,7 +243,7 @@ class _Copy:
     def _told_of_early_frames(
         self, packets: Iterator[av.Packet], span: _Span
     ) -> Iterator[av.Packet]:
-        """Say so where frames from before the start show, as Matroska cannot hide them."""
+        """Warn if frames before the start are shown, as Matroska cannot hide them."""
         reported = is_mp4_like(self.suffix)
         for packet in packets:
             if not reported and packet.stream.index == self.picture.index:

@@ -1,4 +1,4 @@
-"""One decoded picture to an upright RGB tensor, and any size to the model's square.
+"""Turn decoded pictures into upright RGB tensors and resize them to a square.
 
 Axes: `f` frames, `h w` pixels; the 3 is red, green, blue in 0..255.
 """
@@ -23,7 +23,7 @@ UPRIGHT: Matrix = (1, 0, 0, 1)
 
 
 def resize_frames(frames: Tensor, size: int) -> Tensor:
-    """Stretch frames to a square, without keeping their shape, as the model was trained.
+    """Stretch frames to a square without keeping their aspect ratio, as in training.
 
     Bilinear with antialiasing, in float32 and rounded: the reference's numbers on every CPU with
     fused multiply-add (elsewhere about one value in 300,000 differs by 1), whereas the integer
@@ -52,7 +52,7 @@ def resize_frames(frames: Tensor, size: int) -> Tensor:
 
 
 def display_matrix(frame: av.VideoFrame) -> Matrix:
-    """How the stored picture is to be turned and mirrored; `UPRIGHT` where nothing is said."""
+    """The rotation and mirroring of a stored picture; `UPRIGHT` if the file has none."""
     try:
         data = frame.side_data.get(SideData.DISPLAYMATRIX)
     except ValueError:  # beside EXIF data: PyAV 18 does not know FFmpeg's number for them
@@ -106,7 +106,7 @@ def rgb(frame: av.VideoFrame) -> Tensor:
 
 
 def read_image(path: Path) -> Tensor:
-    """Read a still picture: PNG, JPEG, WebP and what else FFmpeg decodes.
+    """Read a still image: PNG, JPEG, WebP and others that FFmpeg decodes.
 
     Upright where the file says how it is turned (EXIF); transparent parts are black. Of an
     animation or a video the first frame is taken.

@@ -1,4 +1,4 @@
-"""What a media file holds, told by its header: nothing is decoded."""
+"""Which streams a media file has, from its header: nothing is decoded."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,15 +21,15 @@ SOUND_SUFFIXES = (
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """Which streams there are, and how long the sound is."""
+    """Streams of a file and the length of its sound."""
 
     has_sound: bool
-    has_picture: bool  # one that moves; covers of albums do not count
+    has_picture: bool  # a video stream; cover images do not count
     seconds: float = 0.0  # of the sound
 
 
 def probe_media(path: Path) -> MediaInfo:
-    """Look into a file's header; where it has no length, through its packets.
+    """Read a file's header; if it has no duration, also the times of its packets.
 
     Raises:
         MediaError: missing, empty or not media.

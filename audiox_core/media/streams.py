@@ -1,4 +1,4 @@
-"""Which streams of a video go along into a copy, and what they carry with them.
+"""Which streams of a video are copied, with which tags and chapters.
 
 A container that cannot hold a stream loses it with a warning that names it; the picture it must
 hold.
@@ -41,7 +41,7 @@ def is_mp4_like(suffix: str) -> bool:
 
 
 def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    """Tags that stay true in a copy."""
+    """The tags that are still correct in a copy."""
     return {
         key: value
         for key, value in metadata.items()
@@ -50,7 +50,12 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def muxer_options(suffix: str, metadata: dict[str, str]) -> dict[str, str]:
-    """How FFmpeg is to write this container."""
+    """Options of FFmpeg's muxer for a container.
+
+    Args:
+        suffix: of the file, such as ".mp4".
+        metadata: tags that will be written.
+    """
     if not is_mp4_like(suffix):
         return {}
     free = {key.lower() for key in metadata} - _MP4_TAGS
@@ -60,7 +65,13 @@ def muxer_options(suffix: str, metadata: dict[str, str]) -> dict[str, str]:
 def add_picture(
     target: av.container.OutputContainer, stream: av.VideoStream, video: Path, suffix: str
 ) -> av.stream.Stream:
-    """Give the copy a stream for the picture.
+    """Add a stream for the video to the copy.
+
+    Args:
+        target: the copy.
+        stream: of the source.
+        video: path of the source, for messages.
+        suffix: of the copy.
 
     Raises:
         MediaError: the container cannot hold the codec; names ones that can.
@@ -70,7 +81,9 @@ def add_picture(
 
 
 def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
-    """Refuse a picture that the container cannot hold; nothing is written.
+    """Check that a container can hold the video stream; nothing is written.
+
+    Args: as in `add_picture`.
 
     Raises:
         MediaError: names containers that can.
@@ -89,7 +102,10 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
 def add_other(
     target: av.container.OutputContainer, stream: av.stream.Stream, video: Path, suffix: str
 ) -> av.stream.Stream | None:
-    """Give the copy a stream for anything else; None where it has none, with a warning."""
+    """Add a stream of any other kind; None with a warning if the container cannot hold it.
+
+    Args: as in `add_picture`.
+    """
     if _is_rewritten(stream, suffix):
         return None
     try:
@@ -110,7 +126,12 @@ def add_other(
 
 
 def copy_stream(target: av.container.OutputContainer, stream: av.stream.Stream) -> av.stream.Stream:
-    """Add a stream for packets of `stream` as they are, with its tags, language and role."""
+    """Add a stream for unchanged packets of `stream`, with its tags, language and role.
+
+    Args:
+        target: the copy.
+        stream: of the source.
+    """
     made = target.add_stream_from_template(stream, opaque=True)
     made.metadata.update(kept_metadata(stream.metadata))
     made.disposition = stream.disposition.value  # PyAV 14 wants the number
@@ -125,7 +146,13 @@ def copy_chapters(
     shift: Fraction,
     end: Fraction | None,
 ) -> None:
-    """Copy the chapters that lie between `shift` and `end`, moved to begin at 0 (seconds)."""
+    """Copy the chapters between two times, moved to begin at 0.
+
+    Args:
+        source, target: open files.
+        shift: start of the copied part, seconds.
+        end: end of the copied part, seconds; None copies all.
+    """
     if not hasattr(source, "chapters"):  # PyAV before 14.3
         log.info("This PyAV cannot copy chapters: update the package av to keep them")
         return
@@ -149,7 +176,7 @@ def codec_name(stream: av.stream.Stream) -> str:
 
 
 def _is_rewritten(stream: av.stream.Stream, suffix: str) -> bool:
-    """MP4's chapter and time code tracks: the writer makes them anew from chapters and tags."""
+    """Chapter and time code tracks of MP4, which the muxer writes again from chapters and tags."""
     return stream.type == "data" and is_mp4_like(suffix) and codec_name(stream) in ("bin_data", "")
 
 
@@ -160,7 +187,7 @@ def _attach_cover(
     kinds = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
     if suffix != ".mkv" or codec_name(stream) not in kinds:
         raise ValueError("no place for a cover")
-    with open_media(video) as source:  # anew: the caller's position stays
+    with open_media(video) as source:  # again: the position of the caller must not change
         packets = source.demux(source.streams[stream.index])
         data = next(bytes(packet) for packet in packets if packet.size)
     target.add_attachment(*kinds[codec_name(stream)], data)
@@ -174,7 +201,7 @@ def _holds(suffix: str, stream: av.stream.Stream) -> bool:
 
 
 def _write_header(suffix: str, stream: av.stream.Stream) -> None:
-    """Begin a file of this stream in memory: some containers refuse a codec only then."""
+    """Write the header of a file in memory: some containers refuse a codec only then."""
     target = av.open(io.BytesIO(), "w", format=FORMATS[suffix])
     try:
         copy_stream(target, stream)
@@ -185,5 +212,5 @@ def _write_header(suffix: str, stream: av.stream.Stream) -> None:
 
 
 def clear_default(stream: av.stream.Stream) -> None:
-    """Leave it to another stream to be the one that plays."""
+    """Remove the flag of the stream that plays by default."""
     stream.disposition = (Disposition(stream.disposition) & ~Disposition.default).value

@@ -1,4 +1,4 @@
-"""The picture of a file on its own time: seconds from the first frame's presentation.
+"""The frames of a file and their times, in seconds from the first frame.
 
 Times are exact fractions. Containers count in their own ticks, may start anywhere, may lack
 timestamps or the means to seek: that is settled here, and nobody else asks.
@@ -41,7 +41,11 @@ class TimedFrame:
 
 
 def picture_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """The first moving picture; cover pictures of albums do not count.
+    """Find the first video stream; cover images do not count.
+
+    Args:
+        container: an open file.
+        name: of the file, for messages.
 
     Raises:
         MediaError: the file holds sound alone, or a single still picture.
@@ -71,7 +75,7 @@ def packet_time(packet: av.Packet) -> Fraction | None:
 
 
 class PictureReader:
-    """Frames of a file's picture from any time on, however well the container can seek.
+    """Read the frames of a file from any time on, also if the container cannot seek.
 
     Use it in a `with` block; the file is closed at its end.
 
@@ -148,7 +152,7 @@ class PictureReader:
         return last
 
     def end(self) -> Fraction:
-        """When the last frame ends: from the last packets, since headers lack it or tell tales.
+        """When the last frame ends, from the last packets: headers lack it or are wrong.
 
         Raises:
             MediaError: the file stops before what its header lists or promises.

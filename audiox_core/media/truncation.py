@@ -1,6 +1,6 @@
-"""Whether a file is there to its end, for the formats in which FFmpeg shows what is left of one.
+"""Find truncated files of the formats in which FFmpeg reads what is left without an error.
 
-Matroska tells in its head how many bytes and seconds follow; GIF and JPEG are walked through.
+A Matroska header gives the size and duration; GIF and JPEG files are parsed block by block.
 """
 
 import re
@@ -14,12 +14,12 @@ import av.error
 from ..errors import MediaError
 from .files import open_media
 
-_HEAD = 1 << 16  # bytes at the front of a Matroska file that hold what it says of itself
+_HEAD = 1 << 16  # bytes that hold the header of a Matroska file
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _INFO_DURATION = re.compile(
     rb"\x15\x49\xa9\x66.{1,1024}?\x44\x89(\x84(?=.{4})|\x88(?=.{8}))", re.DOTALL
 )
-_FLOATS = {b"\x84": ">f", b"\x88": ">d"}  # by the byte that tells their size
+_FLOATS = {b"\x84": ">f", b"\x88": ">d"}  # by the byte of their size
 _MILLISECOND = b"\x2a\xd7\xb1\x83\x0f\x42\x40"  # the unit of time that FFmpeg writes
 _MISSING = Fraction(1, 2)  # seconds
 _MISSING_FRAMES = 2
@@ -28,16 +28,16 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}  # JPEG's markers without a length
 
 
 def refuse_cut_matroska(path: Path, rate: Fraction | None = None) -> None:
-    """Raise where a Matroska or WebM file lacks its end.
+    """Raise if a Matroska or WebM file is truncated.
 
-    Recordings that never learnt their length pass, and so do a few lost frames.
+    Recordings without a duration in the header pass, and so do files that lack a few frames.
 
     Args:
         path: a file of this format.
-        rate: of its picture, frames a second.
+        rate: frames per second of its video.
 
     Raises:
-        MediaError: bytes are missing, and no stream reaches the end that the header tells.
+        MediaError: bytes are missing, and no stream reaches the duration of the header.
     """
     head = _MatroskaHead.of(path)
     if not head.seconds or (head.size is not None and path.stat().st_size >= head.size):
@@ -53,9 +53,13 @@ def refuse_cut_matroska(path: Path, rate: Fraction | None = None) -> None:
 
 
 def set_matroska_duration(path: Path, seconds: Fraction) -> None:
-    """Say in a file that FFmpeg wrote how long it is.
+    """Write the duration into a file that FFmpeg wrote.
 
-    FFmpeg counts the silence in, which an audio encoder puts before the sound and players cut.
+    FFmpeg includes the silence that audio encoders put before the sound and players skip.
+
+    Args:
+        path: a Matroska file.
+        seconds: its duration.
     """
     head = _MatroskaHead.of(path)
     if head.seconds and head.in_milliseconds:
@@ -65,10 +69,10 @@ def set_matroska_duration(path: Path, seconds: Fraction) -> None:
 
 
 def refuse_cut_picture(path: Path) -> None:
-    """Raise where a GIF or JPEG file lacks its end; other files pass.
+    """Raise if a GIF or JPEG file is truncated; other files pass.
 
     Raises:
-        MediaError: the file ends within what it began.
+        MediaError: the file ends within a block.
     """
     with path.open("rb") as file:
         start = file.read(4)
@@ -80,7 +84,7 @@ def refuse_cut_picture(path: Path) -> None:
 
 @dataclass(frozen=True)
 class _MatroskaHead:
-    """What the head of a file says of the whole; a live stream's says neither size nor time."""
+    """Size and duration in the header of a file; live streams have neither."""
 
     size: int | None = None  # bytes
     seconds: float = 0.0  # in the file's own unit
@@ -110,8 +114,8 @@ class _MatroskaHead:
 
 
 def _number(data: bytes, at: int) -> tuple[int | None, int]:
-    """A size in Matroska's coding, None where it says unknown; and where it ends."""
-    length = 9 - data[at].bit_length()  # the leading zeros tell it
+    """Read a size in Matroska's coding (None if unknown), and the position after it."""
+    length = 9 - data[at].bit_length()  # from the leading zeros
     ones = (1 << 7 * length) - 1
     value = int.from_bytes(data[at : at + length], "big") & ones
     return None if value == ones else value, at + length
@@ -140,7 +144,7 @@ def _is_cut_jpeg(data: bytes) -> bool:
     at = 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
         marker = data[at + 1]
-        if marker == 0xDA:  # the picture itself, in which no end marker can occur
+        if marker == 0xDA:  # the image data, which contain no end marker
             return data.find(b"\xff\xd9", at) < 0
         if marker == 0xFF:  # filling
             at += 1
@@ -150,7 +154,7 @@ def _is_cut_jpeg(data: bytes) -> bool:
 
 
 def _is_cut_gif(data: bytes) -> bool:
-    """Whether it ends within a block; the byte that closes the file is often left out."""
+    """Whether the data end within a block; the closing byte of a file is often left out."""
     at = 13 + _colours(data, 10)
     while at < len(data) and data[at] != 0x3B:
         if data[at] == 0x21:  # an extension
@@ -164,7 +168,7 @@ def _is_cut_gif(data: bytes) -> bool:
 
 
 def _colours(data: bytes, at: int) -> int:
-    """Bytes of the table that the flags at `at` announce."""
+    """Bytes of the colour table that the flags at `at` announce."""
     flags = data[at] if at < len(data) else 0
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 

@@ -1,4 +1,4 @@
-"""Frames of a video at given times, and what a video file holds.
+"""Read frames of a video at given times, and the facts of a video file.
 
 The model saw frames at 5 a second, later ones at 25 a second, too. `timing="true"` takes the
 frames that are on screen at those very times, whatever the rate of the file; `"reference"` repeats
@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds, as its packets show it rather than its header."""
+    """Facts of a video file, from its packets rather than its header."""
 
     path: Path
     width: int  # pixels, upright
@@ -69,7 +69,7 @@ def frame_grids(config: VideoConfig) -> list[FrameGrid]:
 
 
 def probe_video(path: Path) -> VideoInfo:
-    """Look at a video without decoding it: its first frame and its last packets are read.
+    """Read the facts of a video from its first frame and its last packets.
 
     Raises:
         MediaError: missing, empty, cut off or not media; sound alone, a still picture, no frame.

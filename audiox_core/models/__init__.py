@@ -16,7 +16,13 @@ Prepared = Context | Modulations
 def backbone(
     config: DiTConfig | MMDiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
 ) -> Backbone:
-    """The diffusion transformer of these sizes, without weights."""
+    """Build the diffusion transformer of these sizes, without weights.
+
+    Args:
+        config: a DiTConfig or an MMDiTConfig.
+        ops: namespace of the layers, such as ComfyUI's casting ones.
+        attention: the kernel, 3 x `b h l d` -> `b l (h d)`.
+    """
     if isinstance(config, MMDiTConfig):
         return MMDiT(config, ops=ops, attention=attention)
     return DiT(config, ops=ops, attention=attention)

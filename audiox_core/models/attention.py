@@ -14,22 +14,46 @@ AttentionFn = Callable[[Tensor, Tensor, Tensor], Tensor]  # 3 x `b h l d` -> `b 
 
 
 def torch_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Softmax attention without a mask, `b h l d` each -> `b l (h d)`."""
+    """Softmax attention without a mask.
+
+    Args:
+        q: `b h l d`.
+        k, v: `b h s d`.
+
+    Returns:
+        `b l (h d)`.
+    """
     return rearrange(scaled_dot_product_attention(q, k, v), "b h l d -> b l (h d)")
 
 
 def rotary_angles(length: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
-    """Angle of every position and rotated dim, `l dim` float32 (RoFormer, base 10000)."""
+    """Rotary angles of every position (RoFormer, arXiv 2104.09864, base 10000).
+
+    Args:
+        length: number of positions.
+        dim: rotated dims of a head.
+        device: of the result.
+
+    Returns:
+        `l dim`, float32; both halves are equal.
+    """
     frequencies = 10_000 ** (-torch.arange(0, dim, 2, device=device, dtype=torch.float32) / dim)
     angles = torch.outer(torch.arange(length, device=device, dtype=torch.float32), frequencies)
     return torch.cat([angles, angles], dim=-1)
 
 
 def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn the leading dims of `b h l d` by `angles`; the remaining dims pass unchanged.
+    """Rotate the leading dims of each head; the remaining dims pass unchanged.
 
-    The halves of the turned dims are the pairs ("half-split", not interleaved). Computed in
-    float32: half precision cannot tell late positions apart.
+    Dim i is paired with dim i + half ("half-split", not interleaved). Computed in float32, because
+    half precision cannot distinguish high positions.
+
+    Args:
+        x: `b h l d`.
+        angles: of `rotary_angles`, `l dim` with `dim` at most `d`.
+
+    Returns:
+        `b h l d` in the dtype of `x`.
     """
     dim = angles.shape[-1]
     turned, passed = x[..., :dim].float(), x[..., dim:]
@@ -39,9 +63,9 @@ def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
 
 
 def apply_rotary_pairs(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn all dims of `b h l d` by `angles`; neighbouring dims are the pairs ("interleaved").
+    """Rotate all dims of each head; neighbouring dims are the pairs ("interleaved").
 
-    Computed in float32, as in `apply_rotary`.
+    Args and return value as in `apply_rotary`, with `dim` equal to `d`.
     """
     angles = angles[:, : x.shape[-1] // 2]
     even, odd = rearrange(x.float(), "b h l (d pair) -> pair b h l d", pair=2)

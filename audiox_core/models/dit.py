@@ -24,7 +24,7 @@ KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 
 
 class SelfAttention(nn.Module):
-    """Latent frames attend to one another, positions by rotation."""
+    """Self attention of the latent frames with rotary positions."""
 
     def __init__(
         self, dim: int, head_dim: int, *, ops: Any = nn, attention: AttentionFn = torch_attention
@@ -76,7 +76,7 @@ class CrossAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Self attention, cross attention, feed-forward; each behind a norm and added."""
+    """Self attention, cross attention and feed-forward; each normalized first and residual."""
 
     def __init__(self, config: DiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Transformer(nn.Module):
 
 @dataclass(frozen=True)
 class Context:
-    """What the blocks need of the condition tokens; the same at every step of a run."""
+    """Keys and values of the condition tokens; the same at every step of a run."""
 
     layers: Sequence[KeysValues | None]  # of each block; None: no cross attention
     attending: Tensor | None = None  # items of the batch that attend; None: all
@@ -204,7 +204,7 @@ class DiT(nn.Module):
 
 
 def rename_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A checkpoint's names of the norms -> LayerNorm's: `gamma` is the weight, `beta` the bias."""
+    """Rename the norms of a checkpoint for `nn.LayerNorm`: `gamma` is weight, `beta` is bias."""
     ours = {"gamma": "weight", "beta": "bias"}
     split = {key: key.rpartition(".") for key in state}
     return {

@@ -69,7 +69,13 @@ class FeedForward(nn.Module):
 
 
 def embedding_mlp(dim_in: int, dim: int, *, bias: bool, ops: Any = nn) -> nn.Sequential:
-    """Linear, SiLU, Linear: how times, conditions and global conditions enter a transformer."""
+    """Linear, SiLU, Linear: embeds times, conditions and global conditions.
+
+    Args:
+        dim_in, dim: width of the input and of the result.
+        bias: whether both layers have one.
+        ops: namespace of the layers.
+    """
     return nn.Sequential(
         ops.Linear(dim_in, dim, bias=bias), nn.SiLU(), ops.Linear(dim, dim, bias=bias)
     )

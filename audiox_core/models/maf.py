@@ -13,7 +13,7 @@ from ..config import MAFConfig
 
 
 class MAFBlock(nn.Module):
-    """Expert tokens read all modalities; what they learned is added to every token of each."""
+    """Expert tokens attend to all modalities; their means are added to the tokens of each."""
 
     def __init__(self, config: MAFConfig) -> None:
         super().__init__()
@@ -46,12 +46,12 @@ class MAFBlock(nn.Module):
         )
 
     def gates(self, slots: tuple[Tensor, ...]) -> Tensor:
-        """How much each modality is listened to, `b 3` in 0..1; padding counts in the mean."""
+        """The gate of each modality, `b 3` in 0..1, from the mean of its tokens and padding."""
         means = torch.cat([tokens.mean(dim=1) for tokens in slots], dim=-1)
         return self.gating_network(means).sigmoid()
 
     def read(self, slots: tuple[Tensor, ...]) -> Tensor:
-        """The experts after a look at all modalities, `b 3e d`."""
+        """The experts after cross attention to all modalities, `b 3e d`."""
         gates = self.gates(slots)
         context = [tokens * gates[:, None, i, None] for i, tokens in enumerate(slots)]
         context = torch.cat(context, dim=1)
@@ -60,5 +60,5 @@ class MAFBlock(nn.Module):
         return self.norm1(experts + found)
 
     def fuse(self, experts: Tensor) -> Tensor:
-        """The experts after talking to one another, `b 3e d`."""
+        """The experts after self attention among themselves, `b 3e d`."""
         return self.fusion_transformer(experts)

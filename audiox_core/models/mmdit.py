@@ -28,7 +28,7 @@ RMS_EPS = 1e-6
 
 @dataclass(frozen=True)
 class Modulations:
-    """What the condition does to every block; the same at every step of a run."""
+    """The modulation of every block by the condition; the same at every step of a run."""
 
     layers: Sequence[Tensor]  # of each block, `r l 6 dim`
     rows: Sequence[int] | None = None  # which of `r` each batch item takes; None: its own
@@ -42,18 +42,18 @@ class Modulations:
 
 
 def conv_tokens(conv: nn.Module, x: Tensor) -> Tensor:
-    """A convolution over the tokens of `b l dim`."""
+    """Apply a 1-D convolution along the tokens of `b l dim`."""
     return rearrange(conv(rearrange(x, "b l d -> b d l")), "b d l -> b l d")
 
 
 def rms_norm(x: Tensor) -> Tensor:
-    """Unit mean square over the last axis, nothing learned; computed in float32."""
+    """Normalize to unit mean square over the last axis, without weights; computed in float32."""
     scale = x.float().square().mean(dim=-1, keepdim=True).add(RMS_EPS).rsqrt()
     return (x * scale).to(x.dtype)
 
 
 class SelfAttention(nn.Module):
-    """Positions attend to one another; queries and keys of unit length, turned by position."""
+    """Self attention with normalized queries and keys and rotary positions."""
 
     def __init__(self, config: MMDiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
@@ -63,7 +63,8 @@ class SelfAttention(nn.Module):
     def queries_keys_values(self, x: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x `b l dim`, angles `l d` -> 3 x `b h l d`; q, k, v alternate in the projection."""
         q, k, v = rearrange(self.qkv(x), "b l (h d qkv) -> qkv b h l d", qkv=3, d=self.head_dim)
-        return apply_rotary_pairs(rms_norm(q), angles), apply_rotary_pairs(rms_norm(k), angles), v
+        q, k = apply_rotary_pairs(rms_norm(q), angles), apply_rotary_pairs(rms_norm(k), angles)
+        return q, k, v.contiguous()  # every third number otherwise, which excludes fast kernels
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         """x `b l dim`, angles `l d` -> `b l dim`."""
@@ -71,7 +72,7 @@ class SelfAttention(nn.Module):
 
 
 class TimeAttention(nn.Module):
-    """Positions attend to the time token. Keys and values have changed places, as trained."""
+    """Cross attention to the time token. Keys and values are swapped, as in training."""
 
     def __init__(self, config: MMDiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
@@ -93,7 +94,7 @@ class TimeAttention(nn.Module):
 
 
 class ConvFeedForward(nn.Module):
-    """Gated feed-forward of convolutions over time, `b l dim` -> `b l dim`."""
+    """Gated feed-forward layer of convolutions over time, `b l dim` -> `b l dim`."""
 
     def __init__(self, config: MMDiTConfig, *, ops: Any) -> None:
         super().__init__()
@@ -109,7 +110,7 @@ class ConvFeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Modulated self attention, time, modulated feed-forward; each added."""
+    """Modulated self attention, attention to the time, modulated feed-forward; all residual."""
 
     def __init__(self, config: MMDiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
@@ -224,9 +225,9 @@ class MMDiT(nn.Module):
         """
         if x.shape[-1] != self.config.positions - 1:
             raise SettingsError(
-                f"The latent has {x.shape[-1]} frames and this model knows "
-                f"{self.config.positions - 1}, a whole window: take AudioX Empty Latent, and cut "
-                "the sound when it is decoded."
+                f"The latent has {x.shape[-1]} frames; this model works on windows of exactly "
+                f"{self.config.positions - 1} frames. Create the latent with AudioX Empty Latent "
+                "and trim the sound when you decode it."
             )
         if not isinstance(context, Modulations):
             context = self.prepare(self._null(x) if context is None else context)

@@ -24,14 +24,19 @@ CHUNK, OVERLAP = 48, 20
 
 
 def snake_beta(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    """x + sin(e^alpha x)^2 / e^beta, so that tones survive; x `b c n`, alpha and beta `c`."""
+    """The periodic activation x + sin(e^alpha x)^2 / e^beta (Snake, arXiv 2006.08195).
+
+    Args:
+        x: `b c n`.
+        alpha, beta: logarithms of frequency and inverse amplitude, `c`.
+    """
     alpha, beta = (p.to(x.device, x.dtype).exp()[:, None] for p in (alpha, beta))
     y = alpha * x
     return y.sin_().square_().div_(beta + 1e-9).add_(x)  # in place: at full rate `x` is 250 MB
 
 
 class Snake(nn.Module):
-    """`snake_beta` with its two parameters a channel, stored as logarithms."""
+    """`snake_beta` with two learned parameters per channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -46,7 +51,7 @@ class Snake(nn.Module):
 
 
 class TrainedSnake(torch.autograd.Function):
-    """`snake_beta` with a slope that keeps two tensors instead of five."""
+    """`snake_beta` with a backward pass that saves two tensors instead of five."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -68,7 +73,7 @@ class TrainedSnake(torch.autograd.Function):
 
 
 class ResidualUnit(nn.Module):
-    """Two snake-convolution pairs around a dilation, added to the input."""
+    """Two pairs of snake and convolution, the first one dilated; residual."""
 
     def __init__(self, channels: int, dilation: int, *, ops: Any) -> None:
         super().__init__()
@@ -83,7 +88,7 @@ class ResidualUnit(nn.Module):
 
 
 class Stage(nn.Module):
-    """Layers, stages among them, under the name that the checkpoint gives them."""
+    """A sequence of layers and stages under the name that the checkpoint uses."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
@@ -137,7 +142,7 @@ def _decoder(config: OobleckConfig, ops: Any) -> Stage:
 
 
 class Posterior(NamedTuple):
-    """What the encoder knows of a clip: a Gaussian a latent, `b c t` each."""
+    """The encoder's distribution of a latent: a Gaussian for each number, `b c t`."""
 
     mean: Tensor
     scale: Tensor  # raw; `std` makes a standard deviation of it
@@ -148,17 +153,17 @@ class Posterior(NamedTuple):
         return softplus(self.scale) + 1e-4
 
     def sample(self, noise: Tensor) -> Tensor:
-        """A latent, given standard normal `noise` of its shape."""
+        """Draw a latent with standard normal `noise` of its shape."""
         return self.mean + self.std * noise
 
     def kl(self) -> Tensor:
-        """Divergence from the standard normal: summed over channels, averaged over the rest."""
+        """KL divergence from the standard normal: summed over channels, averaged over the rest."""
         variance = self.std.square()
         return (self.mean.square() + variance - variance.log() - 1).sum(dim=1).mean()
 
 
 class Oobleck(nn.Module):
-    """Encoder and decoder; any length, rounded down to whole latent frames."""
+    """Encoder and decoder for any length, which is rounded down to whole latent frames."""
 
     def __init__(self, config: OobleckConfig, *, ops: Any = nn) -> None:
         super().__init__()
@@ -263,7 +268,7 @@ class ChunkedOobleck:
 
 
 def _pieces(total: int, chunk: int, overlap: int) -> Iterator[tuple[slice, slice]]:
-    """Each piece of a latent, and the part of the piece that no later one covers."""
+    """The pieces of a latent, and the part of each that no later piece overwrites."""
     starts = [0] if total <= chunk else [*range(0, total - chunk, chunk - overlap), total - chunk]
     kept = [0, *(start + overlap // 2 for start in starts[1:]), total]
     for start, begin, end in zip(starts, kept, kept[1:], strict=False):
@@ -271,7 +276,7 @@ def _pieces(total: int, chunk: int, overlap: int) -> Iterator[tuple[slice, slice
 
 
 def fold_weight_norm(state: Mapping[str, Tensor], *, in_place: bool = False) -> dict[str, Tensor]:
-    """Replace every `weight_g`, `weight_v` by the one weight that they mean: g v / |v|.
+    """Replace every pair `weight_g`, `weight_v` of weight normalization by its weight g v / |v|.
 
     The norm runs over all axes but the first, which counts output channels in a convolution and
     input channels in a transposed one. Computed and returned in float32; `in_place` writes the

@@ -24,7 +24,7 @@ SEGMENTS_AT_ONCE = 10  # of the 30 of a window
 
 
 class DividedAttention(nn.Module):
-    """Places look at their group and at the class token; the class token looks at all."""
+    """Attention of places within their group and to the class token, which attends to all."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over time, over space, then an MLP; each behind its norm, each added."""
+    """Attention over time, over space, then an MLP; each normalized first and residual."""
 
     def __init__(self, config: SynchformerConfig) -> None:
         super().__init__()
@@ -90,13 +90,13 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
     def over_time(self, x: Tensor, moments: int) -> Tensor:
-        """The same place at all moments."""
+        """Attention of each place over all moments."""
         split, join = "n h (t s) d -> (n s) h t d", "(n s) t d -> n (t s) d"
         places = (x.shape[1] - 1) // moments
         return self.timeattn(self.norm3(x), split, join, t=moments, s=places)
 
     def over_space(self, x: Tensor, moments: int) -> Tensor:
-        """All places of the same moment."""
+        """Attention of each moment over all places."""
         split, join = "n h (t s) d -> (n t) h s d", "(n t) s d -> n (t s) d"
         places = (x.shape[1] - 1) // moments
         return self.attn(self.norm1(x), split, join, t=moments, s=places)
@@ -225,7 +225,7 @@ def sync_features(
 
 
 def sync_pixels(frames: Tensor) -> Tensor:
-    """Frames in 0..255 as Synchformer wants them: -1..1."""
+    """Scale frames from 0..255 to the range of Synchformer, -1..1."""
     return frames.float() / 127.5 - 1
 
 

@@ -1,4 +1,4 @@
-"""The transformer that follows each picture token over time, inside the video conditioner.
+"""The transformer over time of each image token, inside the video conditioner.
 
 Module names follow the released checkpoint below `Temp_transformer.`. Axes: `b` sequences,
 `l` frames, `h` heads, `d` dims of a head.

@@ -56,14 +56,14 @@ def play(
     done = 0
     for at, begins, note in steps:
         if (until := min(at, samples)) > done:
-            synth.generate_simple(until - done, memoryview(sound[done:until]).cast("B"))
+            synth.generate_simple(until - done, sound[done:until].data.cast("B"))
             done = until
         if begins:
             synth.noteon(note.voice, note.key, note.velocity)
         else:
             synth.noteoff(note.voice, note.key)
     if done < samples:
-        synth.generate_simple(samples - done, memoryview(sound[done:]).cast("B"))
+        synth.generate_simple(samples - done, sound[done:].data.cast("B"))
     return np.ascontiguousarray(sound.T)
 
 

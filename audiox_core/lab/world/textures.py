@@ -39,7 +39,8 @@ def engine(rng: Generator, sample_rate: int, pitch: float, level: NDArray) -> ND
     phase = np.cumsum(pitch * (45 + 110 * level), dtype=np.float64) / sample_rate
     cycle = np.linspace(0, 2 * np.pi, 4_096, endpoint=False)
     uneven = rng.uniform(0.7, 1.3, 12)
-    table = sum(uneven[k - 1] / k * np.sin(k * cycle) for k in range(1, 13)).astype(np.float32)
+    waves = (uneven[k - 1] / k * np.sin(k * cycle) for k in range(1, 13))
+    table = sum(waves, np.zeros_like(cycle)).astype(np.float32)
     buzz = table[(phase * cycle.size).astype(np.int64) % cycle.size]
     return buzz * (0.3 + 0.7 * level)
 

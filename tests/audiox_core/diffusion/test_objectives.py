@@ -7,6 +7,7 @@ import torch
 
 from audiox_core.diffusion.objectives import (
     OBJECTIVES,
+    add_full_noise,
     add_noise,
     alpha_sigma,
     flow_denoiser,
@@ -81,10 +82,12 @@ def test_noise_enters_as_each_objective_counts():
     latent, noise = torch.tensor([2.0]), torch.tensor([-1.0])
     assert add_noise(latent, noise, 3.0).item() == -1.0
     assert mix_noise(latent, noise, 0.25).item() == 1.25
+    assert add_full_noise(latent, noise, 0.75).item() == 0.75  # the root of 1 + 9/16 is 5/4
 
 
 def test_each_objective_has_its_own_denoiser_scalings_noise_and_schedule():
     v, flow = OBJECTIVES["v"], OBJECTIVES["rectified_flow"]
     assert (v.denoiser, v.scalings, v.noised) == (v_denoiser, v_scalings, add_noise)
     assert (flow.denoiser, flow.scalings, flow.noised) == (flow_denoiser, flow_scalings, mix_noise)
+    assert (v.noised_fully, flow.noised_fully) == (add_full_noise, mix_noise)
     assert (v.schedule, flow.schedule) == (polyexponential, linear)
