@@ -91,10 +91,14 @@ def test_a_video_stops_between_batches_of_segments(node, twice, video):
     assert len(forwards) == 1
 
 
-def test_a_missing_synchformer_is_named_for_a_video_and_a_text_needs_none(node, twice, video):
-    modules = twice.conditioners
-    seeing = type(modules)(modules.text, modules.video, modules.audio)
-    blind = type(twice)(seeing, twice.config, twice.path)
+def test_a_video_without_synchformer_is_refused_and_a_text_needs_none(node, twice, core, video):
+    have = twice.conditioners
+    missing = core("conditioners.missing").MissingModule(
+        core("checkpoint.auxiliary_files").missing_synchformer(twice.file.path)
+    )
+    lacking = type(have)(have.text, have.video, have.audio, missing)
+    patchers = {name: patcher for name, patcher in twice.patchers.items() if name != "sync"}
+    blind = type(twice)(twice.file, lacking, patchers)
     node("AudioXEncodeText", conditioners=blind, text="rain")
     with pytest.raises(Exception, match=r"synchformer_state_dict\.pth.*fetch synchformer"):
         node("AudioXEncodeVideo", conditioners=blind, video=video)
