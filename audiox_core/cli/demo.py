@@ -51,13 +51,7 @@ def add_demo(commands: Any) -> argparse.ArgumentParser:
 
 def run_demo(options: argparse.Namespace) -> int:
     """Write the files and print what they are."""
-    from ..lab.evaluation.clips import (
-        PLAYABLE,
-        SECONDS,
-        even_times,
-        held_out_scene,
-        write_scene,
-    )
+    from ..lab.evaluation.clips import PLAYABLE, SECONDS, even_times, held_out_scene, write_scene
     from ..lab.evaluation.contact_sheet import contact_sheet  # here: no other command needs them
     from ..lab.world import EVENT_LABELS
 
@@ -90,7 +84,7 @@ def run_demo(options: argparse.Namespace) -> int:
     pictures = item.frames([(n + 0.5) * SECONDS / PICTURES for n in range(PICTURES)], PIXELS)
     sheet = contact_sheet(
         pictures, sound.waveform, sound.sample_rate, [event.time for event in item.events],
-        f"{pipeline.checkpoint.variant} on a rendered clip: {options.label}",
+        f"{pipeline.checkpoint.variant} on a rendered clip: {options.label}"
     )  # fmt: skip
     with replacing(drawn) as path:
         path.write_text(sheet, encoding="utf-8")

@@ -114,10 +114,7 @@ def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     ), cache
 
 
-STAGES: Mapping[str, StageMaker] = {
-    "diffusion": _diffusion_stage,
-    "lora": _lora_stage,
-}
+STAGES: Mapping[str, StageMaker] = {"diffusion": _diffusion_stage, "lora": _lora_stage}
 
 
 def load_init(job: Job, missing: str) -> Checkpoint:

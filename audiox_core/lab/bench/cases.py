@@ -30,9 +30,17 @@ from .timing import Group, Way
 
 PROMPT = "heavy rain on a metal roof, thunder far away"
 NAMES = (
-    "load", "encode text", "encode video", "encode image", "encode sync", "encode audio",
-    "forward", "guided step", "decode", "end to end",
-)  # fmt: skip
+    "load",
+    "encode text",
+    "encode video",
+    "encode image",
+    "encode sync",
+    "encode audio",
+    "forward",
+    "guided step",
+    "decode",
+    "end to end",
+)
 
 
 class Inputs:

@@ -78,9 +78,13 @@ def measure(
 
 
 def _line(
-    group: str, name: str, baseline: str | None, *,
-    times: Mapping[str, list[float]], peaks: Mapping[str, int],
-) -> Line:  # fmt: skip
+    group: str,
+    name: str,
+    baseline: str | None,
+    *,
+    times: Mapping[str, list[float]],
+    peaks: Mapping[str, int],
+) -> Line:
     ratio = memory = None
     if baseline not in (None, name):
         ratio = median(a / b for a, b in zip(times[name], times[baseline], strict=True))

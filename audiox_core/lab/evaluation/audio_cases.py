@@ -99,9 +99,12 @@ def _repair(pipeline: Pipeline, request: Request) -> Repair:
     assert init is not None
     start = pipeline.start_latent(request, init, seconds)
     latent = sample(
-        pipeline.checkpoint, pipeline.conditioning(request, clip, seconds), start,
-        sampling=pipeline.sampling(request), seed=request.seed,
-    )  # fmt: skip
+        pipeline.checkpoint,
+        pipeline.conditioning(request, clip, seconds),
+        start,
+        sampling=pipeline.sampling(request),
+        seed=request.seed,
+    )
     known = init.waveform
     before, through = (
         decode(pipeline.checkpoint, x, seconds)[0].cpu() for x in (latent, start.samples)

@@ -21,13 +21,7 @@ from ..world.scenes import EVENT_LABELS
 from .audio_cases import music_case, repair_case, vae_case
 from .bench import Bench
 from .classifier import Classifier, describe, learn, with_hiss
-from .clips import (
-    SECONDS,
-    even_times,
-    held_out_scene,
-    uneven_times,
-    write_scene,
-)
+from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
 from .figures import Figures, class_figures, share_equal, with_baselines
 from .onsets import Matching, match, onset_times
 
@@ -185,9 +179,12 @@ def _conflicting(
         for number, (scene, label) in enumerate(asked):
             path = write_scene(Path(folder) / f"{number}.mp4", scene, even_times(FPS))
             request = Request(
-                prompt=caption(label, 0, 0, _random(number)), video=path, seed=number,
-                text_strength=strength, video_strength=1 - strength,
-            )  # fmt: skip
+                prompt=caption(label, 0, 0, _random(number)),
+                video=path,
+                seed=number,
+                text_strength=strength,
+                video_strength=1 - strength,
+            )
             yield bench.generate(request, pipeline)
 
 

@@ -42,11 +42,7 @@ def uneven_times(number: int) -> list[float]:
 
 
 def write_scene(
-    path: Path,
-    item: Scene,
-    times: Sequence[float],
-    pixels: int = PIXELS,
-    codec: str = "mpeg4",
+    path: Path, item: Scene, times: Sequence[float], pixels: int = PIXELS, codec: str = "mpeg4"
 ) -> Path:
     """The pictures of a scene as a video without sound; the last one lasts to the end."""
     with av.open(str(path), "w") as container:

@@ -40,10 +40,12 @@ class EncoderPretraining(Denoising):
         has_clock = isinstance(model, DiT)
         self.clock = clock(model, self.positions) if has_clock else torch.zeros(tokens, 0)
         with seeded(seed):
-            self.heads = nn.ModuleDict({
-                "course": nn.Linear(video_width, latent.channels),
-                "level": nn.Linear(text_width, latent.channels),
-            })  # fmt: skip
+            self.heads = nn.ModuleDict(
+                {
+                    "course": nn.Linear(video_width, latent.channels),
+                    "level": nn.Linear(text_width, latent.channels),
+                }
+            )
             if self.clock.shape[1]:
                 self.heads["place"] = nn.Linear(video_width, self.clock.shape[1])
 

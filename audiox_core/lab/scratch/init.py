@@ -69,8 +69,11 @@ def init_model(model: Backbone) -> None:
     for block in blocks:
         last = block.ff.ff[2]
         for parameter in (
-            block.self_attn.to_out.weight, block.cross_attn.to_out.weight, last.weight, last.bias,
-        ):  # fmt: skip
+            block.self_attn.to_out.weight,
+            block.cross_attn.to_out.weight,
+            last.weight,
+            last.bias,
+        ):
             nn.init.zeros_(parameter)
     # the prediction is mostly the noise: the output starts as the input
     nn.init.orthogonal_(model.transformer.project_in.weight)

@@ -157,9 +157,11 @@ def _set_levels(vae: Oobleck, down: Sequence[Any], up: Sequence[Any]) -> None:
     """Scale the coarse convolutions so that noise comes back about as loud as it was."""
     config, (frames, loud) = vae.config, TUNED
     noise = torch.randn(
-        4, config.io_channels, frames * config.hop_length,
+        4,
+        config.io_channels,
+        frames * config.hop_length,
         generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
+    )
     x, before = loud * noise, torch.ones(())
     for layer in vae.encoder:
         if layer is down[-2]:

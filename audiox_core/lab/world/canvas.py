@@ -35,9 +35,15 @@ class Canvas:
         self._grid = ((np.arange(size, dtype=np.float32) + 0.5) / size).astype(np.float32)
 
     def disc(
-        self, x: Numbers, y: Numbers, radius: Numbers, colour: Colour,
-        *, alpha: Numbers = 1.0, flat: Numbers = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        x: Numbers,
+        y: Numbers,
+        radius: Numbers,
+        colour: Colour,
+        *,
+        alpha: Numbers = 1.0,
+        flat: Numbers = 1.0,
+    ) -> None:
         """A disc; `flat` below 1 presses it into an ellipse of that share of its height."""
         rows, columns = self._around(x, y, np.maximum(radius, radius * np.asarray(flat)))
         dx, dy = self._offsets(x, y, rows, columns)
@@ -45,9 +51,16 @@ class Canvas:
         self._paint(self._inside(distance), colour, alpha, rows, columns)
 
     def ring(
-        self, x: Numbers, y: Numbers, radius: Numbers, width: Numbers, colour: Colour,
-        *, alpha: Numbers = 1.0, flat: Numbers = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        x: Numbers,
+        y: Numbers,
+        radius: Numbers,
+        width: Numbers,
+        colour: Colour,
+        *,
+        alpha: Numbers = 1.0,
+        flat: Numbers = 1.0,
+    ) -> None:
         """The line of a circle or, with `flat`, of an ellipse."""
         rows, columns = self._around(x, y, np.asarray(radius) + width)
         dx, dy = self._offsets(x, y, rows, columns)
@@ -65,9 +78,15 @@ class Canvas:
         self._paint(mask, colour, alpha, rows, columns)
 
     def box(
-        self, x: Numbers, y: Numbers, width: Numbers, height: Numbers, colour: Colour,
-        *, alpha: Numbers = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        x: Numbers,
+        y: Numbers,
+        width: Numbers,
+        height: Numbers,
+        colour: Colour,
+        *,
+        alpha: Numbers = 1.0,
+    ) -> None:
         """An upright rectangle around `x y`."""
         rows, columns = self._around(x, y, width, height)
         dx, dy = self._offsets(x, y, rows, columns)
@@ -76,7 +95,7 @@ class Canvas:
 
     def rod(
         self, start: Place, end: Place, width: Numbers, colour: Colour, *, alpha: Numbers = 1.0
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A straight line with round ends."""
         (x0, y0), (x1, y1) = start, end
         x, y = (np.asarray(x0) + x1) / 2, (np.asarray(y0) + y1) / 2

@@ -23,7 +23,7 @@ PROGRESSIONS = {  # degrees of the scale, a bar each
 }
 INSTRUMENTS = {  # General MIDI programs
     "piano": 0, "electric piano": 4, "vibraphone": 11, "organ": 19, "guitar": 24, "strings": 48,
-    "trumpet": 56, "flute": 73,
+    "trumpet": 56, "flute": 73
 }  # fmt: skip
 BEATS = 4  # of a bar
 
@@ -154,7 +154,7 @@ def _repeated(bars: list[Note], bpm: int, seconds: float) -> tuple[Note, ...]:
     notes = (
         Note(
             (note.start + turn * length) * beat, (note.end + turn * length) * beat, note.key,
-            note.velocity, note.voice,
+            note.velocity, note.voice
         )
         for turn in range(rounds)
         for note in bars

@@ -118,7 +118,7 @@ def test_a_full_disk_keeps_the_older_state(job, tmp_path):
         kept = (folder / "state.safetensors").read_bytes()
         free = shutil.disk_usage(folder).free
         (folder / "filler").write_bytes(bytes(free - len(kept) // 2))
-        with pytest.raises(WeightsError, match="make room"):
+        with pytest.raises(WeightsError, match="free some space"):
             run_job(job("vae", folder, changes={"run.steps": 2}))
         assert (folder / "state.safetensors").read_bytes() == kept
         (folder / "filler").unlink()
