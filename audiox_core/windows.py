@@ -65,8 +65,8 @@ def check_seconds(seconds: float) -> None:
     """Raise SettingsError for a length that cannot be generated; NaN is none."""
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise SettingsError(
-            f"A sound of {seconds:g} s cannot be generated: the length is {MIN_SECONDS:g} to "
-            f"{MAX_SECONDS:g} s. Choose a part of a longer video with its start and length."
+            f"The length is {seconds:g} s: it must be {MIN_SECONDS:g} to {MAX_SECONDS:g} s. For "
+            "a part of a longer video, set its start and length."
         )
 
 
@@ -114,7 +114,7 @@ def check_windows(given: int, plan: Plan) -> None:
     """
     if given not in (1, plan.windows):
         raise SettingsError(
-            f"The conditioning describes {given} windows and the latent of "
+            f"The conditioning covers {given} windows, but the latent of "
             f"{plan.frames * plan.frame_seconds:.2f} s has {plan.windows}: connect the same "
             "seconds to both."
         )

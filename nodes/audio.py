@@ -43,8 +43,8 @@ class AudioXDecode(io.ComfyNode):
                 io.Boolean.Input(
                     "trim",
                     default=True,
-                    tooltip="Cut the audio to the requested length. When off, a short sound keeps"
-                    " the full window of 10.96 s.",
+                    tooltip="Cut the audio to the requested length. When off, short audio "
+                    "keeps the full window of 10.96 s.",
                 ),
                 io.Boolean.Input(
                     "paste_back",
@@ -72,8 +72,9 @@ class AudioXSoundtrack(io.ComfyNode):
             node_id="AudioXSoundtrack",
             display_name="AudioX Soundtrack",
             category="AudioX/audio",
-            description="Add the audio to a video. The picture of a video file is copied without"
-            " re-encoding; a video made in the graph is encoded when you save it.",
+            description="Add the audio to a video. The video stream of a file is copied "
+            "without re-encoding; a video made in the graph is encoded when you "
+            "save it.",
             search_aliases=["add audio to video", "mux", "mix audio"],
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video or Create Video."),

@@ -49,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AudioXError as error:
         message, code = str(error), 2
     except torch.OutOfMemoryError:
-        message, code = "The GPU has too little memory: try --dtype float16 or --device cpu.", 2
+        message, code = "The GPU is out of memory: try --dtype float16 or --device cpu.", 2
     except FileExistsError as error:  # of the folders that are made where they are not there
-        message, code = f"{error.filename} is a file, not a folder: give another --output.", 2
+        message, code = f"{error.filename} is a file, not a folder: choose another --output.", 2
     except OSError as error:
-        message, code = f"The system refused: {error}.", 2
+        message, code = f"Operating system error: {error}.", 2
     except KeyboardInterrupt:
         message, code = "Stopped; nothing was written.", 130
     print(f"error: {message}", file=sys.stderr)
@@ -64,7 +64,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     """The parser, and the parser of each command."""
     parser = OneLineParser(
         prog="python -m audiox_core",
-        description="AudioX: sound effects and music from text, video, pictures and audio.",
+        description="AudioX: generate sound effects and music from text, video, images and audio.",
     )
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", parser_class=OneLineParser

@@ -45,15 +45,18 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         help="read every clip of a manifest as training does, and report invalid items",
     )
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="a table of path or id, caption and perhaps start"
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="a CSV table with the columns path (or id), caption and optionally start",
     )
     parser.add_argument(
         "--model",
         metavar="NAME_OR_FOLDER",
-        help="a captioner of transformers, for the middle frame of a video",
+        help="an image captioner for transformers; it reads the middle frame of a video",
     )
     parser.add_argument(
-        "--ask", metavar="TEXT", help="what to ask a captioner that answers questions"
+        "--ask", metavar="TEXT", help="the question for a captioner that answers questions"
     )
     parser.add_argument(
         "--from-names", action="store_true", help="dog_barking-03.mp4 is captioned 'dog barking'"
@@ -68,18 +71,20 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         "--start-every",
         type=float,
         metavar="SECONDS",
-        help="an item of its own every so often, each with its caption; the default is one item a "
-        "file, out of which training takes a clip every ten seconds",
+        help="create an item every so many seconds, each with its own caption; by default each "
+        "file is one item, and training takes a clip every ten seconds of it",
     )
-    parser.add_argument("--device", help="of the captioner; the default is the best available")
+    parser.add_argument(
+        "--device", help="device of the captioner; the default is the best available"
+    )
     parser.add_argument(
         "--workers",
         type=int,
         default=min(os.cpu_count() or 1, MOST_WORKERS),
         metavar="N",
-        help="clips that --check reads at a time; the default is one for each core",
+        help="number of clips that --check reads at a time; the default is one per core",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an older manifest")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing manifest")
     return parser
 
 
@@ -138,7 +143,9 @@ def _check(options: argparse.Namespace) -> int:
 def _check_options(options: argparse.Namespace, targets: tuple[Path, ...]) -> None:
     """Raise SettingsError or MediaError for what cannot work, before hours of work."""
     if not options.folder.is_dir():
-        raise SettingsError(f"There is no folder {options.folder}: give the one with the media.")
+        raise SettingsError(
+            f"There is no folder {options.folder}: choose the folder with the media files."
+        )
     for target in targets:
         if target.exists() and not options.overwrite:
             raise SettingsError(

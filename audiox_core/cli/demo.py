@@ -22,10 +22,10 @@ def add_demo(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the subparsers; returns its parser."""
     parser = commands.add_parser(
         "demo",
-        help="add sound to a rendered clip, and to a video of yours, with the embedded model",
-        description="Render a ten-second clip, generate audio for it with the embedded model, and "
-        "draw the spectrogram with the events of the clip. With a video of yours, also add a "
-        "soundtrack to it.",
+        help="add sound to a rendered clip, and to your own video, with the embedded model",
+        description="Render a ten-second clip, generate audio for it with the embedded model, "
+        "and draw the spectrogram with the events of the clip. If you pass a "
+        "video, also add a soundtrack to it.",
     )
     parser.set_defaults(run=run_demo, runs_alone=True)
     parser.add_argument("video", type=Path, nargs="?", help="a video to add a soundtrack to")
@@ -35,10 +35,10 @@ def add_demo(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--label",
         default="ball",
-        help="what is rendered, ball by default; an unknown word lists all",
+        help="what to render; the default is ball, and an unknown word lists all",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the clip and the audio; 0 by default"
+        "--seed", type=int, default=0, help="seed of the clip and of the audio; the default is 0"
     )
     parser.add_argument(
         "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="demo by default"

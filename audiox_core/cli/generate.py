@@ -32,10 +32,10 @@ def add_generate(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the subparsers; returns its parser."""
     generate = commands.add_parser(
         "generate",
-        help="make a sound, or a video with its sound",
-        description="Make a sound from text, video, a picture or a sound, in any combination.",
-        epilog="Without --checkpoint the embedded model is used. Settings that are not given are "
-        "the model's own.",
+        help="generate audio, or a video with audio",
+        description="Generate audio from text, video, an image or audio, in any combination.",
+        epilog="Without --checkpoint, the embedded model is used. Settings that are not given "
+        "use the model's defaults.",
     )
     generate.set_defaults(run=run_generate)
     _add_inputs(generate)
@@ -47,49 +47,75 @@ def add_generate(commands: Any) -> argparse.ArgumentParser:
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("inputs")
-    group.add_argument("--prompt", default="", metavar="TEXT", help="description of the sound")
+    group.add_argument(
+        "--prompt", default="", metavar="TEXT", help="description of the sound, in English"
+    )
     group.add_argument("--negative", default="", metavar="TEXT", help="sounds to avoid")
-    group.add_argument("--video", type=Path, metavar="FILE", help="the clip to be soundtracked")
-    group.add_argument("--image", type=Path, metavar="FILE", help="a picture instead of a clip")
-    group.add_argument("--audio", type=Path, metavar="FILE", help="a sound or music prompt, 10 s")
+    group.add_argument("--video", type=Path, metavar="FILE", help="the video to add audio to")
+    group.add_argument(
+        "--image", type=Path, metavar="FILE", help="a still image instead of a video"
+    )
+    group.add_argument(
+        "--audio",
+        type=Path,
+        metavar="FILE",
+        help="an audio or music prompt; the first 10 s are used",
+    )
     for name, what in STRENGTHS.items():
         group.add_argument(
             f"--{name}-strength", type=float, default=1.0, metavar="0..1",
-            help=f"how much the {what} counts: 0 is absent, 1 (the default) present",
+            help=f"influence of the {what}: 0 is absent, 1 (the default) is present",
         )  # fmt: skip
     group.add_argument(
         "--hide", type=parse_hidden, default={}, metavar="WHAT:FROM-TO,…",
-        help="time ranges to hide from the model, in seconds: video:0-2,audio:5-8",
+        help="time ranges to hide from the model, in seconds, for example video:0-2,audio:5-8",
     )  # fmt: skip
     group.add_argument(
-        "--start", type=float, default=0.0, metavar="SECONDS", help="where in the video to begin"
+        "--start",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="where to start in the video, in seconds",
     )
     group.add_argument(
         "--seconds", type=float, metavar="SECONDS",
-        help="length of the sound; the default is to the end of the video, or 10",
+        help="length of the audio; the default is up to the end of the video, or 10",
     )  # fmt: skip
 
 
 def _add_variation(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("existing audio")
-    group.add_argument("--init-audio", type=Path, metavar="FILE", help="to be varied or repaired")
     group.add_argument(
-        "--denoise", type=float, metavar="0..1", help="how much to change; the default is 0.5"
+        "--init-audio", type=Path, metavar="FILE", help="existing audio to vary or to inpaint"
     )
     group.add_argument(
-        "--init-noise-level", type=float, metavar="SIGMA", help="the same, as a sigma to begin from"
+        "--denoise",
+        type=float,
+        metavar="0..1",
+        help="how much of the audio to change; the default is 0.5",
+    )
+    group.add_argument(
+        "--init-noise-level", type=float, metavar="SIGMA", help="the same as a starting sigma"
     )
     group.add_argument(
         "--inpaint", type=parse_spans, default=(), metavar="FROM-TO,…",
-        help="time ranges to regenerate, in seconds: 2.0-4.5; the rest is kept",
+        help="time ranges to regenerate, in seconds, for example 2.0-4.5; the rest is kept",
     )  # fmt: skip
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
-    group.add_argument("--seed", type=int, help="repeats a run exactly; the default is random")
-    group.add_argument("--steps", type=int, help="more is finer and slower")
-    group.add_argument("--cfg", type=float, help="how closely the inputs are followed; 1 is off")
+    group.add_argument(
+        "--seed",
+        type=int,
+        help="the same seed and settings give the same audio; the default is random",
+    )
+    group.add_argument("--steps", type=int, help="number of sampling steps")
+    group.add_argument(
+        "--cfg",
+        type=float,
+        help="guidance scale: how closely the output follows the inputs; 1 is off",
+    )
     group.add_argument(
         "--cfg-rescale", type=float, metavar="0..1", help="reduces harshness at a high cfg"
     )
@@ -101,18 +127,21 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help="AudioX weights")
     group.add_argument(
         "--lora", type=parse_lora, action="append", default=[], metavar="FILE[:STRENGTH]",
-        help="an adapter of the transformer; may be given several times",
+        help="a LoRA for the transformer; can be repeated",
     )  # fmt: skip
     group.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, file or folder")
     group.add_argument("--vae", type=Path, metavar="FILE", help="another VAE for decoding")
     group.add_argument(
         "--synchformer", type=Path, metavar="FILE",
-        help="with which the MAF line watches a video; else the one beside the checkpoint",
+        help="Synchformer weights for the MAF models; the default is the file beside the "
+             "checkpoint",
     )  # fmt: skip
     add_variant(group)
-    group.add_argument("--device", help="cpu, cuda, cuda:1, mps; the default is the best there is")
     group.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="of the transformer's weights"
+        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available device"
+    )
+    group.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="data type of the transformer's weights"
     )
     suffixes = " ".join((*AUDIO_SUFFIXES, *VIDEO_SUFFIXES))
     group.add_argument(
@@ -125,7 +154,7 @@ def add_variant(parser: Any) -> None:
     """Add what a weights file may not tell about itself."""
     parser.add_argument(
         "--variant", choices=VARIANTS,
-        help="which model the weights are, where nothing tells MMDiT, Base and Turbo apart",
+        help="which model the weights are, if MMDiT, Base and Turbo cannot be told apart",
     )  # fmt: skip
     parser.add_argument(
         "--config", type=Path, metavar="FILE",
@@ -202,14 +231,14 @@ def _check_output(output: Path, request: Request) -> None:
     known = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
     suffix = output.suffix.lower()
     if suffix not in known:
-        raise SettingsError(f"{output} has no ending that can be written: use {' '.join(known)}.")
+        raise SettingsError(f"{output} has an unsupported suffix: use one of {' '.join(known)}.")
     if suffix in VIDEO_SUFFIXES and request.video is None:
-        raise SettingsError(f"{output.name} is a video: give its picture with --video.")
+        raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
     check_output(output)
     inputs = (request.video, request.image, request.audio, request.init_audio)
     if any(path and is_same_file(path, output) for path in inputs):
         raise SettingsError(
-            f"{output} is one of the inputs: it would be lost. Choose another name."
+            f"{output} is an input and would be overwritten: choose another --output."
         )
     if suffix in VIDEO_SUFFIXES:
         check_mux(request.video, output)

@@ -25,11 +25,11 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, metavar="FILE", help=".safetensors, .ckpt, .pt, .pth")
     parser.add_argument(
         "--deep", action="store_true",
-        help="read all numbers and count NaN and Inf; for MMDiT models, also probe the objective, "
-        "which takes the memory of loading the model",
+        help="read all values and count NaN and Inf; for MMDiT models, also run the model to "
+             "find its objective, which needs the memory of loading it",
     )  # fmt: skip
     add_variant(parser)
-    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument("--json", action="store_true", help="print the full report as JSON")
     return parser
 
 

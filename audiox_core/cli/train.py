@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     "vae": "the VAE between audio and latents",
     "encoders": "text and image encoders of a model from scratch, before its transformer",
     "diffusion": "the transformer and its conditioners, with the paper's masked training",
-    "lora": "a low-rank adapter of the transformer given with --init",
+    "lora": "a LoRA for the transformer of the model given with --init",
 }
 SHORT = {  # an option -> the setting that it stands for, and its kind
     "steps": ("run.steps", int),
@@ -41,10 +41,10 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the subparsers; returns its parser."""
     parser = commands.add_parser(
         "train",
-        help="train a model, or resume training",
+        help="train a model, or continue training",
         description="Train a stage: "
         + "; ".join(f"{name} = {what}" for name, what in DESCRIPTIONS.items())
-        + ". A run that was interrupted resumes where it was, with the same numbers.",
+        + ". An interrupted run continues with the same command and reaches the same numbers.",
         epilog="All settings can be given in the TOML file, or as --set section.key=value. "
         "Several GPUs: torchrun --nproc-per-node N -m audiox_core train …",
     )
@@ -55,12 +55,14 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="world|FILE", help="rendered clips, or a manifest")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument("--init", type=Path, metavar="FILE", help="the checkpoint to start from")
-    parser.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, for --init")
+    parser.add_argument(
+        "--text-encoder", type=Path, metavar="PATH", help="T5-base for the model given with --init"
+    )
     parser.add_argument(
         "--vae",
         type=Path,
         metavar="FILE",
-        help="of the latents, if --init holds none or another one",
+        help="VAE of the latents, if it is not the one in --init",
     )
     parser.add_argument(
         "--output",
@@ -68,7 +70,7 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="for weights, log, plot and the state to resume from; created if missing",
+        help="folder for weights, log, plot and the state to continue from; created if missing",
     )
     for name, (setting, kind) in SHORT.items():
         parser.add_argument(f"--{name}", type=kind, metavar=name.upper(), help=setting)
@@ -123,8 +125,8 @@ def run_train(options: argparse.Namespace) -> int:
         "steps": outcome.steps,
         "interrupted": outcome.interrupted,
     }
-    why = "Stopped" if outcome.interrupted else "The time is up"
-    ended = f"{why} after step {outcome.step} of {outcome.steps}; the same command resumes it."
+    why = "Stopped" if outcome.interrupted else "The time limit was reached"
+    ended = f"{why} after step {outcome.step} of {outcome.steps}; run the same command to continue."
     sentence = f"{outcome.weights}: {outcome.step} steps" if outcome.finished else ended
     if outcome.weights is not None:  # else another process prints it
         print(json.dumps(summary) if options.json else sentence)
@@ -148,7 +150,7 @@ def _stopped_early() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("Stopped; the same command resumes the run.", file=sys.stderr)
+        print("Stopped; run the same command to continue.", file=sys.stderr)
         raise SystemExit(130) from None
 
 

@@ -31,7 +31,7 @@ def add_fetch(commands: Any) -> argparse.ArgumentParser:
         help="the models folder; the default is models",
     )  # fmt: skip
     parser.add_argument(
-        "--dry-run", action="store_true", help="print what would be downloaded, and sizes"
+        "--dry-run", action="store_true", help="print what would be downloaded, with sizes"
     )
     return parser
 
@@ -64,18 +64,26 @@ def add_convert(commands: Any) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "convert",
         help="put a released model into one safetensors file",
-        description="Write a model, and its VAE where that is a file of its own, into one "
-        "safetensors file with the model's sizes in its header and no VAE twice.",
-        epilog="Norms, biases, gains and embeddings stay float32 in every dtype. With "
-        "float8_e4m3fn the transformer's layers are float8 and the other matrices float16.",
+        description="Write a model, and its VAE if it is a separate file, into one safetensors "
+        "file with its sizes in the header and one copy of the VAE.",
+        epilog="Norms, biases, gains and embeddings stay float32 with every dtype. With "
+        "float8_e4m3fn, the transformer's layers are float8 and the other matrices are "
+        "float16.",
     )
     parser.set_defaults(run=run_convert)
     parser.add_argument("input", nargs="+", type=Path, metavar="FILE", help="model.ckpt [VAE.ckpt]")
     parser.add_argument(
-        "--output", "-o", type=Path, required=True, metavar="FILE", help="ends in .safetensors"
+        "--output",
+        "-o",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the file to write; it ends in .safetensors",
     )
     parser.add_argument(
-        "--dtype", choices=DTYPES, help="of the matrices; the default is the dtype of the input"
+        "--dtype",
+        choices=DTYPES,
+        help="data type of the matrices; the default is that of the input",
     )
     add_variant(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")

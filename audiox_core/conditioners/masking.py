@@ -58,7 +58,7 @@ def apply_strength(absent_tokens: Tensor, tokens: Tensor, strength: float) -> Te
         SettingsError: a strength outside of 0..1.
     """
     if not 0 <= strength <= 1:
-        raise SettingsError(f"A strength of {strength} was given: it goes from 0 to 1.")
+        raise SettingsError(f"The strength is {strength:g}: it must be 0 to 1.")
     if strength == 1:
         return tokens
     absent_tokens = absent_tokens.expand_as(tokens)
@@ -185,8 +185,8 @@ def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
         modality = name if colon else modality
         if modality not in {"video", "audio"}:
             raise SettingsError(
-                f"{part!r} does not say what to hide: write video or audio and seconds, "
-                "such as video:0-2,5.5-8,audio:5-8."
+                f"{part!r} does not name an input to hide: use video or audio and seconds, for "
+                "example video:0-2,5.5-8,audio:5-8."
             )
         hidden[modality] = (*hidden.get(modality, ()), _span(span))
     return hidden
@@ -195,7 +195,9 @@ def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
 def _parts(text: str) -> list[str]:
     parts = [part for part in text.replace(" ", "").split(",") if part]
     if not parts:
-        raise SettingsError(f"{text!r} names no span of time: write seconds from-to, such as 0-2.")
+        raise SettingsError(
+            f"{text!r} is not a time range: use start-end in seconds, for example 0-2."
+        )
     return parts
 
 
@@ -203,9 +205,9 @@ def _span(text: str) -> Span:
     match = _SPAN.fullmatch(text)
     if match is None:
         raise SettingsError(
-            f"{text!r} is no span of time: write seconds from-to, such as 0-2,5.5-8."
+            f"{text!r} is not a time range: use start-end in seconds, for example 0-2,5.5-8."
         )
     begin, end = float(match[1]), float(match[2])
     if end <= begin:
-        raise SettingsError(f"{text!r} ends before it begins: write the earlier time first.")
+        raise SettingsError(f"{text!r} ends before it starts: write the earlier time first.")
     return begin, end

@@ -87,7 +87,7 @@ class TextConditioner(nn.Module):
             return ids
         end = encoding.offsets[self.tokens - 2][1]
         logger.warning(
-            "The prompt has %d tokens, the model reads %d: all after '%s' is ignored.",
+            "The prompt has %d tokens, but the model reads %d: everything after '%s' is ignored.",
             len(ids),
             self.tokens,
             prompt[max(0, end - 20) : end],
@@ -103,13 +103,15 @@ class TextConditioner(nn.Module):
         known = [i for i in encoding.ids if i != self._id(UNKNOWN)]
         if not self.tokenizer.decode(known).strip():
             raise SettingsError(
-                f"The text encoder has no tokens for the prompt {prompt[:40]!r}: "
-                "describe the sound in English words."
+                f"The text encoder knows no word of the prompt {prompt[:40]!r}: describe the "
+                "sound in English."
             )
-        logger.warning("The text encoder does not know '%s': left out.", " ".join(unknown)[:40])
+        logger.warning(
+            "The text encoder does not know '%s': it is ignored.", " ".join(unknown)[:40]
+        )
 
     def _id(self, token: str) -> int:
         found = self.tokenizer.token_to_id(token)
         if found is None:
-            raise SettingsError(f"The tokenizer has no {token}: it is not one of the T5 family.")
+            raise SettingsError(f"The tokenizer has no {token}: use the tokenizer of a T5 model.")
         return found

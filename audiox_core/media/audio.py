@@ -78,9 +78,10 @@ def read_audio(
     if not waveform.shape[-1]:
         end = float(Fraction(from_sample + native.shape[-1], clock.rate))
         raise MediaError(
-            f"{path.name} has no sound from {start:g} s on: it ends at {end:.3f} s. Start earlier."
+            f"{path.name} has no audio after {start:g} s: it ends at {end:.3f} s. Use an "
+            "earlier start."
             if native.shape[-1]
-            else f"{path.name} has no sound from {start:g} s on. Start earlier."
+            else f"{path.name} has no audio after {start:g} s. Use an earlier start."
         )
     return waveform.contiguous()
 
@@ -116,8 +117,8 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
     suffix = path.suffix.lower()
     if suffix not in AUDIO_SUFFIXES:
         raise SettingsError(
-            f"{path.name} ends in {suffix or 'no suffix'}: sound is written as "
-            f"{' or '.join(AUDIO_SUFFIXES)}. Choose one of these."
+            f"{path.name} has the unsupported suffix '{suffix}': audio can be written as "
+            f"{' or '.join(AUDIO_SUFFIXES)}."
         )
     check_waveform(waveform, (1, 2))
     with replacing(path) as temporary, open_output(temporary, suffix[1:]) as container:
@@ -156,7 +157,8 @@ def check_waveform(waveform: Tensor, channels: tuple[int, ...]) -> None:
         )
     if not waveform.isfinite().all():
         raise SettingsError(
-            "The waveform holds NaN or infinite samples. Generate it again in a higher precision."
+            "The waveform contains NaN or infinite samples. Generate it again in a higher "
+            "precision."
         )
 
 
@@ -176,7 +178,7 @@ def _clock(path: Path) -> _Clock:
         moving = any(not is_cover(stream) for stream in container.streams.video)
         block = next(stereo_blocks(container, stream, path.name), None)
     if block is None:
-        raise MediaError(f"{path.name} has a sound track without a single sample. Export it again.")
+        raise MediaError(f"{path.name} has an empty audio track. Export it again.")
     origin = _picture_origin(path, block.time) if moving else block.time
     return _Clock(block.rate, origin, block.time, block.end)
 
@@ -191,7 +193,7 @@ def _picture_origin(path: Path, otherwise: Fraction) -> Fraction:
 
 def _audio_stream(container: av.container.InputContainer, name: str) -> av.AudioStream:
     if not container.streams.audio:
-        raise MediaError(f"{name} holds no sound. Choose a file that has an audio track.")
+        raise MediaError(f"{name} has no audio. Choose a file with an audio track.")
     return container.streams.audio[0]
 
 
@@ -279,8 +281,8 @@ def _refuse_cut_off(stream: av.AudioStream, path: Path, seconds: Fraction) -> No
     else:
         return
     raise MediaError(
-        f"{path.name} is cut off: its header promises {promised}, and {float(seconds):.2f} s of "
-        "sound are in it. Export or download it again."
+        f"{path.name} is truncated: its header says {promised}, but it contains "
+        f"{float(seconds):.2f} s. Export or download it again."
     )
 
 
@@ -297,6 +299,6 @@ def _refuse_not_finite(samples: Tensor, name: str, begin: int, rate: int) -> Non
     if broken.any():
         second = (begin + int(broken.int().argmax())) / rate
         raise MediaError(
-            f"{name} holds NaN or infinite samples at {second:.3f} s. Export it again, "
-            "best with 16 or 24 bits."
+            f"{name} contains NaN or infinite samples at {second:.3f} s. Export it again, "
+            "preferably with 16 or 24 bits."
         )

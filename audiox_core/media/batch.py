@@ -61,7 +61,7 @@ def to_pixels(image: Tensor) -> Tensor:
     """An image `h w c` in 0..1 -> `3 h w` uint8 in 0..255."""
     scaled = (image[..., :3].float() * 255).round()
     if scaled.isnan().any():
-        raise SettingsError("An image holds NaN: make it again.")
+        raise SettingsError("An image contains NaN values. Check the node that created it.")
     return scaled.clamp(0, 255).to("cpu", torch.uint8).movedim(-1, 0)
 
 
@@ -81,5 +81,5 @@ def _nearest(position: Fraction) -> int:
 
 def _rate(fps: float | Fraction) -> Fraction:
     if not isfinite(fps) or fps <= 0:
-        raise SettingsError(f"The images have {fps} frames a second: give their fps, above 0.")
+        raise SettingsError(f"fps is {fps}: it must be above 0.")
     return fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(100_000)

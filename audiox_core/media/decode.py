@@ -68,8 +68,8 @@ def stereo_blocks(
         for frame in frames:
             if rate not in (0, frame.sample_rate):
                 raise MediaError(
-                    f"{name} changes from {rate} to {frame.sample_rate} Hz on the way. "
-                    "Export it at one sample rate."
+                    f"{name} changes its sample rate from {rate} to {frame.sample_rate} Hz. "
+                    "Export it with one sample rate."
                 )
             rate = frame.sample_rate
             stamped = None if frame.pts is None else frame.pts * time_base(frame)
@@ -83,7 +83,7 @@ def stereo_blocks(
     if reason is not None and due is None:
         raise reason
     if damaged:
-        log.warning("%s: %d damaged packets of sound were skipped", name, damaged)
+        log.warning("%s: %d damaged audio packets were skipped", name, damaged)
 
 
 def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
@@ -119,8 +119,8 @@ def _samples(frame: av.AudioFrame, name: str) -> Tensor:
         values = frame.to_ndarray()
     except (ValueError, KeyError) as error:
         raise MediaError(
-            f"{name} holds samples of the format {frame.format.name}, which cannot be read. "
-            "Export it with 16, 24 or 32 bits."
+            f"{name} has the sample format {frame.format.name}, which is not supported. Export "
+            "it with 16, 24 or 32 bits."
         ) from error
     if not frame.format.is_planar:
         values = values.reshape(-1, len(frame.layout.channels)).T

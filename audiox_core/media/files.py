@@ -39,7 +39,7 @@ def exact(value: float, name: str) -> Fraction:
         SettingsError: `value` is no finite number.
     """
     if not isfinite(value):
-        raise SettingsError(f"{name} is {value}: give a finite number of seconds or frames.")
+        raise SettingsError(f"{name} is {value}: it must be a finite number.")
     return value if isinstance(value, Fraction) else Fraction(str(value))
 
 
@@ -50,9 +50,9 @@ def exact_piece(start: float, seconds: float | None) -> tuple[Fraction, Fraction
         SettingsError: `start` is negative or `seconds` is not positive.
     """
     if start < 0:
-        raise SettingsError(f"start is {start} s: a piece starts at 0 or later.")
+        raise SettingsError(f"start is {start} s: it must be 0 or more.")
     if seconds is not None and seconds <= 0:
-        raise SettingsError(f"seconds is {seconds}: a piece lasts longer than 0 seconds.")
+        raise SettingsError(f"seconds is {seconds}: it must be above 0.")
     return exact(start, "start"), None if seconds is None else exact(seconds, "seconds")
 
 
@@ -71,8 +71,8 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         container = av.open(name, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            f"{path.name} is not a media file that can be read, or it is cut off ({_why(error)}). "
-            "Choose a video, audio or picture file, or export or download it again."
+            f"{path.name} is not a readable media file, or it is truncated ({_why(error)}). "
+            "Choose a video, audio or image file, or export or download it again."
         ) from error
     try:
         with container:
@@ -235,9 +235,7 @@ def _check_readable(path: Path) -> None:
     if S_ISDIR(status.st_mode):
         raise MediaError(f"{path} is a folder. Choose a file in it.")
     if not S_ISREG(status.st_mode):  # it may never end, or never begin
-        raise MediaError(
-            f"{path} is a pipe, a device or a socket. Save what it gives as a file and choose that."
-        )
+        raise MediaError(f"{path} is a pipe, device or socket. Save its content to a file first.")
     if status.st_size == 0:
         raise MediaError(f"{path.name} is empty (0 bytes). Export or download it again.")
     try:
@@ -251,24 +249,24 @@ def _temporary(path: Path) -> Iterator[Path]:
     """A free name beside `path`, of the same suffix; whatever lies there is gone afterwards."""
     status = _status(path, "written")
     if status is not None and S_ISDIR(status.st_mode):
-        raise MediaError(f"{path} is a folder. Give the name of a file to write.")
+        raise MediaError(f"{path} is a folder. Choose the name of a file to write.")
     folder = _status(path.parent, "written")
     if folder is None or not S_ISDIR(folder.st_mode):
         raise MediaError(
-            f"The folder {path.parent} does not exist, so {path.name} cannot be written. "
-            "Make the folder or choose another one."
+            f"The folder {path.parent} does not exist, so {path.name} cannot be written. Create "
+            "the folder or choose another one."
         )
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
     except OSError as error:
         raise MediaError(
-            f"{path} cannot be written: {_why(error)}. "
-            "Choose another folder, or make room and check its permissions."
+            f"{path} cannot be written: {_why(error)}. Choose another folder, or free some "
+            "space and check its permissions."
         ) from error
     except av.error.FFmpegError as error:
         raise MediaError(
-            f"{path.name} cannot hold what is to be written ({_why(error)}). Choose another suffix."
+            f"{path.name} cannot store this stream ({_why(error)}). Choose another suffix."
         ) from error
     finally:
         with suppress(OSError):  # a disk that may not be written says so here again

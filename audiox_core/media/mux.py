@@ -64,7 +64,7 @@ def check_mux(video: Path, output: Path) -> None:
     suffix = _suffix(output)
     if is_same_file(video, output):
         raise SettingsError(
-            f"{output.name} is the video itself: it would be lost. Choose another output."
+            f"{output.name} is the input video and would be overwritten. Choose another output."
         )
     with open_media(video) as source:
         check_picture(picture_stream(source, video.name), video, suffix)
@@ -112,7 +112,8 @@ def mux_soundtrack(
         cut = reader.shown_at(begin) if 0 < begin < end else Fraction(0)
     if begin >= end:
         raise SettingsError(
-            f"start is {start:g} s, but {video.name} ends at {float(end):.3f} s. Start earlier."
+            f"start is {start:g} s, but {video.name} ends at {float(end):.3f} s. Use an earlier "
+            "start."
         )
     stop = end if length is None else min(end, begin + length)
     suffix = _suffix(output)
@@ -220,7 +221,7 @@ class _Copy:
             self.target.start_encoding()  # what the container refuses, it refuses here
         except (ValueError, av.error.FFmpegError) as error:
             raise MediaError(
-                f"{self.suffix} files cannot hold all of {self.video.name} ({error}). "
+                f"{self.suffix} files cannot store all streams of {self.video.name} ({error}). "
                 "Choose another suffix."
             ) from error
         ours = sound.packets(self.sound)
@@ -250,8 +251,8 @@ class _Copy:
                 reported, early = True, span.start - _shown(packet)
                 if early > 0:
                     log.warning(
-                        "%s files cannot begin between keyframes: the picture begins %.3f s early "
-                        "and the sound waits for it. MP4 and MOV begin on time.",
+                        "%s files must start at a keyframe: the video starts %.3f s early, and "
+                        "the audio is delayed to match. MP4 and MOV files start on time.",
                         self.suffix,
                         early,
                     )
@@ -328,8 +329,8 @@ def _from_keyframe(
         if head and head[-1].is_keyframe and _shown(head[-1]) <= time:
             return chain(head, packets)
     raise MediaError(
-        f"{Path(source.name).name} cannot be cut: no keyframe is found before {float(time):.3f} s. "
-        "Convert the video to MP4 or MKV first, or take it from its start."
+        f"{Path(source.name).name} cannot be trimmed: it has no keyframe before "
+        f"{float(time):.3f} s. Convert the video to MP4 or MKV first, or start at 0."
     )
 
 
@@ -380,7 +381,7 @@ def _overlaps(packet: av.Packet, span: _Span, early: bool) -> bool:
 
 def _untimed(video: Path) -> MediaError:
     return MediaError(
-        f"{video.name} does not say when its frames are shown, so its picture cannot be copied. "
+        f"{video.name} has no timestamps for its frames, so its video stream cannot be copied. "
         "Convert the video to MP4 or MKV first."
     )
 
@@ -389,7 +390,7 @@ def _suffix(output: Path) -> str:
     suffix = output.suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         raise SettingsError(
-            f"{output.name} ends in {suffix or 'no suffix'}: videos are written as "
-            f"{', '.join(VIDEO_SUFFIXES)}. Choose one of these."
+            f"{output.name} has the unsupported suffix '{suffix}': video can be written as "
+            f"{', '.join(VIDEO_SUFFIXES)}."
         )
     return suffix

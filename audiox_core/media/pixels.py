@@ -40,7 +40,7 @@ def resize_frames(frames: Tensor, size: int) -> Tensor:
         SettingsError: `size` is below 1, or `frames` is not `f 3 h w` uint8.
     """
     if size < 1:
-        raise SettingsError(f"size is {size}: a frame has at least 1 pixel a side.")
+        raise SettingsError(f"size is {size}: it must be at least 1 pixel.")
     if frames.ndim != 4 or frames.dtype != torch.uint8:
         raise SettingsError(
             f"Frames are {tuple(frames.shape)} {frames.dtype}: expected `f 3 h w` in uint8."
@@ -120,10 +120,10 @@ def read_image(path: Path) -> Tensor:
     path = Path(path)
     with open_media(path) as container:
         if not container.streams.video:
-            raise MediaError(f"{path.name} holds no picture. Choose a PNG, JPEG or WebP file.")
+            raise MediaError(f"{path.name} contains no image. Choose a PNG, JPEG or WebP file.")
         frame = next(container.decode(container.streams.video[0]), None)
         if frame is None:
-            raise MediaError(f"{path.name} is cut off: no picture can be decoded from it.")
+            raise MediaError(f"{path.name} is truncated: no image can be decoded from it.")
         refuse_cut_picture(path)
         return rgb(frame)
 

@@ -94,8 +94,8 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
         codec = codec_name(stream)
         better = [other for other in _SUGGESTIONS if other != suffix and _holds(other, stream)]
         raise MediaError(
-            f"{suffix} files cannot hold the {codec} picture of {video.name}. "
-            f"Choose an output that ends in {' or '.join(better[:2]) or '.mkv'}."
+            f"{suffix} files cannot store the {codec} video stream of {video.name}. Choose an "
+            f"output that ends in {' or '.join(better[:2]) or '.mkv'}."
         ) from error
 
 
@@ -116,7 +116,7 @@ def add_other(
         return copy_stream(target, stream)
     except (ValueError, TypeError, AttributeError, av.error.FFmpegError):
         log.warning(
-            "%s files cannot hold the %s stream %d (%s) of the video: it is left out",
+            "%s files cannot store the %s stream %d (%s) of the video: it is left out",
             suffix,
             stream.type,
             stream.index,

@@ -52,14 +52,10 @@ def picture_stream(container: av.container.InputContainer, name: str) -> av.Vide
     """
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if not streams:
-        raise MediaError(
-            f"{name} holds no picture that moves. Choose a video file, or give it as sound."
-        )
+        raise MediaError(f"{name} has no video stream. Choose a video file, or use it as audio.")
     kind = container.format.name
     if kind.endswith(_STILL_FORMATS[0]) or kind == _STILL_FORMATS[1]:
-        raise MediaError(
-            f"{name} is a still picture, not a video. Give it to the image option instead."
-        )
+        raise MediaError(f"{name} is a still image, not a video. Use the image option instead.")
     return streams[0]
 
 
@@ -115,9 +111,7 @@ class PictureReader:
         self._rest = self._decode()
         first = next(self._rest, None)
         if first is None:
-            raise MediaError(
-                f"{self.path.name} has a picture without a single frame. Export it again."
-            )
+            raise MediaError(f"{self.path.name} has an empty video stream. Export it again.")
         self.origin, self.first = first.time, TimedFrame(Fraction(0), first.frame)
         self.has_times = first.frame.pts is not None or first.frame.dts is not None
         # AVI tells decoding times only: a frame's is that of the packet which let it out
@@ -165,7 +159,7 @@ class PictureReader:
         listed = self.container.format.name.startswith(_LISTING_FORMATS) and self.has_times
         if listed and (not tail or any(packet.is_corrupt for packet in tail)):
             raise MediaError(
-                f"{self.path.name} is cut off: it lists frames that are not in it. "
+                f"{self.path.name} is truncated: it lists frames that it does not contain. "
                 "Export or download it again."
             )
         ends = [self._end_of(packet) for packet in tail if packet_time(packet) is not None]

@@ -47,8 +47,8 @@ def refuse_cut_matroska(path: Path, rate: Fraction | None = None) -> None:
     found = _last_end(path)
     if promised - found > max(_MISSING, _MISSING_FRAMES / rate if rate else 0):
         raise MediaError(
-            f"{path.name} is cut off: its header promises {float(promised):.2f} s, and "
-            f"{float(found):.2f} s are in it. Export or download it again."
+            f"{path.name} is truncated: its header says {float(promised):.2f} s, but it "
+            f"contains {float(found):.2f} s. Export or download it again."
         )
 
 
@@ -79,7 +79,7 @@ def refuse_cut_picture(path: Path) -> None:
         cut = _CUT_PICTURES.get(start[:2])
         if cut is None or not cut(start + file.read()):
             return
-    raise MediaError(f"{path.name} is cut off: its end is missing. Export or download it again.")
+    raise MediaError(f"{path.name} is truncated: its end is missing. Export or download it again.")
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,7 @@ def _reference_times(
         if not indices:
             raise SettingsError(
                 f"start is {start} s, but {reader.path.name} has {len(times)} frames at "
-                f"{float(reader.rate):g} a second. Start earlier."
+                f"{float(reader.rate):g} fps. Use an earlier start."
             )
         chosen.append([times[index] for index in pad_indices(indices, grid.count)])
     return chosen

@@ -225,9 +225,9 @@ class MMDiT(nn.Module):
         """
         if x.shape[-1] != self.config.positions - 1:
             raise SettingsError(
-                f"The latent has {x.shape[-1]} frames; this model works on windows of exactly "
-                f"{self.config.positions - 1} frames. Create the latent with AudioX Empty Latent "
-                "and trim the sound when you decode it."
+                f"The latent has {x.shape[-1]} frames, but this model needs windows of "
+                f"{self.config.positions - 1}: use AudioX Empty Latent, and trim the audio in "
+                "AudioX Decode."
             )
         if not isinstance(context, Modulations):
             context = self.prepare(self._null(x) if context is None else context)

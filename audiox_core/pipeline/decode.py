@@ -118,6 +118,6 @@ def limit_peak(waveform: Tensor) -> Tensor:
     """Lower a sound to full scale where it is louder; a softer one keeps its level."""
     peak = waveform.abs().amax().item()
     if peak > 1:
-        logger.info("The sound peaked at %.2f of full scale and was lowered to 1.", peak)
+        logger.info("The audio peaked at %.2f of full scale and was scaled down to 1.", peak)
         return peak_normalize(waveform)
     return waveform

@@ -107,7 +107,7 @@ def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> floa
     """
     if not 0 <= start < clip.seconds:
         raise SettingsError(
-            f"{clip.name} is {clip.seconds:.2f} s long and the start is {start:g} s: choose an "
+            f"{clip.name} is {clip.seconds:.2f} s long, but the start is {start:g} s: use an "
             "earlier start."
         )
     rest = clip.seconds - start
@@ -171,15 +171,14 @@ def encode_audio(
     begin = max(0.0, total + start) if start < 0 else start
     if not begin < total:
         raise SettingsError(
-            f"The sound is {total:.2f} s long and the start is {start:g} s: choose an earlier "
-            "start."
+            f"The audio is {total:.2f} s long, but the start is {start:g} s: use an earlier start."
         )
     end = begin + (described if seconds is None else seconds)
     piece = waveform[:, latent_format.samples(begin) : latent_format.samples(end)]
     if not piece.shape[-1]:
         raise SettingsError(
-            f"A prompt of {seconds:g} s from {begin:g} s on holds no sound: choose a length above "
-            "0."
+            f"The selected part ({seconds:g} s from {begin:g} s) contains no audio: use an "
+            "earlier start, or a length above 0."
         )
     vae = None
     if latents:  # the VAE first: it is large, the conditioner small
@@ -260,16 +259,16 @@ def _check_features(host: ModelHost, video: Features | None, audio: Features | N
             continue
         if features.kind != kind:
             raise SettingsError(
-                f"The {kind} input got {features.kind} features: swap the two connections."
+                f"The {kind} input received {features.kind} features: swap the two connections."
             )
         if features.variant != host.config.variant:
             raise SettingsError(
-                f"The {kind} features were made for {features.variant} and the conditioners are "
-                f"{host.config.variant}: load both from one checkpoint."
+                f"The {kind} features were made for {features.variant}, but the conditioners "
+                f"are {host.config.variant}: load both from one checkpoint."
             )
     counts = {f.windows for f in (video, audio) if f is not None} - {1}
     if len(counts) > 1 and video is not None and audio is not None:
         raise SettingsError(
-            f"The video has {video.windows} windows and the audio {audio.windows}: give both the "
-            "same length, or an audio prompt of at most ten seconds."
+            f"The video has {video.windows} windows, but the audio has {audio.windows}: use the "
+            "same length for both, or an audio prompt of at most ten seconds."
         )

@@ -89,6 +89,6 @@ def check_spans(spans: Sequence[Span], seconds: float) -> None:
     """Raise SettingsError where a span begins after the end of the sound."""
     if late := [begin for begin, _ in spans if begin >= seconds]:
         raise SettingsError(
-            f"There is nothing to inpaint at {late[0]:g} s: the sound ends at {seconds:.2f} s. To "
-            "continue a sound, make it longer."
+            f"The range to regenerate starts at {late[0]:g} s, but the audio ends at "
+            f"{seconds:.2f} s. To continue the audio, make it longer."
         )

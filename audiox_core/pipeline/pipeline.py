@@ -102,7 +102,9 @@ class Pipeline:
             clip = clip_from_file(request.video, timing=request.timing)
             seconds = seconds_from(clip, request.start, request.seconds)
             if request.seconds is not None and seconds < request.seconds:
-                logger.warning("%s ends at %.2f s: so does the sound.", clip.name, clip.seconds)
+                logger.warning(
+                    "%s ends at %.2f s, so the audio ends there, too.", clip.name, clip.seconds
+                )
         known = None
         if request.init_audio is not None:
             rate = self.latent_format.sample_rate

@@ -60,17 +60,15 @@ def check_inputs(request: Request) -> None:
     sources = {"video": request.video or request.image, "audio": request.audio}
     prompt = request.prompt.strip() if request.prompt else ""
     if not any((prompt, request.init_audio, *sources.values())):
-        raise SettingsError("The request has no input: give a prompt, a video, an image or audio.")
+        raise SettingsError("The request has no input: pass a prompt, a video, an image or audio.")
     if missing := [name for name in request.hide if not sources.get(name)]:
-        raise SettingsError(
-            f"There is no {missing[0]} to hide a part of: give one, or leave it out of hide."
-        )
+        raise SettingsError(f"There is no {missing[0]} to hide: pass one, or change hide.")
     if request.video is not None and request.image is not None:
-        raise SettingsError("A video and an image were given: the model reads only one of them.")
+        raise SettingsError("A video and an image were given: use only one of them.")
     if not request.start >= 0:
-        raise SettingsError(f"The start is {request.start} s: it has to be 0 or later.")
+        raise SettingsError(f"The start is {request.start:g} s: it must be 0 or more.")
     if request.start and request.video is None:
-        raise SettingsError("start needs a video: it counts in the video's time.")
+        raise SettingsError("start needs a video: it is a time in the video.")
 
 
 def _check_variation(request: Request, sampling: SamplingConfig, objective: str) -> None:
@@ -82,14 +80,14 @@ def _check_variation(request: Request, sampling: SamplingConfig, objective: str)
     }
     given = [name for name, value in changes.items() if value is not None]
     if given and request.init_audio is None:
-        raise SettingsError(f"{given[0]} needs a sound to change: give init_audio.")
+        raise SettingsError(f"{given[0]} needs existing audio: pass init_audio.")
     if len(given) > 1:
-        raise SettingsError(f"{' and '.join(given)} exclude one another: choose one of them.")
+        raise SettingsError(f"{' and '.join(given)} exclude each other: use one of them.")
     if request.denoise is not None and not MIN_DENOISE <= request.denoise <= 1:
-        raise SettingsError(f"denoise is {request.denoise}: choose {MIN_DENOISE} to 1.")
+        raise SettingsError(f"denoise is {request.denoise:g}: it must be {MIN_DENOISE:g} to 1.")
     level, highest = request.init_noise_level, MAX_SIGMA[objective]
     if level is not None and not sampling.sigma_min < level <= highest:
         raise SettingsError(
-            f"init_noise_level is {level}: choose a sigma above {sampling.sigma_min:g} and up to "
-            f"{highest:g}."
+            f"init_noise_level is {level:g}: it must be above {sampling.sigma_min:g} and at "
+            f"most {highest:g}."
         )

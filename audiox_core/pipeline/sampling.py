@@ -57,26 +57,27 @@ def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig
 def check_sampling(sampling: SamplingConfig, objective: str) -> None:
     """Raise SettingsError for settings that no run can use."""
     if not 1 <= sampling.steps <= MAX_STEPS:
-        raise SettingsError(f"steps is {sampling.steps}: choose 1 to {MAX_STEPS:,}.")
+        raise SettingsError(f"steps is {sampling.steps}: it must be 1 to {MAX_STEPS}.")
     if sampling.sampler not in SOLVERS:
         names = ", ".join(SOLVERS)
-        raise SettingsError(f"There is no sampler {sampling.sampler!r}: choose one of {names}.")
+        raise SettingsError(f"Unknown sampler {sampling.sampler!r}: choose one of {names}.")
     if objective == "rectified_flow" and not SOLVERS[sampling.sampler].flows:
         names = ", ".join(name for name, solver in SOLVERS.items() if solver.flows)
         raise SettingsError(
-            f"{sampling.sampler} does not work with this model, a rectified flow: choose one of "
-            f"{names}."
+            f"{sampling.sampler} does not support rectified flow models: use one of {names}."
         )
     if not (isfinite(sampling.cfg) and 0 <= sampling.cfg <= MAX_CFG):
-        raise SettingsError(f"cfg is {sampling.cfg}: choose 0 to {MAX_CFG:g}, usually 3 to 8.")
+        raise SettingsError(
+            f"cfg is {sampling.cfg:g}: it must be 0 to {MAX_CFG:g}, usually 3 to 8."
+        )
     if not 0 <= sampling.cfg_rescale <= 1:
-        raise SettingsError(f"cfg_rescale is {sampling.cfg_rescale}: choose 0 to 1.")
+        raise SettingsError(f"cfg_rescale is {sampling.cfg_rescale:g}: it must be 0 to 1.")
 
 
 def check_seed(seed: int) -> None:
     """Raise SettingsError for a seed that is out of range."""
     if not 0 <= seed <= MAX_SEED:
-        raise SettingsError(f"The seed {seed} is out of range: choose 0 to 2^64 - 1.")
+        raise SettingsError(f"The seed is {seed}: it must be 0 to 2^64 - 1.")
 
 
 def run_sigmas(
@@ -101,8 +102,8 @@ def run_sigmas(
     low, high = sampling.sigma_min, sampling.sigma_max if sigma is None else sigma
     if config.objective == "v" and not 0 < low < high:
         raise SettingsError(
-            f"sigma_min is {low:g} and sigma_max {high:g}: sigma_max has to be the larger one, and "
-            "both above 0."
+            f"sigma_min is {low:g} and sigma_max is {high:g}: sigma_max must be larger than "
+            "sigma_min, and both must be above 0."
         )
     if sigma is not None or denoise >= 1:
         return schedule(sampling.steps, low, high)

@@ -40,8 +40,8 @@ class Soundtrack:
             write_audio(path, self.waveform, self.sample_rate)
         elif self.video is None:
             raise SettingsError(
-                f"{path.name} is a video and this sound was generated without one: give a video, "
-                "or write a .wav or .flac file."
+                f"{path.name} is a video file, but the audio was generated without a video: "
+                "pass a video, or write a .wav or .flac file."
             )
         else:
             start, seconds = (self.start, self.seconds) if self.trimmed else (0.0, None)

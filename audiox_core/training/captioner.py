@@ -62,8 +62,8 @@ class Captioner:
             text = self.processor.tokenizer.decode(_added(made, inputs), skip_special_tokens=True)
         except (ValueError, TypeError, KeyError, RuntimeError, IndexError) as error:
             raise CaptionerError(
-                f"{self.name} does not caption a picture ({_short(error)}): choose another "
-                "captioner, or give it a question with --ask."
+                f"{self.name} cannot caption an image ({_short(error)}): choose another "
+                "captioner, or pass a question with --ask."
             ) from error
         return " ".join(text.split())
 
@@ -131,23 +131,25 @@ def _is_local(model: str) -> bool:
         return True
     if Path(model).exists() or Path(model).is_absolute() or model.startswith(".") or "\\" in model:
         raise SettingsError(
-            f"There is no folder {model} with a captioner: give the folder that holds its "
-            "config.json, or a name on the hub such as Salesforce/blip-image-captioning-base."
+            f"There is no folder {model}: pass the folder of a captioner with its config.json, "
+            "or a name on the hub such as Salesforce/blip-image-captioning-base."
         )
     return False
 
 
 def _why_not_loaded(model: str, local: bool, error: Exception) -> str:
     if isinstance(error, ImportError):
-        return f"{model} needs a package that is not installed ({_short(error)}): use pip."
+        return (
+            f"{model} needs a package that is not installed ({_short(error)}): install it with pip."
+        )
     if local:
         return (
-            f"{model} is not a captioner that can be loaded ({_short(error)}): it needs "
-            "config.json, the weights, the tokenizer and preprocessor_config.json."
+            f"{model} cannot be loaded as a captioner ({_short(error)}): it needs config.json, "
+            "the weights, the tokenizer and preprocessor_config.json."
         )
     return (
-        f"{model} is not a folder, and the hub could not provide it ({_short(error)}): check the "
-        "name and the connection, or download it and give its folder."
+        f"{model} is not a folder, and the hub did not provide it ({_short(error)}): check the "
+        "name and the connection, or download it and pass its folder."
     )
 
 

@@ -84,8 +84,8 @@ def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
     except (OSError, ValueError, csv.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SettingsError(
-            f"{path} cannot be read as a table ({why}): give a CSV file in UTF-8 with the columns "
-            "path, caption and optionally start."
+            f"{path} cannot be read as a table ({why}): use a CSV file in UTF-8 with the "
+            "columns path, caption and optionally start."
         ) from error
     if not lines:
         raise SettingsError(f"{path} is an empty table: it needs the columns path and caption.")
@@ -185,7 +185,7 @@ def caption_files(
             status = file.stat()
             known = taken.get((status.st_dev, status.st_ino))
             if known is not None:
-                raise _SkipError("same file", f"It is {known} under another name.")
+                raise _SkipError("same file", f"It is the same file as {known}.")
             _add(made, file, name, rows.get(file, []), settings)
             taken[status.st_dev, status.st_ino] = name
         except _SkipError as skip:
@@ -233,7 +233,9 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
     contents = _contents(file)
     task = settings.task or Task("text+video" if contents.has_picture else "text", "audio")
     if "video" in task.needs and not contents.has_picture:
-        raise _SkipError("no picture", f"{task} needs one, and the file has only sound.")
+        raise _SkipError(
+            "no picture", f"{task} needs a video or an image, but the file has only audio."
+        )
     drafts = [(row.start, row.caption, "table") for row in rows]
     if not drafts:
         step = settings.start_every
@@ -241,7 +243,7 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
         for start in starts:
             drafts.append((start, *_caption(made, file, contents, start, settings)))
     if "text" in task.needs and not all(caption for _, caption, _ in drafts):
-        raise _SkipError("no caption", "None of the chosen sources has one.")
+        raise _SkipError("no caption", "None of the chosen sources has a caption for it.")
     for start, caption, source in drafts:
         short = cut_caption(caption)
         made.cut += short != caption
@@ -259,7 +261,7 @@ def _contents(file: Path) -> MediaInfo:
             "no sound", "The video has no audio track, so it cannot be a training target."
         )
     if not contents.seconds:
-        raise _SkipError("empty sound", "Its sound track has no length.")
+        raise _SkipError("empty sound", "Its audio track is empty.")
     return contents
 
 

@@ -105,8 +105,8 @@ def clip_range(source: Source, data: DataConfig) -> range:
     last = min(first + data.clips, length) if data.clips else length
     if first >= last:
         raise SettingsError(
-            f"{data.source} holds {length} clips and none from number {first} on: "
-            "use a smaller data.first, or another manifest."
+            f"{data.source} contains {length:,} clips and none from number {first:,}: use a "
+            "smaller data.first, or another manifest."
         )
     return range(first, last)
 

@@ -154,7 +154,7 @@ class TrainConfig:
             ("data.workers", self.data.workers, 0),
         ):
             if not low <= value < float("inf"):
-                raise SettingsError(f"{name} is {value}: it is {low} or more.")
+                raise SettingsError(f"{name} is {value}: it must be {low:g} or more.")
         return self
 
     def identity(self) -> dict[str, dict[str, Any]]:

@@ -127,8 +127,8 @@ def choose_trained(module: Denoising, config: DiffusionConfig, *, transformer: b
     for prefix in config.frozen:
         if not any(name.startswith(prefix) for name in names):
             raise SettingsError(
-                f"diffusion.frozen has {prefix!r}, but no weight of the transformer starts so; "
-                f"some names are {', '.join(names[:4])}."
+                f"diffusion.frozen contains {prefix!r}, but no weight of the transformer starts "
+                f"with it; some names are {', '.join(names[:4])}."
             )
     unused = UNUSED_MMDIT if isinstance(module.model, MMDiT) else UNUSED
     kinds = (  # the first prefix that fits decides

@@ -173,7 +173,8 @@ class Cache:
                 self.skipped += [Skipped(*pair) for pair in json.loads(header["skipped"])]
             except (SafetensorError, OSError, KeyError, ValueError) as error:
                 raise SettingsError(
-                    f"The cache's {path} is damaged ({error}): delete it, it will be made again."
+                    f"The cache file {path} is damaged ({error}): delete it; it will be created "
+                    "again."
                 ) from error
 
     def __len__(self) -> int:

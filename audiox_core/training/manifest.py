@@ -147,7 +147,7 @@ def read(path: Path) -> Manifest:
                 invalid.append(InvalidItem(f"line {number}", number, reason, message))
     except OSError as error:
         raise SettingsError(
-            f"{path} cannot be read: {error.strerror}. Give a manifest in JSON lines."
+            f"{path} cannot be read: {error.strerror}. Choose a manifest in JSON lines."
         ) from error
     if not items:
         first = f" Line {invalid[0].line}: {invalid[0].message}" if invalid else ""

@@ -37,9 +37,7 @@ class ManifestData:
     def open(self) -> "ManifestSource":
         """As `DataSource`."""
         if not self.data.source:
-            raise SettingsError(
-                "There is no training data: add --data MANIFEST.jsonl, or --data world."
-            )
+            raise SettingsError("No training data: add --data MANIFEST.jsonl, or --data world.")
         path = Path(self.data.source)
         return ManifestSource(path, Path(self.data.media or path.parent), self.config)
 
@@ -97,7 +95,9 @@ class MediaFolder:
         """Take a folder. Raises SettingsError if it does not exist."""
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise SettingsError(f"There is no folder {folder}: give the one with the media files.")
+            raise SettingsError(
+                f"There is no folder {folder}: choose the folder with the media files."
+            )
 
     def find(self, name: str, start: float | None = None) -> tuple[Path, float | None]:
         """A file by its path below the folder, an absolute path, or the id of its video.
@@ -126,7 +126,7 @@ class MediaFolder:
             if (found := self._stems.get(_composed(stem))) is not None:
                 return found, offset
         tried = ", ".join(f"{stem}.*" for stem in (*cut, name))
-        raise MediaError(f"no media file below {self.folder} is called {tried}")
+        raise MediaError(f"no media file below {self.folder} has the name {tried}")
 
     @cached_property
     def _stems(self) -> dict[str, Path]:
@@ -192,7 +192,7 @@ class ManifestSource:
         item, start = target
         if "text" in item.needs and not item.caption.strip():
             raise _invalid(
-                item, "no caption", f"{item.task} needs one: write it, or change the task"
+                item, "no caption", f"{item.task} needs a caption: write one, or change the task"
             )
         path, begin, contents = self._open(item, item.path or item.id, item.start)
         start = begin if start is None else start
@@ -228,9 +228,11 @@ class ManifestSource:
 
     def _sound(self, item: Item, path: Path, contents: MediaInfo, start: float) -> Tensor:
         if not contents.has_sound:
-            raise _invalid(item, "no sound", f"{path.name} has no sound: nothing to learn from")
+            raise _invalid(
+                item, "no sound", f"{path.name} has no audio, so it cannot be a training target"
+            )
         if not contents.seconds:
-            raise _invalid(item, "empty sound", f"{path.name} has a sound track without length")
+            raise _invalid(item, "empty sound", f"{path.name} has an empty audio track")
         audio = self._read(item, path, start, self.config.latent.window_seconds, self._samples)
         if audio.abs().max() < SILENCE:
             raise _invalid(item, "silent", f"{path.name} is silent from {start:g} s on")
@@ -246,7 +248,11 @@ class ManifestSource:
             path, start, contents = self._open(item, item.video_path, start)
         if not contents.has_picture:
             if "video" in item.needs:
-                raise _invalid(item, "no picture", f"{item.task} needs one, {path.name} has none")
+                raise _invalid(
+                    item,
+                    "no picture",
+                    f"{item.task} needs a video or an image, but {path.name} has none",
+                )
             return None, None
         with _errors_of(item, "unreadable picture"):
             frames, *sync = read_grids(path, frame_grids(self.config.video), start=start)
@@ -267,7 +273,7 @@ class ManifestSource:
             return pad_crop(audio, samples).clone()
         if start < seconds:
             if "audio" in item.needs:
-                message = f"{item.task} needs {seconds:g} s of sound before {start:g} s"
+                message = f"{item.task} needs {seconds:g} s of audio before {start:g} s"
                 raise _invalid(item, "no prompt", message)
             return None
         return self._read(item, path, start - seconds, seconds, samples)

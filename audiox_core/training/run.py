@@ -61,9 +61,7 @@ def run_job(job: Job) -> Outcome:
         WeightsError: a file cannot be read or written.
     """
     if job.init is not None and job.init.absolute().parent == job.output.absolute():
-        raise SettingsError(
-            f"{job.init} is in the folder that this run writes to: choose another --output."
-        )
+        raise SettingsError(f"{job.init} is in the output folder: choose another --output.")
     job.output.mkdir(parents=True, exist_ok=True)
     with start_distributed(job.device) as dist:
         stage, cache = prepare(job, dist)
@@ -90,7 +88,7 @@ def prepare(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
 
 
 def _diffusion_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    checkpoint = load_init(job, "Give a model with --init.")
+    checkpoint = load_init(job, "Pass a model with --init.")
     learns = job.config.diffusion.train_clip
     cache = features_cache(job, checkpoint.config, dist, clip_learns=learns)
     return diffusion_stage(job, dist, checkpoint, cache), cache

@@ -64,7 +64,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"The settings {path} cannot be read ({error}): give a TOML file with sections such "
+            f"The settings {path} cannot be read ({error}): use a TOML file with sections such "
             "as [optim] and [run]."
         ) from error
 
@@ -91,8 +91,8 @@ def _build(kind: Any, data: Any, where: str) -> Any:
         with suppress(ValueError):
             data = kind(data)
     if not isinstance(data, kind) or (kind is not bool and isinstance(data, bool)):
-        names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise SettingsError(f"{where} is {data!r}: it takes {names[kind]}.")
+        names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+        raise SettingsError(f"{where} is {data!r}: it must be {names[kind]}.")
     return data
 
 
@@ -117,7 +117,7 @@ def _check_keys(kind: Any, data: Any, where: str) -> None:
 def _unknown(name: str, key: str, known: Iterable[str]) -> SettingsError:
     near = get_close_matches(key, known, n=1, cutoff=0.0)
     return SettingsError(
-        f"There is no setting {name!r}: did you mean {near[0]!r}? Known here: "
+        f"Unknown setting {name!r}: did you mean {near[0]!r}? Known settings: "
         f"{', '.join(sorted(known))}."
     )
 

@@ -89,8 +89,8 @@ class _AnyLength:
         if x.shape[-1] != audiox_frames:
             raise SettingsError(
                 f"A node cut the latent of {audiox_frames} frames to {x.shape[-1]} (context "
-                "windows, or a conditioning area). Remove it: AudioX generates sounds of any "
-                "length without it. To regenerate a part of a sound, use AudioX Inpaint Latent."
+                "windows, or a conditioning area). Remove it: AudioX handles any length "
+                "itself. To regenerate a time range, use AudioX Inpaint Latent."
             )
         options = transformer_options or {}
         self.host_attention.options = {

@@ -51,18 +51,18 @@ def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) 
     """
     facts, flat = given.get(KEY), given.get("cross_attn")
     if facts is None or flat is None:
-        raise SettingsError(f"The conditioning is none of AudioX: {CONNECT}.")
+        raise SettingsError(f"This is not an AudioX conditioning: {CONNECT}.")
     if facts["variant"] != audiox.variant:
         raise SettingsError(
-            f"The conditioning was made for {facts['variant']}, the model is {audiox.variant}: "
-            "load both from one checkpoint."
+            f"The conditioning was made for {facts['variant']}, but the model is "
+            f"{audiox.variant}: load both from one checkpoint."
         )
     windows, tokens = facts["windows"], facts["tokens"]
     shape = (1, windows * tokens, audiox.dit.cond_dim)
     if tuple(flat.shape) != shape:
         raise SettingsError(
-            f"The conditioning is {tuple(flat.shape)} and should be {shape}: a node joined it with "
-            f"another one (ConditioningConcat?). Use ConditioningCombine, or {CONNECT}."
+            f"The conditioning has the shape {tuple(flat.shape)} instead of {shape}: another "
+            f"node changed it (ConditioningConcat?). Use ConditioningCombine, or {CONNECT}."
         )
     _check_checksum(given.get("pooled_output"), flat, windows)
     check_windows(windows, plan)
@@ -75,7 +75,7 @@ def _check_checksum(checksum: Tensor | None, tokens: Tensor, windows: int) -> No
     share, count = checksum.flatten().tolist()[:2]
     if abs(count - windows * share) > 1e-3 * windows:
         raise SettingsError(
-            "Two conditionings of different length were averaged: connect the same seconds to "
+            "Two conditionings of different lengths were averaged: connect the same seconds to "
             "both, or use ConditioningCombine."
         )
     tokens, width = tokens.float(), tokens.shape[-1]
@@ -86,8 +86,8 @@ def _check_checksum(checksum: Tensor | None, tokens: Tensor, windows: int) -> No
         tokens[0, 0], strength * first if last.any() else first
     ):
         raise SettingsError(
-            "The conditioning was averaged with one that is none of AudioX Masked Conditioning: "
-            "average the texts before it, or two assembled ones behind it."
+            "An AudioX conditioning was averaged with another kind: average the texts before "
+            "AudioX Masked Conditioning, or two outputs of it."
         )
 
 
@@ -106,8 +106,8 @@ def text_tokens(
         return None, None
     if len(conditioning) != 1:
         raise SettingsError(
-            f"The {what} combines {len(conditioning)} conditionings: combine them behind AudioX "
-            "Masked Conditioning, one of it for each."
+            f"The {what} contains {len(conditioning)} conditionings: use one AudioX Masked "
+            "Conditioning for each, and combine their outputs."
         )
     tokens, facts = conditioning[0]
     length, width = audiox.text_tokens, audiox.dit.cond_dim
@@ -115,16 +115,16 @@ def text_tokens(
     has_checksum = pooled is not None and pooled.shape == (1, 2 + 2 * width) and pooled[0, 0] == 1
     if KEY in facts or has_checksum:
         raise SettingsError(
-            f"The {what} is assembled already, or was averaged with one that is: connect a text."
+            f"The {what} is already assembled: connect the output of AudioX Encode Text."
         )
     if tokens.ndim != 3 or tokens.shape[-1] != width or len(tokens) != 1:
         raise SettingsError(
-            f"The {what} is {tuple(tokens.shape)}, the model reads (1, {length}, {width}): use "
-            "AudioX Encode Text, or CLIPTextEncode with T5-base from CLIPLoader (type "
-            "stable_audio)."
+            f"The {what} has the shape {tuple(tokens.shape)}, but the model reads (1, {length}, "
+            f"{width}): use AudioX Encode Text, or CLIPTextEncode with T5-base from CLIPLoader "
+            "(type stable_audio)."
         )
     if tokens.shape[1] > length:
-        logger.warning("The %s has %d tokens, the model reads %d: the rest is ignored.", what,
+        logger.warning("The %s has %d tokens, but the model reads %d: the rest is ignored.", what,
                        tokens.shape[1], length)  # fmt: skip
     tokens = tokens[:, :length].float()
     return pad(tokens, (0, 0, 0, length - tokens.shape[1])), facts.get(EMPTY)

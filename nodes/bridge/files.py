@@ -39,8 +39,8 @@ def model_path(name: str) -> Path:
             return Path(path)
     folder = folder_paths.get_folder_paths(KIND)[0]
     raise WeightsError(
-        f"There is no {name} in {folder}: put it there (`python -m audiox_core fetch` gets the "
-        "released models), then refresh the node list with R, or choose another file."
+        f"{name} is not in {folder}: put it there (`python -m audiox_core fetch` downloads the "
+        "released models) and press R, or choose another file."
     )
 
 

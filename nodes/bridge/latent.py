@@ -27,7 +27,7 @@ def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
     """Zeros that cover `seconds`, at least a window."""
     check_seconds(seconds)  # a linked value may be anything
     if batch < 1:
-        raise SettingsError(f"The batch size is {batch}: it has to be at least 1.")
+        raise SettingsError(f"The batch size is {batch}: it must be at least 1.")
     latent_format = LatentConfig()
     frames = plan(latent_format, seconds).frames
     shape = (batch, latent_format.channels, frames)
@@ -47,8 +47,8 @@ def inpaint_latent(
     length = known.shape[-1] / latent_format.sample_rate
     if not (before >= 0 and after >= 0):
         raise SettingsError(
-            f"extend_before is {before:g} s and extend_after {after:g} s: both have to be 0 or "
-            "more. To shorten a sound, use TrimAudioDuration."
+            f"extend_before is {before:g} s and extend_after is {after:g} s: both must be 0 or "
+            "more. To shorten audio, use TrimAudioDuration."
         )
     spans = _spans(regenerate, length, before, after)
     seconds = before + length + after
@@ -72,6 +72,7 @@ def _spans(regenerate: str, length: float, before: float, after: float) -> tuple
         spans.append((before + length, before + length + after))
     if not spans:
         raise SettingsError(
-            "There is nothing to regenerate: give seconds such as 2.0-4.5, or extend the sound."
+            "There is nothing to regenerate: set regenerate, for example to 2.0-4.5, or extend "
+            "the audio."
         )
     return tuple(spans)

@@ -61,21 +61,21 @@ def waveform_of(audio: Mapping[str, Any] | None, sample_rate: int) -> Tensor:
     """AUDIO of any rate and channels -> `2 n` float32; of a batch the first one."""
     if audio is None:
         raise SettingsError(
-            "There is no sound: the video has no audio track. Connect another AUDIO, or leave the "
-            "socket empty."
+            "There is no audio: the video has no audio track. Connect another AUDIO, or "
+            "disconnect the input."
         )
     waveform = audio["waveform"]
     if waveform.ndim != 3 or not all(waveform.shape):
         raise SettingsError(
-            f"The sound is {tuple(waveform.shape)}: expected (batch, channels, samples), none of "
-            "them 0."
+            f"The audio has the shape {tuple(waveform.shape)}: expected (batch, channels, "
+            "samples) with at least one sample."
         )
     first = waveform[0].detach().cpu()
     if not first.is_floating_point():
         first = first.float() / 2 ** (8 * first.element_size() - 1)
     first = first.float()
     if not first.isfinite().all():
-        raise SettingsError("The sound holds NaN or infinite samples: make it again.")
+        raise SettingsError("The audio contains NaN or infinite samples: generate it again.")
     stereo = first.expand(2, -1) if len(first) == 1 else first[:2]
     return resample(stereo.contiguous(), int(audio["sample_rate"]), sample_rate)
 
@@ -93,7 +93,7 @@ def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tu
         with NamedTemporaryFile(dir=temporary_folder(), suffix=suffix, delete=False) as file:
             target = Path(file.name)
         mux_soundtrack(clip.path, waveform, sample_rate, target)
-        return InputImpl.VideoFromFile(str(target)), "the picture is copied"
+        return InputImpl.VideoFromFile(str(target)), "the video stream is copied"
     parts = video.get_components()
     rate, sound = Fraction(parts.frame_rate), audio_of(waveform[None], sample_rate)
     made = replace(parts, audio=sound, frame_rate=rate)  # newer ones have alpha, too

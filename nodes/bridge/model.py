@@ -51,7 +51,7 @@ class AudioXModel(comfy.model_base.BaseModel):
         noise = kwargs["noise"]
         if noise.ndim != 3 or noise.shape[1] != self.audiox.latent.channels:
             raise SettingsError(
-                f"The latent is {tuple(noise.shape)}: AudioX samples (batch, "
+                f"The latent has the shape {tuple(noise.shape)}: AudioX samples (batch, "
                 f"{self.audiox.latent.channels}, frames). Connect AudioX Empty Latent."
             )
         self._check_sampling()
@@ -72,9 +72,8 @@ class AudioXModel(comfy.model_base.BaseModel):
         first, last = sampling.timestep(ends).tolist()
         if not isinstance(sampling, self.trained_sampling) or not 0 <= first <= last <= 1:
             raise SettingsError(
-                "A ModelSampling node changed how the model reads the noise, which this one was "
-                "not trained for: remove it. The range of the noise is changed with the sigmas of "
-                "AudioX Scheduler."
+                "A ModelSampling node changed the noise parametrization of the model: remove "
+                "it. To change the noise range, use AudioX Scheduler."
             )
 
     def resize_cond_for_context_window(self, _key: str, value: Any, *_: Any, **__: Any) -> Any:
@@ -128,8 +127,8 @@ def _check_masks(conds: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     masks = [part["mask"] for parts in conds.values() for part in parts if "mask" in part]
     if any(mask.ndim > 2 for mask in masks):
         raise SettingsError(
-            "A conditioning has the mask of a picture (ConditioningSetMask), which says nothing "
-            "about a sound: remove it. A time is repaired with AudioX Inpaint Latent."
+            "A conditioning has an image mask (ConditioningSetMask), which does not apply to "
+            "audio: remove it. To regenerate a time range, use AudioX Inpaint Latent."
         )
 
 

@@ -36,7 +36,7 @@ def config_of(model: Any) -> AudioXConfig:
     config = getattr(model.model, "audiox", None)
     if config is None:
         raise SettingsError(
-            "The model is none of AudioX: connect AudioX Load Checkpoint or AudioX Load Model."
+            "This is not an AudioX model: connect AudioX Load Checkpoint or AudioX Load Model."
         )
     return config
 
@@ -100,7 +100,7 @@ def _filled(model: Any, latent: Mapping[str, Any]) -> Tensor:
     fix = comfy.sample.fix_empty_latent_channels
     if not all(latent["samples"].shape):
         raise SettingsError(
-            f"The latent is {tuple(latent['samples'].shape)}, there is nothing to make: connect "
+            f"The latent has the shape {tuple(latent['samples'].shape)} and is empty: connect "
             "AudioX Empty Latent."
         )
     names = [name for name in inspect.signature(fix).parameters if name in latent]

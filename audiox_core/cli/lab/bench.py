@@ -28,9 +28,9 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "bench",
         help="measure time and memory on this machine, or compare two commits",
-        description="Measure every step of the pipeline with random inputs, beside the plain way "
-        "to compute it. Ratios are medians over rounds in which both ran alternately; memory is "
-        "the peak of all tensors, without the weights.",
+        description="Measure every step of the pipeline with random inputs, next to a plain "
+        "implementation of it. Ratios are medians over rounds in which both run "
+        "alternately; memory is the peak of all tensors, without the weights.",
     )
     parser.set_defaults(run=run_bench, runs_alone=True)
     parser.add_argument(
@@ -43,7 +43,8 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--depth",
         type=int,
-        help=f"layers of the transformer at released size; the default is {DEPTH}, all are 24",
+        help=f"number of transformer layers at released size; the default is {DEPTH}, the full "
+        "models have 24",
     )
     parser.add_argument(
         "--variant",
@@ -55,15 +56,17 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         "--only",
         default="",
         metavar="NAME",
-        help="cases with this in their name; an unknown word lists all",
+        help="run only cases with this in their name; an unknown word lists all",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="at most; the default is 5")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="maximum number of rounds; the default is 5"
+    )
     parser.add_argument(
         "--budget",
         type=float,
         default=20.0,
         metavar="SECONDS",
-        help="after which a case starts no further round; the default is 20",
+        help="no new round of a case starts after this time; the default is 20",
     )
     parser.add_argument("--steps", type=int, default=2, help="of the end to end case")
     parser.add_argument(
@@ -75,14 +78,15 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--against",
         metavar="COMMIT",
-        help="measure this commit and the present files alternately, --rounds times each; exit "
-        "code 1 if a case is slower now",
+        help="measure this commit and the working tree alternately, --rounds times each; the "
+        "exit code is 1 if a case is now slower than the limit",
     )
     parser.add_argument(
         "--ratio",
         type=float,
         default=RATIO,
-        help=f"with --against: time now / time before that is still fine; the default is {RATIO}",
+        help="with --against: the allowed ratio of the time now to the time before; the "
+        f"default is {RATIO}",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
@@ -147,7 +151,7 @@ def _check(options: argparse.Namespace, names: Sequence[str]) -> None:
     if not options.ratio > 0:
         raise SettingsError(f"--ratio is {options.ratio:g}: it must be above 0.")
     if options.depth is not None and options.size == "toy":
-        raise SettingsError("The embedded model has its own depth: add --size released.")
+        raise SettingsError("The depth of the embedded model is fixed: add --size released.")
     _check_cases(options.only, names)
 
 

@@ -22,16 +22,28 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
         "evaluate",
         help="measure how well a small model follows text, video and sound",
         description="Measure a model of the synthetic world (audiox-nano) on clips that it has not "
-        "seen, with its own default settings. Figures stand beside those of the same model before "
-        "training (_untrained), and of conditions shuffled between the clips (_shuffled).",
+        "seen, with its own default settings. The results include those of the "
+        "same model before training (_untrained) and of conditions shuffled "
+        "between the clips (_shuffled).",
     )
     parser.set_defaults(run=run_evaluate, runs_alone=True)
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="else the embedded model")
     parser.add_argument(
-        "--only", default="", metavar="NAME", help=f"cases of this name: {', '.join(CASES)}"
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint to evaluate; the default is the embedded model",
     )
     parser.add_argument(
-        "--share", type=float, default=1.0, help="of the clips; 1 (the default) is what is quoted"
+        "--only",
+        default="",
+        metavar="NAME",
+        help=f"run only the case of this name: {', '.join(CASES)}",
+    )
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="share of the clips to use; published figures use 1 (the default)",
     )
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
@@ -77,10 +89,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 def _check_plot(options: argparse.Namespace) -> None:
     if options.plot.suffix != ".svg":
-        raise SettingsError(f"{options.plot} cannot be drawn: call it .svg.")
+        raise SettingsError(f"{options.plot} has an unsupported suffix: use .svg.")
     if not any(options.only in name for name in DRAWN):
         raise SettingsError(
-            f"--only {options.only} has no figure that is drawn: leave out --plot, or choose from "
-            f"{', '.join(DRAWN)}."
+            f"--only {options.only} has no plot: omit --plot, or choose from {', '.join(DRAWN)}."
         )
     check_output(options.plot)

@@ -22,9 +22,9 @@ def add_world(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="FOLDER", help="created if missing"
     )
-    parser.add_argument("--clips", type=int, default=10, help="how many; the default is 10")
-    parser.add_argument("--first", type=int, default=0, help="number of the first one")
-    parser.add_argument("--seed", type=int, default=0, help="data.seed of the training")
+    parser.add_argument("--clips", type=int, default=10, help="number of clips; the default is 10")
+    parser.add_argument("--first", type=int, default=0, help="index of the first clip")
+    parser.add_argument("--seed", type=int, default=0, help="data.seed of the training run")
     parser.add_argument(
         "--music", type=float, default=0.0, help="share of music, 0 to 1; the default is 0"
     )

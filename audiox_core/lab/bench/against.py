@@ -84,7 +84,9 @@ def compare(
     before, after = times
     common = [case for case in after if case in before]
     if not common:
-        raise SettingsError(f"No case of {commit} has the same name today: nothing to compare.")
+        raise SettingsError(
+            f"No case of {commit} has the same name now: there is nothing to compare."
+        )
     return [
         Comparison(f"{case}: {way}", median(before[case, way]), median(after[case, way]))
         for case, way in common

@@ -57,11 +57,11 @@ def _vae(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     learns = config.vae.train_encoder
     if job.vae is not None:
         raise SettingsError(
-            f"`train vae` trains a VAE itself: to start from {job.vae.name} give it with --init."
+            f"`train vae` trains a VAE itself: to start from {job.vae.name}, pass it with --init."
         )
     if job.init is None and not learns:
         raise SettingsError(
-            "vae.train_encoder = false keeps the latents of a VAE: give that VAE, or a model "
+            "vae.train_encoder = false keeps the latents of a VAE: pass that VAE, or a model "
             "with it, with --init."
         )
     if of_model:
@@ -103,12 +103,12 @@ def _sizes(job: Job) -> AudioXConfig:
     if not (diffusion.train_clip and diffusion.train_text):
         raise SettingsError(
             "A model from scratch has no trained image and text encoders: start with `train "
-            "encoders` and give its result with --init, or set diffusion.train_clip and "
+            "encoders` and pass its result with --init, or set diffusion.train_clip and "
             "diffusion.train_text to true."
         )
     if job.vae is None:
         raise SettingsError(
-            "A model from scratch needs a VAE: train one (`train vae`) and give it with --vae."
+            "A model from scratch needs a VAE: train one (`train vae`) and pass it with --vae."
         )
     if model.video.sync is not None:
         raise SettingsError(
