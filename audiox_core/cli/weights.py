@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..checkpoint.convert import DTYPES, convert
+from ..checkpoint.convert import STORED_DTYPES, convert
 from ..hub import LICENCE, MODELS, Job, fetch, plan
 from ..hub.models import HubError
 from .generate import add_variant
@@ -75,7 +75,9 @@ def add_convert(commands: Any) -> argparse.ArgumentParser:
         "--output", "-o", type=Path, required=True, metavar="FILE", help="ends in .safetensors"
     )
     parser.add_argument(
-        "--dtype", choices=DTYPES, help="of the matrices; the default is the dtype of the input"
+        "--dtype",
+        choices=STORED_DTYPES,
+        help="of the matrices; the default is the dtype of the input",
     )
     add_variant(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
@@ -89,7 +91,7 @@ def run_convert(options: argparse.Namespace) -> int:
         made = convert(
             options.input,
             options.output,
-            dtype=options.dtype and DTYPES[options.dtype],
+            dtype=options.dtype and STORED_DTYPES[options.dtype],
             config=options.config,
             variant=options.variant,
             on_tensor=lambda stored: bar.update(stored.nbytes),
