@@ -1,8 +1,11 @@
-"""Which device to compute on."""
+"""Which device and which dtype to compute on."""
 
 import torch
 
 from .errors import SettingsError
+
+# of the transformer's weights
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def choose_device(name: str | None = None) -> torch.device:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..config import AudioXConfig
+from ..device import DTYPES
 from ..errors import SettingsError, WeightsError
 from .auxiliary_files import find_config, find_vae, missing_vae
 from .detect import detect
@@ -23,12 +24,7 @@ from .write import check_target, write_safetensors
 logger = logging.getLogger(__name__)
 
 FLOAT8 = torch.float8_e4m3fn
-DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float8_e4m3fn": FLOAT8,
-}
+STORED_DTYPES = {**DTYPES, "float8_e4m3fn": FLOAT8}
 # few numbers on which much depends: frequencies, positions, learned absence
 KEPT_FLOAT32 = (
     "timestep_features.weight",

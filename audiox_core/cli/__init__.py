@@ -14,12 +14,15 @@ from tqdm import tqdm
 
 from ..errors import AudioXError
 from .captions import add_captions
-from .demo import add_demo
 from .generate import add_generate
 from .inspect import add_inspect
-from .lab import add_lab
 from .train import add_train
 from .weights import add_convert, add_fetch
+
+LAB = {  # commands of the lab, which is imported when one of them is asked for
+    "demo": "add sound to a rendered clip, and to a video of yours, with the embedded model",
+    "lab": "measure this machine, the code and the embedded model",
+}
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -34,7 +37,7 @@ class OneLineParser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser, commands = build_parser()
+    parser, commands = build_parser(with_lab=arguments[:1] in ([name] for name in LAB))
     if not arguments:
         parser.print_help()
         return 0
@@ -60,8 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser, and the parser of each command."""
+def build_parser(
+    *, with_lab: bool = True
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and the parser of each command.
+
+    Args:
+        with_lab: with the options of the commands of `LAB`; False only lists them.
+    """
     parser = OneLineParser(
         prog="python -m audiox_core",
         description="AudioX: generate sound effects and music from text, video, images and audio.",
@@ -71,15 +80,21 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     adders = {
         "generate": add_generate,
-        "demo": add_demo,
         "fetch": add_fetch,
         "inspect": add_inspect,
         "convert": add_convert,
         "captions": add_captions,
         "train": add_train,
-        "lab": add_lab,
     }
-    return parser, {name: add(commands) for name, add in adders.items()}
+    parsers = {name: add(commands) for name, add in adders.items()}
+    parsers |= {name: commands.add_parser(name, help=what) for name, what in LAB.items()}
+    if with_lab:
+        from ..lab.commands.demo import add_demo
+        from ..lab.commands.lab import add_lab
+
+        add_demo(parsers["demo"])
+        add_lab(parsers["lab"])
+    return parser, parsers
 
 
 class _AboveTheBar(logging.Handler):

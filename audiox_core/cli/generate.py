@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from ..checkpoint import Checkpoint, load_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..conditioners.masking import parse_hidden, parse_spans
 from ..config import SamplingConfig
-from ..device import choose_device
+from ..device import DTYPES, choose_device
 from ..diffusion.samplers import SOLVERS
 from ..errors import SettingsError
 from ..media.audio import AUDIO_SUFFIXES
@@ -22,8 +21,6 @@ from ..media.files import check_output, is_same_file
 from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline import Pipeline, Request, Soundtrack
 from ..variants import VARIANTS
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..checkpoint.convert import DTYPES, convert
+from ..checkpoint.convert import STORED_DTYPES, convert
 from ..hub import LICENCE, MODELS, Job, fetch, plan
 from ..hub.models import HubError
 from .generate import add_variant
@@ -82,7 +82,7 @@ def add_convert(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--dtype",
-        choices=DTYPES,
+        choices=STORED_DTYPES,
         help="data type of the matrices; the default is that of the input",
     )
     add_variant(parser)
@@ -97,7 +97,7 @@ def run_convert(options: argparse.Namespace) -> int:
         made = convert(
             options.input,
             options.output,
-            dtype=options.dtype and DTYPES[options.dtype],
+            dtype=options.dtype and STORED_DTYPES[options.dtype],
             config=options.config,
             variant=options.variant,
             on_tensor=lambda stored: bar.update(stored.nbytes),

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from audiox_core import open_checkpoint
 from audiox_core.checkpoint import EMBEDDED, write
-from audiox_core.checkpoint.convert import DTYPES, convert
+from audiox_core.checkpoint.convert import STORED_DTYPES, convert
 from audiox_core.checkpoint.detect import config_from_shapes
 from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE
 from audiox_core.checkpoint.weight_file import open_weights
@@ -67,18 +67,18 @@ def test_the_result_loads_to_the_same_numbers(released_file, tmp_path, part):
     assert all(torch.equal(loaded[name], original[name]) for name in original)
 
 
-@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("name", STORED_DTYPES)
 def test_matrices_are_cast_and_small_tensors_stay_float32(released_file, state, tmp_path, name):
     out = tmp_path / "out.safetensors"
-    convert([released_file()], out, dtype=DTYPES[name])
+    convert([released_file()], out, dtype=STORED_DTYPES[name])
     found = load_file(out)
     matrix = f"{DIT}transformer.layers.0.ff.ff.2.weight"
-    assert torch.equal(found[matrix].float(), state[matrix].to(DTYPES[name]).float())
+    assert torch.equal(found[matrix].float(), state[matrix].to(STORED_DTYPES[name]).float())
     for small in ("pre_norm.gamma", "timestep_features.weight", "weight_g", "empty_audio_feat"):
         dtypes = {tensor.dtype for n, tensor in found.items() if n.endswith(small)}
         assert dtypes == {torch.float32}
     conv = found[f"{VAE}decoder.layers.0.weight_v"].dtype
-    assert conv == (torch.float16 if "float8" in name else DTYPES[name])
+    assert conv == (torch.float16 if "float8" in name else STORED_DTYPES[name])
     file = open_checkpoint(out)
     for module in (file.load_backbone(), file.load_vae()):
         assert {weight.dtype for weight in module.parameters()} == {torch.float32}

@@ -55,10 +55,10 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Evaluate; each case is printed when it is done."""
-    from ...lab.evaluation import cases, report  # here: no other command needs them
-    from ...lab.evaluation.bench import Bench, Sizes
-    from ...lab.evaluation.untrained import untrained
     from ...pipeline import Pipeline
+    from ..evaluation import cases, report
+    from ..evaluation.bench import Bench, Sizes
+    from ..evaluation.untrained import untrained
 
     if not 0 < options.share <= 1:
         raise SettingsError(f"--share is {options.share:g}: it must be above 0, and at most 1.")

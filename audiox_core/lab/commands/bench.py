@@ -13,10 +13,9 @@ from typing import Any
 from tqdm import tqdm
 
 from ...checkpoint import EMBEDDED, load_checkpoint
-from ...device import choose_device
+from ...device import DTYPES, choose_device
 from ...errors import SettingsError
 from ...variants import VARIANTS
-from ..generate import DTYPES
 
 DEPTH = 3  # layers: seconds a step on two cores, and a checkpoint of 2 GB
 RATIO = 1.03  # of time, above which a case counts as slower
@@ -94,8 +93,8 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
 
 def run_bench(options: argparse.Namespace) -> int:
     """Measure; each line is printed as soon as it is known."""
-    from ...lab.bench import cases, report
-    from ...lab.bench.timing import Line, measure
+    from ..bench import cases, report
+    from ..bench.timing import Line, measure
 
     _check(options, cases.NAMES)
     if options.against is not None:
@@ -125,7 +124,7 @@ def run_bench(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     """Compare with another commit; 1 if a case is slower now."""
-    from ...lab.bench.against import compare
+    from ..bench.against import compare
 
     given = {name: getattr(options, name) for name in PASSED_ON}
     arguments = [f"--{name}={value}" for name, value in given.items() if value not in (None, "")]
@@ -165,7 +164,7 @@ def _check_cases(only: str, names: Sequence[str]) -> None:
 @contextmanager
 def _weights(size: str, depth: int, variant: str) -> Iterator[Path]:
     """The file to measure, there as long as the block runs."""
-    from ...lab.bench.weights import write_random
+    from ..bench.weights import write_random
 
     if size == "toy":
         yield EMBEDDED

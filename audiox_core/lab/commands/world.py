@@ -33,8 +33,8 @@ def add_world(commands: Any) -> argparse.ArgumentParser:
 
 def run_world(options: argparse.Namespace) -> int:
     """Render the clips."""
-    from ...lab.render import render_clips
-    from ...lab.world import World
+    from ..render import render_clips
+    from ..world import World
 
     for name in ("clips", "first", "seed"):
         low = 1 if name == "clips" else 0

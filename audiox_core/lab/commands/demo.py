@@ -3,14 +3,16 @@
 import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from ..checkpoint import load_checkpoint
-from ..device import choose_device
-from ..errors import SettingsError
-from ..media.files import check_output, is_same_file, replacing
-from ..media.mux import VIDEO_SUFFIXES, check_mux
-from ..pipeline import Pipeline, Request
+from ...checkpoint import load_checkpoint
+from ...device import choose_device
+from ...errors import SettingsError
+from ...media.files import check_output, is_same_file, replacing
+from ...media.mux import VIDEO_SUFFIXES, check_mux
+from ...pipeline import Pipeline, Request
+from ..evaluation.clips import PLAYABLE, SECONDS, even_times, held_out_scene, write_scene
+from ..evaluation.contact_sheet import contact_sheet
+from ..world import EVENT_LABELS
 
 PIXELS = 240  # a side of the rendered clip
 FPS = 24.0
@@ -18,14 +20,12 @@ PICTURES = 10  # in the picture
 SEEDS = 2**32
 
 
-def add_demo(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the subparsers; returns its parser."""
-    parser = commands.add_parser(
-        "demo",
-        help="add sound to a rendered clip, and to your own video, with the embedded model",
-        description="Render a ten-second clip, generate audio for it with the embedded model, "
-        "and draw the spectrogram with the events of the clip. If you pass a "
-        "video, also add a soundtrack to it.",
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `demo` to its parser."""
+    parser.description = (
+        "Render a ten-second clip, generate audio for it with the embedded model, and draw the "
+        "spectrogram with the events of the clip. If you pass a video, also add a "
+        "soundtrack to it."
     )
     parser.set_defaults(run=run_demo, runs_alone=True)
     parser.add_argument("video", type=Path, nargs="?", help="a video to add a soundtrack to")
@@ -46,15 +46,10 @@ def add_demo(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
     )
-    return parser
 
 
 def run_demo(options: argparse.Namespace) -> int:
     """Write the files and print what they are."""
-    from ..lab.evaluation.clips import PLAYABLE, SECONDS, even_times, held_out_scene, write_scene
-    from ..lab.evaluation.contact_sheet import contact_sheet  # here: no other command needs them
-    from ..lab.world import EVENT_LABELS
-
     if options.label not in EVENT_LABELS:
         raise SettingsError(
             f"Unknown --label {options.label}: choose one of {', '.join(EVENT_LABELS)}."
@@ -83,9 +78,12 @@ def run_demo(options: argparse.Namespace) -> int:
         sound.save(rendered)
     pictures = item.frames([(n + 0.5) * SECONDS / PICTURES for n in range(PICTURES)], PIXELS)
     sheet = contact_sheet(
-        pictures, sound.waveform, sound.sample_rate, [event.time for event in item.events],
-        f"{pipeline.checkpoint.variant} on a rendered clip: {options.label}"
-    )  # fmt: skip
+        pictures,
+        sound.waveform,
+        sound.sample_rate,
+        [event.time for event in item.events],
+        f"{pipeline.checkpoint.variant} on a rendered clip: {options.label}",
+    )
     with replacing(drawn) as path:
         path.write_text(sheet, encoding="utf-8")
     print(f"{rendered}: rendered clip with generated audio\n{drawn}: spectrogram with the events")

@@ -1,0 +1,1 @@
+"""The commands `demo` and `lab`, which the command line imports when they are asked for."""

@@ -1,0 +1,20 @@
+"""`lab`: what makes and measures the embedded model; most users never need it."""
+
+import argparse
+
+from .bench import add_bench
+from .evaluate import add_evaluate
+from .world import add_world
+
+
+def add_lab(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands of `lab` to its parser."""
+    parser.description = (
+        "Tools around the embedded model and the code: time and memory, the quality of the "
+        "embedded model, and the rendered clips that it was trained on."
+    )
+    tools = parser.add_subparsers(
+        title="tools", metavar="TOOL", required=True, parser_class=type(parser)
+    )
+    for add in (add_bench, add_evaluate, add_world):
+        add(tools)
