@@ -287,7 +287,7 @@ def test_every_saving_node_takes_our_sound(front_end, prompts):
 @pytest.mark.parametrize(
     ("model", "settings", "advice"),
     [
-        (tiny("audiox-turbo"), {"cfg": 7.0, "steps": 4}, "distilled to run at cfg 1, not 7"),
+        (tiny("audiox-turbo"), {"cfg": 7.0, "steps": 4}, "distilled for cfg 1, not 7"),
         ("embedded", {"cfg": 7.0, "steps": 4}, "4 steps are few"),
         (tiny("audiox-turbo"), {"preset": "model default"}, "lcm, audiox, 4 steps, cfg 1"),
     ],

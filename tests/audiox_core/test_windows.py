@@ -82,7 +82,7 @@ def test_conditions_serve_all_windows_or_each_its_own():
     made = plan_frames(SMALL, 50)
     for given_windows in (1, 3):
         check_windows(given_windows, made)
-    with pytest.raises(SettingsError, match=r"2 windows and the latent of 5\.00 s has 3"):
+    with pytest.raises(SettingsError, match=r"2 windows, but the latent of 5\.00 s has 3"):
         check_windows(2, made)
 
 

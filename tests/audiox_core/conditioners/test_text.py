@@ -68,7 +68,7 @@ def test_a_pasted_file_is_no_prompt(text):
 
 
 def test_a_prompt_of_emoji_alone_is_refused(text):
-    with pytest.raises(SettingsError, match="English words"):
+    with pytest.raises(SettingsError, match="in English"):
         text.encode(["🌧️🌊"])
 
 

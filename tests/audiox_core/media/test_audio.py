@@ -219,12 +219,12 @@ def test_a_file_that_lost_its_end_is_cut_off(tmp_path, noise, suffix):
     path = tmp_path / f"a{suffix}"
     write_audio(path, noise(3), 44_100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MediaError, match="cut off"):
+    with pytest.raises(MediaError, match="is truncated"):
         read_audio(path)
 
 
 def test_a_picture_alone_has_no_sound(clip):
-    with pytest.raises(MediaError, match="holds no sound"):
+    with pytest.raises(MediaError, match="has no audio"):
         read_audio(clip())
 
 
@@ -233,7 +233,7 @@ def test_a_start_behind_the_end_is_told(sound_file, start):
     path = sound_file(
         "a.wav", np.ones((1, 8_000), np.int16), 8_000, codec="pcm_s16le", kind="s16", layout="mono"
     )
-    with pytest.raises(MediaError, match="Start earlier"):
+    with pytest.raises(MediaError, match="earlier start"):
         read_audio(path, start=start)
 
 

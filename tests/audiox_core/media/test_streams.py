@@ -44,5 +44,5 @@ def test_a_picture_that_a_container_cannot_hold_is_refused_with_better_ones(clip
     with open_media(path) as container:
         picture = container.streams.video[0]
         check_picture(picture, path, ".mp4")
-        with pytest.raises(MediaError, match=r"webm files cannot hold the .* Choose an output"):
+        with pytest.raises(MediaError, match=r"webm files cannot store the .* Choose an output"):
             check_picture(picture, path, ".webm")

@@ -280,7 +280,7 @@ def test_a_single_frame_lasts_as_long_as_its_packet(clip):
 def test_a_clip_whose_index_outlives_its_end_is_cut_off(clip, groups):
     path = clip(frames=100, options={"g": groups}, container={"movflags": "faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    with pytest.raises(MediaError, match="cut off"):
+    with pytest.raises(MediaError, match="is truncated"):
         probe_video(path)
 
 
@@ -311,7 +311,7 @@ def test_a_video_without_a_frame_says_so(tmp_path, name):
         frame.sample_rate = 44_100
         target.mux(heard.encode(frame))
         target.mux(heard.encode(None))
-    with pytest.raises(MediaError, match=r"without a single frame|no picture"):
+    with pytest.raises(MediaError, match=r"empty video stream|no video stream"):
         probe_video(path)
 
 

@@ -64,5 +64,5 @@ def test_known_samples_come_back_outside_of_the_spans():
 
 def test_a_span_after_the_end_is_refused():
     check_spans([(0.0, 9.0)], 4.0)
-    with pytest.raises(SettingsError, match="nothing to inpaint at 4 s"):
+    with pytest.raises(SettingsError, match="regenerate starts at 4 s"):
         check_spans([(1.0, 2.0), (4.0, 5.0)], 4.0)

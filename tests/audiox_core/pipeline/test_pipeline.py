@@ -197,7 +197,7 @@ def test_a_loud_sound_is_turned_down_and_a_soft_one_kept(checkpoint, caplog):
 
 def test_a_video_without_a_picture_to_hold_is_not_written(pipeline, tmp_path):
     sound = pipeline.generate(Request(prompt="rain", **QUICK))
-    with pytest.raises(SettingsError, match="without one"):
+    with pytest.raises(SettingsError, match="without a video"):
         sound.save(tmp_path / "sound.mp4")
     with pytest.raises(SettingsError, match=r"\.wav"):
         sound.save(tmp_path / "sound.ogg")

@@ -22,7 +22,7 @@ def test_a_sound_alone_is_written_as_it_is(sound, tmp_path):
 
 
 def test_a_sound_without_a_video_is_not_written_as_a_video(sound, tmp_path):
-    with pytest.raises(SettingsError, match="generated without one"):
+    with pytest.raises(SettingsError, match="generated without a video"):
         Soundtrack(sound, 44_100).save(tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 

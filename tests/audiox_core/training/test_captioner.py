@@ -96,7 +96,7 @@ def test_a_captioner_is_deterministic(folder, picture, question, monkeypatch):
 
 
 def test_a_folder_without_a_captioner_says_what_it_needs(tmp_path):
-    with pytest.raises(CaptionerError, match="is not a captioner"):
+    with pytest.raises(CaptionerError, match="cannot be loaded as a captioner"):
         Captioner(str(tmp_path))
 
 
@@ -108,5 +108,5 @@ def test_a_missing_path_is_not_requested_from_the_hub(tmp_path):
 def test_a_name_without_a_connection_is_one_clear_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(captioner, "_hub_answers", lambda model: False)
-    with pytest.raises(CaptionerError, match="the hub could not provide it"):
+    with pytest.raises(CaptionerError, match="the hub did not provide it"):
         Captioner("nobody/nothing")

@@ -1,6 +1,7 @@
+"""Random streams by name, seed and step."""
+
 import torch
 
-from audiox_core.training.optim import cosine_lr, update_average
 from audiox_core.training.rng import Order, generator, noise
 
 
@@ -23,17 +24,3 @@ def test_random_streams_differ_by_name_seed_and_step():
         for what in ((0, "a", 1), (0, "a", 2), (0, "b", 1), (1, "a", 1))
     ]
     assert len(set(draws)) == 4
-
-
-def test_a_cosine_schedule_rises_and_falls_to_zero():
-    rates = [cosine_lr(step, 1.0, warmup_steps=3, steps=10) for step in range(11)]
-    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert rates[3:] == sorted(rates[3:], reverse=True)
-    assert rates[10] == 0
-    assert cosine_lr(500, 1.0, warmup_steps=3) == 1.0
-
-
-def test_an_average_moves_by_a_share_of_the_difference():
-    average, weights = [torch.zeros(2)], [torch.ones(2, requires_grad=True)]
-    update_average(average, weights, 0.75)
-    assert average[0].tolist() == [0.25, 0.25]

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from audiox_core.errors import SettingsError
-from audiox_core.training.config import TrainConfig
 from audiox_core.training.settings import parse_assignment, read_settings
 
 
@@ -11,12 +10,6 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "settings.toml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def test_the_defaults_are_those_of_the_release():
-    config = read_settings(None)
-    assert config == TrainConfig()
-    assert (config.optim.lr, config.optim.betas, config.ema.beta) == (5e-5, (0.9, 0.999), 0.9999)
 
 
 def test_assignments_override_the_file(tmp_path):
@@ -30,13 +23,13 @@ def test_assignments_override_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[optim]\nlearning_rate = 1", r"'optim\.learning_rate'.*Known here: .*lr"),
+        ("[optim]\nlearning_rate = 1", r"'optim\.learning_rate'.*Known settings: .*lr"),
         ("[optim]\nbatchs = 1", r"did you mean 'batch'\?"),
         ("[modle]", r"did you mean 'model'\?"),
         ("[model.dit]\nwidht = 64", r"'model\.dit\.widht'.*did you mean 'width'"),
-        ("[optim]\nbatch = 'many'", r"optim\.batch is 'many': it takes a whole number"),
+        ("[optim]\nbatch = 'many'", r"optim\.batch is 'many': it must be an integer"),
         ("[optim]\nbetas = [0.9]", r"optim\.betas is \[0\.9\]: write 2 numbers"),
-        ("[diffusion]\ntrain_clip = 1", r"diffusion\.train_clip is 1: it takes true or false"),
+        ("[diffusion]\ntrain_clip = 1", r"diffusion\.train_clip is 1: it must be true or false"),
         ("optim = 3", r"optim is 3: expected a section"),
         ("[optim]\nprecision = 'fp8'", r"optim\.precision is 'fp8': choose one of fp32"),
         ("[run]\nsteps = 0", r"run\.steps is 0"),
@@ -71,17 +64,3 @@ def test_an_assignment_is_read_as_a_value(text, name, value):
 def test_an_assignment_without_a_value_is_refused(text):
     with pytest.raises(SettingsError, match="is not a setting"):
         parse_assignment(text)
-
-
-def test_the_length_of_a_run_is_not_part_of_its_identity():
-    config = read_settings(None)
-    longer = read_settings(None, [("run.steps", 99), ("run.minutes", 5), ("data.workers", 3)])
-    other = read_settings(None, [("optim.lr", 1e-3)])
-    assert config.identity() == longer.identity() != other.identity()
-
-
-def test_the_length_is_part_of_the_identity_of_a_cosine_schedule():
-    short, long = (
-        read_settings(None, [("optim.schedule", "cosine"), ("run.steps", n)]) for n in (10, 20)
-    )
-    assert short.identity() != long.identity()

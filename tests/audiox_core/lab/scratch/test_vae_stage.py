@@ -11,7 +11,6 @@ from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import SettingsError
 from audiox_core.lab.scratch.init import new_vae
 from audiox_core.lab.scratch.vae_stage import Spectrum, mel_losses, relative_error, unit_latents
-from audiox_core.training.export import unfold_weight_norm
 from audiox_core.training.run import run_job
 
 RATE = 16_000
@@ -67,17 +66,6 @@ def test_a_frozen_encoder_needs_a_vae(job, tmp_path):
 def test_a_vae_is_not_trained_for_the_latents_of_another(job, trained_vae, tmp_path):
     with pytest.raises(SettingsError, match="with --init"):
         run_job(job("vae", tmp_path, vae=trained_vae.outcome.weights))
-
-
-def test_plain_weights_unfold_into_lengths_and_directions(settings):
-    vae = new_vae(settings().model.vae, seed=0)
-    with torch.no_grad():
-        vae.encoder.layers[0].weight[1] = 0  # a filter that died
-    unfolded = unfold_weight_norm(vae.state_dict())
-    name = "encoder.layers.0.weight"
-    g, v = unfolded[f"{name}_g"], unfolded[f"{name}_v"]
-    norm = v.flatten(1).norm(dim=1).view(g.shape)
-    torch.testing.assert_close(g * v / norm, vae.encoder.layers[0].weight)
 
 
 def test_unit_latents_leave_the_sound_as_it_was(settings, seeded):

@@ -13,27 +13,10 @@ import torch
 from safetensors.torch import save_file
 
 from audiox_core.checkpoint import EMBEDDED
-from audiox_core.cli import main
 from audiox_core.media.audio import read_audio
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUICK = ["--steps", "1", "--seed", "3"]
-
-
-@pytest.fixture
-def run(tmp_path, capsys, monkeypatch):
-    """Run the command in an empty folder: exit code, stdout, stderr's lines."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse
-            code = stop.code
-        out, err = capsys.readouterr()
-        return code, out, err.splitlines()
-
-    return call
 
 
 @pytest.fixture
@@ -62,40 +45,6 @@ def stream_seconds(path, kind):
     with av.open(str(path)) as container:
         stream = getattr(container.streams, kind)[0]
         return float(stream.duration * stream.time_base)
-
-
-def test_without_arguments_there_is_help(run):
-    for arguments in ((), ("generate",)):
-        code, out, _ = run(*arguments)
-        assert code == 0
-        assert "generate" in out
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("sing",),
-        ("generate", "--prompt", "rain"),
-        ("generate", "--output", "a.wav", "--steps", "many"),
-        ("generate", "--output", "a.wav", "--dtype", "int3"),
-        ("generate", "--output", "a.wav", "--nonsense"),
-    ],
-)
-def test_bad_usage_is_one_line_and_exit_code_2(run, arguments):
-    code, out, err = run(*arguments)
-    assert (code, out, len(err)) == (2, "", 1)
-    assert "error" in err[0]
-
-
-def test_the_module_runs_as_a_program(tmp_path):
-    command = [sys.executable, "-m", "audiox_core", "generate", *QUICK]
-    command += ["--prompt", "rain", "--seconds", "1", "--output", str(tmp_path / "a.wav"), "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    summary = json.loads(done.stdout)
-    assert summary["seed"] == 3
-    assert "small demo model" in summary["note"]
-    assert "small demo model" in done.stderr  # the small model says what it is
-    assert read_audio(tmp_path / "a.wav").shape == (2, 44_100)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])

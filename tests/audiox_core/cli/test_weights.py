@@ -5,37 +5,7 @@ import json
 import pytest
 
 from audiox_core.checkpoint import EMBEDDED
-from audiox_core.cli import main
 from audiox_core.hub import MODELS
-
-
-@pytest.fixture
-def run(tmp_path, capsys, monkeypatch):
-    """Run a command in an empty folder: exit code, stdout, stderr's lines."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        code = main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err.splitlines()
-
-    return call
-
-
-def test_inspect_prints_a_table(run):
-    code, out, err = run("inspect", EMBEDDED, "--deep")
-    assert (code, err) == (0, [])
-    for line in ("variant", "layout                    complete", "LayerNorm betas", "sizes"):
-        assert line in out
-    assert max(len(line.partition("  ")[0]) for line in out.splitlines()) < 26
-
-
-def test_inspect_prints_json(run):
-    code, out, _ = run("inspect", EMBEDDED, "--json")
-    report = json.loads(out)
-    assert code == 0
-    assert report["whole"] is True
-    assert report["variant"] == "audiox-nano"
 
 
 def test_convert_reports_variant_size_and_vae_copies(run, tmp_path):

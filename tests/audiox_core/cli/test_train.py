@@ -10,7 +10,7 @@ import pytest
 from audiox_core.cli import main
 
 ROOT = Path(__file__).parents[3]
-SETTINGS = Path(__file__).parent / "tiny.toml"
+SETTINGS = ROOT / "tests" / "audiox_core" / "training" / "tiny.toml"
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_invalid_lines_of_a_manifest_are_counted_and_listed(run, film, media, tm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("vae",), "There is no training data"),
+        (("vae",), "No training data"),
         (("vae", "--data", "none.jsonl"), "none.jsonl"),
         (("vae", "--data", "world", "--set", "optim.lrr=1"), "did you mean 'lr'?"),
         (("diffusion", "--data", "world"), "diffusion.train_clip"),

@@ -1,0 +1,78 @@
+"""The entry point of all commands: help, bad usage, errors of the system."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from audiox_core import cli
+from audiox_core.errors import SettingsError
+from audiox_core.media.audio import read_audio
+
+ROOT = Path(__file__).parents[3]
+QUICK = ["--steps", "1", "--seed", "3"]
+
+
+def test_without_arguments_there_is_help(run):
+    for arguments in ((), ("generate",)):
+        code, out, _ = run(*arguments)
+        assert code == 0
+        assert "generate" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sing",),
+        ("generate", "--prompt", "rain"),
+        ("generate", "--output", "a.wav", "--steps", "many"),
+        ("generate", "--output", "a.wav", "--dtype", "int3"),
+        ("generate", "--output", "a.wav", "--nonsense"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, out, len(err)) == (2, "", 1)
+    assert "error" in err[0]
+
+
+def test_the_module_runs_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "audiox_core", "generate", *QUICK]
+    command += ["--prompt", "rain", "--seconds", "1", "--output", str(tmp_path / "a.wav"), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    summary = json.loads(done.stdout)
+    assert summary["seed"] == 3
+    assert "small demo model" in summary["note"]
+    assert "small demo model" in done.stderr  # the small model says what it is
+    assert read_audio(tmp_path / "a.wav").shape == (2, 44_100)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (
+            SettingsError("steps is 0: it must be 1 or more."),
+            2,
+            "steps is 0: it must be 1 or more.",
+        ),
+        (torch.OutOfMemoryError("2 GiB"), 2, "The GPU is out of memory: try --dtype float16"),
+        (FileExistsError(17, "File exists", "out"), 2, "out is a file, not a folder"),
+        (OSError(28, "No space left"), 2, "Operating system error: [Errno 28] No space left."),
+        (KeyboardInterrupt(), 130, "Stopped; nothing was written."),
+    ],
+    ids=["settings", "memory", "file", "disk", "interrupt"],
+)
+def test_every_error_is_one_line_with_its_exit_code(run, monkeypatch, error, code, message):
+    def fail(_options):
+        raise error
+
+    parser = cli.OneLineParser()
+    parser.add_argument("what")
+    parser.set_defaults(run=fail)
+    monkeypatch.setattr(cli, "build_parser", lambda: (parser, {}))
+    found, out, (line,) = run("rain")
+    assert (found, out) == (code, "")
+    assert line.startswith(f"error: {message}")

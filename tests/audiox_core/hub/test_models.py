@@ -1,0 +1,26 @@
+"""The list of released models."""
+
+import pytest
+
+from audiox_core.hub import HubError
+from audiox_core.hub.models import MODELS, HubFile, model_of
+
+
+def test_unknown_models_are_refused():
+    with pytest.raises(HubError, match=r"Unknown model 'audio-x'.*audiox-maf-mmdit"):
+        model_of("audio-x")
+
+
+def test_a_file_is_stored_without_the_folders_of_its_repository():
+    assert HubFile("pretransform/vae.ckpt").name == "vae.ckpt"
+    assert model_of("audiox-turbo").page == "https://huggingface.co/HKUSTAudio/AudioX-Turbo"
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_every_model_needs_only_models_of_the_list(model):
+    assert set(model.needs) <= MODELS.keys() - {model.name}
+    assert len({file.name for file in model.files}) == len(model.files)
+
+
+def test_only_t5_may_be_used_commercially():
+    assert [name for name, model in MODELS.items() if not model.non_commercial] == ["t5-base"]

@@ -1,0 +1,30 @@
+"""Distances between two sounds, held to closed-form values."""
+
+import math
+
+import pytest
+import torch
+
+from audiox_core.lab.evaluation.fidelity import jump_rank, log_spectral_distance, si_sdr
+
+RATE = 22_050
+
+
+def test_si_sdr_does_not_depend_on_the_level(seeded):
+    sound = torch.randn(2, 4_000, generator=seeded)
+    noise = torch.randn(2, 4_000, generator=seeded)
+    assert si_sdr(3 * sound + 0.3 * noise, sound) == pytest.approx(20, abs=0.5)
+    assert si_sdr(noise, sound) < -20
+
+
+def test_the_spectral_distance_of_a_gain_is_the_gain():
+    tone = 0.5 * torch.sin(torch.arange(2 * RATE) * 0.3)[None] + 0.1
+    assert log_spectral_distance(tone, tone, RATE) == 0
+    assert 0.1 < log_spectral_distance(2 * tone, tone, RATE) < 20 * math.log10(2)
+
+
+def test_a_jump_ranks_above_its_surroundings():
+    wave = torch.sin(torch.arange(1_000) * 0.05)[None]
+    assert jump_rank(wave, 500, 100) < 0.9
+    wave[:, 500:] += 1
+    assert jump_rank(wave, 500, 100) == pytest.approx(198 / 199)

@@ -1,0 +1,37 @@
+"""Jobs without a checkpoint: which modules they build, and what they need."""
+
+import pytest
+
+from audiox_core.checkpoint import EMBEDDED
+from audiox_core.errors import SettingsError
+from audiox_core.training.distributed import Distributed
+from audiox_core.training.run import prepare
+
+
+def test_encoder_pretraining_trains_every_encoder(job, tmp_path):
+    changes = {"diffusion.train_clip": False, "diffusion.train_video": False}
+    made = job("encoders", tmp_path, changes=changes).config.diffusion
+    assert (made.train_clip, made.train_text, made.train_video, made.train_conditioners) == (
+        True, True, True, True,
+    )  # fmt: skip
+
+
+def test_a_job_with_a_checkpoint_keeps_the_stage_of_training(job, tmp_path):
+    assert job("diffusion", tmp_path, init=EMBEDDED).make_stage is None
+    assert job("diffusion", tmp_path).make_stage is not None
+    assert job("lora", tmp_path, init=EMBEDDED).make_stage is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "parts", "message"),
+    [
+        ("diffusion", {"diffusion.train_clip": False}, {}, "start with `train encoders`"),
+        ("diffusion", {}, {}, "needs a VAE"),
+        ("diffusion", {}, {"vae": EMBEDDED}, "make them equal"),
+        ("vae", {}, {"vae": EMBEDDED}, "pass it with --init"),
+        ("vae", {"vae.train_encoder": False}, {}, "keeps the latents of a VAE"),
+    ],
+)
+def test_a_job_that_lacks_something_is_refused(job, tmp_path, stage, changes, parts, message):
+    with pytest.raises(SettingsError, match=message):
+        prepare(job(stage, tmp_path, changes=changes, **parts), Distributed())
