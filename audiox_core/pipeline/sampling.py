@@ -57,7 +57,7 @@ def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig
 def check_sampling(sampling: SamplingConfig, objective: str) -> None:
     """Raise SettingsError for settings that no run can use."""
     if not 1 <= sampling.steps <= MAX_STEPS:
-        raise SettingsError(f"steps is {sampling.steps}: it must be 1 to {MAX_STEPS}.")
+        raise SettingsError(f"steps is {sampling.steps}: it must be 1 to {MAX_STEPS:,}.")
     if sampling.sampler not in SOLVERS:
         names = ", ".join(SOLVERS)
         raise SettingsError(f"Unknown sampler {sampling.sampler!r}: choose one of {names}.")
