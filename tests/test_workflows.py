@@ -243,8 +243,8 @@ def test_a_mistake_is_shown_on_its_node_and_the_queue_goes_on(front_end):
 MISTAKES = {  # node, what is wrong with it, where and how it is said
     "seconds": ("AudioXEmptyLatent", {"seconds": 45.0}, "AudioXSampler", "same seconds"),
     "video": ("LoadVideo", {"file": "broken.mp4"}, "AudioXEncodeVideo", "broken.mp4"),
-    "start": ("AudioXEncodeVideo", {"start": 99.0}, "AudioXEncodeVideo", "start earlier"),
-    "mask": ("AudioXEncodeVideo", {"time_mask": "two"}, "AudioXEncodeVideo", "span of time"),
+    "start": ("AudioXEncodeVideo", {"start": 99.0}, "AudioXEncodeVideo", "earlier start"),
+    "mask": ("AudioXEncodeVideo", {"time_mask": "two"}, "AudioXEncodeVideo", "not a time range"),
     "model": ("AudioXLoadCheckpoint", {"file": TURBO}, "AudioXLoadCheckpoint", "fetch"),
 }
 
@@ -269,7 +269,7 @@ def test_a_file_that_is_not_there_is_named(front_end, prompts):
         return
     error = dict(entry["status"]["messages"])["execution_error"]
     assert error["node_type"] == "AudioXLoadCheckpoint"
-    assert "There is no gone.safetensors" in error["exception_message"]
+    assert "gone.safetensors is not in" in error["exception_message"]
 
 
 def test_every_saving_node_takes_our_sound(front_end, prompts):

@@ -33,7 +33,12 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         epilog="Tasks are <" + "|".join(GIVEN) + ">_condition-<" + "|".join(TARGETS) + ">.",
     )
     parser.set_defaults(run=run_captions)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="with media, in any depth")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="folder with media files; subfolders are included",
+    )
     made = parser.add_mutually_exclusive_group(required=True)
     made.add_argument(
         "--output", "-o", type=Path, metavar="FILE", help="the manifest to write, as JSON lines"
@@ -65,7 +70,8 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         "--task",
         type=Task.parse,
         metavar="TASK",
-        help="of all items; the default is text+video_condition-audio, of sounds text alone",
+        help="task of all items; the default is <text+video>_condition-<audio>, without video "
+        "<text>_condition-<audio>",
     )
     parser.add_argument(
         "--start-every",

@@ -115,7 +115,8 @@ def text_tokens(
     has_checksum = pooled is not None and pooled.shape == (1, 2 + 2 * width) and pooled[0, 0] == 1
     if KEY in facts or has_checksum:
         raise SettingsError(
-            f"The {what} is already assembled: connect the output of AudioX Encode Text."
+            f"The {what} is already assembled, or was averaged with one that is: connect the "
+            "output of AudioX Encode Text."
         )
     if tokens.ndim != 3 or tokens.shape[-1] != width or len(tokens) != 1:
         raise SettingsError(

@@ -209,8 +209,8 @@ def test_what_does_not_fit_is_named(node, loaded, windows, native):
         (positive, short, "connect the same seconds"),
         (raw, short, "connect AudioX Masked Conditioning"),
         (concat, long, "ConditioningConcat"),
-        (uneven, long, "different length"),
-        (cut, short, "different length"),
+        (uneven, long, "different lengths"),
+        (cut, short, "different lengths"),
         (area, long, "cut the latent"),
         (positive, {"samples": torch.zeros(1, 4, 8, 8)}, None),
     ]
@@ -310,7 +310,7 @@ def test_a_mean_with_a_text_is_refused(node, loaded, branches, native):
     for assembled in (positive, null, negative):
         with pytest.raises(Exception, match="was averaged with another kind"):
             native(mean(assembled, text), null, empty(node), steps=1)
-    with pytest.raises(Exception, match="averaged with another kind"):
+    with pytest.raises(Exception, match="averaged with one that is"):
         branches(negative_text=mean(text, positive))
     for assembled in (positive, null, negative):  # these are what they seem
         native(mean(positive, assembled), mean(null, assembled), empty(node), steps=1)

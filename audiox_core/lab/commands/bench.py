@@ -67,12 +67,17 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="no new round of a case starts after this time; the default is 20",
     )
-    parser.add_argument("--steps", type=int, default=2, help="of the end to end case")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=2,
+        help="sampling steps of the end-to-end case; the default is 2",
+    )
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
     )
     parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="of the transformer's weights"
+        "--dtype", choices=DTYPES, default="float32", help="data type of the transformer's weights"
     )
     parser.add_argument(
         "--against",

@@ -41,7 +41,11 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the clip and of the audio; the default is 0"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="demo by default"
+        "--output",
+        type=Path,
+        default=Path("demo"),
+        metavar="FOLDER",
+        help="folder to write to; the default is demo",
     )
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"

@@ -177,7 +177,7 @@ BAD_FILES = [
     ("--video", "clip.mp4", Path.touch, "empty"),
     ("--video", "clip.mp4", text_file, "clip.mp4"),
     ("--video", "clip.mp4", half_a_clip, "clip.mp4"),
-    ("--video", "clip.m4a", audio_alone, "picture"),
+    ("--video", "clip.m4a", audio_alone, "no video stream"),
     ("--video", "clip.mp4", Path.mkdir, "folder"),
     ("--image", "a.png", missing, "a.png"),
     ("--image", "a.png", text_file, "a.png"),

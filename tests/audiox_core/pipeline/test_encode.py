@@ -68,9 +68,9 @@ def test_a_sound_prompt_is_encoded_alike_every_time(checkpoint, seeded):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"start": 3.0}, "3.00 s long and the start is 3 s"),
+        ({"start": 3.0}, "3.00 s long, but the start is 3 s"),
         ({"start": float("nan")}, "start is nan"),
-        ({"seconds": 0.0}, "holds no sound"),
+        ({"seconds": 0.0}, "contains no audio"),
     ],
 )
 def test_a_part_without_sound_is_refused(checkpoint, settings, message):
@@ -140,7 +140,7 @@ def test_features_that_do_not_fit_are_refused(checkpoint):
     audio = Features("audio", torch.zeros(2, 215, 96), checkpoint.variant)
     with pytest.raises(SettingsError, match="swap the two"):
         assemble(checkpoint, video=audio)
-    with pytest.raises(SettingsError, match="audiox-turbo and the conditioners are"):
+    with pytest.raises(SettingsError, match="audiox-turbo, but the conditioners are"):
         assemble(checkpoint, video=replace(video, variant="audiox-turbo"))
     with pytest.raises(SettingsError, match="3 windows, but the audio has 2"):
         assemble(checkpoint, video=video, audio=audio)

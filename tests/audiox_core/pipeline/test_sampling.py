@@ -29,8 +29,8 @@ def test_settings_that_are_none_are_the_models_own():
         (V1, {"cfg": 100.1}, "0 to 100"),
         (V1, {"cfg": -0.1}, "0 to 100"),
         (V1, {"cfg_rescale": 1.01}, "0 to 1"),
-        (V1, {"sampler": "magic"}, "no sampler 'magic'"),
-        (TURBO, {"sampler": "dpmpp_3m_sde"}, "rectified flow: choose one of lcm"),
+        (V1, {"sampler": "magic"}, "Unknown sampler 'magic'"),
+        (TURBO, {"sampler": "dpmpp_3m_sde"}, "rectified flow models: use one of lcm"),
     ],
 )
 def test_settings_that_no_run_can_use_are_refused(config, settings, message):
