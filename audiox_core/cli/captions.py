@@ -70,8 +70,8 @@ def add_captions(commands: Any) -> argparse.ArgumentParser:
         "--task",
         type=Task.parse,
         metavar="TASK",
-        help="task of all items; the default is <text+video>_condition-<audio>, without video "
-        "<text>_condition-<audio>",
+        help="task of all items; the default is text+video_condition-audio, and for files without "
+        "video text_condition-audio",
     )
     parser.add_argument(
         "--start-every",

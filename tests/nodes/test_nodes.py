@@ -199,7 +199,7 @@ BAD = {
     "late sound": ("AudioXEncodeAudio", {**audio(SECOND), "start": 5.0}, "earlier start"),
     "mask": ("AudioXEncodeAudio", {**audio(SECOND), "time_mask": "two"}, "not a time range"),
     "nothing anew": ("AudioXInpaintLatent", audio(SECOND), "nothing to regenerate"),
-    "late part": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "but the audio ends"),
+    "late part": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "audio ends at"),
     "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "length above 0"),
     "no pixels": ("AudioXEncodeVideo", {"images": FRAMES[:, :0], "fps": 4.0}, "at least one"),
     "NaN video": ("AudioXEncodeVideo", {"images": FRAMES / 0 * 0, "fps": 4.0}, "contains NaN"),

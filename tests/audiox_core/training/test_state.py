@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 import torch
+from torch.nn.utils import skip_init
 
 from audiox_core.errors import SettingsError, WeightsError
 from audiox_core.training.config import OptimConfig
@@ -45,11 +46,10 @@ def test_a_full_disk_keeps_the_older_state(job, tmp_path):
 
 
 def new_state():
-    torch_module = torch.nn.Linear(2, 1)
-    with torch.no_grad():
-        torch_module.weight.fill_(1.0)
-        torch_module.bias.fill_(0.0)
-    return torch_module, State.begin(torch_module, OptimConfig(lr=0.1), torch.device("cpu"))
+    module = skip_init(torch.nn.Linear, 2, 1)  # the global generator stays as it is
+    for parameter in module.parameters():
+        torch.nn.init.ones_(parameter)
+    return module, State.begin(module, OptimConfig(lr=0.1), torch.device("cpu"))
 
 
 def test_losses_are_averaged_since_the_last_report():
@@ -82,6 +82,6 @@ def test_a_saved_state_continues_with_the_same_numbers(tmp_path):
 
 
 def test_frozen_weights_are_not_part_of_the_state():
-    module = torch.nn.Linear(2, 1)
+    module = skip_init(torch.nn.Linear, 2, 1)
     module.bias.requires_grad_(False)
     assert [*State.begin(module, OptimConfig(), torch.device("cpu")).weights] == ["weight"]
