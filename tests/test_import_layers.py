@@ -1,4 +1,4 @@
-"""The arrow of the core: every import points downwards, and none leaves towards a host."""
+"""The structure of the core: imports point downwards only, and every module has its test file."""
 
 import ast
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 CORE = Path(__file__).parents[1] / "audiox_core"
+TESTS = Path(__file__).parent / "audiox_core"
 LAYERS = [  # lowest first; rooms on one line do not know one another
     "errors", "config device", "variants windows", "media models diffusion hub", "conditioners",
     "checkpoint", "pipeline", "training", "lab", "cli", "__init__ __main__",
@@ -32,3 +33,13 @@ def test_imports_point_downwards(path):
         assert level or name not in NOT_FOR_THE_CORE
         if level == len(parts) and name != parts[0]:  # as many dots as lead to audiox_core
             assert RANK[name] < RANK[parts[0]], f"{parts[0]} must not import {name}"
+
+
+MODULES = [path for path in sorted(CORE.rglob("*.py")) if not path.stem.startswith("__")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(CORE)))
+def test_every_module_has_a_test_file_at_the_same_place(path):
+    place = path.relative_to(CORE)
+    mirrored = TESTS / place.parent / f"test_{place.name}"
+    assert mirrored.is_file(), f"write {mirrored.relative_to(TESTS.parents[1])}"

@@ -1,4 +1,4 @@
-"""The command line: the same road, words and errors as the Python interface. One file a command.
+"""The command line: the same pipeline and errors as the Python interface. One file a command.
 
 Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted.
 """
@@ -20,7 +20,7 @@ from .train import add_train
 from .weights import add_convert, add_fetch
 
 LAB = {  # commands of the lab, which is imported when one of them is asked for
-    "demo": "add sound to a rendered clip, and to a video of yours, with the embedded model",
+    "demo": "add sound to a rendered clip, and to your own video, with the embedded model",
     "lab": "measure this machine, the code and the embedded model",
 }
 

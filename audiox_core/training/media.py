@@ -228,9 +228,7 @@ class ManifestSource:
 
     def _sound(self, item: Item, path: Path, contents: MediaInfo, start: float) -> Tensor:
         if not contents.has_sound:
-            raise _invalid(
-                item, "no sound", f"{path.name} has no audio, so it cannot be a training target"
-            )
+            raise _invalid(item, "no sound", f"{path.name} has no audio to train on")
         if not contents.seconds:
             raise _invalid(item, "empty sound", f"{path.name} has an empty audio track")
         audio = self._read(item, path, start, self.config.latent.window_seconds, self._samples)
@@ -248,11 +246,8 @@ class ManifestSource:
             path, start, contents = self._open(item, item.video_path, start)
         if not contents.has_picture:
             if "video" in item.needs:
-                raise _invalid(
-                    item,
-                    "no picture",
-                    f"{item.task} needs a video or an image, but {path.name} has none",
-                )
+                message = f"{item.task} needs a video or an image, but {path.name} has none"
+                raise _invalid(item, "no picture", message)
             return None, None
         with _errors_of(item, "unreadable picture"):
             frames, *sync = read_grids(path, frame_grids(self.config.video), start=start)
