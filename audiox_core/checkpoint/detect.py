@@ -14,7 +14,7 @@ from typing import Any
 
 from ..config import AudioXConfig, MMDiTConfig
 from ..errors import WeightsError
-from ..hub import MODELS
+from ..hub.models import MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from .auxiliary_files import fetch_again, fetch_command, models_folder
 from .layout import AUDIO, DIT, MAF, VIDEO

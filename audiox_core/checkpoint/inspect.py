@@ -14,7 +14,7 @@ import torch
 
 from ..config import AudioXConfig
 from ..errors import WeightsError
-from ..hub import LICENCE, MODELS
+from ..hub.models import LICENCE, MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from .auxiliary_files import (
     fetch_command,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..conditioners.masking import parse_hidden, parse_spans
 from ..config import SamplingConfig
@@ -19,7 +19,9 @@ from ..errors import SettingsError
 from ..media.audio import AUDIO_SUFFIXES
 from ..media.files import check_output, is_same_file
 from ..media.mux import VIDEO_SUFFIXES, check_mux
-from ..pipeline import Pipeline, Request, Soundtrack
+from ..pipeline.pipeline import Pipeline
+from ..pipeline.request import Request
+from ..pipeline.soundtrack import Soundtrack
 from ..variants import VARIANTS
 
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}

@@ -10,8 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ..checkpoint.convert import STORED_DTYPES, convert
-from ..hub import LICENCE, MODELS, Job, fetch, plan
-from ..hub.models import HubError
+from ..hub.download import Job, fetch, plan
+from ..hub.models import LICENCE, MODELS, HubError
 from .generate import add_variant
 
 

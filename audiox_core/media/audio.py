@@ -24,8 +24,6 @@ from .resample import resample
 from .timeline import PictureReader, is_cover
 from .truncation import refuse_cut_matroska
 
-__all__ = ["AUDIO_SUFFIXES", "peak_normalize", "read_audio", "resample", "to_int16", "write_audio"]
-
 AUDIO_SUFFIXES = (".wav", ".flac")
 
 _CODECS = {".wav": "pcm_s16le", ".flac": "flac"}

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..checkpoint import Checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError
 from ..media.audio import peak_normalize

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
 from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
-from ..media.video import read_image
+from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
 from ..variants import advice
 from ..windows import MAX_SECONDS, check_seconds, plan

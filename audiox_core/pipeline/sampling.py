@@ -11,7 +11,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from ..checkpoint import Checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint
 from ..conditioners.assemble import Conditioning
 from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser

@@ -12,7 +12,7 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ...audiox_core.checkpoint import CheckpointFile
+from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile
 from ...audiox_core.conditioners.assemble import Conditioners
 from ...audiox_core.conditioners.host import ModelHost, Part
 from ...audiox_core.conditioners.missing import MissingModule, check_present

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiox_core.checkpoint import EMBEDDED, load_checkpoint
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED, load_checkpoint
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.cli import main
 from audiox_core.config import AudioXConfig

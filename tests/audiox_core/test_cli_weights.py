@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from audiox_core.checkpoint import EMBEDDED
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.cli import main
-from audiox_core.hub import MODELS
+from audiox_core.hub.models import MODELS
 
 
 @pytest.fixture
