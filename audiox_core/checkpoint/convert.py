@@ -59,10 +59,14 @@ class _Source:
 
 
 def convert(
-    inputs: Sequence[str | Path], output: str | Path, *,
-    dtype: torch.dtype | None = None, config: str | Path | None = None,
-    variant: str | None = None, on_tensor: Callable[[Stored], object] | None = None,
-) -> Converted:  # fmt: skip
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    config: str | Path | None = None,
+    variant: str | None = None,
+    on_tensor: Callable[[Stored], object] | None = None,
+) -> Converted:
     """Write a model into one safetensors file; a few tensors are in memory at a time.
 
     Args:

@@ -52,9 +52,12 @@ Probe = Callable[[AudioXConfig], str]  # a config with the file's sizes -> the o
 
 
 def detect(
-    file: WeightFile, config_json: Path | None = None, *,
-    variant: str | None = None, probe: Probe | None = None,
-) -> tuple[AudioXConfig, str]:  # fmt: skip
+    file: WeightFile,
+    config_json: Path | None = None,
+    *,
+    variant: str | None = None,
+    probe: Probe | None = None,
+) -> tuple[AudioXConfig, str]:
     """The config of the model in a file, and where it was found.
 
     Args:

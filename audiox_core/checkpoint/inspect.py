@@ -109,10 +109,13 @@ class Report:
 
 
 def inspect(
-    path: str | Path, *,
-    deep: bool = False, variant: str | None = None, config: str | Path | None = None,
+    path: str | Path,
+    *,
+    deep: bool = False,
+    variant: str | None = None,
+    config: str | Path | None = None,
     on_tensor: Callable[[int], object] | None = None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Report on a weights file of any kind.
 
     Args:

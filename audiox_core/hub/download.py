@@ -74,9 +74,12 @@ def plan(
 
 
 def fetch(
-    names: Sequence[str], folder: Path, *, endpoint: str | None = None,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    endpoint: str | None = None,
     on_job: Callable[[Job], None] | None = None,
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Download models into `folder`; complete files are not downloaded again.
 
     The next run continues an interrupted download. A file gets its final name when it is complete

@@ -32,9 +32,12 @@ class NativeConditioners(ModelHost):
     """The conditioners of a checkpoint; ComfyUI moves one to the GPU when a step uses it."""
 
     def __init__(
-        self, file: CheckpointFile, conditioners: Conditioners, patchers: Mapping[str, Any],
+        self,
+        file: CheckpointFile,
+        conditioners: Conditioners,
+        patchers: Mapping[str, Any],
         vae: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Args:
         file: of the checkpoint.
         conditioners: its modules.
