@@ -23,6 +23,7 @@ from torch.nn.functional import pad
 
 from ..errors import MediaError, SettingsError
 from .audio import check_waveform
+from .audio_frames import audio_frames
 from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
 from .resample import resample
 from .streams import (
@@ -47,7 +48,6 @@ _AAC_BIT_RATE = 256_000
 _OPUS_BIT_RATE = 192_000
 _OPUS_RATE = 48_000  # Hz, the one that Opus keeps time in
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_CHUNK = 1 << 14  # samples handed to the encoder at a time
 _INTERLEAVE = Fraction(2)  # seconds by which streams may lie apart in a file
 _AUDIO_RUN_UP = Fraction(1, 10)  # seconds
 _STEPS_BACK = (0, 1, 5, 30)  # seconds; some containers land behind the wanted keyframe
@@ -151,14 +151,7 @@ class _Sound:
 
     def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
         """Encode as far as asked for."""
-        for begin in range(0, self.samples.shape[-1], _CHUNK):
-            part = self.samples[:, begin : begin + _CHUNK]
-            if self.sample_format == "flt":  # packed: left and right take turns
-                part = part.T.reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(part), format=self.sample_format, layout="stereo"
-            )
-            frame.sample_rate, frame.pts, frame.time_base = self.rate, begin, Fraction(1, self.rate)
+        for frame in audio_frames(self.samples, self.rate, self.sample_format):
             yield from stream.encode(frame)
         yield from stream.encode(None)
 
