@@ -12,14 +12,12 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from ..locks import locked
 from .models import LICENCE, HubError, HubFile, HubModel, model_of
 
 logger = logging.getLogger(__name__)
@@ -140,7 +138,8 @@ def _unanswered(job: Job, error: Exception) -> Job | None:
     if job.file.optional and isinstance(error, EntryNotFoundError):
         logger.info("%s has no %s: not needed.", job.model.repo, job.file.path)
         return None
-    if job.target.is_file() and not _is_answer(error):
+    answered = getattr(error, "response", None) is not None  # the hub was reached and said no
+    if job.target.is_file() and not answered:
         logger.warning("%s exists, but could not be verified: the hub did not answer.", job.target)
         return replace(job, size=job.target.stat().st_size, done=True)
     raise _explain(error, job) from error
@@ -162,16 +161,12 @@ def _verified(job: Job) -> Job:
     return replace(job, done=False)
 
 
-def _is_answer(error: Exception) -> bool:
-    """Whether the hub was reached and said no."""
-    return getattr(error, "response", None) is not None
-
-
 def _get(job: Job) -> None:
     """Download one file, check it, put it in its place."""
+    busy = HubError(f"Another process is downloading {job.target}: wait for it, or stop it.")
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(job):
+        with locked(job.target, busy):
             _forget_other_versions(job)
             if _from_cache(job) or job.have:
                 _complete(job)
@@ -184,24 +179,6 @@ def _get(job: Job) -> None:
             _finish(job)
     except OSError as error:
         raise _explain(error, job) from error
-
-
-@contextmanager
-def _alone(job: Job) -> Iterator[None]:
-    """Two processes must not write one file; the lock of a killed process is free again."""
-    lock = FileLock(job.target.with_name(f".{job.target.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise HubError(
-            f"Another process is downloading {job.target}: wait for it, or stop it."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
 
 
 def _forget_other_versions(job: Job) -> None:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import cast
 
 import av.container
-import av.error
 import torch
 from torch import Tensor
 
 from ..errors import MediaError, SettingsError
 from .audio_frames import audio_frames
 from .decode import Block, stereo_blocks
-from .files import exact_piece, open_media, open_output, replacing, time_base
+from .files import exact_piece, open_media, open_output, replacing, seek, time_base
 from .resample import resample
 from .timeline import PictureReader, is_cover
 from .truncation import refuse_cut_matroska
@@ -190,7 +189,7 @@ def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Ten
     for seeking in (True, False) if time - clock.first > 2 * _RUN_UP else (False,):
         with open_media(path) as container:
             stream = _audio_stream(container, path.name)
-            if seeking and not _seek(container, stream, time - _RUN_UP):
+            if seeking and not seek(container, stream, time - _RUN_UP):
                 continue
             blocks = stereo_blocks(container, stream, path.name)
             head = next(blocks, None)
@@ -214,14 +213,6 @@ def _fitted(clock: _Clock, head: Block, tick: Fraction) -> _Clock:
     if tick * clock.rate <= 1 or abs(aligned - head.time) > tick:
         return clock
     return replace(clock, origin=clock.origin + head.time - aligned)
-
-
-def _seek(container: av.container.InputContainer, stream: av.AudioStream, time: Fraction) -> bool:
-    try:
-        container.seek(floor(time / time_base(stream)), stream=stream)
-    except av.error.FFmpegError:
-        return False
-    return True
 
 
 def _join(

@@ -24,15 +24,14 @@ from torch.nn.functional import pad
 from ..errors import MediaError, SettingsError
 from .audio import check_waveform
 from .audio_frames import audio_frames
-from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
+from .files import exact_piece, is_same_file, open_media, open_output, replacing, seek, time_base
 from .resample import resample
 from .streams import (
     FORMATS,
     add_other,
-    add_picture,
     check_picture,
-    clear_default,
     copy_chapters,
+    copy_stream,
     is_mp4_like,
     kept_metadata,
     muxer_options,
@@ -187,9 +186,7 @@ class _Copy:
 
     def declare(self, sound: _Sound, keep_audio: bool) -> None:
         """Add the streams of the copy: the picture, the new sound and all others."""
-        self.copies[self.picture.index] = add_picture(
-            self.target, self.picture, self.video, self.suffix
-        )
+        self.copies[self.picture.index] = copy_stream(self.target, self.picture)
         made = self.target.add_stream(sound.encoder, rate=sound.rate, layout="stereo")
         self.sound = cast(av.AudioStream, made)
         self.sound.bit_rate = sound.bit_rate
@@ -201,8 +198,6 @@ class _Copy:
             copy = add_other(self.target, stream, self.video, self.suffix)
             if copy is not None:
                 self.copies[stream.index] = copy
-                if stream.type == "audio":
-                    clear_default(copy)
         self.target.metadata.update(kept_metadata(self.source.metadata))
 
     def write(self, sound: _Sound, span: _Span) -> None:
@@ -309,9 +304,7 @@ def _from_keyframe(
 ) -> Iterator[av.Packet]:
     """Packets from the picture's last keyframe at or before `time` on."""
     for back in _STEPS_BACK:
-        try:
-            source.seek(floor((time - back) / time_base(picture)), stream=picture)
-        except av.error.FFmpegError:
+        if not seek(source, picture, time - back):
             break
         packets = (packet for packet in source.demux(streams) if packet.size)
         head = []
