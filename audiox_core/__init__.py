@@ -8,27 +8,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint import Checkpoint, CheckpointFile, load_checkpoint, open_checkpoint
+    from .checkpoint.checkpoint_file import (
+        Checkpoint,
+        CheckpointFile,
+        load_checkpoint,
+        open_checkpoint,
+    )
     from .conditioners.assemble import Conditioning
     from .errors import AudioXError
-    from .pipeline import (
-        FeatureCache,
+    from .pipeline.cache import FeatureCache
+    from .pipeline.decode import decode, finish
+    from .pipeline.encode import (
         Features,
-        Pipeline,
-        Request,
-        Soundtrack,
-        StartLatent,
         Strengths,
         assemble,
-        decode,
         encode_audio,
         encode_image,
         encode_text,
         encode_video,
-        finish,
-        generate,
-        sample,
     )
+    from .pipeline.pipeline import Pipeline, generate
+    from .pipeline.request import Request
+    from .pipeline.sampling import StartLatent, sample
+    from .pipeline.soundtrack import Soundtrack
 
 __version__ = "0.1.0"
 
@@ -58,7 +60,8 @@ __all__ = [
     "sample",
 ]
 
-_HOMES = ("errors", "conditioners.assemble", "checkpoint", "pipeline")  # each imports the former
+# each imports the former
+_HOMES = ("errors", "conditioners.assemble", "checkpoint.checkpoint_file", "pipeline.pipeline")
 
 
 def __getattr__(name: str) -> Any:

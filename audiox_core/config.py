@@ -335,8 +335,6 @@ def _build(kind: Any, data: Any) -> Any:
     if isinstance(kind, UnionType):
         return _build(_fitting(kind, data), data)
     if kind is NoneType:
-        if data is not None:
-            raise ValueError(f"expected nothing, but found {data!r}")
         return None
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)

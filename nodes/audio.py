@@ -119,9 +119,14 @@ class AudioXSoundtrack(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, video: Any, audio: Any, mix_original: bool, original_db: float, duck_db: float,
+        cls,
+        video: Any,
+        audio: Any,
+        mix_original: bool,
+        original_db: float,
+        duck_db: float,
         gain_db: float,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         made, what = soundtracked(video, audio, mix_original, original_db, duck_db, gain_db)
         tell(cls, what)
         return io.NodeOutput(made)

@@ -66,9 +66,16 @@ class AudioXMaskedConditioning(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, conditioners: Any, text_strength: float, video_strength: float, audio_strength: float,
-        text: Any = None, negative_text: Any = None, video: Any = None, audio: Any = None,
-    ) -> io.NodeOutput:  # fmt: skip
+        cls,
+        conditioners: Any,
+        text_strength: float,
+        video_strength: float,
+        audio_strength: float,
+        text: Any = None,
+        negative_text: Any = None,
+        video: Any = None,
+        audio: Any = None,
+    ) -> io.NodeOutput:
         strengths = Strengths(text_strength, video_strength, audio_strength)
         branches = masked_conditioning(conditioners, text, negative_text, video, audio, strengths)
         return io.NodeOutput(*branches)

@@ -117,9 +117,15 @@ class AudioXEncodeVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, conditioners: Any, fps: float, start: float, length: float, time_mask: str,
-        video: Any = None, images: Any = None,
-    ) -> io.NodeOutput:  # fmt: skip
+        cls,
+        conditioners: Any,
+        fps: float,
+        start: float,
+        length: float,
+        time_mask: str,
+        video: Any = None,
+        images: Any = None,
+    ) -> io.NodeOutput:
         features = video_features(conditioners, video, images, fps, start, length, time_mask)
         tell(cls, f"{features.seconds:.2f} s, {features.windows} windows")
         return io.NodeOutput(features, features.seconds)

@@ -105,9 +105,14 @@ class AudioXInpaintLatent(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, vae: Any, audio: Any, regenerate: str, feather: float, extend_before: float,
+        cls,
+        vae: Any,
+        audio: Any,
+        regenerate: str,
+        feather: float,
+        extend_before: float,
         extend_after: float,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         return io.NodeOutput(
             *inpaint_latent(vae, audio, regenerate, feather, extend_before, extend_after)
         )

@@ -148,10 +148,20 @@ class AudioXSampler(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, positive: Any, negative: Any, latent_image: Any, seed: int, preset: str,
-        steps: int, cfg: float, cfg_rescale: float, sampler_name: str, scheduler: str,
+        cls,
+        model: Any,
+        positive: Any,
+        negative: Any,
+        latent_image: Any,
+        seed: int,
+        preset: str,
+        steps: int,
+        cfg: float,
+        cfg_rescale: float,
+        sampler_name: str,
+        scheduler: str,
         denoise: float,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         used = settings(
             model, preset, steps=steps, cfg=cfg, cfg_rescale=cfg_rescale, sampler=sampler_name
         )

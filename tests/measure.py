@@ -28,7 +28,7 @@ from audiox_core.checkpoint.layout import (
 )
 from audiox_core.checkpoint.weight_file import Shape
 from audiox_core.config import AudioXConfig, TextConfig
-from audiox_core.hub import MODELS
+from audiox_core.hub.models import MODELS
 from audiox_core.variants import VARIANTS
 
 from .toys import make_tokenizer

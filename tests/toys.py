@@ -39,7 +39,7 @@ from audiox_core.config import (
     TextConfig,
     VideoConfig,
 )
-from audiox_core.hub import MODELS
+from audiox_core.hub.models import MODELS
 from audiox_core.lab.scratch.tokenizer import train_tokenizer
 from audiox_core.variants import VARIANTS
 

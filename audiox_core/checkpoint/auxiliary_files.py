@@ -6,7 +6,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ..errors import WeightsError
-from ..hub import MODELS
+from ..hub.models import MODELS
 
 TEXT_ENCODER = MODELS["t5-base"]
 TEXT_ENCODER_NAMES = (

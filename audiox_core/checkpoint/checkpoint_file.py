@@ -142,10 +142,14 @@ class CheckpointFile:
         return replace(vae, latent=latent)
 
     def load_backbone(
-        self, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
-        ops: Any = nn, attention: AttentionFn = torch_attention,
+        self,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        ops: Any = nn,
+        attention: AttentionFn = torch_attention,
         build: Callable[..., Backbone] = backbone,
-    ) -> Backbone:  # fmt: skip
+    ) -> Backbone:
         """The diffusion transformer.
 
         Args:
@@ -251,11 +255,15 @@ class CheckpointFile:
 
 
 def open_checkpoint(
-    path: str | Path | None = None, *,
-    text_encoder: str | Path | None = None, vae: str | Path | None = None,
-    synchformer: str | Path | None = None, config: str | Path | None = None,
-    variant: str | None = None, text_encoder_folders: Sequence[Path] = (),
-) -> CheckpointFile:  # fmt: skip
+    path: str | Path | None = None,
+    *,
+    text_encoder: str | Path | None = None,
+    vae: str | Path | None = None,
+    synchformer: str | Path | None = None,
+    config: str | Path | None = None,
+    variant: str | None = None,
+    text_encoder_folders: Sequence[Path] = (),
+) -> CheckpointFile:
     """Open a checkpoint, decide once which model it is, and find its auxiliary files.
 
     Args:
@@ -306,12 +314,16 @@ def _synchformer(
 
 
 def load_checkpoint(
-    path: str | Path | None = None, *,
-    text_encoder: str | Path | None = None, vae: str | Path | None = None,
-    synchformer: str | Path | None = None, config: str | Path | None = None,
-    variant: str | None = None, dtype: torch.dtype = torch.float32,
+    path: str | Path | None = None,
+    *,
+    text_encoder: str | Path | None = None,
+    vae: str | Path | None = None,
+    synchformer: str | Path | None = None,
+    config: str | Path | None = None,
+    variant: str | None = None,
+    dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
-) -> Checkpoint:  # fmt: skip
+) -> Checkpoint:
     """Load a checkpoint of the AudioX family whole.
 
     Args:
@@ -324,7 +336,11 @@ def load_checkpoint(
         SettingsError: the device cannot be used.
     """
     file = open_checkpoint(
-        path, text_encoder=text_encoder, vae=vae, synchformer=synchformer,
-        config=config, variant=variant,
-    )  # fmt: skip
+        path,
+        text_encoder=text_encoder,
+        vae=vae,
+        synchformer=synchformer,
+        config=config,
+        variant=variant,
+    )
     return file.load(dtype=dtype, device=choose_device(None if device is None else str(device)))

@@ -46,23 +46,15 @@ class Converted:
     vae_copies: str  # what became of the VAE's copies, in words
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a tensor of the new file comes from."""
-
-    file: WeightFile
-    name: str
-
-    @property
-    def stored(self) -> Stored:
-        return self.file.tensors[self.name]
-
-
 def convert(
-    inputs: Sequence[str | Path], output: str | Path, *,
-    dtype: torch.dtype | None = None, config: str | Path | None = None,
-    variant: str | None = None, on_tensor: Callable[[Stored], object] | None = None,
-) -> Converted:  # fmt: skip
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    config: str | Path | None = None,
+    variant: str | None = None,
+    on_tensor: Callable[[Stored], object] | None = None,
+) -> Converted:
     """Write a model into one safetensors file; a few tensors are in memory at a time.
 
     Args:
@@ -98,11 +90,14 @@ def convert(
         settings = replace(settings, vae=decoder.sizes)
     check_layout(model, settings)
     sources, copies = _sources(model, decoder, settings)
-    tensors = {name: stored_as(name, source.stored, dtype) for name, source in sources.items()}
+    tensors = {
+        name: stored_as(name, file.tensors[theirs], dtype)
+        for name, (file, theirs) in sources.items()
+    }
 
     def read(name: str) -> Tensor:
-        source = sources[name]
-        return cast(source.file.copy(source.name), tensors[name].dtype, name)
+        file, theirs = sources[name]
+        return cast(file.copy(theirs), tensors[name].dtype, name)
 
     own = {"format": "pt", "audiox": settings.to_json()}
     metadata = {**model.header, **_record(model, decoder), **own}
@@ -143,9 +138,9 @@ def _record(model: WeightFile, decoder: VaeFile) -> dict[str, str]:
 
 def _sources(
     model: WeightFile, decoder: VaeFile, config: AudioXConfig
-) -> tuple[dict[str, _Source], str]:
-    """Each tensor of the new file, and what became of the VAE's copies."""
-    sources = {name: _Source(model, name) for name in model.tensors}
+) -> tuple[dict[str, tuple[WeightFile, str]], str]:
+    """The file and the name there of each new tensor, and what became of the VAE's copies."""
+    sources = {name: (model, name) for name in model.tensors}
     vae, prefix = decoder.weights, decoder.prefix
     if vae is not model:
         check_below(vae, prefix, oobleck_layout(config.vae), "VAE of this model")
@@ -153,7 +148,7 @@ def _sources(
             for name in model.below(VAE):
                 sources[AUDIO_VAE + name.removeprefix(VAE)] = sources[name]
         for name in vae.below(prefix):
-            sources[VAE + name.removeprefix(prefix)] = _Source(vae, name)
+            sources[VAE + name.removeprefix(prefix)] = (vae, name)
     if not any(name.startswith(AUDIO_VAE) for name in sources):
         return sources, "one"
     prompts = AUDIO_VAE if model.below(AUDIO_VAE) else VAE

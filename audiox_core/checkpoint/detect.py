@@ -14,7 +14,7 @@ from typing import Any
 
 from ..config import AudioXConfig, MMDiTConfig
 from ..errors import WeightsError
-from ..hub import MODELS
+from ..hub.models import MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from .auxiliary_files import fetch_again, fetch_command, models_folder
 from .layout import AUDIO, DIT, MAF, VIDEO
@@ -52,9 +52,12 @@ Probe = Callable[[AudioXConfig], str]  # a config with the file's sizes -> the o
 
 
 def detect(
-    file: WeightFile, config_json: Path | None = None, *,
-    variant: str | None = None, probe: Probe | None = None,
-) -> tuple[AudioXConfig, str]:  # fmt: skip
+    file: WeightFile,
+    config_json: Path | None = None,
+    *,
+    variant: str | None = None,
+    probe: Probe | None = None,
+) -> tuple[AudioXConfig, str]:
     """The config of the model in a file, and where it was found.
 
     Args:

@@ -14,7 +14,7 @@ import torch
 
 from ..config import AudioXConfig
 from ..errors import WeightsError
-from ..hub import LICENCE, MODELS
+from ..hub.models import LICENCE, MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from .auxiliary_files import (
     fetch_command,
@@ -109,10 +109,13 @@ class Report:
 
 
 def inspect(
-    path: str | Path, *,
-    deep: bool = False, variant: str | None = None, config: str | Path | None = None,
+    path: str | Path,
+    *,
+    deep: bool = False,
+    variant: str | None = None,
+    config: str | Path | None = None,
     on_tensor: Callable[[int], object] | None = None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Report on a weights file of any kind.
 
     Args:

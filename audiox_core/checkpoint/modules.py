@@ -21,10 +21,15 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def load_module(
-    file: WeightFile, prefix: str, build: Callable[[], M], *,
+    file: WeightFile,
+    prefix: str,
+    build: Callable[[], M],
+    *,
     canonical: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
-    without: str | None = None, dtype: torch.dtype = torch.float32, copy: bool = False,
-) -> M:  # fmt: skip
+    without: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    copy: bool = False,
+) -> M:
     """Build a module and fill it with the tensors below a prefix, whose layout was checked.
 
     Args:

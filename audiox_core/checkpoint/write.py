@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..locks import locked
 from .weight_file import DTYPES, Stored
 
 ALIGNMENT = 64  # bytes: where the first tensor begins
@@ -82,9 +82,10 @@ def _header(tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> bytes
 def _replacing(path: Path, size: int) -> Iterator[BinaryIO]:
     """A file beside `path` to write into, which takes its place when the block succeeds."""
     check_target(path)
-    temporary, lock = (path.with_name(f".{path.name}.{end}") for end in ("part", "lock"))
+    temporary = path.with_name(f".{path.name}.part")
+    busy = WeightsError(f"Another process is writing {path}: wait until it has finished.")
     try:
-        with _alone(lock, path):
+        with locked(path, busy):
             try:
                 temporary.unlink(missing_ok=True)  # of a killed run
                 _check_room(path, size)
@@ -101,24 +102,6 @@ def _replacing(path: Path, size: int) -> Iterator[BinaryIO]:
             f"{path} cannot be written ({error.strerror or error}): free some space, check "
             "the permissions, or choose another folder."
         ) from error
-
-
-@contextmanager
-def _alone(lock_path: Path, path: Path) -> Iterator[None]:
-    """Two processes must not write one file; the lock of a killed process is free again."""
-    lock = FileLock(lock_path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise WeightsError(
-            f"Another process is writing {path}: wait until it has finished."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-        with suppress(OSError):
-            lock_path.unlink()
 
 
 def check_target(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..conditioners.masking import parse_hidden, parse_spans
 from ..config import SamplingConfig
@@ -19,7 +19,9 @@ from ..errors import SettingsError
 from ..media.audio import AUDIO_SUFFIXES
 from ..media.files import check_output, is_same_file
 from ..media.mux import VIDEO_SUFFIXES, check_mux
-from ..pipeline import Pipeline, Request, Soundtrack
+from ..pipeline.pipeline import Pipeline
+from ..pipeline.request import Request
+from ..pipeline.soundtrack import Soundtrack
 from ..variants import VARIANTS
 
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
@@ -60,13 +62,19 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     for name, what in STRENGTHS.items():
         group.add_argument(
-            f"--{name}-strength", type=float, default=1.0, metavar="0..1",
+            f"--{name}-strength",
+            type=float,
+            default=1.0,
+            metavar="0..1",
             help=f"influence of the {what}: 0 is absent, 1 (the default) is present",
-        )  # fmt: skip
+        )
     group.add_argument(
-        "--hide", type=parse_hidden, default={}, metavar="WHAT:FROM-TO,…",
+        "--hide",
+        type=parse_hidden,
+        default={},
+        metavar="WHAT:FROM-TO,…",
         help="time ranges to hide from the model, in seconds, for example video:0-2,audio:5-8",
-    )  # fmt: skip
+    )
     group.add_argument(
         "--start",
         type=float,
@@ -75,9 +83,11 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="where to start in the video, in seconds",
     )
     group.add_argument(
-        "--seconds", type=float, metavar="SECONDS",
+        "--seconds",
+        type=float,
+        metavar="SECONDS",
         help="length of the audio; the default is up to the end of the video, or 10",
-    )  # fmt: skip
+    )
 
 
 def _add_variation(parser: argparse.ArgumentParser) -> None:
@@ -95,9 +105,12 @@ def _add_variation(parser: argparse.ArgumentParser) -> None:
         "--init-noise-level", type=float, metavar="SIGMA", help="the same as a starting sigma"
     )
     group.add_argument(
-        "--inpaint", type=parse_spans, default=(), metavar="FROM-TO,…",
+        "--inpaint",
+        type=parse_spans,
+        default=(),
+        metavar="FROM-TO,…",
         help="time ranges to regenerate, in seconds, for example 2.0-4.5; the rest is kept",
-    )  # fmt: skip
+    )
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -123,16 +136,22 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files and device")
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help="AudioX weights")
     group.add_argument(
-        "--lora", type=parse_lora, action="append", default=[], metavar="FILE[:STRENGTH]",
+        "--lora",
+        type=parse_lora,
+        action="append",
+        default=[],
+        metavar="FILE[:STRENGTH]",
         help="a LoRA for the transformer; can be repeated",
-    )  # fmt: skip
+    )
     group.add_argument("--text-encoder", type=Path, metavar="PATH", help="T5-base, file or folder")
     group.add_argument("--vae", type=Path, metavar="FILE", help="another VAE for decoding")
     group.add_argument(
-        "--synchformer", type=Path, metavar="FILE",
+        "--synchformer",
+        type=Path,
+        metavar="FILE",
         help="Synchformer weights for the MAF models; the default is the file beside the "
-             "checkpoint",
-    )  # fmt: skip
+        "checkpoint",
+    )
     add_variant(group)
     group.add_argument(
         "--device", help="cpu, cuda, cuda:1, mps; the default is the best available device"
@@ -150,13 +169,16 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def add_variant(parser: Any) -> None:
     """Add what a weights file may not tell about itself."""
     parser.add_argument(
-        "--variant", choices=VARIANTS,
+        "--variant",
+        choices=VARIANTS,
         help="which model the weights are, if MMDiT, Base and Turbo cannot be told apart",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE",
+        "--config",
+        type=Path,
+        metavar="FILE",
         help="the release's config.json; the default is the one beside the weights, if any",
-    )  # fmt: skip
+    )
 
 
 def run_generate(options: argparse.Namespace) -> int:
@@ -242,9 +264,12 @@ def _check_output(output: Path, request: Request) -> None:
 
 
 def _summary(
-    output: Path, sound: Soundtrack, checkpoint: Checkpoint, request: Request,
+    output: Path,
+    sound: Soundtrack,
+    checkpoint: Checkpoint,
+    request: Request,
     sampling: SamplingConfig,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     return {
         "output": str(output),
         "seconds": round(sound.seconds, 4),

@@ -24,10 +24,11 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
     parser.set_defaults(run=run_inspect)
     parser.add_argument("file", type=Path, metavar="FILE", help=".safetensors, .ckpt, .pt, .pth")
     parser.add_argument(
-        "--deep", action="store_true",
+        "--deep",
+        action="store_true",
         help="read all values and count NaN and Inf; for MMDiT models, also run the model to "
-             "find its objective, which needs the memory of loading it",
-    )  # fmt: skip
+        "find its objective, which needs the memory of loading it",
+    )
     add_variant(parser)
     parser.add_argument("--json", action="store_true", help="print the full report as JSON")
     return parser

@@ -10,8 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ..checkpoint.convert import STORED_DTYPES, convert
-from ..hub import LICENCE, MODELS, Job, fetch, plan
-from ..hub.models import HubError
+from ..hub.download import Job, fetch, plan
+from ..hub.models import LICENCE, MODELS, HubError
 from .generate import add_variant
 
 
@@ -27,9 +27,12 @@ def add_fetch(commands: Any) -> argparse.ArgumentParser:
     parser.set_defaults(run=run_fetch)
     parser.add_argument("models", nargs="+", metavar="MODEL", help=", ".join(MODELS))
     parser.add_argument(
-        "--dir", type=Path, default=Path("models"), metavar="FOLDER",
+        "--dir",
+        type=Path,
+        default=Path("models"),
+        metavar="FOLDER",
         help="the models folder; the default is models",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would be downloaded, with sizes"
     )

@@ -7,7 +7,6 @@ spectrogram columns, `f` mel filters, `d` width.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from einops import rearrange
@@ -213,7 +212,6 @@ def encode_waveform(
     samples: int,
     sample_rate: int,
     hide: tuple[Span, ...] = (),
-    align: Literal["start", "end"] = "start",
     noise: Tensor | None = None,
 ) -> Tensor:
     """Encode a sound prompt of one window.
@@ -224,17 +222,14 @@ def encode_waveform(
         samples: length that the model was trained with (ten seconds).
         sample_rate: Hz, the model's.
         hide: spans in seconds that are silenced first.
-        align: "end" puts the silence before a short prompt, as the reference does.
         noise: unit noise `1 c t` to draw the prompt's latents with; None takes their mean.
 
     Returns:
         Tokens `1 t d`.
     """
     waveform = waveform[..., :samples]
-    missing = samples - waveform.shape[-1]
-    before = missing if align == "end" else 0
-    waveform = pad(waveform, (before, missing - before))
-    moved = [(before + a * sample_rate, before + b * sample_rate) for a, b in hide]
-    shares = [(min(1.0, a / samples), min(1.0, b / samples)) for a, b in moved]
+    waveform = pad(waveform, (0, samples - waveform.shape[-1]))
+    end = samples / sample_rate
+    shares = [(min(1.0, a / end), min(1.0, b / end)) for a, b in hide]
     device = next(conditioner.parameters()).device
     return conditioner(waveform[None].to(device, torch.float32), vae, noise, shares)

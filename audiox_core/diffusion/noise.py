@@ -38,52 +38,21 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
-def brownian_noise(x: Tensor, sigmas: Tensor, seed: int) -> NoiseSampler:
-    """The step noise of k-diffusion and ComfyUI: increments of one Brownian motion over sigma.
-
-    Needs torchsde, which ComfyUI brings; its numbers may change between versions of it.
-
-    Args:
-        x: the latent, `b c t`; only its shape and device are used.
-        sigmas: of the run.
-        seed: of the motion.
-
-    Returns:
-        (sigma, next sigma) -> unit noise `b c t`.
-    """
-    from torchsde import BrownianTree
-
-    levels = sigmas[sigmas > 0]
-    low, high = levels.min().item(), levels.max().item()
-    tree = BrownianTree(low, torch.zeros(x.shape), high, entropy=seed)
-
-    def draw(sigma: float, next_sigma: float) -> Tensor:
-        begin, end = sorted((sigma, next_sigma))
-        increment = tree(begin, end)
-        # the motion runs upwards in sigma, the sampler downwards
-        sign = -1 if sigma > next_sigma else 1
-        return (sign * increment / (end - begin) ** 0.5).to(x.device)
-
-    return draw
-
-
-def step_noise(
-    x: Tensor, seed: int, purpose: str = "step", items: Sequence[int] | None = None
-) -> NoiseSampler:
+def step_noise(x: Tensor, seed: int, items: Sequence[int] | None = None) -> NoiseSampler:
     """New noise at every step of an SDE solver, with a random stream for each batch item.
 
     Its distribution is that of a Brownian tree (k-diffusion) for a fixed list of sigmas.
 
     Args:
         x: the latent, `b c t`; only its shape and device are used.
-        seed, purpose: of the streams.
+        seed: of the run.
         items: which items of a larger batch these are; None means the first ones.
 
     Returns:
         (sigma, next sigma) -> unit noise `b c t`.
     """
     numbers = range(len(x)) if items is None else items
-    streams = [stream(seed, f"{purpose} noise of item {number}") for number in numbers]
+    streams = [stream(seed, f"step noise of item {number}") for number in numbers]
 
     def draw(*_sigmas: float) -> Tensor:
         noise = torch.stack([unit_noise(x.shape[1:], s) for s in streams])

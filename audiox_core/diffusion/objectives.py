@@ -31,11 +31,6 @@ def sigma_to_t(sigma: Tensor) -> Tensor:
     return sigma.atan() * 2 / pi
 
 
-def t_to_sigma(t: Tensor) -> Tensor:
-    """Diffusion time in [0, 1] -> noise level of v-prediction, any shape."""
-    return (t * pi / 2).tan()
-
-
 def alpha_sigma(t: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of the signal and the noise at time t of v-prediction; their squares add up to 1."""
     return (t * pi / 2).cos(), (t * pi / 2).sin()

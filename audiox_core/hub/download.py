@@ -12,14 +12,12 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from ..locks import locked
 from .models import LICENCE, HubError, HubFile, HubModel, model_of
 
 logger = logging.getLogger(__name__)
@@ -74,9 +72,12 @@ def plan(
 
 
 def fetch(
-    names: Sequence[str], folder: Path, *, endpoint: str | None = None,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    endpoint: str | None = None,
     on_job: Callable[[Job], None] | None = None,
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Download models into `folder`; complete files are not downloaded again.
 
     The next run continues an interrupted download. A file gets its final name when it is complete
@@ -137,7 +138,8 @@ def _unanswered(job: Job, error: Exception) -> Job | None:
     if job.file.optional and isinstance(error, EntryNotFoundError):
         logger.info("%s has no %s: not needed.", job.model.repo, job.file.path)
         return None
-    if job.target.is_file() and not _is_answer(error):
+    answered = getattr(error, "response", None) is not None  # the hub was reached and said no
+    if job.target.is_file() and not answered:
         logger.warning("%s exists, but could not be verified: the hub did not answer.", job.target)
         return replace(job, size=job.target.stat().st_size, done=True)
     raise _explain(error, job) from error
@@ -159,16 +161,12 @@ def _verified(job: Job) -> Job:
     return replace(job, done=False)
 
 
-def _is_answer(error: Exception) -> bool:
-    """Whether the hub was reached and said no."""
-    return getattr(error, "response", None) is not None
-
-
 def _get(job: Job) -> None:
     """Download one file, check it, put it in its place."""
+    busy = HubError(f"Another process is downloading {job.target}: wait for it, or stop it.")
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(job):
+        with locked(job.target, busy):
             _forget_other_versions(job)
             if _from_cache(job) or job.have:
                 _complete(job)
@@ -181,24 +179,6 @@ def _get(job: Job) -> None:
             _finish(job)
     except OSError as error:
         raise _explain(error, job) from error
-
-
-@contextmanager
-def _alone(job: Job) -> Iterator[None]:
-    """Two processes must not write one file; the lock of a killed process is free again."""
-    lock = FileLock(job.target.with_name(f".{job.target.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise HubError(
-            f"Another process is downloading {job.target}: wait for it, or stop it."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
 
 
 def _forget_other_versions(job: Job) -> None:

@@ -12,19 +12,16 @@ from pathlib import Path
 from typing import cast
 
 import av.container
-import av.error
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import MediaError, SettingsError
+from .audio_frames import audio_frames
 from .decode import Block, stereo_blocks
-from .files import exact_piece, open_media, open_output, replacing, time_base
+from .files import exact_piece, open_media, open_output, replacing, seek, time_base
 from .resample import resample
 from .timeline import PictureReader, is_cover
 from .truncation import refuse_cut_matroska
-
-__all__ = ["AUDIO_SUFFIXES", "peak_normalize", "read_audio", "resample", "to_int16", "write_audio"]
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 
@@ -35,7 +32,6 @@ _PROMISING_FORMATS = ("wav", "w64", "flac", "aiff", "mov")  # whose header says 
 _CUT_OFF = Fraction(1, 2)  # seconds missing of that length
 _CUT_OFF_BYTES = 1 << 10  # missing of a WAV file; some writers count a few wrong
 _UNKNOWN_SIZE = 0x7FFF0000
-_CHUNK = 1 << 12  # samples to a written frame
 
 
 def read_audio(
@@ -123,20 +119,10 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
     check_waveform(waveform, (1, 2))
     with replacing(path) as temporary, open_output(temporary, suffix[1:]) as container:
         stream = cast(av.AudioStream, container.add_stream(_CODECS[suffix], rate=sample_rate))
-        layout = stream.layout = "mono" if len(waveform) == 1 else "stereo"
+        stream.layout = "mono" if len(waveform) == 1 else "stereo"
         samples = to_int16(waveform.detach().cpu().float()).numpy()
-        for begin in range(0, samples.shape[-1], _CHUNK):
-            packed = samples[:, begin : begin + _CHUNK].T.reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(packed), format="s16", layout=layout
-            )
-            frame.sample_rate, frame.pts, frame.time_base = (
-                sample_rate,
-                begin,
-                Fraction(1, sample_rate),
-            )
+        for frame in (*audio_frames(samples, sample_rate, "s16"), None):  # None flushes
             container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
 
 
 def check_waveform(waveform: Tensor, channels: tuple[int, ...]) -> None:
@@ -203,7 +189,7 @@ def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Ten
     for seeking in (True, False) if time - clock.first > 2 * _RUN_UP else (False,):
         with open_media(path) as container:
             stream = _audio_stream(container, path.name)
-            if seeking and not _seek(container, stream, time - _RUN_UP):
+            if seeking and not seek(container, stream, time - _RUN_UP):
                 continue
             blocks = stereo_blocks(container, stream, path.name)
             head = next(blocks, None)
@@ -227,14 +213,6 @@ def _fitted(clock: _Clock, head: Block, tick: Fraction) -> _Clock:
     if tick * clock.rate <= 1 or abs(aligned - head.time) > tick:
         return clock
     return replace(clock, origin=clock.origin + head.time - aligned)
-
-
-def _seek(container: av.container.InputContainer, stream: av.AudioStream, time: Fraction) -> bool:
-    try:
-        container.seek(floor(time / time_base(stream)), stream=stream)
-    except av.error.FFmpegError:
-        return False
-    return True
 
 
 def _join(

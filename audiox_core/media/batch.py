@@ -1,4 +1,4 @@
-"""Pick frames of images in memory as `read_frames` picks them from a file.
+"""Pick frames of images in memory as `read_grids` picks them from a file.
 
 Images are `f h w c` float in 0..1, the form in which image models hand them on; only the frames
 that are needed are converted.
@@ -13,30 +13,29 @@ from torch import Tensor
 from ..errors import SettingsError
 from .files import exact
 from .pixels import resize_frames
+from .video import FrameGrid
 
 
 def pick_frames(
     images: Tensor,
     fps: float | Fraction,
+    grid: FrameGrid,
     *,
     start: float = 0.0,
-    count: int = 50,
-    rate: float = 5.0,
-    size: int = 224,
     end: float | None = None,
 ) -> Tensor:
-    """Pick `count` frames from `start` on, `rate` of them a second, as squares.
+    """Pick the frames of a grid from `start` on, as squares.
 
     Args:
         images: `f h w c`, 0..1; of more than three channels the first three count.
         fps: frames a second of the images.
+        grid: how many frames, how many of them a second.
         start: seconds after the first frame.
-        count, rate, size: as count, fps and size of `read_frames`.
         end: seconds; frames that begin there or later do not count. Times past the last frame
             repeat it.
 
     Returns:
-        `count 3 size size`, uint8 RGB on the CPU; the same as `read_frames` gives for the file.
+        `f 3 size size`, uint8 RGB on the CPU; the same as `read_grids` gives for the file.
 
     Raises:
         SettingsError: no images, or no rate of them.
@@ -46,13 +45,13 @@ def pick_frames(
     last = len(images) - 1
     if end is not None:
         last = min(last, max(0, -int(-exact(end, "end") * own // 1) - 1))
-    first, wanted = exact(start, "start"), Fraction(rate).limit_denominator(1000)
-    squares = torch.empty(count, 3, size, size, dtype=torch.uint8)
+    first, wanted = exact(start, "start"), Fraction(grid.fps).limit_denominator(1000)
+    squares = torch.empty(grid.count, 3, grid.size, grid.size, dtype=torch.uint8)
     shown, small = -1, squares
     for k, square in enumerate(squares):
         index = min(_nearest((first + k / wanted) * own), last)
         if index != shown:
-            small, shown = resize_frames(to_pixels(images[index])[None], size)[0], index
+            small, shown = resize_frames(to_pixels(images[index])[None], grid.size)[0], index
         square.copy_(small)
     return squares
 

@@ -85,11 +85,6 @@ def clip_from_images(images: Tensor, fps: float, sound: ReadSound = lambda _rate
         )
 
     def frames(begin: float, end: float | None, grids: Sequence[FrameGrid]) -> list[Tensor]:
-        return [
-            pick_frames(
-                images, fps, start=begin, count=grid.count, rate=grid.fps, size=grid.size, end=end
-            )
-            for grid in grids
-        ]
+        return [pick_frames(images, fps, grid, start=begin, end=end) for grid in grids]
 
     return Clip(len(images) / float(fps), frames, sound)

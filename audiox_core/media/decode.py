@@ -1,6 +1,5 @@
 """Decode sound of any sample format and layout to stereo floats with exact times."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,9 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MediaError
-from .files import DAMAGE, time_base
-
-log = logging.getLogger(__name__)
+from .files import decode_frames, time_base
 
 _JITTER = Fraction(1, 20)  # seconds; Matroska rounds to milliseconds: that is no gap
 _DIAGONAL = sqrt(0.5)
@@ -58,32 +55,23 @@ def stereo_blocks(
     Raises:
         MediaError: nothing can be decoded, or the sample rate changes on the way.
     """
-    due, rate, damaged, reason = None, 0, 0, None
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except DAMAGE as error:
-            damaged, reason = damaged + 1, error
-            continue
-        for frame in frames:
-            if rate not in (0, frame.sample_rate):
-                raise MediaError(
-                    f"{name} changes its sample rate from {rate} to {frame.sample_rate} Hz. "
-                    "Export it with one sample rate."
-                )
-            rate = frame.sample_rate
-            stamped = None if frame.pts is None else frame.pts * time_base(frame)
-            if due is None:
-                time = stamped or Fraction(0)
-            else:
-                time = due if stamped is None or abs(stamped - due) <= _JITTER else stamped
-            block = Block(time, to_stereo(_samples(frame, name), _speakers(frame)), rate)
-            due = block.end
-            yield block
-    if reason is not None and due is None:
-        raise reason
-    if damaged:
-        log.warning("%s: %d damaged audio packets were skipped", name, damaged)
+    due, rate = None, 0
+    for frame in decode_frames(container.demux(stream), name):
+        if rate not in (0, frame.sample_rate):
+            raise MediaError(
+                f"{name} changes its sample rate from {rate} to {frame.sample_rate} Hz. "
+                "Export it with one sample rate."
+            )
+        rate = frame.sample_rate
+        stamped = None if frame.pts is None else frame.pts * time_base(frame)
+        if due is None:
+            time = stamped or Fraction(0)
+        else:
+            time = due if stamped is None or abs(stamped - due) <= _JITTER else stamped
+        speakers = [channel.name for channel in frame.layout.channels]
+        block = Block(time, to_stereo(_samples(frame, name), speakers), rate)
+        due = block.end
+        yield block
 
 
 def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
@@ -107,10 +95,6 @@ def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
         mix = torch.ones(2, channels)
     loudest = mix.sum(dim=1).max()
     return (mix / max(loudest, 1.0)).to(samples) @ samples
-
-
-def _speakers(frame: av.AudioFrame) -> list[str]:
-    return [channel.name for channel in frame.layout.channels]
 
 
 def _samples(frame: av.AudioFrame, name: str) -> Tensor:

@@ -5,15 +5,17 @@ a temporary file beside the output until it is complete.
 """
 
 import errno
+import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
 from io import FileIO
-from math import isfinite
+from math import floor, isfinite
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import Any
 
 import av.container
 import av.error
@@ -22,8 +24,10 @@ import av.stream
 
 from ..errors import MediaError, SettingsError
 
+log = logging.getLogger(__name__)
+
 # What a decoder says of a packet that it cannot decode; some hand on a library's error
-DAMAGE = (av.error.InvalidDataError, av.error.ExternalError)
+_DAMAGE = (av.error.InvalidDataError, av.error.ExternalError)
 
 # FFmpeg's flag to invent missing presentation times; PyAV sets it, and with reordered frames in
 # AVI what it invents is wrong.
@@ -92,6 +96,45 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
 def time_base(timed: av.stream.Stream | av.frame.Frame) -> Fraction:
     """Seconds of one tick of a stream's or frame's times; every demuxer sets it."""
     return timed.time_base or Fraction(1, av.time_base)
+
+
+def seek(container: av.container.InputContainer, stream: av.stream.Stream, time: Fraction) -> bool:
+    """Go to the keyframe at or before `time`, in the container's own seconds.
+
+    Returns:
+        Whether the container can seek there; some land elsewhere all the same.
+    """
+    try:
+        container.seek(floor(time / time_base(stream)), stream=stream)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+def decode_frames(packets: Iterable[av.Packet], name: str) -> Iterator[Any]:
+    """Decode packets to frames; a damaged packet costs its own frames only, with a warning.
+
+    Args:
+        packets: of one stream.
+        name: of the file, for the warning.
+
+    Raises:
+        FFmpegError: all packets are damaged.
+    """
+    decoded, damaged, reason, kind = False, 0, None, None
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except _DAMAGE as error:
+            damaged, reason, kind = damaged + 1, error, packet.stream.type
+            continue
+        for frame in frames:
+            decoded = True
+            yield frame
+    if reason is not None and not decoded:
+        raise reason
+    if damaged:
+        log.warning("%s: %d damaged %s packets were skipped", name, damaged, kind)
 
 
 def check_output(path: Path) -> None:

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import av.error
 import av.filter
-import numpy as np
 from torch import Tensor
 
 from .audio import check_waveform
+from .audio_frames import audio_frames
 
 SILENCE = -70.0  # LUFS; what lies below is gated out by the standard
-_BLOCK = 1 << 14  # samples
 
 
 class Loudness(NamedTuple):
@@ -34,17 +33,19 @@ def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
     """
     check_waveform(waveform, (1, 2))
     graph = av.filter.Graph()
-    layout = "mono" if len(waveform) == 1 else "stereo"
     source = graph.add_abuffer(
-        sample_rate=sample_rate, format="fltp", layout=layout, time_base=Fraction(1, sample_rate)
+        sample_rate=sample_rate,
+        format="fltp",
+        layout="mono" if len(waveform) == 1 else "stereo",
+        time_base=Fraction(1, sample_rate),
     )
     meter = graph.add("ebur128", "metadata=1:peak=true:framelog=quiet")
     source.link_to(meter)
     meter.link_to(graph.add("abuffersink"))
     graph.configure()
     samples, found = waveform.detach().cpu().float().numpy(), {}
-    for begin in [*range(0, samples.shape[-1], _BLOCK), None]:
-        graph.push(None if begin is None else _frame(samples, begin, sample_rate, layout))
+    for block in (*audio_frames(samples, sample_rate, "fltp"), None):  # None flushes
+        graph.push(block)
         while (frame := _pull(graph)) is not None:
             found = frame.metadata or found  # a short last frame has none
     lufs = float(found.get("lavfi.r128.I", -inf))
@@ -69,13 +70,6 @@ def normalize_loudness(
         return waveform
     gain = min(lufs - measured.lufs, peak_db - measured.peak_db)
     return waveform * 10 ** (gain / 20)
-
-
-def _frame(samples: np.ndarray, begin: int, sample_rate: int, layout: str) -> av.AudioFrame:
-    block = np.ascontiguousarray(samples[:, begin : begin + _BLOCK])
-    frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-    frame.sample_rate, frame.pts, frame.time_base = sample_rate, begin, Fraction(1, sample_rate)
-    return frame
 
 
 def _pull(graph: av.filter.Graph) -> av.AudioFrame | None:

@@ -23,15 +23,15 @@ from torch.nn.functional import pad
 
 from ..errors import MediaError, SettingsError
 from .audio import check_waveform
-from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
+from .audio_frames import audio_frames
+from .files import exact_piece, is_same_file, open_media, open_output, replacing, seek, time_base
 from .resample import resample
 from .streams import (
     FORMATS,
     add_other,
-    add_picture,
     check_picture,
-    clear_default,
     copy_chapters,
+    copy_stream,
     is_mp4_like,
     kept_metadata,
     muxer_options,
@@ -47,7 +47,6 @@ _AAC_BIT_RATE = 256_000
 _OPUS_BIT_RATE = 192_000
 _OPUS_RATE = 48_000  # Hz, the one that Opus keeps time in
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_CHUNK = 1 << 14  # samples handed to the encoder at a time
 _INTERLEAVE = Fraction(2)  # seconds by which streams may lie apart in a file
 _AUDIO_RUN_UP = Fraction(1, 10)  # seconds
 _STEPS_BACK = (0, 1, 5, 30)  # seconds; some containers land behind the wanted keyframe
@@ -151,14 +150,7 @@ class _Sound:
 
     def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
         """Encode as far as asked for."""
-        for begin in range(0, self.samples.shape[-1], _CHUNK):
-            part = self.samples[:, begin : begin + _CHUNK]
-            if self.sample_format == "flt":  # packed: left and right take turns
-                part = part.T.reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(part), format=self.sample_format, layout="stereo"
-            )
-            frame.sample_rate, frame.pts, frame.time_base = self.rate, begin, Fraction(1, self.rate)
+        for frame in audio_frames(self.samples, self.rate, self.sample_format):
             yield from stream.encode(frame)
         yield from stream.encode(None)
 
@@ -194,9 +186,7 @@ class _Copy:
 
     def declare(self, sound: _Sound, keep_audio: bool) -> None:
         """Add the streams of the copy: the picture, the new sound and all others."""
-        self.copies[self.picture.index] = add_picture(
-            self.target, self.picture, self.video, self.suffix
-        )
+        self.copies[self.picture.index] = copy_stream(self.target, self.picture)
         made = self.target.add_stream(sound.encoder, rate=sound.rate, layout="stereo")
         self.sound = cast(av.AudioStream, made)
         self.sound.bit_rate = sound.bit_rate
@@ -208,8 +198,6 @@ class _Copy:
             copy = add_other(self.target, stream, self.video, self.suffix)
             if copy is not None:
                 self.copies[stream.index] = copy
-                if stream.type == "audio":
-                    clear_default(copy)
         self.target.metadata.update(kept_metadata(self.source.metadata))
 
     def write(self, sound: _Sound, span: _Span) -> None:
@@ -316,9 +304,7 @@ def _from_keyframe(
 ) -> Iterator[av.Packet]:
     """Packets from the picture's last keyframe at or before `time` on."""
     for back in _STEPS_BACK:
-        try:
-            source.seek(floor((time - back) / time_base(picture)), stream=picture)
-        except av.error.FFmpegError:
+        if not seek(source, picture, time - back):
             break
         packets = (packet for packet in source.demux(streams) if packet.size)
         head = []

@@ -9,7 +9,7 @@ All three keep time: output sample `k` lies at `k / to_rate` seconds, and there 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from math import ceil, gcd, pi
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d, pad
 
 from ..errors import SettingsError
+from .audio_frames import audio_frames
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ Resampler = Callable[[Tensor, int, int], Tensor]
 # the filter has about this many taps: 44,100 to 44,101 Hz would take 8 GB
 _MAX_TAPS = 10_000_000
 _FILTER = 64  # samples at the lower rate that FFmpeg's filter spans, with some to spare
-_CHUNK = 1 << 16  # samples handed to FFmpeg at a time
 
 
 def resample(waveform: Tensor, from_rate: int, to_rate: int) -> Tensor:
@@ -132,15 +132,7 @@ def _resample_channel(samples: np.ndarray, from_rate: int, to_rate: int) -> Tens
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=to_rate)
     parts = [
         made.to_ndarray()[0]
-        for frame in (*_frames(samples, from_rate), None)  # None flushes
+        for frame in (*audio_frames(samples[None], from_rate, "fltp"), None)  # None flushes
         for made in resampler.resample(frame)
     ]
     return torch.from_numpy(np.concatenate(parts))
-
-
-def _frames(samples: np.ndarray, rate: int) -> Iterator[av.AudioFrame]:
-    for begin in range(0, len(samples), _CHUNK):
-        part = np.ascontiguousarray(samples[None, begin : begin + _CHUNK], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
-        yield frame

@@ -62,28 +62,13 @@ def muxer_options(suffix: str, metadata: dict[str, str]) -> dict[str, str]:
     return {"movflags": "+faststart" + ("+use_metadata_tags" if free else "")}
 
 
-def add_picture(
-    target: av.container.OutputContainer, stream: av.VideoStream, video: Path, suffix: str
-) -> av.stream.Stream:
-    """Add a stream for the video to the copy.
-
-    Args:
-        target: the copy.
-        stream: of the source.
-        video: path of the source, for messages.
-        suffix: of the copy.
-
-    Raises:
-        MediaError: the container cannot hold the codec; names ones that can.
-    """
-    check_picture(stream, video, suffix)
-    return copy_stream(target, stream)
-
-
 def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
     """Check that a container can hold the video stream; nothing is written.
 
-    Args: as in `add_picture`.
+    Args:
+        stream: of the source.
+        video: path of the source, for messages.
+        suffix: of the copy.
 
     Raises:
         MediaError: names containers that can.
@@ -104,7 +89,9 @@ def add_other(
 ) -> av.stream.Stream | None:
     """Add a stream of any other kind; None with a warning if the container cannot hold it.
 
-    Args: as in `add_picture`.
+    Args:
+        target: the copy.
+        stream, video, suffix: as in `check_picture`.
     """
     if _is_rewritten(stream, suffix):
         return None
@@ -128,13 +115,17 @@ def add_other(
 def copy_stream(target: av.container.OutputContainer, stream: av.stream.Stream) -> av.stream.Stream:
     """Add a stream for unchanged packets of `stream`, with its tags, language and role.
 
+    Sound is copied beside the new soundtrack, so it is no longer what plays by default.
+
     Args:
         target: the copy.
         stream: of the source.
     """
     made = target.add_stream_from_template(stream, opaque=True)
     made.metadata.update(kept_metadata(stream.metadata))
-    made.disposition = stream.disposition.value  # PyAV 14 wants the number
+    role = stream.disposition
+    role = role & ~Disposition.default if stream.type == "audio" else role
+    made.disposition = role.value  # PyAV 14 wants the number
     if codec_name(stream) == "hevc" and target.format.name in ("mp4", "mov"):
         made.codec_context.codec_tag = "hvc1"  # FFmpeg's own choice, hev1, is black on Apple's
     return made
@@ -209,8 +200,3 @@ def _write_header(suffix: str, stream: av.stream.Stream) -> None:
     finally:
         with suppress(ValueError, av.error.FFmpegError):
             target.close()
-
-
-def clear_default(stream: av.stream.Stream) -> None:
-    """Remove the flag of the stream that plays by default."""
-    stream.disposition = (Disposition(stream.disposition) & ~Disposition.default).value

@@ -10,16 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
-from math import floor
 from pathlib import Path
 from types import TracebackType
 
 import av.container
-import av.error
 import av.stream
 
 from ..errors import MediaError
-from .files import DAMAGE, open_media, time_base
+from .files import decode_frames, open_media, seek, time_base
 from .truncation import refuse_cut_matroska, refuse_cut_picture
 
 log = logging.getLogger(__name__)
@@ -180,7 +178,7 @@ class PictureReader:
     def _tail(self) -> list[av.Packet]:
         """The packets from the last keyframe on; empty where no seek leads there."""
         self._at_start = False
-        if not self._seek(Fraction(_FAR_FUTURE)):
+        if not seek(self.container, self.stream, Fraction(_FAR_FUTURE)):
             return []
         return [p for p in self.container.demux(self.stream) if p.size and not p.is_discard]
 
@@ -191,17 +189,9 @@ class PictureReader:
     def _after_seek(self, time: Fraction) -> Iterator[TimedFrame]:
         """Frames from the keyframe before `time`; none where the container cannot seek."""
         self._at_start = False
-        if self._seek(time):
+        if seek(self.container, self.stream, time + self.origin):
             for frame in self._decode():
                 yield self._relative(frame)
-
-    def _seek(self, time: Fraction) -> bool:
-        try:
-            ticks = floor((time + self.origin) / time_base(self.stream))
-            self.container.seek(ticks, stream=self.stream)
-        except av.error.FFmpegError:
-            return False
-        return True
 
     def _relative(self, frame: TimedFrame) -> TimedFrame:
         return TimedFrame(frame.time - self.origin, frame.frame)
@@ -212,25 +202,18 @@ class PictureReader:
         A damaged packet costs its frames, not the file: what shows them stays in sync.
         """
         last: Fraction | None = None
-        damaged, reason = 0, None
+        for frame in decode_frames(self._packets(), self.path.name):
+            ticks = frame.pts if frame.pts is not None else frame.dts
+            if ticks is not None:
+                time = ticks * time_base(frame)
+            else:  # a bare stream without a container
+                time = Fraction(0) if last is None else last + 1 / self.rate
+            if last is None or time > last:
+                yield TimedFrame(time, frame)
+                last = time
+
+    def _packets(self) -> Iterator[av.Packet]:
         for packet in self.container.demux(self.stream):
             if self._first_dts is None:
                 self._first_dts = packet_time(packet)
-            try:
-                frames = packet.decode()
-            except DAMAGE as error:
-                damaged, reason = damaged + 1, error
-                continue
-            for frame in frames:
-                ticks = frame.pts if frame.pts is not None else frame.dts
-                if ticks is not None:
-                    time = ticks * time_base(frame)
-                else:  # a bare stream without a container
-                    time = Fraction(0) if last is None else last + 1 / self.rate
-                if last is None or time > last:
-                    yield TimedFrame(time, frame)
-                    last = time
-        if reason is not None and last is None:
-            raise reason
-        if damaged:
-            log.warning("%s: %d damaged packets were skipped", self.path.name, damaged)
+            yield packet

@@ -18,37 +18,16 @@ from torch import Tensor
 from ..config import VideoConfig
 from ..errors import SettingsError
 from .files import exact, exact_piece
-from .pixels import display_matrix, is_sideways, read_image, resize_frames, rgb
+from .pixels import resize_frames, rgb
 from .timeline import SEEK_GAP, PictureReader, TimedFrame
-
-__all__ = [
-    "FrameGrid",
-    "VideoInfo",
-    "frame_grids",
-    "pad_indices",
-    "probe_video",
-    "read_frame",
-    "read_frames",
-    "read_grids",
-    "read_image",
-    "reference_frame_indices",
-    "resize_frames",
-]
 
 
 @dataclass(frozen=True)
 class VideoInfo:
     """Facts of a video file, from its packets rather than its header."""
 
-    path: Path
-    width: int  # pixels, upright
-    height: int  # pixels, upright
     seconds: float  # from the first frame's appearance to the end of the last
-    fps: float  # frames a second, average
-    frames: int | None  # as the header counts them; None where it does not
     has_audio: bool
-    codec: str  # of the picture, as FFmpeg names its decoder
-    container: str  # FFmpeg's names of the format, separated by commas
 
 
 @dataclass(frozen=True)
@@ -75,42 +54,7 @@ def probe_video(path: Path) -> VideoInfo:
         MediaError: missing, empty, cut off or not media; sound alone, a still picture, no frame.
     """
     with PictureReader(path) as reader:
-        frame, stream = reader.first.frame, reader.stream
-        width, height = frame.width, frame.height
-        if is_sideways(display_matrix(frame)):
-            width, height = height, width
-        return VideoInfo(
-            path=Path(path),
-            width=width,
-            height=height,
-            seconds=float(reader.end()),
-            fps=float(reader.rate),
-            frames=stream.frames or None,
-            has_audio=bool(reader.container.streams.audio),
-            codec=stream.codec_context.name,
-            container=reader.container.format.name,
-        )
-
-
-def read_frames(
-    path: Path,
-    *,
-    start: float = 0.0,
-    count: int = 50,
-    fps: float = 5.0,
-    size: int = 224,
-    timing: Literal["true", "reference"] = "true",
-    end: float | None = None,
-) -> Tensor:
-    """Read `count` frames from `start` on, `fps` of them a second, upright, as squares.
-
-    As `read_grids` of a single grid.
-
-    Returns:
-        `f 3 size size`, uint8 RGB.
-    """
-    grid = FrameGrid(count, fps, size)
-    return read_grids(path, [grid], start=start, timing=timing, end=end)[0]
+        return VideoInfo(float(reader.end()), bool(reader.container.streams.audio))
 
 
 def read_grids(

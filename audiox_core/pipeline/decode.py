@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..checkpoint import Checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError
 from ..media.audio import peak_normalize
@@ -50,9 +50,11 @@ def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None)
 
 
 def decode_with(
-    decode_latent: Callable[[Tensor], Tensor], latent: Tensor, latent_format: LatentConfig,
+    decode_latent: Callable[[Tensor], Tensor],
+    latent: Tensor,
+    latent_format: LatentConfig,
     seconds: float | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Decode with a function from latents `b c t` to audio `b 2 n`; else as `decode`.
 
     Only the frames of the sound are decoded, and those after its end that reach into it.
@@ -78,9 +80,13 @@ def check_latent(latent: Tensor, channels: int) -> None:
 
 
 def finish(
-    waveform: Tensor, latent_format: LatentConfig, *,
-    init_audio: InitAudio | None = None, level: Level = "keep", lufs: float = -16.0,
-) -> Tensor:  # fmt: skip
+    waveform: Tensor,
+    latent_format: LatentConfig,
+    *,
+    init_audio: InitAudio | None = None,
+    level: Level = "keep",
+    lufs: float = -16.0,
+) -> Tensor:
     """Check a decoded sound, put known samples back, bring it to a level.
 
     Args:

@@ -64,9 +64,13 @@ def encode_text(host: ModelHost, prompt: str) -> Tensor:
 
 
 def encode_video(
-    host: ModelHost, clip: Clip, *,
-    start: float = 0.0, seconds: float | None = None, hide: Sequence[Span] = (),
-) -> Features:  # fmt: skip
+    host: ModelHost,
+    clip: Clip,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
+    hide: Sequence[Span] = (),
+) -> Features:
     """Encode a clip window by window: CLIP and, in the MAF line, Synchformer.
 
     Args:
@@ -132,9 +136,11 @@ def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> F
 
 
 def _sync_features(
-    host: ModelHost, clips: Sequence[Tensor], hide: tuple[Span, ...],
+    host: ModelHost,
+    clips: Sequence[Tensor],
+    hide: tuple[Span, ...],
     on_progress: Callable[[float], None],
-) -> Tensor | None:  # fmt: skip
+) -> Tensor | None:
     """Synchformer's features of the frames of a window; None for a model without Synchformer."""
     config = host.config.video.sync
     if config is None:
@@ -148,9 +154,14 @@ def _sync_features(
 
 
 def encode_audio(
-    host: ModelHost, waveform: Tensor, sample_rate: int, *,
-    start: float = 0.0, seconds: float | None = None, hide: Sequence[Span] = (),
-) -> Features:  # fmt: skip
+    host: ModelHost,
+    waveform: Tensor,
+    sample_rate: int,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
+    hide: Sequence[Span] = (),
+) -> Features:
     """Encode a sound or music prompt; more than ten seconds are encoded window by window.
 
     Args:
@@ -203,11 +214,15 @@ def encode_audio(
 
 
 def assemble(
-    host: ModelHost, *,
-    text: Tensor | None = None, negative: Tensor | None = None, empty_text: Tensor | None = None,
-    video: Features | None = None, audio: Features | None = None,
+    host: ModelHost,
+    *,
+    text: Tensor | None = None,
+    negative: Tensor | None = None,
+    empty_text: Tensor | None = None,
+    video: Features | None = None,
+    audio: Features | None = None,
     strengths: Strengths = Strengths(),
-) -> Conditioning:  # fmt: skip
+) -> Conditioning:
     """Join the modalities into both branches of guidance; what is not given is absent.
 
     An absent modality has the tokens that the model learned for absence, see

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
 from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
-from ..media.video import read_image
+from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
 from ..variants import advice
 from ..windows import MAX_SECONDS, check_seconds, plan
@@ -70,9 +70,13 @@ class Pipeline:
         conditioning = self.conditioning(request, clip, seconds)
         start = self.start_latent(request, init_audio, seconds)
         latent = sample(
-            self.checkpoint, conditioning, start,
-            sampling=sampling, seed=request.seed, on_step=on_step,
-        )  # fmt: skip
+            self.checkpoint,
+            conditioning,
+            start,
+            sampling=sampling,
+            seed=request.seed,
+            on_step=on_step,
+        )
         waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
         return Soundtrack(
             finish(waveform, self.latent_format, init_audio=init_audio),
@@ -124,8 +128,9 @@ class Pipeline:
     def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> Conditioning:
         """Encode the inputs of a request and join them into both branches of guidance."""
         host = self.checkpoint
-        prompt, negative = (text if text and text.strip() else None for text in
-                            (request.prompt, request.negative))  # fmt: skip
+        prompt, negative = (
+            text if text and text.strip() else None for text in (request.prompt, request.negative)
+        )
         return assemble(
             host,
             text=None if prompt is None else encode_text(host, prompt),

@@ -44,9 +44,16 @@ class RunCache:
 
 
 def predict(
-    backbone: Backbone, x: Tensor, t: Tensor, conditions: Sequence[Tensor | None], *,
-    plan: Plan, cache: RunCache | None, key: Hashable = None, forward: Forward | None = None,
-) -> Tensor:  # fmt: skip
+    backbone: Backbone,
+    x: Tensor,
+    t: Tensor,
+    conditions: Sequence[Tensor | None],
+    *,
+    plan: Plan,
+    cache: RunCache | None,
+    key: Hashable = None,
+    forward: Forward | None = None,
+) -> Tensor:
     """Predict a latent of any length, window by window, for one or more conditions.
 
     Args:
@@ -79,9 +86,12 @@ def predict(
 
 
 def _prepare(
-    backbone: Backbone, conditions: Sequence[Tensor | None], items: int, group: tuple[int, ...],
+    backbone: Backbone,
+    conditions: Sequence[Tensor | None],
+    items: int,
+    group: tuple[int, ...],
     like: Tensor,
-) -> Prepared:  # fmt: skip
+) -> Prepared:
     """Prepare each condition once, however many items of the batch have it."""
     tokens: list[Tensor] = []
     rows: list[int | None] = []  # of `tokens`, for each window of each item

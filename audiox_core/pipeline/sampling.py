@@ -11,7 +11,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from ..checkpoint import Checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint
 from ..conditioners.assemble import Conditioning
 from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser
@@ -81,9 +81,11 @@ def check_seed(seed: int) -> None:
 
 
 def run_sigmas(
-    config: AudioXConfig, sampling: SamplingConfig, denoise: float = 1.0,
+    config: AudioXConfig,
+    sampling: SamplingConfig,
+    denoise: float = 1.0,
     sigma: float | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The noise levels of a run, by the model's own schedule.
 
     Args:
@@ -112,9 +114,14 @@ def run_sigmas(
 
 @torch.no_grad()
 def sample(
-    checkpoint: Checkpoint, conditioning: Conditioning, start: StartLatent, *,
-    sampling: SamplingConfig | None = None, seed: int = 0, on_step: OnStep = lambda *_: None,
-) -> Tensor:  # fmt: skip
+    checkpoint: Checkpoint,
+    conditioning: Conditioning,
+    start: StartLatent,
+    *,
+    sampling: SamplingConfig | None = None,
+    seed: int = 0,
+    on_step: OnStep = lambda *_: None,
+) -> Tensor:
     """Generate latents of any length.
 
     Args:

@@ -20,8 +20,9 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..checkpoint import open_checkpoint, open_vae
+from ..checkpoint.checkpoint_file import open_checkpoint
 from ..checkpoint.layout import AUDIO_VAE
+from ..checkpoint.parts import open_vae
 from ..checkpoint.weight_file import Stored, open_weights
 from ..checkpoint.write import write_safetensors
 from ..conditioners.assemble import Conditioners

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import Checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint
 from ..checkpoint.lora import Adapter, lora_tensors
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Checkpoint, open_checkpoint
+from ..checkpoint.checkpoint_file import Checkpoint, open_checkpoint
 from ..checkpoint.layout import AUDIO_VAE, TEXT
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig

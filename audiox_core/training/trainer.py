@@ -77,7 +77,6 @@ class Outcome:
     steps: int
     weights: Path | None  # None in all processes but the main one
     interrupted: bool = False
-    out_of_time: bool = False  # `run.minutes` were over
 
     @property
     def finished(self) -> bool:
@@ -158,7 +157,7 @@ def train(
                 saved, path = state.step, save()
         if state.step == first:  # nothing was left to do
             path = save()
-    return Outcome(state.step, config.run.steps, path, interrupted, out_of_time)
+    return Outcome(state.step, config.run.steps, path, interrupted)
 
 
 def _step(

@@ -25,8 +25,10 @@ def decoded(
     fits = seconds is not None and plan(latent_format, seconds).frames == samples.shape[-1]
     waveforms = decode_with(
         lambda part: vae.decode(part).movedim(-1, 1).float(),
-        samples, latent_format, seconds if fits and trim else None,
-    )  # fmt: skip
+        samples,
+        latent_format,
+        seconds if fits and trim else None,
+    )
     init = latent.get(INIT) if fits and paste_back else None
     finished = [
         finish(waveform, latent_format, init_audio=init, level=level, lufs=lufs)
@@ -36,9 +38,13 @@ def decoded(
 
 
 def soundtracked(
-    video: Any, audio: Mapping[str, Any] | None, mix_original: bool, original_db: float,
-    duck_db: float, gain_db: float,
-) -> tuple[Any, str]:  # fmt: skip
+    video: Any,
+    audio: Mapping[str, Any] | None,
+    mix_original: bool,
+    original_db: float,
+    duck_db: float,
+    gain_db: float,
+) -> tuple[Any, str]:
     """A VIDEO with this AUDIO, and a word about its picture."""
     clip = clip_of_video(video)
     rate = int(audio["sample_rate"]) if audio is not None else 0

@@ -34,9 +34,14 @@ class HostAttention:
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return optimized_attention(
-            q, k, v, q.shape[1], skip_reshape=True, transformer_options=self.options,
+            q,
+            k,
+            v,
+            q.shape[1],
+            skip_reshape=True,
+            transformer_options=self.options,
             low_precision_attention=False,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +69,29 @@ class _AnyLength:
     """Turns `forward(x, t, prepared)` of one window into the call of ComfyUI, for any length."""
 
     def __init__(
-        self, config: DiTConfig | MMDiTConfig, *, ops: Any, attention: HostAttention,
-        latent: LatentConfig, dtype: torch.dtype,
-    ) -> None:  # fmt: skip
+        self,
+        config: DiTConfig | MMDiTConfig,
+        *,
+        ops: Any,
+        attention: HostAttention,
+        latent: LatentConfig,
+        dtype: torch.dtype,
+    ) -> None:
         super().__init__(config, ops=ops, attention=attention)
         self.host_attention, self.latent_format = attention, latent
         self.dtype = dtype  # of the weights: ComfyUI asks for it
 
     def forward(
-        self, x: Tensor, timesteps: Tensor, context: Tensor | None = None, *,
-        transformer_options: dict[str, Any] | None = None, audiox_frames: int,
-        audiox_conditions: tuple[Condition, ...], **_others: Any,
-    ) -> Tensor:  # fmt: skip
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor | None = None,
+        *,
+        transformer_options: dict[str, Any] | None = None,
+        audiox_frames: int,
+        audiox_conditions: tuple[Condition, ...],
+        **_others: Any,
+    ) -> Tensor:
         """Predict what the model was trained to predict.
 
         Args:
@@ -102,11 +118,15 @@ class _AnyLength:
             None if c.null else context[part * items] for part, c in enumerate(audiox_conditions)
         ]
         return predict(
-            self, x, timesteps, conditions,
+            self,
+            x,
+            timesteps,
+            conditions,
             plan=plan_frames(self.latent_format, x.shape[-1]),
-            cache=None if hooked else options.get(RUN), key=audiox_conditions,
+            cache=None if hooked else options.get(RUN),
+            key=audiox_conditions,
             forward=super().forward,
-        )  # fmt: skip
+        )
 
 
 class NativeDiT(_AnyLength, DiT):

@@ -12,7 +12,7 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ...audiox_core.checkpoint import CheckpointFile
+from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile
 from ...audiox_core.conditioners.assemble import Conditioners
 from ...audiox_core.conditioners.host import ModelHost, Part
 from ...audiox_core.conditioners.missing import MissingModule, check_present
@@ -32,9 +32,12 @@ class NativeConditioners(ModelHost):
     """The conditioners of a checkpoint; ComfyUI moves one to the GPU when a step uses it."""
 
     def __init__(
-        self, file: CheckpointFile, conditioners: Conditioners, patchers: Mapping[str, Any],
+        self,
+        file: CheckpointFile,
+        conditioners: Conditioners,
+        patchers: Mapping[str, Any],
         vae: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Args:
         file: of the checkpoint.
         conditioners: its modules.

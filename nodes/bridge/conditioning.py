@@ -125,7 +125,11 @@ def text_tokens(
             "(type stable_audio)."
         )
     if tokens.shape[1] > length:
-        logger.warning("The %s has %d tokens, but the model reads %d: the rest is ignored.", what,
-                       tokens.shape[1], length)  # fmt: skip
+        logger.warning(
+            "The %s has %d tokens, but the model reads %d: the rest is ignored.",
+            what,
+            tokens.shape[1],
+            length,
+        )
     tokens = tokens[:, :length].float()
     return pad(tokens, (0, 0, 0, length - tokens.shape[1])), facts.get(EMPTY)

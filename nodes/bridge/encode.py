@@ -28,9 +28,14 @@ def text_conditioning(conditioners: NativeConditioners, prompt: str, clip: Any) 
 
 
 def video_features(
-    conditioners: NativeConditioners, video: Any, images: Any, fps: float, start: float,
-    length: float, time_mask: str,
-) -> Features:  # fmt: skip
+    conditioners: NativeConditioners,
+    video: Any,
+    images: Any,
+    fps: float,
+    start: float,
+    length: float,
+    time_mask: str,
+) -> Features:
     """A VIDEO, or images and their frame rate -> features; a length of 0 goes to the end."""
     if (video is None) == (images is None):
         raise SettingsError("Connect either a video or images.")
@@ -46,29 +51,46 @@ def image_features(conditioners: NativeConditioners, image: Tensor) -> Features:
 
 
 def audio_features(
-    conditioners: NativeConditioners, vae: Any, audio: Mapping[str, Any] | None, start: float,
-    length: float, time_mask: str,
-) -> Features:  # fmt: skip
+    conditioners: NativeConditioners,
+    vae: Any,
+    audio: Mapping[str, Any] | None,
+    start: float,
+    length: float,
+    time_mask: str,
+) -> Features:
     """A part of AUDIO -> features."""
     rate = latent_format_of(vae).sample_rate
     return encode.encode_audio(
-        conditioners.with_vae(vae), waveform_of(audio, rate), rate,
-        start=start, seconds=length, hide=_spans(time_mask),
-    )  # fmt: skip
+        conditioners.with_vae(vae),
+        waveform_of(audio, rate),
+        rate,
+        start=start,
+        seconds=length,
+        hide=_spans(time_mask),
+    )
 
 
 def masked_conditioning(
-    conditioners: NativeConditioners, text: list | None, negative: list | None,
-    video: Features | None, audio: Features | None, strengths: Strengths,
-) -> tuple[list, list]:  # fmt: skip
+    conditioners: NativeConditioners,
+    text: list | None,
+    negative: list | None,
+    video: Features | None,
+    audio: Features | None,
+    strengths: Strengths,
+) -> tuple[list, list]:
     """All modalities -> positive and negative CONDITIONING."""
     config = conditioners.config
     tokens, empty_text = text_tokens(text, config, "text")
     negative_tokens, _ = text_tokens(negative, config, "negative text")
     conditioning = encode.assemble(
-        conditioners, text=tokens, negative=negative_tokens, empty_text=empty_text,
-        video=video, audio=audio, strengths=strengths,
-    )  # fmt: skip
+        conditioners,
+        text=tokens,
+        negative=negative_tokens,
+        empty_text=empty_text,
+        video=video,
+        audio=audio,
+        strengths=strengths,
+    )
     return from_core(conditioning, config)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...audiox_core.checkpoint import EMBEDDED, CheckpointFile, open_checkpoint
+from ...audiox_core.checkpoint.checkpoint_file import EMBEDDED, CheckpointFile, open_checkpoint
 from ...audiox_core.errors import WeightsError
 
 KIND = "audiox"

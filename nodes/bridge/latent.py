@@ -38,9 +38,13 @@ def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
 
 
 def inpaint_latent(
-    vae: Any, audio: Mapping[str, Any] | None, regenerate: str, feather: float, before: float,
+    vae: Any,
+    audio: Mapping[str, Any] | None,
+    regenerate: str,
+    feather: float,
+    before: float,
     after: float,
-) -> tuple[dict[str, Any], float]:  # fmt: skip
+) -> tuple[dict[str, Any], float]:
     """A known sound -> its latent with a noise mask, and the length of the result in seconds."""
     latent_format = latent_format_of(vae)
     known = waveform_of(audio, latent_format.sample_rate)

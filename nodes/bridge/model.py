@@ -18,7 +18,7 @@ import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
 
-from ...audiox_core.checkpoint import CheckpointFile, open_checkpoint
+from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile, open_checkpoint
 from ...audiox_core.checkpoint.layout import DIT
 from ...audiox_core.config import AudioXConfig, MMDiTConfig
 from ...audiox_core.errors import SettingsError

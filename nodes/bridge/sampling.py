@@ -52,15 +52,27 @@ def sigmas_of(model: Any, sampling: SamplingConfig, scheduler: str, denoise: flo
     if scheduler == OURS:
         return run_sigmas(config_of(model), sampling, denoise)
     return comfy.samplers.KSampler(
-        model, steps=sampling.steps, device="cpu", sampler=sampling.sampler, scheduler=scheduler,
-        denoise=denoise, model_options=model.model_options,
-    ).sigmas  # fmt: skip
+        model,
+        steps=sampling.steps,
+        device="cpu",
+        sampler=sampling.sampler,
+        scheduler=scheduler,
+        denoise=denoise,
+        model_options=model.model_options,
+    ).sigmas
 
 
 def sample(
-    model: Any, positive: list, negative: list, latent: Mapping[str, Any], *,
-    seed: int, sampling: SamplingConfig, sigmas: Tensor, own_noise: bool = True,
-) -> dict[str, Any]:  # fmt: skip
+    model: Any,
+    positive: list,
+    negative: list,
+    latent: Mapping[str, Any],
+    *,
+    seed: int,
+    sampling: SamplingConfig,
+    sigmas: Tensor,
+    own_noise: bool = True,
+) -> dict[str, Any]:
     """Noise, or a known latent -> a clean latent.
 
     Args:
@@ -85,12 +97,22 @@ def sample(
         noise = initial_noise((max(numbers) + 1, *part.shape[1:]), seed)[numbers]
         done.append(
             comfy.sample.sample_custom(
-                model, noise, sampling.cfg, _sampler(sampling.sampler, part, seed, numbers)
-                if own_noise else comfy.samplers.sampler_object(sampling.sampler),
-                sigmas, positive, negative, part, noise_mask=_mask(latent, group),
-                callback=callback, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
+                model,
+                noise,
+                sampling.cfg,
+                _sampler(sampling.sampler, part, seed, numbers)
+                if own_noise
+                else comfy.samplers.sampler_object(sampling.sampler),
+                sigmas,
+                positive,
+                negative,
+                part,
+                noise_mask=_mask(latent, group),
+                callback=callback,
+                disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+                seed=seed,
             )
-        )  # fmt: skip
+        )
     kept = {key: value for key, value in latent.items() if not key.startswith("downscale_ratio")}
     return {**kept, "samples": torch.cat(done)}
 
@@ -130,9 +152,14 @@ def _rescaled_cfg(rescale: float, objective: Objective) -> Any:
     def combine(args: Mapping[str, Any]) -> Tensor:
         x = args["input"]
         guided = guide_denoised(
-            args["cond_denoised"], args["uncond_denoised"], x, args["sigma"],
-            cfg=args["cond_scale"], rescale=rescale, scalings=objective.scalings,
-        )  # fmt: skip
+            args["cond_denoised"],
+            args["uncond_denoised"],
+            x,
+            args["sigma"],
+            cfg=args["cond_scale"],
+            rescale=rescale,
+            scalings=objective.scalings,
+        )
         return x - guided  # ComfyUI takes it as a difference
 
     return combine

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from audiox_core.checkpoint import Checkpoint
+from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.conditioners.assemble import Conditioners, Conditioning
 from audiox_core.conditioners.audio import audio_conditioner
 from audiox_core.conditioners.encoders import clip_vision, t5_encoder

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiox_core import StartLatent, decode, sample
-from audiox_core.checkpoint import Checkpoint
+from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.conditioners.assemble import Conditioning
 from audiox_core.diffusion.noise import initial_noise, step_noise
 from audiox_core.diffusion.objectives import OBJECTIVES

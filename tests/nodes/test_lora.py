@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audiox_core import open_checkpoint
-from audiox_core.checkpoint import EMBEDDED
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.lora import merge_lora
 from audiox_core.lab.world.source import WorldData
 from audiox_core.training.run import Job, run_job

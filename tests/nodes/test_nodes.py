@@ -231,7 +231,7 @@ def test_bad_input_is_named(node, loaded, case):
 
 
 def test_files_of_our_folder_are_listed_and_found(node, comfy, tmp_path):
-    from audiox_core.checkpoint import EMBEDDED
+    from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "mine.safetensors").write_bytes(EMBEDDED.read_bytes())
@@ -247,7 +247,7 @@ def test_files_of_our_folder_are_listed_and_found(node, comfy, tmp_path):
 def test_a_vae_in_a_file_of_its_own_is_loaded(node, comfy, loaded, tmp_path):
     from safetensors.torch import load_file
 
-    from audiox_core.checkpoint import EMBEDDED
+    from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 
     prefix = "pretransform.model."
     vae = {k.removeprefix(prefix): v for k, v in load_file(EMBEDDED).items() if prefix in k}

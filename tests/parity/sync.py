@@ -10,7 +10,8 @@ from audiox_core.checkpoint.layout import shapes_of
 from audiox_core.conditioners.encoders import clip_vision
 from audiox_core.conditioners.video import VideoConditioner
 from audiox_core.config import SyncConfig, SynchformerConfig, TemporalConfig, VideoConfig
-from audiox_core.media.video import pad_indices, reference_frame_indices, resize_frames
+from audiox_core.media.pixels import resize_frames
+from audiox_core.media.video import pad_indices, reference_frame_indices
 from audiox_core.models.synchformer import Synchformer, sync_features, sync_pixels
 
 from .fixtures import Case, Outputs, adapter

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from math import pi
 from typing import TypeVar
 
 import torch
@@ -33,18 +34,17 @@ from audiox_core.config import (
 )
 from audiox_core.diffusion.guidance import guided
 from audiox_core.diffusion.inpaint import soft_mask
-from audiox_core.diffusion.noise import brownian_noise
 from audiox_core.diffusion.objectives import (
     alpha_sigma,
     sigma_to_t,
-    t_to_sigma,
     v_denoiser,
     v_scalings,
 )
 from audiox_core.diffusion.samplers import SOLVERS
 from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.media.audio import peak_normalize, to_int16
-from audiox_core.media.video import pad_indices, reference_frame_indices, resize_frames
+from audiox_core.media.pixels import resize_frames
+from audiox_core.media.video import pad_indices, reference_frame_indices
 from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm, snake_beta
@@ -121,9 +121,29 @@ def vae(case: Case) -> Outputs:
 @adapter("v1_brownian*")
 def brownian(case: Case) -> Outputs:
     sigmas = case["sigmas"]
-    draw = brownian_noise(torch.zeros(1, 4, 6), sigmas, case.facts["seed_used"])
     steps = [pair for pair in pairwise(sigmas.tolist()) if pair[1]]
-    return {"noise": torch.stack([draw(*pair) for pair in steps])}
+    draw = brownian_noise(torch.zeros(1, 4, 6), steps, case.facts["seed_used"])
+    return {"noise": torch.stack([draw(*step) for step in steps])}
+
+
+def brownian_noise(
+    x: Tensor, steps: list[tuple[float, float]], seed: int
+) -> Callable[[float, float], Tensor]:
+    """The step noise of k-diffusion and ComfyUI: increments of one Brownian motion over sigma.
+
+    Args:
+        x: the latent, `b c t`; only its shape counts.
+        steps: sigma and next sigma of each step, falling.
+        seed: of the motion.
+
+    Returns:
+        (sigma, next sigma) -> unit noise `b c t`.
+    """
+    from torchsde import BrownianTree  # ComfyUI brings it
+
+    tree = BrownianTree(steps[-1][1], torch.zeros(x.shape), steps[0][0], entropy=seed)
+    # the motion runs upwards in sigma, the sampler downwards
+    return lambda sigma, following: -tree(following, sigma) / (sigma - following) ** 0.5
 
 
 @adapter("v1_timestep*")
@@ -329,7 +349,7 @@ def schedules(case: Case) -> Outputs:
     outputs["sigma_to_t"] = sigma_to_t(sigma)
     (name,) = case.recorded("t_to_sigma_of_")
     times = [_number(n) for n in name.removeprefix("t_to_sigma_of_").split("_")]
-    outputs[name] = t_to_sigma(torch.tensor(times))
+    outputs[name] = (torch.tensor(times) * pi / 2).tan()
     gain, slope = re.search(r"([\d.]+)\*tanh\(x\)\+([\d.]+)\*t", _only_fact(case, "vd_")).groups()
     denoise = v_denoiser(lambda x, t: float(gain) * x.tanh() + float(slope) * t[:, None, None])
     pairs = zip(case["vd_x"], sigma.tolist(), strict=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...checkpoint import Checkpoint, load_checkpoint
+from ...checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ...conditioners.assemble import Conditioning
 from ...conditioners.audio import encode_waveform
 from ...config import AudioXConfig, SamplingConfig
@@ -23,8 +23,10 @@ from ...models.dit import Context
 from ...models.mmdit import MMDiT, TimeAttention
 from ...models.oobleck import decode_chunked
 from ...models.synchformer import sync_features
-from ...pipeline import Features, StartLatent, assemble, decode, sample
+from ...pipeline.decode import decode
+from ...pipeline.encode import Features, assemble
 from ...pipeline.predictor import predictor
+from ...pipeline.sampling import StartLatent, sample
 from ...windows import plan_frames
 from .timing import Group, Way
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...checkpoint import EMBEDDED
+from ...checkpoint.checkpoint_file import EMBEDDED
 from ...checkpoint.layout import (
     SYNC,
     SYNC_ENCODER,

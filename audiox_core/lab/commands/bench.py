@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...checkpoint import EMBEDDED, load_checkpoint
+from ...checkpoint.checkpoint_file import EMBEDDED, load_checkpoint
 from ...device import DTYPES, choose_device
 from ...errors import SettingsError
 from ...variants import VARIANTS

@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...checkpoint import load_checkpoint
+from ...checkpoint.checkpoint_file import load_checkpoint
 from ...device import choose_device
 from ...errors import SettingsError
 from ...media.files import check_output, is_same_file, replacing
 from ...media.mux import VIDEO_SUFFIXES, check_mux
-from ...pipeline import Pipeline, Request
+from ...pipeline.pipeline import Pipeline
+from ...pipeline.request import Request
 from ..evaluation.clips import PLAYABLE, SECONDS, even_times, held_out_scene, write_scene
 from ..evaluation.contact_sheet import contact_sheet
 from ..world import EVENT_LABELS

@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...checkpoint import load_checkpoint
+from ...checkpoint.checkpoint_file import load_checkpoint
 from ...device import choose_device
 from ...errors import SettingsError
 from ...media.files import check_output, replacing
@@ -55,7 +55,7 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Evaluate; each case is printed when it is done."""
-    from ...pipeline import Pipeline
+    from ...pipeline.pipeline import Pipeline
     from ..evaluation import cases, report
     from ..evaluation.bench import Bench, Sizes
     from ..evaluation.untrained import untrained

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from ...diffusion.noise import stream, unit_noise
 from ...models.oobleck import Oobleck
-from ...pipeline import Pipeline, Request, decode, finish, sample
+from ...pipeline.decode import decode, finish
+from ...pipeline.pipeline import Pipeline
+from ...pipeline.request import Request
+from ...pipeline.sampling import sample
 from ..world.music import scale_notes
 from . import fidelity, music
 from .bench import Bench

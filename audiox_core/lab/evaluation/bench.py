@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...pipeline import Pipeline, Request
+from ...pipeline.pipeline import Pipeline
+from ...pipeline.request import Request
 
 OnClip = Callable[[], object]
 

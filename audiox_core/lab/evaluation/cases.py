@@ -14,7 +14,8 @@ import torch
 from numpy.random import Generator, default_rng
 from torch import Tensor
 
-from ...pipeline import Pipeline, Request
+from ...pipeline.pipeline import Pipeline
+from ...pipeline.request import Request
 from ..world import LABELS, Scene
 from ..world.captions import caption
 from ..world.scenes import EVENT_LABELS

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ...checkpoint import Checkpoint
+from ...checkpoint.checkpoint_file import Checkpoint
 from ...models.oobleck import Oobleck
 from ..scratch.init import new_model, new_vae
 

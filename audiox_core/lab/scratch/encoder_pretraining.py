@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from ...checkpoint import Checkpoint
+from ...checkpoint.checkpoint_file import Checkpoint
 from ...models import DiT
 from ...training.batches import Batch
 from ...training.diffusion_stage import Denoising, DiffusionStage

@@ -22,9 +22,15 @@ PROGRESSIONS = {  # degrees of the scale, a bar each
     "minor": ((0, 5, 2, 6), (0, 3, 4, 0), (0, 6, 5, 6), (0, 5, 3, 4)),
 }
 INSTRUMENTS = {  # General MIDI programs
-    "piano": 0, "electric piano": 4, "vibraphone": 11, "organ": 19, "guitar": 24, "strings": 48,
-    "trumpet": 56, "flute": 73
-}  # fmt: skip
+    "piano": 0,
+    "electric piano": 4,
+    "vibraphone": 11,
+    "organ": 19,
+    "guitar": 24,
+    "strings": 48,
+    "trumpet": 56,
+    "flute": 73,
+}
 BEATS = 4  # of a bar
 
 
@@ -153,10 +159,13 @@ def _repeated(bars: list[Note], bpm: int, seconds: float) -> tuple[Note, ...]:
     rounds = int(np.ceil(seconds / (length * beat)))
     notes = (
         Note(
-            (note.start + turn * length) * beat, (note.end + turn * length) * beat, note.key,
-            note.velocity, note.voice
+            (note.start + turn * length) * beat,
+            (note.end + turn * length) * beat,
+            note.key,
+            note.velocity,
+            note.voice,
         )
         for turn in range(rounds)
         for note in bars
-    )  # fmt: skip
+    )
     return tuple(note for note in notes if note.start < seconds)

@@ -10,13 +10,15 @@ import torch
 from safetensors.torch import save_file
 
 from audiox_core import load_checkpoint, open_checkpoint
-from audiox_core.checkpoint import EMBEDDED, open_vae, parts
+from audiox_core.checkpoint import parts
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.layout import text_layout
+from audiox_core.checkpoint.parts import open_vae
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.conditioners.missing import MissingModule
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import WeightsError
-from audiox_core.hub import MODELS
+from audiox_core.hub.models import MODELS
 from audiox_core.training.settings import read_settings
 
 PROMPT_VAE = "conditioner.conditioners.audio_prompt.pretransform.model."

@@ -14,7 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from audiox_core import open_checkpoint
-from audiox_core.checkpoint import EMBEDDED, write
+from audiox_core.checkpoint import write
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.convert import STORED_DTYPES, convert
 from audiox_core.checkpoint.detect import config_from_shapes
 from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from audiox_core.checkpoint import EMBEDDED
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.media.audio import read_audio
 
 ROOT = Path(__file__).parents[3]

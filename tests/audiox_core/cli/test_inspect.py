@@ -2,7 +2,7 @@
 
 import json
 
-from audiox_core.checkpoint import EMBEDDED
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 
 
 def test_inspect_prints_a_table(run):

@@ -77,12 +77,13 @@ def test_a_mistake_is_a_one_line_error(run, tmp_path, arguments, said):
 @pytest.mark.parametrize(
     ("imported", "strange"),
     [
-        ("audiox_core, audiox_core.pipeline", "audiox_core.training"),
+        ("audiox_core.pipeline.pipeline", "audiox_core.training"),
+        ("audiox_core.cli", "audiox_core.lab"),
         ("audiox_core.cli", "tinysoundfont"),
         ("audiox_core.cli", "pretty_midi"),
     ],
 )
-def test_generation_imports_nothing_of_training(imported, strange):
+def test_generation_imports_nothing_of_training_and_lab(imported, strange):
     look = f"import sys, {imported}; print([n for n in sys.modules if n.startswith({strange!r})])"
     done = subprocess.run(
         [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from audiox_core.checkpoint import EMBEDDED
-from audiox_core.hub import MODELS
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
+from audiox_core.hub.models import MODELS
 
 
 def test_convert_reports_variant_size_and_vae_copies(run, tmp_path):

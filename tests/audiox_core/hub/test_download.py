@@ -10,8 +10,9 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from audiox_core.hub import HubError, fetch, plan
 from audiox_core.hub import download as module
+from audiox_core.hub.download import fetch, plan
+from audiox_core.hub.models import HubError
 
 ROOT = Path(__file__).parents[3]
 REPO = "HKUSTAudio/AudioX"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audiox_core.hub import HubError
+from audiox_core.hub.download import HubError
 from audiox_core.hub.models import MODELS, HubFile, model_of
 
 

@@ -5,6 +5,7 @@ import torch
 
 from audiox_core.errors import SettingsError
 from audiox_core.media.batch import check_images, pick_frames, to_pixels
+from audiox_core.media.video import FrameGrid
 
 
 def grey(count: int) -> torch.Tensor:
@@ -12,8 +13,8 @@ def grey(count: int) -> torch.Tensor:
     return (10 * torch.arange(count) / 255).view(-1, 1, 1, 1).expand(-1, 4, 4, 3)
 
 
-def picked(images: torch.Tensor, fps: float, **options) -> list[int]:
-    frames = pick_frames(images, fps, **{"count": 4, "rate": 5.0, "size": 2} | options)
+def picked(images: torch.Tensor, fps: float, *, count=4, rate=5.0, **options) -> list[int]:
+    frames = pick_frames(images, fps, FrameGrid(count, rate, 2), **options)
     assert frames.shape[1:] == (3, 2, 2)
     return (frames[:, 0, 0, 0] // 10).tolist()
 
@@ -47,4 +48,4 @@ def test_what_is_no_batch_of_pictures_is_refused(shape):
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_that_is_no_rate_is_refused(fps):
     with pytest.raises(SettingsError, match="above 0"):
-        pick_frames(grey(2), fps)
+        pick_frames(grey(2), fps, FrameGrid())

@@ -16,9 +16,13 @@ from audiox_core.media import mux
 from audiox_core.media.audio import read_audio
 from audiox_core.media.mux import VIDEO_SUFFIXES, check_mux, mux_soundtrack
 from audiox_core.media.pixels import display_matrix
-from audiox_core.media.video import probe_video, read_frames
+from audiox_core.media.video import FrameGrid, probe_video, read_grids
 
 RATE = 44_100
+
+
+def read_frames(path, *, count=50, fps=5.0, size=224, **options):
+    return read_grids(path, [FrameGrid(count, fps, size)], **options)[0]
 
 
 def picture_packets(path: Path, index: int = 0) -> list[str]:

@@ -9,8 +9,9 @@ import pytest
 
 from audiox_core.errors import MediaError
 from audiox_core.media.audio import read_audio
+from audiox_core.media.pixels import read_image
 from audiox_core.media.truncation import set_matroska_duration
-from audiox_core.media.video import probe_video, read_image
+from audiox_core.media.video import probe_video
 
 
 def cut(path: Path, share: float) -> Path:

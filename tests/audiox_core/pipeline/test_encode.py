@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audiox_core import Features, Strengths, assemble, encode_audio, encode_image, encode_video
-from audiox_core.checkpoint import Checkpoint
+from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.errors import SettingsError
 from audiox_core.media.clip import clip_from_file, clip_from_images
 from audiox_core.pipeline.encode import seconds_from

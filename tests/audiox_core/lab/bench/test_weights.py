@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from audiox_core.checkpoint import EMBEDDED, load_checkpoint
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED, load_checkpoint
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import AudioXConfig
 from audiox_core.lab.bench.weights import write_random

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audiox_core import open_checkpoint
-from audiox_core.checkpoint import EMBEDDED
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.layout import AUDIO_VAE
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audiox_core.checkpoint import EMBEDDED
+from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.errors import SettingsError
 from audiox_core.training.distributed import Distributed
 from audiox_core.training.run import prepare

@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 
 from audiox_core import load_checkpoint
-from audiox_core.checkpoint import open_vae
+from audiox_core.checkpoint.parts import open_vae
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import SettingsError
 from audiox_core.lab.scratch.init import new_vae
