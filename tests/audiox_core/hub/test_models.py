@@ -2,8 +2,7 @@
 
 import pytest
 
-from audiox_core.hub.download import HubError
-from audiox_core.hub.models import MODELS, HubFile, model_of
+from audiox_core.hub.models import MODELS, HubError, HubFile, model_of
 
 
 def test_unknown_models_are_refused():
