@@ -17,6 +17,7 @@ from audiox_core.config import SyncConfig, VideoConfig
 from audiox_core.errors import MediaError, SettingsError
 from audiox_core.media import timeline
 from audiox_core.media.pixels import read_image, resize_frames
+from audiox_core.media.timeline import PictureReader
 from audiox_core.media.video import (
     FrameGrid,
     frame_grids,
