@@ -72,7 +72,7 @@ def test_every_error_is_one_line_with_its_exit_code(run, monkeypatch, error, cod
     parser = cli.OneLineParser()
     parser.add_argument("what")
     parser.set_defaults(run=fail)
-    monkeypatch.setattr(cli, "build_parser", lambda: (parser, {}))
+    monkeypatch.setattr(cli, "build_parser", lambda **_: (parser, {}))
     found, out, (line,) = run("rain")
     assert (found, out) == (code, "")
     assert line.startswith(f"error: {message}")
