@@ -151,7 +151,7 @@ def count_handles():
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", MEDIA)
-def test_damaged_media(ends_well, good, tmp_path, name, damage):
+def test_damaged_media_never_crashes(ends_well, good, tmp_path, name, damage):
     (tmp_path / name).write_bytes(DAMAGES[damage]((good / name).read_bytes()))
     code = ends_well("--prompt", "rain", MEDIA[name][0], name)
     if damage in UNREADABLE:
@@ -160,7 +160,7 @@ def test_damaged_media(ends_well, good, tmp_path, name, damage):
 
 @pytest.mark.parametrize("option", ["--video", "--audio", "--image", "--init-audio"])
 @pytest.mark.parametrize("name", [*MEDIA, "model.ckpt"])
-def test_media_in_the_wrong_place(ends_well, good, option, name):
+def test_media_given_to_the_wrong_option_never_crashes(ends_well, good, option, name):
     code = ends_well("--prompt", "rain", option, good / name)
     kind = name.partition(".")[0]
     if kind == "model" or (option in {"--audio", "--init-audio"}) != (kind == "sound"):
@@ -172,7 +172,7 @@ def test_media_in_the_wrong_place(ends_well, good, option, name):
 
 @pytest.mark.parametrize("damage", [d for d in DAMAGES if d not in {"bad_middle", "bad_tail"}])
 @pytest.mark.parametrize("name", ["model.safetensors", "model.ckpt"])
-def test_damaged_weights(ends_well, good, tmp_path, name, damage):
+def test_damaged_weights_never_crash(ends_well, good, tmp_path, name, damage):
     (tmp_path / name).write_bytes(DAMAGES[damage]((good / name).read_bytes()))
     assert ends_well("--prompt", "rain", "--checkpoint", name) == 2
 
@@ -213,7 +213,7 @@ WRONG_STATES = {
 
 
 @pytest.mark.parametrize("kind", WRONG_STATES)
-def test_wrong_weights(ends_well, header, state, kind):
+def test_wrong_weights_are_refused_in_one_line(ends_well, header, state, kind):
     save_file(WRONG_STATES[kind](state), "m.safetensors", header)
     assert ends_well("--prompt", "rain", "--checkpoint", "m.safetensors") == 2
 
@@ -226,7 +226,7 @@ def header():
 
 @pytest.mark.parametrize("key", ["audiox", "tokenizer"])
 @pytest.mark.parametrize("value", ["", "{}", "[1, 2]", "no json", '{"version": "1.0"}'])
-def test_wrong_headers(ends_well, state, header, key, value):
+def test_wrong_headers_are_refused_in_one_line(ends_well, state, header, key, value):
     save_file(state, "m.safetensors", header | {key: value})
     assert ends_well("--prompt", "rain", "--checkpoint", "m.safetensors") == 2
 
@@ -252,7 +252,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(("option", "value"), [(o, v) for o, vs in NUMBERS.items() for v in vs])
-def test_wrong_values(ends_well, option, value):
+def test_wrong_values_are_refused_in_one_line(ends_well, option, value):
     assert ends_well("--prompt", "rain", f"{option}={value}") == 2
 
 

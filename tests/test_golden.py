@@ -48,7 +48,7 @@ def test_a_recorded_tensor_that_is_not_computed_is_caught(parity):
     assert "forgotten" in report["why"]
 
 
-def test_not_a_number_never_matches(parity):
+def test_nan_never_matches_a_recorded_number(parity):
     case = parity.read_case(GOLDEN / "v1_snake.json")
     case.tensors["x"] = case.tensors["x"] * float("nan")
     assert parity.check(case)["verdict"] == "FAILED"

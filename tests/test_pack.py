@@ -53,7 +53,7 @@ def test_the_pack_adds_little_to_the_start(loads):
     assert min(float(seconds) for _, seconds, *_ in loads) < 0.3
 
 
-def test_nothing_heavy_is_imported_at_the_start(loads):
+def test_loading_the_pack_imports_no_heavy_library(loads):
     assert not {"transformers", "torchaudio", "huggingface_hub"} & set(loads[0][2:])
 
 

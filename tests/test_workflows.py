@@ -179,7 +179,7 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(p) for p in container.demux(video=0) if p.size]
 
 
-def test_a_broken_workflow_is_noticed(front_end):
+def test_an_invalid_workflow_fails_the_check(front_end):
     workflow = json.loads(WORKFLOWS[0].read_text())
     workflow["nodes"][0]["type"] = "AudioXOfYesterday"
     assert front_end.open(workflow)["missing"] == ["AudioXOfYesterday"]
@@ -204,7 +204,7 @@ def ran(prompt: dict, entry: dict) -> set[str]:
     return {node["class_type"] for number, node in prompt.items() if number not in cached}
 
 
-def test_another_seed_encodes_and_loads_nothing_anew(front_end):
+def test_another_seed_reuses_the_encoded_inputs_and_loaded_models(front_end):
     prompt = prompt_of(front_end, "video_soundtrack")
     front_end.server.queue(prompt)
     node_of(prompt, "AudioXSampler")["seed"] = 123
@@ -216,7 +216,7 @@ def test_another_seed_encodes_and_loads_nothing_anew(front_end):
     assert "AudioXEncodeText" in again
 
 
-def test_stop_is_heard_and_the_next_run_is_right(front_end):
+def test_a_stopped_run_does_not_affect_the_next_one(front_end):
     prompt = prompt_of(front_end, "text_to_audio", steps=5_000)
     number = front_end.server.post("/prompt", {"prompt": prompt})["prompt_id"]
     time.sleep(4)
@@ -229,7 +229,7 @@ def test_stop_is_heard_and_the_next_run_is_right(front_end):
     assert "AudioXSampler" in ran(prompt, front_end.server.queue(prompt))
 
 
-def test_a_mistake_is_shown_on_its_node_and_the_queue_goes_on(front_end):
+def test_an_error_is_shown_on_its_node_and_the_queue_continues(front_end):
     prompt = prompt_of(front_end, "images_soundtrack")
     node_of(prompt, "AudioXEncodeVideo")["fps"] = 0.0
     entry = front_end.server.queue(prompt)
@@ -292,9 +292,7 @@ def test_every_saving_node_takes_our_sound(front_end, prompts):
         (tiny("audiox-turbo"), {"preset": "model default"}, "lcm, audiox, 4 steps, cfg 1"),
     ],
 )
-def test_settings_that_do_not_suit_the_model_are_told_in_the_node(
-    front_end, model, settings, advice
-):
+def test_the_node_shows_advice_about_unusual_settings(front_end, model, settings, advice):
     workflow = json.loads(next(p for p in WORKFLOWS if p.stem == "text_to_audio").read_text())
     values = {
         "AudioXLoadCheckpoint": {"file": model},
@@ -305,7 +303,7 @@ def test_settings_that_do_not_suit_the_model_are_told_in_the_node(
     assert advice in said["AudioXSampler"]
 
 
-def test_free_is_answered_and_the_next_run_is_right(front_end):
+def test_unloading_models_does_not_affect_the_next_run(front_end):
     for _ in range(3):  # the worker looks for it between two runs, and may miss one call
         front_end.server.post("/free", {"unload_models": True, "free_memory": True})
         time.sleep(1)

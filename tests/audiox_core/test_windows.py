@@ -46,7 +46,7 @@ def test_a_window_fades_into_the_next_one_where_both_are_described():
     assert last == pytest.approx([0] * 10 + [third, 2 * third] + [1] * 12)
 
 
-def test_a_single_window_counts_everywhere():
+def test_a_single_window_has_weight_1_at_every_frame():
     for frames, starts in ((24, (0,)), (7, (0,))):
         made = plan_frames(SMALL, frames)
         assert (made.window, made.starts, made.windows) == (frames, starts, 1)
@@ -137,18 +137,18 @@ def test_the_weights_add_up_to_one_at_every_frame(frames):
 
 @settings(deadline=None, max_examples=40)
 @given(frames=st.integers(237, 3_000))
-def test_what_the_tokens_do_not_describe_counts_in_the_last_window_alone(frames):
+def test_frames_without_tokens_are_used_from_the_last_window_only(frames):
     weights = plan_frames(LATENT, frames).weights()
     assert not weights[:-1, 215:].any()
     assert weights[-1, 215:].all()
 
 
-def test_joining_what_the_windows_saw_gives_the_whole(seeded):
+def test_blending_the_windows_of_a_latent_restores_it(seeded):
     x = torch.randn(3, 64, 969, generator=seeded)
     torch.testing.assert_close(over_windows(x, plan_frames(LATENT, 969), lambda w, _: w), x)
 
 
-def test_never_more_windows_at_once_than_allowed(seeded):
+def test_windows_are_predicted_in_groups_of_limited_size(seeded):
     seen = []
 
     def predict(windows, group):

@@ -73,7 +73,7 @@ def test_the_graph_samples_what_the_core_samples(
 
 
 @ALL
-def test_ksampler_is_our_sampler(node, family, variant):
+def test_ksampler_gives_the_same_latent_as_audiox_sampler(node, family, variant):
     parts = family(variant)
     positive, negative = described(node, parts, 10.0)
     latent = node("AudioXEmptyLatent", seconds=10.0, batch_size=2)
@@ -162,7 +162,7 @@ def test_defaults_are_the_variants_own(node, family, pack, variant, monkeypatch)
 
 
 @ALL
-def test_what_a_run_keeps_changes_nothing_and_is_gone_after_it(node, family, pack, variant):
+def test_the_run_cache_does_not_change_the_result_and_is_cleared(node, family, pack, variant):
     cache = importlib.import_module(f"{pack.__name__}.audiox_core.pipeline.run_cache")
     parts = family(variant)
     branches = described(node, parts, 10.0, negative=True)
@@ -242,7 +242,7 @@ def test_twenty_windows_keep_the_memory_of_one_group(node, family, pack):
 
 
 @pytest.mark.parametrize("variant", ["audiox", "audiox-maf-mmdit"])
-def test_weights_that_change_mid_run_are_seen(node, family, comfy, variant):
+def test_weights_that_change_during_a_run_are_used(node, family, comfy, variant):
     """A LoRA hook whose strength jumps after half of the run: nothing prepared may outlive it."""
     parts = family(variant)
     positive, negative = described(node, parts, 10.0)

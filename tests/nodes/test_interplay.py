@@ -48,7 +48,7 @@ def test_a_sound_node_takes_our_sound(native, sound, name):
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("AudioMerge", 3.0), ("AudioConcat", 5.0)])
-def test_our_sound_joins_another(native, sound, name, seconds):
+def test_generated_audio_can_be_concatenated_with_other_audio(native, sound, name, seconds):
     other = native("EmptyAudio", duration=2.0, sample_rate=22_050, channels=2)
     how = {"merge_method": "add"} if name == "AudioMerge" else {"direction": "after"}
     first = {**sound, "waveform": sound["waveform"][:1]}
@@ -98,7 +98,7 @@ def test_a_known_sound_is_not_pasted_where_it_no_longer_belongs(native, node, lo
     assert not (piece == 0.5).all(dim=1).any()
 
 
-def test_a_half_precision_host_is_understood(node, loaded):
+def test_a_host_in_half_precision_is_supported(node, loaded):
     """As with --fp16-intermediates."""
     images, latent = torch.rand(8, 32, 48, 3).half(), torch.randn(1, 64, 236).half()
     shared = {"conditioners": loaded.conditioners}
@@ -169,7 +169,9 @@ class TestVideos:
         memory = kinds.VideoFromFile(BytesIO((clips / "bikes.mp4").read_bytes()))
         assert torch.equal(seen(memory)[0].tokens, seen(bikes)[0].tokens)
 
-    def test_pending_edits_are_seen(self, kinds, bikes, seen, node, clips, monkeypatch):
+    def test_pending_edits_of_a_video_are_applied(
+        self, kinds, bikes, seen, node, clips, monkeypatch
+    ):
         """As newer ComfyUI crops: the frames differ from those of the file."""
         edited = kinds.VideoFromFile(str(clips / "bikes.mp4"))
         images, audio, fps = node("GetVideoComponents", video=bikes)[:3]
@@ -202,7 +204,7 @@ class TestVideos:
             assert file.streams.video
 
 
-def test_alpha_is_laid_aside(native, node, loaded):
+def test_an_alpha_channel_is_ignored(native, node, loaded):
     image = torch.rand(4, 32, 32, 3, generator=torch.Generator().manual_seed(0))
     clear = native("JoinImageWithAlpha", image=image, alpha=torch.rand(4, 32, 32))
     assert clear.shape[-1] == 4

@@ -52,7 +52,7 @@ def work(node, loaded, branches):
 
 
 @pytest.mark.parametrize("kind", ["step", "decoded piece", "encoded piece", "window of a video"])
-def test_stop_is_heard_within_one(node, work, stoppable, kind):
+def test_an_interrupt_stops_after_one_unit_of_work(node, work, stoppable, kind):
     name, inputs, module = work[kind]
     runs = []
     hook = module.register_forward_hook(lambda *_: runs.append(1))
@@ -117,7 +117,7 @@ def ours() -> int:
 
 
 @pytest.mark.parametrize("variant", ["embedded", "audiox-turbo"])
-def test_free_lets_every_tensor_go(execute, family, variant):
+def test_unloading_models_frees_every_tensor(execute, family, variant):
     import comfy.model_management as mm
 
     file = variant if variant == "embedded" else family(variant).path.name

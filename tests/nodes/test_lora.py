@@ -30,7 +30,7 @@ def trained(comfy, tmp_path_factory) -> str:
 
 
 @pytest.mark.parametrize("strength", [1.0, -0.5])
-def test_it_changes_the_model_as_the_cores_own_merge_does(
+def test_a_lora_changes_the_model_as_merging_it_in_the_core_does(
     comfy, pack, node, loaded, trained, strength
 ):
     import comfy.model_management as mm

@@ -55,7 +55,9 @@ def loaded_velocity(velocity):
 @pytest.mark.parametrize(
     ("dtype", "allowed"), [("float16", 0.01), ("bfloat16", 0.06), ("float8_e4m3fn", 0.3)]
 )
-def test_a_smaller_precision_is_near(node, family, loaded_velocity, variant, dtype, allowed):
+def test_lower_precisions_give_nearly_the_same_output(
+    node, family, loaded_velocity, variant, dtype, allowed
+):
     parts = family(variant)
     exact = loaded_velocity(parts.model)
     small = node("AudioXLoadModel", file=parts.path.name, weight_dtype=dtype)
@@ -102,7 +104,7 @@ def test_a_partly_loaded_model_with_a_lora_computes_the_same(patched, velocity, 
 
 @VARIED
 @pytest.mark.parametrize("budget", [1, 100_000])
-def test_no_weight_is_left_behind_on_a_small_gpu(patched, velocity, variant, budget):
+def test_every_weight_is_used_on_a_gpu_with_little_memory(patched, velocity, variant, budget):
     """On the meta device a tensor that stayed on the CPU raises where a GPU would."""
     from audiox_core.models.attention import torch_attention
 
@@ -116,7 +118,7 @@ def test_no_weight_is_left_behind_on_a_small_gpu(patched, velocity, variant, bud
 
 
 @VARIED
-def test_layers_without_weights_until_they_are_loaded(
+def test_layers_have_no_weights_before_they_are_loaded(
     node, family, loaded_velocity, variant, monkeypatch
 ):
     """As newer ComfyUI builds them on a GPU: nothing may look at a weight before."""
@@ -128,7 +130,7 @@ def test_layers_without_weights_until_they_are_loaded(
     assert torch.equal(loaded_velocity(lazy), exact)
 
 
-def test_a_lora_of_either_key_style_changes_the_model_and_goes_again(
+def test_a_lora_of_either_key_style_changes_the_model_and_can_be_removed(
     node, comfy, loaded, loaded_velocity, tmp_path
 ):
     from safetensors.torch import save_file

@@ -29,7 +29,7 @@ def test_a_prompt_becomes_sound(node, loaded, branches):
 
 
 @pytest.mark.parametrize("level", ["peak", "loudness"])
-def test_the_level_is_what_was_asked_for(node, loaded, pack, level):
+def test_audiox_decode_brings_the_audio_to_the_chosen_level(node, loaded, pack, level):
     latent = {"samples": torch.randn(2, 64, 236, generator=torch.Generator().manual_seed(0))}
     audio = node("AudioXDecode", vae=loaded.vae, latent=latent, level=level, lufs=-30.0)
     for waveform in audio["waveform"]:
@@ -122,7 +122,7 @@ def test_the_original_sound_is_mixed_under_the_new(node, clips):
     assert made.get_components().audio["waveform"].mean() == pytest.approx(0.25, abs=0.01)
 
 
-def test_a_picture_and_a_sound_guide_too(node, loaded, branches):
+def test_an_image_and_an_audio_prompt_change_the_result(node, loaded, branches):
     picture = node(
         "AudioXEncodeImage", conditioners=loaded.conditioners, image=torch.rand(1, 90, 160, 3)
     )
@@ -217,7 +217,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_named(node, loaded, case):
+def test_invalid_input_raises_an_error_that_names_it(node, loaded, case):
     name, inputs, message = BAD[case]
     ours = node.classes.get(name)
     sockets = {socket.id for socket in ours.GET_SCHEMA().inputs} if ours else {"vae"}
@@ -263,7 +263,7 @@ def test_a_vae_in_a_file_of_its_own_is_loaded(node, comfy, loaded, tmp_path):
     assert factory(*args, disable_dynamic=True).model is not alone.first_stage_model
 
 
-def test_a_latent_without_items_is_named(node, loaded, branches):
+def test_an_empty_latent_batch_is_refused(node, loaded, branches):
     positive, negative = branches()
     with pytest.raises(Exception, match="is empty: connect"):
         node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,

@@ -72,7 +72,7 @@ def empty(node, seconds=10.0, batch=1):
 
 
 @pytest.mark.parametrize("sampler", DETERMINISTIC)
-def test_our_sampler_is_ksampler(node, branches, run, native, sampler):
+def test_audiox_sampler_gives_the_same_latent_as_ksampler(node, branches, run, native, sampler):
     positive, negative = branches()
     latent = empty(node, batch=3)
     settings = {"sampler_name": sampler, "scheduler": "karras", "seed": 5}
@@ -159,7 +159,9 @@ def test_the_core_samples_the_same_latent(node, windows, run, core_sample, sampl
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("cfg", [1.0, 7.0])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_native_conditioning_nodes_do_what_they_say(node, windows, native, batch, cfg, count):
+def test_native_conditioning_nodes_work_on_audiox_conditionings(
+    node, windows, native, batch, cfg, count
+):
     (first, negative), (second, _) = windows(count, 0), windows(count, 1)
     latent = empty(node, WINDOWS[count], batch)
 
@@ -183,7 +185,7 @@ def test_native_conditioning_nodes_do_what_they_say(node, windows, native, batch
     assert not torch.equal(made(early + second), made(both))
 
 
-def test_guidance_is_one_forward(node, loaded, windows, native, monkeypatch):
+def test_both_branches_of_guidance_share_one_forward(node, loaded, windows, native, monkeypatch):
     positive, negative = windows(1)
     seen, dit = [], loaded.model.model.diffusion_model
     hook = dit.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
@@ -194,7 +196,7 @@ def test_guidance_is_one_forward(node, loaded, windows, native, monkeypatch):
     assert seen == [4, 4]
 
 
-def test_what_does_not_fit_is_named(node, loaded, windows, native):
+def test_conditionings_and_latents_that_do_not_fit_are_refused(node, loaded, windows, native):
     positive, negative = windows(3)
     other, _ = windows(1)
     long, short = empty(node, WINDOWS[3]), empty(node)
@@ -219,7 +221,7 @@ def test_what_does_not_fit_is_named(node, loaded, windows, native):
             native(conditioning, negative if latent is long else conditioning, latent, steps=1)
 
 
-def test_samplercustomadvanced_makes_the_same(node, loaded, branches, run):
+def test_samplercustomadvanced_gives_the_same_latent(node, loaded, branches, run):
     positive, negative = branches()
     latent = empty(node, 45.0, 2)
     guider = node("CFGGuider", model=loaded.model, positive=positive, negative=negative, cfg=3.0)
@@ -244,7 +246,7 @@ def test_a_native_empty_latent_of_ten_seconds_runs(node, loaded, branches, nativ
     assert ours["waveform"].shape == (1, 2, 216 * 2048)
 
 
-def test_native_encoding_and_decoding_are_the_cores(node, loaded):
+def test_native_vae_nodes_give_the_same_result_as_the_core(node, loaded):
     vae = open_checkpoint().load_vae()
     sound = 0.3 * torch.randn(1, 2, 236 * 2048, generator=torch.Generator().manual_seed(0))
     encoded = node(
@@ -258,7 +260,7 @@ def test_native_encoding_and_decoding_are_the_cores(node, loaded):
     assert (decoded - whole).abs().max() < 1e-3 * whole.std()  # in pieces, rounding apart
 
 
-def test_a_variation_stays_near(node, loaded, branches, run):
+def test_a_variation_stays_close_to_its_source(node, loaded, branches, run):
     positive, negative = branches()
     sound = {"waveform": 0.3 * torch.randn(1, 1, 500_000), "sample_rate": 44_100}
     latent = node("VAEEncodeAudio", vae=loaded.vae, audio=sound)
@@ -270,11 +272,11 @@ def test_a_variation_stays_near(node, loaded, branches, run):
     assert distance(0.1) < distance(0.5) < distance(1.0)
 
 
-def test_windows_are_the_designs():
+def test_the_latent_of_these_tests_has_three_windows():
     assert plan(LatentConfig(), WINDOWS[3]).windows == 3
 
 
-def test_context_windows_are_refused_in_words(node, loaded, windows, native):
+def test_context_windows_are_refused_with_an_error(node, loaded, windows, native):
     model = node("ContextWindowsManual", model=loaded.model, context_length=96, context_overlap=24,
                  dim=2)  # fmt: skip
     positive, negative = windows(1)
@@ -326,7 +328,7 @@ def test_a_mean_with_a_text_is_refused(node, loaded, branches, native):
         ("ModelSamplingContinuousV", {"sampling": "v_prediction", "sigma_min": 0.03}),
     ],
 )
-def test_the_range_of_the_noise_may_change_its_meaning_not(
+def test_model_sampling_nodes_may_change_only_the_range_of_the_noise(
     node, loaded, branches, native, name, settings
 ):
     settings = {"sigma_max": 50.0, **settings} if "sigma_min" in settings else settings
@@ -347,14 +349,16 @@ def test_the_range_of_the_noise_may_change_its_meaning_not(
         ("SetMask", {"mask": torch.ones(1, 64, 64), "set_cond_area": "default"}, "remove it"),
     ],
 )
-def test_areas_of_a_picture_are_refused_in_words(node, windows, native, name, settings, message):
+def test_image_areas_and_masks_are_refused_with_an_error(
+    node, windows, native, name, settings, message
+):
     positive, negative = windows(1)
     area = node(f"Conditioning{name}", conditioning=positive, strength=1.0, **settings)
     with pytest.raises(Exception, match=message):
         native(area, negative, empty(node), steps=1)
 
 
-def test_the_strength_of_a_conditioning_weighs_it(node, windows, native):
+def test_a_conditioning_is_weighted_by_its_strength(node, windows, native):
     (first, negative), (second, _) = windows(1, 0), windows(1, 1)
     heavy = node("ConditioningSetAreaStrength", conditioning=first, strength=10.0)
     made, even, alone = (

@@ -31,7 +31,7 @@ def video(node, clips):
     return folder.InputImpl.VideoFromFile(str(clips / "bikes.mp4"))
 
 
-def test_a_video_is_seen_as_the_core_sees_it(node, twice, core, video, clips):
+def test_a_video_has_the_same_features_as_in_the_core(node, twice, core, video, clips):
     features, seconds = node("AudioXEncodeVideo", conditioners=twice, video=video, time_mask="1-2")
     looks, media = core("conditioners.video"), core("media.video")
     slow, fast = media.read_grids(
@@ -46,7 +46,7 @@ def test_a_video_is_seen_as_the_core_sees_it(node, twice, core, video, clips):
     assert (features.tokens[:1].cpu() - blind.cpu()).abs().max() > 1e-3
 
 
-def test_frames_of_a_video_are_seen_as_its_file(node, twice, video, clips):
+def test_frames_of_a_video_have_the_same_features_as_its_file(node, twice, video, clips):
     with av.open(str(clips / "bikes.mp4")) as source:
         decoded = islice(source.decode(video=0), 51)
         images = torch.stack([torch.from_numpy(f.to_ndarray(format="rgb24")) for f in decoded])
@@ -57,7 +57,7 @@ def test_frames_of_a_video_are_seen_as_its_file(node, twice, video, clips):
     assert torch.equal(of_file.tokens, of_frames.tokens)
 
 
-def test_an_image_is_a_video_in_which_nothing_moves(node, twice):
+def test_an_image_is_encoded_like_a_video_without_motion(node, twice):
     side = twice.config.video.clip.image  # one that needs no scaling, which rounds in a video alone
     image = torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(1))
     still = node("AudioXEncodeImage", conditioners=twice, image=image)

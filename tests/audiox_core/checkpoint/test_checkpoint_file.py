@@ -91,7 +91,7 @@ def test_equal_copies_of_the_vae_are_shared_and_different_ones_kept(state, save)
     assert not loaded.vae.encoder.layers[0].bias.any()
 
 
-def test_no_weight_is_left_without_memory(checkpoint):
+def test_every_loaded_weight_has_memory(checkpoint):
     parts = (checkpoint.backbone, checkpoint.vae, checkpoint.conditioners)
     tensors = [t for part in parts for t in (*part.parameters(), *part.buffers())]
     assert not any(t.is_meta for t in tensors)
@@ -339,7 +339,7 @@ def test_an_unknown_tensor_is_an_error_of_the_whole_model(state, save):
         load_checkpoint(path)
 
 
-def test_nothing_is_read_before_all_names_are_checked(state, save, was_read):
+def test_all_names_are_checked_before_a_tensor_is_read(state, save, was_read):
     path = save({n: t for n, t in state.items() if "to_cond_embed" not in n})
     with pytest.raises(WeightsError, match="2 missing"):
         load_checkpoint(path)

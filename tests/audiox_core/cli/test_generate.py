@@ -195,7 +195,7 @@ BAD_FILES = [
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=lambda bad: f"{bad[2].__name__}{bad[0]}")
-def test_a_bad_file_is_one_line_and_leaves_nothing(generate, tmp_path, bad):
+def test_an_unreadable_input_is_a_one_line_error_and_writes_no_file(generate, tmp_path, bad):
     option, name, make, message = bad
     make(tmp_path / name)
     before = sorted(tmp_path.iterdir())
@@ -230,7 +230,7 @@ def test_a_bad_file_is_one_line_and_leaves_nothing(generate, tmp_path, bad):
         (),
     ],
 )
-def test_a_bad_value_is_one_line_and_leaves_nothing(generate, tmp_path, arguments):
+def test_an_invalid_value_is_a_one_line_error_and_writes_no_file(generate, tmp_path, arguments):
     code, out, err = generate(*arguments, "--output", "out.wav")
     errors = [line for line in err if not line.startswith(("INFO", "WARNING"))]
     assert (code, out, len(errors)) == (2, "", 1), err
@@ -238,7 +238,7 @@ def test_a_bad_value_is_one_line_and_leaves_nothing(generate, tmp_path, argument
 
 
 @pytest.mark.parametrize("hide", ["nonsense", "text:0-1", "video:3-1"])
-def test_a_bad_hide_says_how_to_write_it(generate, hide):
+def test_an_invalid_hide_option_names_its_format(generate, hide):
     code, _, err = generate("--prompt", "rain", "--hide", hide, "--output", "out.wav")
     assert (code, len(err)) == (2, 1)
     assert hide.rpartition(":")[2] in err[0]
@@ -256,7 +256,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(generate, t
 
 
 @pytest.mark.parametrize("option", ["--audio", "--init-audio"])
-def test_no_input_is_overwritten(generate, tmp_path, option):
+def test_an_output_that_is_also_an_input_is_refused(generate, tmp_path, option):
     generate("--prompt", "rain", "--output", "a.wav")
     before = (tmp_path / "a.wav").read_bytes()
     (tmp_path / "link.wav").symlink_to("a.wav")
@@ -266,7 +266,7 @@ def test_no_input_is_overwritten(generate, tmp_path, option):
     assert (tmp_path / "a.wav").read_bytes() == before
 
 
-def test_a_length_beyond_the_video_is_cut_and_said(generate, tmp_path):
+def test_a_length_beyond_the_video_is_cut_with_a_message(generate, tmp_path):
     write_clip(tmp_path / "clip.mp4", 3)
     code, out, err = generate(
         "--video", "clip.mp4", "--start", "1", "--seconds", "8", "--output", "o.wav", "--json"
@@ -277,7 +277,7 @@ def test_a_length_beyond_the_video_is_cut_and_said(generate, tmp_path):
 
 
 @pytest.mark.parametrize("number", ["INT", "TERM"])
-def test_a_run_that_is_stopped_leaves_nothing(tmp_path, number):
+def test_an_interrupted_run_leaves_no_file(tmp_path, number):
     command = [sys.executable, "-m", "audiox_core", "generate", "--prompt", "rain"]
     command += ["--steps", "9999", "--output", str(tmp_path / "a.wav")]
     ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
@@ -300,7 +300,7 @@ def test_the_video_itself_is_not_overwritten(generate, tmp_path):
     assert (tmp_path / "clip.mp4").read_bytes() == before
 
 
-def test_poor_sources_are_good_enough(generate, tmp_path):
+def test_low_frame_rates_eight_bit_audio_and_emoji_are_accepted(generate, tmp_path):
     """One frame a second, eight-bit telephone sound, an emoji among words."""
     write_clip(tmp_path / "slow.mp4", 3, fps=1)
     samples = (128 + 100 * np.sin(np.arange(16_000) / 5)).astype(np.uint8)

@@ -29,14 +29,14 @@ def join(checkpoint):
     return run
 
 
-def test_the_order_is_video_text_audio(join, parts):
+def test_tokens_are_joined_in_the_order_video_text_audio(join, parts):
     tokens = join(**parts).positive
     assert tokens.shape == (1, 471, 64)
     for begin, name in ((0, "video"), (128, "text"), (256, "audio")):
         assert torch.equal(tokens[:, begin : begin + parts[name].shape[1]], parts[name])
 
 
-def test_what_is_absent_is_what_the_model_learned(join, parts, checkpoint):
+def test_an_absent_modality_uses_the_learned_absent_tokens(join, parts, checkpoint):
     tokens = join(text=parts["text"]).positive
     assert torch.equal(tokens[:, :128], checkpoint.conditioners.video.empty_visual_feat)
     assert torch.equal(tokens[:, 256:], checkpoint.conditioners.audio.empty_audio_feat)
@@ -59,7 +59,7 @@ def test_without_a_negative_prompt_the_null_branch_is_zero(join, parts):
     assert not conditioning.negative.any()
 
 
-def test_a_negative_prompt_stands_between_zero_rows(join, parts):
+def test_a_negative_prompt_lies_between_zero_rows_of_video_and_audio(join, parts):
     negative = join(**parts, negative=parts["text"]).negative
     assert torch.equal(negative[:, 128:256], parts["text"])
     assert not negative[:, :128].any()
@@ -75,7 +75,7 @@ def test_text_serves_every_window(join, parts, seeded):
     assert torch.equal(windows[:, 128:256], parts["text"].expand(3, -1, -1))
 
 
-def test_the_fusion_takes_text_first_then_video_then_audio(seeded):
+def test_the_fusion_reads_text_then_video_then_audio(seeded):
     """The order that it was trained with, in its slots and in what it returns."""
     video, text, audio = (torch.randn(1, 2, 4, generator=seeded) for _ in range(3))
     slots = []

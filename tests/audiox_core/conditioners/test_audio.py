@@ -161,7 +161,7 @@ def test_latents_are_mixed_into_fewer_tokens(projected, vae, waveform):
 
 
 @pytest.mark.parametrize("latents", [LATENTS, 2 * (OVERLAP + 4) + 1, 60])
-def test_no_prompt_is_the_latent_of_silence(filled, vae, latents):
+def test_an_absent_audio_prompt_is_the_latent_of_silence(filled, vae, latents):
     """Also where its middle is repeated, because it is longer than the ends of the VAE reach."""
     projected = filled(lambda: ProjectedAudioConditioner(2, latents, 3, 4))
     silence = vae.encode(torch.zeros(1, 2, HOP * latents)).mean
@@ -204,7 +204,7 @@ def test_columns_become_tokens_and_hidden_ones_a_log_mel_of_zero(spectral, seede
     torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_no_prompt_is_a_log_mel_of_zero_throughout(spectral):
+def test_an_absent_audio_prompt_is_a_log_mel_of_zeros(spectral):
     assert torch.equal(spectral.absent(), spectral.proj_features.bias.expand(1, 9, 3))
 
 

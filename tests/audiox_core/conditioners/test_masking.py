@@ -100,7 +100,7 @@ def test_random_spans_lie_inside_and_have_the_drawn_shares(seeded):
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_zeros_throughout_are_absence(dtype):
+def test_an_input_of_zeros_counts_as_absent(dtype):
     inputs = torch.zeros(3, 2, 4, dtype=dtype)
     inputs[1, 1, 3] = 1
     assert is_absent(inputs).tolist() == [True, False, True]

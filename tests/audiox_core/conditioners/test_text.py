@@ -35,7 +35,7 @@ def test_prompts_in_a_batch_do_not_see_one_another(text):
 
 
 @torch.no_grad()
-def test_a_long_prompt_is_cut_and_the_user_is_told(text, caplog):
+def test_a_long_prompt_is_cut_with_a_warning(text, caplog):
     words = "rain and wind " * 100
     with caplog.at_level(logging.WARNING):
         tokens = text.encode([words])
@@ -62,7 +62,7 @@ def test_the_encoder_does_not_attend_to_padding(text):
     torch.testing.assert_close(text(ids, mask), text(other, mask))
 
 
-def test_a_pasted_file_is_no_prompt(text):
+def test_a_prompt_of_more_than_4096_characters_is_refused(text):
     with pytest.raises(SettingsError, match="10,000 characters"):
         text.encode(["x" * 10_000])
 

@@ -32,7 +32,7 @@ def test_a_black_clip_and_a_wholly_hidden_one_are_absent(video, frames):
 
 
 @torch.no_grad()
-def test_a_hidden_second_is_not_seen(video, frames, seeded):
+def test_frames_of_a_hidden_second_do_not_change_the_tokens(video, frames, seeded):
     other = frames.clone()
     other[5:10] = 255 - other[5:10]
     assert not torch.equal(video.encode(frames), video.encode(other))
@@ -41,13 +41,13 @@ def test_a_hidden_second_is_not_seen(video, frames, seeded):
 
 
 @torch.no_grad()
-def test_the_order_of_frames_matters(video, frames):
+def test_frames_in_another_order_give_other_tokens(video, frames):
     forth, back = video.encode(frames), video.encode(frames.flip(0))
     assert (forth - back).abs().max() > 1e-3
 
 
 @torch.no_grad()
-def test_a_still_image_is_a_video_in_which_nothing_moves(video, frames):
+def test_a_still_image_is_encoded_like_a_video_without_motion(video, frames):
     still = video.encode_image(frames[0])
     clip = video.encode(frames[:1].expand(50, -1, -1, -1))
     torch.testing.assert_close(still, clip, atol=1e-5, rtol=1e-5)
@@ -74,7 +74,7 @@ def quick_frames(seeded):
 
 
 @torch.no_grad()
-def test_what_moves_counts_as_the_sync_weight_says(seeing, frames, quick_frames):
+def test_synchformer_features_are_scaled_by_the_sync_weight(seeing, frames, quick_frames):
     conditioner, synchformer = seeing
     sync = encode_sync(synchformer, quick_frames, 25)
     assert sync.shape == (1, 240, 64)
@@ -91,7 +91,7 @@ def test_what_moves_counts_as_the_sync_weight_says(seeing, frames, quick_frames)
 
 
 @torch.no_grad()
-def test_without_features_they_are_zero(seeing, frames):
+def test_missing_synchformer_features_are_zeros(seeing, frames):
     conditioner, _ = seeing
     zeros = torch.zeros(1, 240, 64)
     expected = conditioner.encode(frames, sync=zeros)

@@ -19,7 +19,7 @@ def test_cfg_one_is_the_conditional_prediction(seeded):
     torch.testing.assert_close(guide(cond, uncond, 1.0), cond)
 
 
-def test_rescale_by_hand():
+def test_the_rescale_matches_a_value_computed_by_hand():
     # deviations over the channels: sqrt(2) of (1, 3), 4 sqrt(2) of (-1, 7): a quarter
     assert guide(COND, UNCOND, 3.0, rescale=1.0).flatten().tolist() == pytest.approx([-0.25, 1.75])
     half = guide(COND, UNCOND, 3.0, rescale=0.5).flatten().tolist()
@@ -52,7 +52,7 @@ def test_both_branches_share_one_forward(seeded):
     assert torch.equal(out, torch.full_like(x, 7.0))  # the first half is the conditional one
 
 
-def test_guided_hands_on_the_rescale():
+def test_guided_passes_on_the_rescale():
     branches = lambda x, t: torch.cat([COND, UNCOND])  # noqa: E731
     out = guided(branches, 3.0, 1.0)(torch.zeros(1, 2, 1), torch.zeros(1))
     assert out.flatten().tolist() == pytest.approx([-0.25, 1.75])

@@ -103,7 +103,7 @@ def test_surround_at_full_scale_still_fits():
     assert mixed.abs().max() <= 1 + 1e-6
 
 
-def test_channels_that_nothing_is_known_of_are_averaged():
+def test_channels_of_an_unknown_layout_are_averaged():
     mixed = to_stereo(torch.tensor([[0.0], [0.3], [0.6]]), ["NONE"] * 3)
     torch.testing.assert_close(mixed, torch.tensor([[0.3], [0.3]]))
 
@@ -205,7 +205,7 @@ def test_silence_stands_for_sound_that_begins_late(clip, noise, tmp_path):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_sample_that_is_no_number_is_told_with_its_second(sound_file, bad):
+def test_a_nan_sample_is_an_error_that_names_its_time(sound_file, bad):
     wave = tone(2.0, 8_000)[None].astype(np.float32)
     wave[0, 12_000] = bad
     path = sound_file("a.wav", wave, 8_000, codec="pcm_f32le", kind="flt", layout="mono")
@@ -215,7 +215,7 @@ def test_a_sample_that_is_no_number_is_told_with_its_second(sound_file, bad):
 
 
 @pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
-def test_a_file_that_lost_its_end_is_cut_off(tmp_path, noise, suffix):
+def test_a_truncated_audio_file_is_refused(tmp_path, noise, suffix):
     path = tmp_path / f"a{suffix}"
     write_audio(path, noise(3), 44_100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -229,7 +229,7 @@ def test_a_picture_alone_has_no_sound(clip):
 
 
 @pytest.mark.parametrize("start", [1.0, 60.0])
-def test_a_start_behind_the_end_is_told(sound_file, start):
+def test_a_start_after_the_end_is_an_error(sound_file, start):
     path = sound_file(
         "a.wav", np.ones((1, 8_000), np.int16), 8_000, codec="pcm_s16le", kind="s16", layout="mono"
     )
@@ -275,7 +275,7 @@ def test_samples_are_cut_and_rounded_towards_zero():
 @pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", [44_100, 16_000])
-def test_what_is_written_is_read_back(tmp_path, noise, suffix, channels, rate):
+def test_written_audio_is_read_back_equal(tmp_path, noise, suffix, channels, rate):
     wave = noise(0.7, rate)[:channels]
     path = tmp_path / f"a{suffix.upper()}"
     write_audio(path, wave, rate)
@@ -289,7 +289,7 @@ def test_what_is_written_is_read_back(tmp_path, noise, suffix, channels, rate):
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a", "a.wav.txt"])
-def test_an_unknown_suffix_is_told_with_the_known_ones(tmp_path, name):
+def test_an_unsupported_suffix_is_an_error_that_lists_the_supported_ones(tmp_path, name):
     with pytest.raises(SettingsError, match=r"\.wav or \.flac"):
         write_audio(tmp_path / name, torch.zeros(2, 10), 44_100)
 
@@ -299,7 +299,7 @@ def test_an_unknown_suffix_is_told_with_the_known_ones(tmp_path, name):
     [torch.zeros(10), torch.zeros(3, 10), torch.zeros(2, 0), torch.full((2, 10), math.nan)],
     ids=["flat", "three", "none", "nan"],
 )
-def test_what_is_no_sound_is_not_written(tmp_path, wave):
+def test_an_invalid_waveform_is_not_written(tmp_path, wave):
     with pytest.raises(SettingsError, match="waveform"):
         write_audio(tmp_path / "a.wav", wave, 44_100)
     assert not list(tmp_path.iterdir())

@@ -40,12 +40,12 @@ def test_pixels_are_rounded_and_clipped():
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 3), (0, 4, 4, 3), (2, 4, 4, 1)])
-def test_what_is_no_batch_of_pictures_is_refused(shape):
+def test_a_tensor_that_is_not_a_batch_of_images_is_refused(shape):
     with pytest.raises(SettingsError, match="expected"):
         check_images(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_rate_that_is_no_rate_is_refused(fps):
+def test_an_invalid_frame_rate_is_refused(fps):
     with pytest.raises(SettingsError, match="above 0"):
         pick_frames(grey(2), fps, FrameGrid())

@@ -78,7 +78,7 @@ def test_readers_close_their_files(clip, noise, open_files):
     assert open_files() == before
 
 
-def test_a_colon_or_a_percent_sign_in_a_name_means_nothing(clip, tmp_path, monkeypatch):
+def test_file_names_may_contain_colons_and_percent_signs(clip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = clip("clip.mp4")
     info = probe_video(path)
@@ -99,14 +99,14 @@ def test_an_output_is_checked_without_leaving_a_trace(tmp_path):
     ("name", "says"),
     [("nowhere/a.wav", "does not exist"), ("folder", "is a folder"), ("file/a.wav", "not exist")],
 )
-def test_an_output_that_cannot_be_made_is_told_early(tmp_path, name, says):
+def test_an_impossible_output_is_refused_before_the_work(tmp_path, name, says):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(MediaError, match=says):
         check_output(tmp_path / name)
 
 
-def test_an_output_in_a_folder_that_refuses_files_is_told_early():
+def test_a_folder_without_write_permission_is_refused_before_the_work():
     with pytest.raises(MediaError, match="cannot be written"):
         check_output(Path("/proc/self/a.wav"))
 
@@ -181,7 +181,7 @@ def disk(monkeypatch):
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_a_disk_that_takes_little_at_a_time_gets_all(tmp_path, write_to, disk, name):
+def test_partial_writes_are_continued(tmp_path, write_to, disk, name):
     write_to(tmp_path / f"whole{Path(name).suffix}")
     disk(once=1_000)
     write_to(tmp_path / name)
@@ -206,7 +206,7 @@ def test_a_disk_that_fills_up_keeps_the_older_file(
     assert open_files() == before
 
 
-def test_the_last_bytes_count_too(tmp_path, write_to, disk):
+def test_an_error_in_the_last_bytes_is_reported(tmp_path, write_to, disk):
     write_to(tmp_path / "b.wav")
     disk(once=1 << 20, room=(tmp_path / "b.wav").stat().st_size - 1)
     with pytest.raises(MediaError, match="No space left"):
@@ -214,7 +214,7 @@ def test_the_last_bytes_count_too(tmp_path, write_to, disk):
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_a_small_disk_is_full_and_says_so(tmp_path, write_to, name):
+def test_a_full_disk_is_an_error_that_says_so(tmp_path, write_to, name):
     folder = tmp_path / "small"
     folder.mkdir()
     mounting = ["mount", "-t", "tmpfs", "-o", "size=24k", "none", str(folder)]
@@ -233,7 +233,7 @@ def test_a_small_disk_is_full_and_says_so(tmp_path, write_to, name):
 
 
 @pytest.mark.parametrize("step", ["fsync", "close"])
-def test_a_disk_that_is_full_at_the_very_end_says_so(tmp_path, monkeypatch, step):
+def test_a_disk_that_is_full_when_the_file_is_closed_is_an_error(tmp_path, monkeypatch, step):
     def fail(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -263,7 +263,7 @@ def test_an_interrupt_while_bytes_are_written_is_not_lost(tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_may_not_be_written_says_so(tmp_path, monkeypatch):
+def test_a_read_only_disk_is_an_error(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
@@ -314,7 +314,7 @@ def test_a_folder_that_may_not_be_searched_is_one_line(locked, clip, use):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+def test_a_file_without_read_permission_is_an_error(tmp_path, monkeypatch):
     path = tmp_path / "a.mp4"
     path.write_bytes(b"secret")
     monkeypatch.setattr(
@@ -326,7 +326,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("kind", ["pipe", "device", "socket", "link"])
-def test_what_is_no_regular_file_is_not_waited_for(tmp_path, monkeypatch, read, kind):
+def test_pipes_and_devices_are_refused_without_waiting(tmp_path, monkeypatch, read, kind):
     monkeypatch.chdir(tmp_path)  # a socket's whole name may have 107 characters
     path = Path("a.mp4")
     with socket.socket(socket.AF_UNIX) as listening:

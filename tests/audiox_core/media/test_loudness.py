@@ -28,7 +28,7 @@ def test_one_channel_of_two_is_three_decibels_less():
     assert measure_loudness(left, RATE).lufs == pytest.approx(-23.0, abs=0.1)
 
 
-def test_silence_has_no_loudness_and_stays_silence():
+def test_silence_has_no_loudness_and_stays_silent():
     silence = torch.zeros(2, RATE)
     assert measure_loudness(silence, RATE) == (-inf, -inf)
     assert torch.equal(normalize_loudness(silence, RATE), silence)

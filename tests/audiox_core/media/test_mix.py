@@ -68,7 +68,7 @@ def test_the_level_is_that_of_the_mean_power_of_the_channels():
     assert presence(loud, RATE)[-6].item() == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_original_steps_back_while_the_made_sound_is_there():
+def test_the_original_is_ducked_while_the_generated_sound_is_loud():
     made, original = constant(0.5, 200), constant(0.25, 200)
     out = mix(made, original, RATE, duck_db=12.0, original_db=-6.0)
     assert out[0, -6].item() == pytest.approx(0.5 + 0.25 * 10 ** (-18 / 20), abs=1e-5)

@@ -242,7 +242,7 @@ def test_own_sound_that_the_container_cannot_hold_is_left_out_with_a_warning(
 
 
 @pytest.mark.parametrize("name", ["rich.mp4", "rich.mov", "rich.mkv"])
-def test_all_else_goes_along(rich, noise, tmp_path, name):
+def test_subtitles_chapters_and_tags_are_copied(rich, noise, tmp_path, name):
     video = rich(name)
     output = tmp_path / f"b{video.suffix}"
     mux_soundtrack(video, noise(4), RATE, output)
@@ -296,7 +296,7 @@ def test_subtitles_that_the_container_cannot_hold_are_left_out_with_a_warning(
 
 
 @pytest.mark.parametrize("output", ["b.mp4", "b.mkv"])
-def test_a_cover_goes_along(clip, noise, tmp_path, output):
+def test_a_cover_image_is_copied(clip, noise, tmp_path, output):
     with_cover, output = tmp_path / "cover.mp4", tmp_path / output
     picture = clip("cover.png", frames=1, codec="png", pixels="rgb24").read_bytes()
     with av.open(str(clip(frames=50))) as source, av.open(str(with_cover), "w") as target:
@@ -353,7 +353,7 @@ def test_hevc_gets_the_tag_that_plays_everywhere(clip, noise, tmp_path):
         ("vp9.webm", "b.mov", r"vp9 .* \.mp4 or \.webm"),
     ],
 )
-def test_a_codec_that_the_container_cannot_hold_is_told_before_the_work(
+def test_a_codec_that_the_container_cannot_store_is_refused_before_the_work(
     clip, noise, tmp_path, monkeypatch, source, output, says
 ):
     video = clip(source, frames=12, codec="libvpx-vp9" if "vp9" in source else None)
@@ -368,7 +368,7 @@ def test_a_codec_that_the_container_cannot_hold_is_told_before_the_work(
     assert not list(Path.cwd().iterdir())
 
 
-def test_a_check_that_succeeds_leaves_no_file(clip, tmp_path, monkeypatch):
+def test_checking_an_output_leaves_no_file(clip, tmp_path, monkeypatch):
     video = clip(frames=12)
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
@@ -390,13 +390,13 @@ def test_an_error_of_the_copy_is_not_blamed_on_the_video(clip, noise, tmp_path, 
 
 @pytest.mark.parametrize(("source", "output"), [("a.mp4", "b.mkv"), ("a.webm", "b.webm")])
 @pytest.mark.parametrize("fps", [24, 60])
-def test_a_copy_says_how_long_it_is(clip, noise, tmp_path, source, output, fps):
+def test_a_copy_has_its_duration_in_the_header(clip, noise, tmp_path, source, output, fps):
     mux_soundtrack(clip(source, frames=3 * fps, fps=fps), noise(4), RATE, tmp_path / output)
     with av.open(str(tmp_path / output)) as container:
         assert container.duration / av.time_base == pytest.approx(3, abs=1.5e-3)
 
 
-def test_the_video_itself_is_no_output(clip, noise, tmp_path):
+def test_the_input_video_is_refused_as_the_output(clip, noise, tmp_path):
     video = clip()
     before = video.read_bytes()
     (tmp_path / "link.mp4").symlink_to(video)
@@ -407,7 +407,9 @@ def test_the_video_itself_is_no_output(clip, noise, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["b.avi", "b", "b.wav"])
-def test_an_unknown_suffix_is_told_with_the_known_ones(clip, noise, tmp_path, name):
+def test_an_unsupported_suffix_is_an_error_that_lists_the_supported_ones(
+    clip, noise, tmp_path, name
+):
     with pytest.raises(SettingsError) as caught:
         mux_soundtrack(clip(), noise(1), RATE, tmp_path / name)
     assert all(suffix in str(caught.value) for suffix in VIDEO_SUFFIXES)
@@ -418,7 +420,7 @@ def test_an_unknown_suffix_is_told_with_the_known_ones(clip, noise, tmp_path, na
     [torch.zeros(1, 100), torch.zeros(2, 0), torch.full((2, 100), float("nan")), torch.zeros(100)],
     ids=["mono", "none", "nan", "flat"],
 )
-def test_what_is_no_stereo_sound_is_refused(clip, tmp_path, wave):
+def test_a_waveform_that_is_not_stereo_is_refused(clip, tmp_path, wave):
     with pytest.raises(SettingsError, match="waveform"):
         mux_soundtrack(clip(), wave, RATE, tmp_path / "b.mp4")
 
@@ -451,7 +453,7 @@ def test_an_interrupted_copy_leaves_nothing_behind(
     assert open_files() == before
 
 
-def test_a_folder_that_is_not_there_is_told(clip, noise, tmp_path):
+def test_a_missing_output_folder_is_an_error(clip, noise, tmp_path):
     with pytest.raises(MediaError, match="does not exist"):
         mux_soundtrack(clip(), noise(1), RATE, tmp_path / "nowhere" / "b.mp4")
 
@@ -466,7 +468,7 @@ def test_an_older_output_is_replaced_and_all_files_are_closed(clip, noise, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.mp4", "clip.mp4"]
 
 
-def test_a_frame_stream_without_times_is_told(clip, noise, tmp_path):
+def test_a_video_stream_without_timestamps_is_refused(clip, noise, tmp_path):
     with pytest.raises(MediaError, match="no timestamps"):
         mux_soundtrack(clip("a.h264", frames=30), noise(1), RATE, tmp_path / "b.mp4")
 

@@ -26,7 +26,7 @@ def test_a_sound_file_has_no_picture(sound_file, noise):
     assert info.seconds == pytest.approx(1.5)
 
 
-def test_what_is_no_media_is_refused(tmp_path):
+def test_a_file_that_is_not_media_is_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("no media\n" * 500, encoding="utf-8")
     with pytest.raises(MediaError, match="not a readable media file"):
         probe_media(tmp_path / "text.mp4")

@@ -44,7 +44,7 @@ def picture(tmp_path):
 @pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
 @pytest.mark.parametrize("sound", [True, False])
-def test_half_a_matroska_file_is_cut_off(clip, noise, name, share, sound):
+def test_half_a_matroska_video_is_refused_as_truncated(clip, noise, name, share, sound):
     rate = 48_000 if name.endswith("webm") else 44_100
     path = cut(clip(name, frames=100, sound=noise(4, rate) if sound else None), share)
     for read in (probe_video, read_audio) if sound else (probe_video,):
@@ -52,7 +52,7 @@ def test_half_a_matroska_file_is_cut_off(clip, noise, name, share, sound):
             read(path)
 
 
-def test_half_a_matroska_sound_is_cut_off(sound_file):
+def test_half_a_matroska_audio_file_is_refused_as_truncated(sound_file):
     wave = np.random.RandomState(0).randn(1, 96_000).astype(np.float32) / 9
     path = sound_file("a.mka", wave, 48_000, codec="libopus", kind="flt", layout="mono")
     assert read_audio(path).shape[1] == pytest.approx(88_200, abs=100)
@@ -97,14 +97,14 @@ PICTURES = [("a.jpg", "mjpeg", "yuvj444p"), ("a.gif", "gif", "rgb8")]
 
 @pytest.mark.parametrize("made", PICTURES, ids=lambda made: made[0])
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99])
-def test_a_picture_that_lost_its_end_is_cut_off(picture, made, share):
+def test_a_truncated_image_is_refused(picture, made, share):
     path = picture(*made)
     assert read_image(path).shape == (3, 64, 96)
     with pytest.raises(MediaError, match="is truncated"):
         read_image(cut(path, share))
 
 
-def test_an_animation_that_lost_its_end_is_cut_off(picture):
+def test_a_truncated_gif_is_refused(picture):
     path = picture("a.gif", "gif", "rgb8", frames=5)
     assert probe_video(path).seconds == pytest.approx(1)
     for read in (probe_video, read_image):

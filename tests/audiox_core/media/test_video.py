@@ -98,7 +98,7 @@ def test_both_streams_of_a_variable_rate_are_at_true_times(clip, numbers):
     assert numbers(fast) == nearest_frames(exact, [Fraction(k, 25) for k in range(50)])
 
 
-def test_both_streams_are_what_each_is_alone(clip):
+def test_reading_both_frame_rates_together_equals_reading_each_alone(clip):
     path = clip(frames=90, fps=30)
     for options in ({}, {"start": 0.5, "end": 1.3}, {"timing": "reference"}):
         for grid, frames in zip(BOTH, read_grids(path, BOTH, **options), strict=True):
@@ -112,7 +112,7 @@ def test_reference_timing_reads_30_fps_clips_too_fast_for_synchformer(clip, numb
     assert numbers(fast) == [*range(0, 60, 2), *[58] * 20]
 
 
-def test_a_model_looks_once_or_twice():
+def test_only_models_with_synchformer_read_frames_at_two_rates():
     assert frame_grids(VideoConfig()) == [FrameGrid(50, 5.0, 224)]
     twice = frame_grids(VideoConfig(sync=SyncConfig()))
     assert twice == [FrameGrid(50, 5.0, 224), FrameGrid(250, 25.0, 224)]
@@ -151,7 +151,7 @@ def test_reordered_frames_of_a_long_group_come_in_order(clip, numbers):
     assert numbers(read_frames(path, start=2.0, count=20, fps=25, size=96)) == list(range(50, 70))
 
 
-def test_a_tie_goes_to_the_earlier_frame(clip, numbers):
+def test_of_two_equally_near_frames_the_earlier_is_taken(clip, numbers):
     path = clip(frames=10, fps=5)
     assert numbers(read_frames(path, start=0.1, count=3, fps=5, size=96)) == [0, 1, 2]
 
@@ -230,7 +230,7 @@ def test_wide_gaps_are_jumped_over(clip, decoded, numbers):
     assert len(decoded) < 90
 
 
-def test_gaps_within_one_group_are_not_decoded_again_and_again(clip, decoded, numbers):
+def test_gaps_within_a_group_of_pictures_are_decoded_once(clip, decoded, numbers):
     path = clip(frames=200, options={"g": "250"})
     assert numbers(read_frames(path, count=4, fps=0.5, size=96)) == [0, 50, 100, 150]
     assert len(decoded) < 2 * 200
@@ -277,7 +277,7 @@ def test_a_single_frame_lasts_as_long_as_its_packet(clip):
 
 
 @pytest.mark.parametrize("groups", ["12", "250"])
-def test_a_clip_whose_index_outlives_its_end_is_cut_off(clip, groups):
+def test_a_truncated_file_with_its_index_at_the_start_is_refused(clip, groups):
     path = clip(frames=100, options={"g": groups}, container={"movflags": "faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with pytest.raises(MediaError, match="is truncated"):
@@ -285,7 +285,7 @@ def test_a_clip_whose_index_outlives_its_end_is_cut_off(clip, groups):
 
 
 @pytest.mark.parametrize("read", [probe_video, read_frames])
-def test_sound_alone_is_no_video(sound_file, read):
+def test_an_audio_file_is_refused_as_a_video(sound_file, read):
     path = sound_file(
         "a.wav", np.zeros((1, 800), np.int16), 8_000, codec="pcm_s16le", kind="s16", layout="mono"
     )
@@ -295,13 +295,13 @@ def test_sound_alone_is_no_video(sound_file, read):
 
 @pytest.mark.parametrize("read", [probe_video, read_frames])
 @pytest.mark.parametrize(("name", "codec", "pixels"), [("a.png", "png", "rgb24")])
-def test_a_still_picture_is_sent_to_the_image_option(clip, read, name, codec, pixels):
+def test_a_still_image_given_as_a_video_names_the_image_option(clip, read, name, codec, pixels):
     with pytest.raises(MediaError, match="image option"):
         read(clip(name, frames=1, codec=codec, pixels=pixels))
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
-def test_a_video_without_a_frame_says_so(tmp_path, name):
+def test_a_video_without_frames_is_refused(tmp_path, name):
     path = tmp_path / name
     with av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=25)
@@ -345,7 +345,7 @@ def test_reference_timing_takes_the_recorded_frames(row):
 
 
 @pytest.mark.parametrize("fps", [24, 30, Fraction(30_000, 1001), 3])
-def test_reference_timing_reads_every_so_manieth_frame(clip, numbers, fps):
+def test_reference_timing_reads_every_nth_frame(clip, numbers, fps):
     path = clip(frames=40, fps=fps)
     found = numbers(read_frames(path, start=0.4, count=10, timing="reference", size=96))
     assert found == pad_indices(reference_frame_indices(float(fps), 40, 0.4, 10, 5), 10)
@@ -482,7 +482,7 @@ def test_a_turned_photograph_is_read_upright(image, orientation, bright):
     assert picture.shape == ((3, 40, 64) if orientation in (1, 3) else (3, 64, 40))
 
 
-def test_sound_is_no_picture(sound_file):
+def test_an_audio_file_is_refused_as_an_image(sound_file):
     path = sound_file(
         "a.wav", np.zeros((1, 800), np.int16), 8_000, codec="pcm_s16le", kind="s16", layout="mono"
     )

@@ -18,12 +18,12 @@ def dit():
         return model.requires_grad_(False)
 
 
-def test_zero_tokens_are_no_tokens(dit, seeded):
+def test_zero_tokens_give_the_same_output_as_no_tokens(dit, seeded):
     x, t = torch.randn(2, 4, 9, generator=seeded), torch.tensor([0.1, 0.9])
     torch.testing.assert_close(dit(x, t, torch.zeros(2, 5, 32)), dit(x, t))
 
 
-def test_tokens_matter_and_so_does_time(dit, seeded):
+def test_the_output_depends_on_tokens_and_time(dit, seeded):
     x, tokens = torch.randn(1, 4, 9, generator=seeded), torch.randn(1, 5, 32, generator=seeded)
     out = dit(x, torch.tensor([0.5]), tokens)
     assert not torch.allclose(out, dit(x, torch.tensor([0.5]), -tokens), atol=1e-3)

@@ -28,12 +28,12 @@ def inputs(seeded):
     return x, torch.tensor([0.2, 0.9]), cond
 
 
-def test_it_predicts_what_the_plain_formulas_say(model, inputs, plain_mmdit):
+def test_the_prediction_matches_the_plain_formulas(model, inputs, plain_mmdit):
     plain = plain_mmdit(model.state_dict(), depth=3, head_dim=6)
     torch.testing.assert_close(model(*inputs), plain(*inputs), atol=1e-4, rtol=1e-4)
 
 
-def test_no_condition_is_a_condition_of_zeros(model, inputs):
+def test_no_condition_gives_the_same_output_as_zeros(model, inputs):
     x, t, cond = inputs
     torch.testing.assert_close(model(x, t), model(x, t, torch.zeros_like(cond)))
 

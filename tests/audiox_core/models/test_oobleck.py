@@ -21,7 +21,7 @@ def vae():
 
 
 @pytest.mark.parametrize("samples", [8, 15, 16, 803])
-def test_lengths_are_whole_frames(vae, samples):
+def test_encoded_and_decoded_lengths_are_multiples_of_a_frame(vae, samples):
     audio = torch.zeros(1, 2, samples)
     latent = vae.encode(audio).mean
     assert latent.shape == (1, 64, samples // 8)
@@ -90,7 +90,7 @@ def test_a_snake_leaves_its_input_alone_and_has_gradients(seeded):
 
 
 @pytest.mark.parametrize("conv", [torch.nn.Conv1d, torch.nn.ConvTranspose1d])
-def test_folding_means_what_torchs_weight_norm_means(conv, seeded):
+def test_folded_weights_equal_torchs_weight_norm(conv, seeded):
     layer = torch.nn.utils.parametrizations.weight_norm(
         torch.nn.utils.skip_init(conv, 5, 7, 3), dim=0
     )

@@ -69,7 +69,7 @@ def test_a_picture_that_does_not_move_costs_one_segment(synchformer, frames, com
 
 
 @torch.no_grad()
-def test_half_precision_is_near(synchformer, frames):
+def test_half_precision_gives_nearly_the_same_features(synchformer, frames):
     made = sync_features(deepcopy(synchformer).to(torch.bfloat16), frames)
     assert made.dtype == torch.float32
     expected = sync_features(synchformer, frames)
@@ -90,7 +90,7 @@ def test_work_can_be_stopped_between_batches(synchformer, frames):
 
 
 @torch.no_grad()
-def test_a_moment_is_summarized_as_the_whole_layer_would(synchformer, seeded):
+def test_the_summary_token_equals_that_of_the_full_layer(synchformer, seeded):
     summary = synchformer.spatial_attn_agg
     x = torch.randn(2, 5, synchformer.config.width, generator=seeded)
     x0 = torch.cat([summary.cls_token.expand(2, -1, -1), x], dim=1)

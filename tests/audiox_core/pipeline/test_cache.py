@@ -15,7 +15,7 @@ from audiox_core.pipeline.cache import content_key, weights_key
 QUICK = {"steps": 1, "seconds": 2.0}
 
 
-def test_it_makes_what_it_does_not_have_once():
+def test_missing_features_are_computed_once():
     cache, made = FeatureCache(), []
 
     def make():
@@ -29,7 +29,7 @@ def test_it_makes_what_it_does_not_have_once():
     assert len(made) == 2
 
 
-def test_it_is_bounded_and_what_was_not_used_for_longest_goes_first():
+def test_a_full_cache_drops_the_least_recently_used_features():
     cache = FeatureCache(max_bytes=3 * 400)
     for name in "abc":
         cache.get(name, lambda: torch.zeros(100))
@@ -42,13 +42,13 @@ def test_it_is_bounded_and_what_was_not_used_for_longest_goes_first():
     assert (len(cache), cache.nbytes) == (3, 1200)
 
 
-def test_a_cache_of_nothing_keeps_nothing():
+def test_a_cache_of_zero_bytes_keeps_nothing():
     cache = FeatureCache(0)
     cache.get("a", lambda: torch.zeros(1))
     assert len(cache) == 0
 
 
-def test_a_file_that_changed_is_another(tmp_path):
+def test_a_changed_file_has_another_key(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"one")
     os.utime(path, ns=(5, 5))
@@ -59,14 +59,14 @@ def test_a_file_that_changed_is_another(tmp_path):
     assert content_key(path) != first
 
 
-def test_tensors_are_known_by_their_numbers():
+def test_equal_tensors_have_equal_keys():
     x = torch.arange(6.0)
     assert content_key(x) == content_key(x.clone())
     others = (x.view(2, 3), x.int(), x.bfloat16(), x + 1)
     assert len({content_key(x), *map(content_key, others)}) == 5
 
 
-def test_other_weights_are_others(sync_checkpoint):
+def test_changed_weights_have_another_key(sync_checkpoint):
     video = sync_checkpoint.conditioners.video
     key = weights_key(video)
     assert key == weights_key(video)
@@ -119,7 +119,7 @@ def features(pipeline, request):
     [{"start": 1.0}, {"hide": {"video": ((0, 1),)}}, {"timing": "reference"}, {"seconds": 1.5}],
     ids=str,
 )
-def test_a_change_of_the_picture_is_encoded(sync_checkpoint, bikes, encoded, change):
+def test_a_changed_image_is_encoded_again(sync_checkpoint, bikes, encoded, change):
     pipeline = Pipeline(sync_checkpoint, FeatureCache())
     request = Request(video=bikes, seconds=2.0)
     before, after = (features(pipeline, r) for r in (request, replace(request, **change)))
@@ -127,7 +127,7 @@ def test_a_change_of_the_picture_is_encoded(sync_checkpoint, bikes, encoded, cha
     assert not torch.equal(before, after)
 
 
-def test_a_changed_file_and_another_model_are_encoded(
+def test_a_changed_file_or_another_model_is_encoded_again(
     sync_checkpoint, checkpoint, bikes, clips, encoded, tmp_path
 ):
     cache, path = FeatureCache(), tmp_path / "a.mp4"
@@ -142,7 +142,7 @@ def test_a_changed_file_and_another_model_are_encoded(
     assert torch.equal(changed, features(Pipeline(checkpoint), request))
 
 
-def test_a_missing_picture_is_named_as_without_a_cache(checkpoint, tmp_path):
+def test_a_missing_image_is_the_same_error_with_and_without_a_cache(checkpoint, tmp_path):
     pipeline = Pipeline(checkpoint, FeatureCache())
     with pytest.raises(MediaError, match="There is no file"):
         pipeline.generate(Request(image=tmp_path / "none.png", **QUICK))
@@ -161,6 +161,6 @@ def test_only_pictures_need_synchformer(sync_checkpoint, bikes, tmp_path):
             pipeline.generate(Request(**picture, **QUICK))
 
 
-def test_an_image_stands_for_a_video_in_which_nothing_moves(sync_checkpoint, bikes):
+def test_an_image_is_encoded_like_a_video_without_motion(sync_checkpoint, bikes):
     sound = Pipeline(sync_checkpoint).generate(Request(image=bikes, **QUICK))
     assert sound.waveform.isfinite().all()

@@ -54,7 +54,7 @@ def test_a_sound_with_nan_or_infinite_samples_is_refused(value):
         finish(torch.tensor([[0.0, value], [0.0, 0.0]]), FORMAT)
 
 
-def test_the_level_is_the_one_that_was_asked_for(seeded):
+def test_finish_brings_the_sound_to_the_chosen_level(seeded):
     sound = 0.1 * torch.randn(2, 2 * 44_100, generator=seeded).clamp(-3, 3)
     assert torch.equal(finish(sound, FORMAT), sound)
     assert finish(sound, FORMAT, level="peak").abs().max() == pytest.approx(1)

@@ -113,7 +113,7 @@ def host(checkpoint):
 
 
 @torch.no_grad()
-def test_a_step_shows_its_progress_and_asks_whether_to_stop(host, clip):
+def test_a_step_reports_progress_and_checks_for_interrupts(host, clip):
     encode_video(host, clip, seconds=25.0)
     assert host.log == [
         entry for done in (0.33, 0.67, 1.0) for entry in ("check", "video", done)

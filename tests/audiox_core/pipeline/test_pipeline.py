@@ -46,19 +46,19 @@ def test_every_sampler_makes_finite_sound(pipeline, sampler):
     assert sound.waveform.std() > 1e-3
 
 
-def test_without_a_video_ten_seconds_are_made(pipeline):
+def test_the_default_length_without_a_video_is_ten_seconds(pipeline):
     sound = pipeline.generate(Request(prompt="rain", **QUICK))
     assert sound.waveform.shape == (2, 441_000)
     assert sound.sample_rate == 44_100
 
 
 @pytest.mark.parametrize("seconds", [0.1, 3.0, 8.0, 10.0, 10.95])
-def test_a_length_is_met_to_the_sample(pipeline, seconds):
+def test_the_audio_has_exactly_the_requested_number_of_samples(pipeline, seconds):
     sound = pipeline.generate(Request(prompt="rain", seconds=seconds, **QUICK))
     assert sound.waveform.shape[-1] == round(seconds * 44_100)
 
 
-def test_a_short_sound_is_the_beginning_of_a_long_one(pipeline):
+def test_audio_shorter_than_a_window_is_the_start_of_the_full_window(pipeline):
     short, long = (
         pipeline.generate(Request(prompt="rain", seconds=seconds, **QUICK)).waveform
         for seconds in (1.0, 10.0)
@@ -91,7 +91,7 @@ def test_each_input_changes_the_sound(pipeline, bunny, bikes, tmp_path):
         assert not torch.equal(first, second), one
 
 
-def test_a_modality_of_strength_0_is_not_there(pipeline, bunny):
+def test_a_modality_of_strength_0_equals_an_absent_one(pipeline, bunny):
     without = pipeline.generate(Request(prompt="rain", seconds=1, **QUICK)).waveform
     weak = Request(prompt="rain", video=bunny, video_strength=0.0, seconds=1, **QUICK)
     assert torch.equal(pipeline.generate(weak).waveform, without)
@@ -116,7 +116,7 @@ def test_an_image_stands_for_a_video(pipeline, bunny, tmp_path):
     assert not torch.equal(sound, plain)
 
 
-def test_one_call_is_enough(checkpoint):
+def test_generate_makes_a_soundtrack_in_one_call(checkpoint):
     request = Request(prompt="rain", seconds=1, **QUICK)
     sound = generate(request, checkpoint)
     assert torch.equal(sound.waveform, Pipeline(checkpoint).generate(request).waveform)
@@ -146,7 +146,7 @@ def test_one_call_is_enough(checkpoint):
         ({"image": "a.png", "video": "b.mp4"}, "only one of them"),
     ],
 )
-def test_bad_settings_are_named(pipeline, settings, message):
+def test_invalid_settings_raise_an_error_that_names_them(pipeline, settings, message):
     with pytest.raises(AudioXError, match=message) as caught:
         pipeline.generate(Request(**{"prompt": "rain", **settings}))
     assert "\n" not in str(caught.value)
@@ -157,12 +157,12 @@ def test_a_video_and_an_image_exclude_one_another(pipeline, bunny):
         pipeline.generate(Request(video=bunny, image=bunny, **QUICK))
 
 
-def test_a_start_behind_the_end_is_named(pipeline, bunny):
+def test_a_start_after_the_end_is_an_error(pipeline, bunny):
     with pytest.raises(SettingsError, match=r"5\.28 s long.*earlier start"):
         pipeline.generate(Request(video=bunny, start=6.0, **QUICK))
 
 
-def test_weights_that_run_over_are_not_saved_as_sound(checkpoint):
+def test_an_overflow_in_the_model_raises_an_error_instead_of_audio(checkpoint):
     broken = replace(checkpoint, vae=_Overflowing())
     with pytest.raises(AudioXError, match="overflowed"):
         Pipeline(broken).generate(Request(prompt="rain", **QUICK))
@@ -195,7 +195,7 @@ def test_a_loud_sound_is_turned_down_and_a_soft_one_kept(checkpoint, caplog):
     assert "scaled down" in caplog.text
 
 
-def test_a_video_without_a_picture_to_hold_is_not_written(pipeline, tmp_path):
+def test_a_video_file_is_not_written_without_an_input_video(pipeline, tmp_path):
     sound = pipeline.generate(Request(prompt="rain", **QUICK))
     with pytest.raises(SettingsError, match="without a video"):
         sound.save(tmp_path / "sound.mp4")
@@ -206,7 +206,7 @@ def test_a_video_without_a_picture_to_hold_is_not_written(pipeline, tmp_path):
 
 @pytest.mark.parametrize("cfg", [1.0, 7.0])
 @pytest.mark.parametrize("negative", ["", "wind"])
-def test_what_is_computed_once_equals_what_is_computed_at_every_step(checkpoint, cfg, negative):
+def test_cached_conditions_give_the_same_latent_as_recomputed_ones(checkpoint, cfg, negative):
     pipeline = Pipeline(checkpoint)
     request = Request(prompt="rain", negative=negative, cfg=cfg, cfg_rescale=0.4, steps=3)
     sampling = pipeline.sampling(request)
@@ -255,7 +255,7 @@ def known(tmp_path):
     return tmp_path / "known.wav"
 
 
-def test_a_variation_is_the_nearer_the_less_is_denoised(pipeline, known):
+def test_less_denoising_stays_closer_to_the_init_audio(pipeline, known):
     base = Request(prompt="rain", init_audio=known, steps=4, seed=0)
 
     def distance(**change):
@@ -290,7 +290,7 @@ def test_a_variation_has_the_length_of_its_sound(pipeline, known):
         ({"init_audio": "known", "inpaint": ((3.0, 4.0),)}, "regenerate starts at 3 s"),
     ],
 )
-def test_bad_variations_are_named(pipeline, known, settings, message):
+def test_invalid_variations_raise_an_error_that_names_them(pipeline, known, settings, message):
     if "init_audio" in settings:
         settings = settings | {"init_audio": known}
     with pytest.raises(SettingsError, match=message):

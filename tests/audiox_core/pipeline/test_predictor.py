@@ -58,7 +58,7 @@ def test_another_number_of_windows_is_refused(checkpoint, seeded):
         )
 
 
-def test_45_seconds_are_45_seconds(pipeline):
+def test_a_request_of_45_seconds_gives_45_seconds(pipeline):
     sound = pipeline.generate(Request(prompt="rain", seconds=45, steps=2, cfg=1))
     assert sound.waveform.shape == (2, 45 * 44_100)
     assert sound.waveform[:, -44_100:].abs().max() > 0.01
@@ -109,7 +109,7 @@ def kolmogorov_smirnov(values: list[float]) -> float:
     return min(1.0, 2 * terms.sum().item())
 
 
-def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
+def test_window_borders_are_as_smooth_as_other_places(checkpoint, pipeline):
     made, ranks = plan(LATENT, 45), []
     generator = torch.Generator().manual_seed(0)
     for name in ("dpmpp_3m_sde", "dpmpp_2m_sde", "heun"):
@@ -124,7 +124,7 @@ def test_the_seams_are_like_any_other_place(checkpoint, pipeline):
     assert kolmogorov_smirnov(ranks) > 0.01
 
 
-def test_the_measure_finds_a_seam():
+def test_the_seam_measure_detects_an_artificial_seam():
     made = plan(LATENT, 45)
     latent = torch.randn(1, 64, made.frames, generator=torch.Generator().manual_seed(0))
     for start in made.starts[:-1]:

@@ -41,7 +41,7 @@ def test_the_file_is_a_complete_checkpoint(trained_model, settings):
     assert loaded.conditioners.text.encode(["a bouncing ball"]).shape == (1, 24, 32)
 
 
-def test_the_file_generates(trained_model):
+def test_the_trained_file_generates_audio(trained_model):
     sound = generate(
         Request(prompt="a ball bounces", seconds=2.0),
         load_checkpoint(trained_model.path, device="cpu"),

@@ -33,7 +33,7 @@ def pictures(sheet):
             yield next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
-def test_it_is_an_svg_with_a_line_at_each_event(sheet, item):
+def test_the_contact_sheet_is_an_svg_with_a_line_at_each_event(sheet, item):
     root = ElementTree.fromstring(sheet)
     lines = [float(e.get("x1")) for e in root.iter() if e.tag.endswith("line")]
     wanted = [MARGIN + (WIDTH - 2 * MARGIN) * event.time / 10 for event in item.events]

@@ -28,7 +28,7 @@ def encoders(job, trained_vae, tmp_path_factory):
     return run_job(job("encoders", output, vae=trained_vae.outcome.weights))
 
 
-def test_the_loss_falls(encoders, losses):
+def test_the_loss_decreases(encoders, losses):
     curve = losses(encoders.weights.parent)
     assert len(curve) == 50
     assert sum(curve[-10:]) < 0.9 * sum(curve[:10])

@@ -17,7 +17,7 @@ RATE = 16_000
 WINDOWS = (256, 64)
 
 
-def test_the_loss_falls(trained_vae, losses):
+def test_the_loss_decreases(trained_vae, losses):
     curve = losses(trained_vae.output)
     assert len(curve) == 50
     assert sum(curve[-10:]) < 0.95 * sum(curve[:10])

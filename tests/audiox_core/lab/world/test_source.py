@@ -102,6 +102,6 @@ def test_invalid_numbers_for_a_world_are_refused(count, music, message):
 
 
 @pytest.mark.parametrize("index", [-1, 30])
-def test_iterating_over_a_world_ends(scenes, index):
+def test_iterating_over_a_world_stops_after_its_last_clip(scenes, index):
     with pytest.raises(IndexError, match="among 30"):
         scenes.clip(index)
