@@ -1,8 +1,8 @@
-"""What a user can act on: every message says what was found, what was expected, what to do next."""
+"""Errors for users: every message says what was found, what was expected and what to do next."""
 
 
 class AudioXError(Exception):
-    """Something the user can mend. The message is one line and stands alone."""
+    """An error that the user can fix. The message is one line and needs no context."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))  # one line, whatever a library's text brings
@@ -13,8 +13,8 @@ class MediaError(AudioXError):
 
 
 class WeightsError(AudioXError):
-    """A weights file is missing, damaged, or of another model."""
+    """A weights file is missing, damaged, or belongs to another model."""
 
 
 class SettingsError(AudioXError):
-    """A value lies outside of what the model or the file allows."""
+    """A value is outside of the range that the model or the file allows."""

@@ -62,7 +62,7 @@ class Plan:
 
 
 def check_seconds(seconds: float) -> None:
-    """Raise SettingsError for a length that cannot be generated; NaN is none."""
+    """Raise SettingsError for a length in seconds that cannot be generated, or NaN."""
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise SettingsError(
             f"The length is {seconds:g} s: it must be {MIN_SECONDS:g} to {MAX_SECONDS:g} s. For "

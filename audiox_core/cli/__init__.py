@@ -1,6 +1,6 @@
 """The command line: the same pipeline and errors as the Python interface. One file a command.
 
-Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted.
+Exit codes: 0 done, 2 an error that the user can fix (one line on stderr), 130 interrupted.
 """
 
 import argparse

@@ -127,7 +127,7 @@ def _make(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    """Exit code 0 where anything can be used; what cannot is listed."""
+    """Check a manifest; the exit code is 0 if at least one clip can be used."""
     if not 1 <= options.workers <= MOST_WORKERS:
         raise SettingsError(f"--workers is {options.workers}: it must be 1 to {MOST_WORKERS}.")
     listed = options.check.with_suffix(".invalid.jsonl")
@@ -147,7 +147,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_options(options: argparse.Namespace, targets: tuple[Path, ...]) -> None:
-    """Raise SettingsError or MediaError for what cannot work, before hours of work."""
+    """Raise SettingsError or MediaError for invalid options, before hours of work."""
     if not options.folder.is_dir():
         raise SettingsError(
             f"There is no folder {options.folder}: choose the folder with the media files."

@@ -1,4 +1,4 @@
-"""`generate`: a sound, or a video with its sound, from any inputs."""
+"""`generate`: audio, or a video with audio, from any inputs."""
 
 import argparse
 import json
@@ -167,7 +167,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def add_variant(parser: Any) -> None:
-    """Add what a weights file may not tell about itself."""
+    """Add the options for weights files that do not name their variant or sizes."""
     parser.add_argument(
         "--variant",
         choices=VARIANTS,
@@ -182,7 +182,7 @@ def add_variant(parser: Any) -> None:
 
 
 def run_generate(options: argparse.Namespace) -> int:
-    """`generate`: everything that can be refused is refused before anything is computed."""
+    """Run `generate`; all inputs are checked before anything is computed."""
     began = time.perf_counter()
     request = _request(options)
     _check_output(options.output, request)
@@ -211,7 +211,7 @@ def run_generate(options: argparse.Namespace) -> int:
 
 
 def parse_lora(text: str) -> tuple[Path, float]:
-    """`FILE` or `FILE:STRENGTH`; the colon of a Windows drive is none of ours."""
+    """Parse `FILE` or `FILE:STRENGTH`; the colon of a Windows drive is part of the file."""
     name, _, strength = text.rpartition(":")
     try:
         return Path(name or text), float(strength) if name else 1.0

@@ -1,4 +1,4 @@
-"""A sound or music prompt of ten seconds -> tokens: VAE latents or a spectrogram, projected.
+"""An audio or music prompt of ten seconds -> tokens: VAE latents or a spectrogram, projected.
 
 There are three kinds, one for each line of models. All have the same methods: `forward(audio, vae,
 noise, hide)` encodes a prompt, `absent(vae)` gives the tokens of no prompt. Parameter names follow
@@ -44,7 +44,7 @@ class AudioConditioner(nn.Module):
         """Audio -> `b t d`.
 
         Args:
-            audio: `b c n`; mono is doubled, of more than two channels the first two count.
+            audio: `b c n`; mono is duplicated; only the first two channels are used.
             vae: encodes the prompt where the checkpoint has no copy of the VAE for it.
             noise: unit noise `b c t` to draw the latent with, as in training; None takes the mean.
             hide: shares of the length, from and to, that are silenced.
@@ -186,7 +186,7 @@ def prompt_latents(vae: AnyVAE, audio: Tensor, noise: Tensor | None) -> Tensor:
 
     Args:
         vae: the prompt's VAE.
-        audio: `b c n`; mono is doubled, of more than two channels the first two count.
+        audio: `b c n`; mono is duplicated; only the first two channels are used.
         noise: unit noise `b c t`, or None.
 
     Returns:
@@ -214,7 +214,7 @@ def encode_waveform(
     hide: tuple[Span, ...] = (),
     noise: Tensor | None = None,
 ) -> Tensor:
-    """Encode a sound prompt of one window.
+    """Encode an audio prompt of one window.
 
     Args:
         conditioner, vae: of a checkpoint; AudioX-MAF needs no VAE.

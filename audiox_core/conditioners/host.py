@@ -40,7 +40,7 @@ class ModelHost(ABC):
         """Show the share of a step that is done, 0..1."""
 
     def check_interrupt(self) -> None:  # noqa: B027 (Ctrl-C raises by itself)
-        """Raise where the user has asked to stop."""
+        """Raise the host's error if the user has interrupted the run."""
 
     def keep(self, tokens: Tensor) -> Tensor:
         """Move the result of a step to where results are kept between steps."""

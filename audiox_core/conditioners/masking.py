@@ -139,7 +139,7 @@ def random_spans(
 ) -> list[tuple[int, int]]:
     """Draw one span per item: a random share of the length at a random place.
 
-    Training masks audio prompts this way, and the reference also does so at inference.
+    Training masks audio prompts this way; so does the original implementation at inference.
 
     Args:
         items: number of spans.

@@ -1,4 +1,4 @@
-"""Stands in for an encoder whose weights were not found, until somebody needs it."""
+"""A placeholder for an encoder whose weights were not found; it raises an error when used."""
 
 from typing import Any, NoReturn
 
@@ -8,9 +8,9 @@ from ..errors import WeightsError
 
 
 class MissingModule(nn.Module):
-    """In the place of a text encoder or Synchformer: every use raises the error with the remedy.
+    """Replaces a text encoder or Synchformer; every use raises the error with the remedy.
 
-    What `nn.Module` itself has (`to`, `parameters`, `eval`, …) works: there are no weights.
+    The methods of `nn.Module` (`to`, `parameters`, `eval`, …) work; there are no weights.
     """
 
     def __init__(self, message: str) -> None:

@@ -95,7 +95,7 @@ class TextConditioner(nn.Module):
         return [*ids[: self.tokens - 1], self._id(END)]
 
     def _check_known(self, prompt: str, encoding: Encoding) -> None:
-        """Warn of characters without a token. Raises SettingsError where nothing else is left."""
+        """Warn of characters without a token. Raises SettingsError if no known token remains."""
         pieces = zip(encoding.ids, encoding.offsets, strict=True)
         unknown = [prompt[slice(*offsets)] for i, offsets in pieces if i == self._id(UNKNOWN)]
         if not unknown:

@@ -1,7 +1,7 @@
 """Video or a still image -> 128 tokens: CLIP on every frame, then a transformer over time.
 
-The models of the MAF line add features of Synchformer, which encodes 25 frames a second and so
-knows what moves when. Parameter names follow the released checkpoints. Axes: `b` clips, `f` frames,
+The MAF models add features of Synchformer, which encodes 25 frames per second and so resolves when
+things move. Parameter names follow the released checkpoints. Axes: `b` clips, `f` frames,
 `q` tokens of a frame, `s` sync features of a clip, `d` width, `h w` pixels.
 """
 
@@ -77,7 +77,8 @@ class VideoConditioner(nn.Module):
     def forward(self, frames: Tensor, sync: Tensor | None = None) -> Tensor:
         """Frames `b f 3 h w` in 0..255 and sync features `b s d` -> tokens `b tokens d`.
 
-        A model that reads sync features takes zeros where none are given, as the reference does.
+        A model that reads sync features uses zeros if there are none, as the original
+        implementation does.
         """
         states = torch.stack([self.clip_states(clip) for clip in frames])
         return self.project_states(states, sync, is_absent(frames))

@@ -1,4 +1,4 @@
-"""Read the sound of any file as a stereo tensor, and write it to a file.
+"""Read the audio of any file as a stereo tensor, and write audio files.
 
 `c` is channels, `n` samples; waveforms are float32 in -1..1.
 """
@@ -37,11 +37,11 @@ _UNKNOWN_SIZE = 0x7FFF0000
 def read_audio(
     path: Path, *, sample_rate: int = 44_100, start: float = 0.0, seconds: float | None = None
 ) -> Tensor:
-    """Read the sound of an audio or video file, or a piece of it.
+    """Read the audio of an audio or video file, or a part of it.
 
-    Time runs from the picture's first frame in a video, else from the first sample. Where the
-    sound begins later than that there is silence; at its end nothing is added. Several channels
-    are mixed to two, one goes to both.
+    Time 0 is the first frame of a video, or else the first sample. If the audio starts later than
+    that, silence is added before it; nothing is added at its end. More than two channels are mixed
+    to stereo; a single channel is copied to both.
 
     Args:
         path: any container and codec that FFmpeg reads.
@@ -53,8 +53,8 @@ def read_audio(
         `2 n`, float32; `n` is `round(seconds * sample_rate)` or less where the sound ends before.
 
     Raises:
-        MediaError: no readable file, no sound in it, NaN or infinite samples, cut off, or a
-            `start` behind its end.
+        MediaError: the file cannot be read, is truncated, has no audio, has NaN or infinite
+            samples, or ends before `start`.
         SettingsError: a value out of range.
     """
     path = Path(path)
@@ -93,7 +93,10 @@ def peak_normalize(waveform: Tensor) -> Tensor:
 
 
 def to_int16(waveform: Tensor) -> Tensor:
-    """Clip to -1..1 and scale to 16 bits, rounding towards 0 as the reference does."""
+    """Clip to -1..1 and scale to 16 bits, rounding towards 0.
+
+    This is how the original implementation rounds.
+    """
     return (waveform.clamp(-1, 1) * 32_767).to(torch.int16)
 
 
@@ -102,11 +105,11 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
 
     Args:
         path: ends in one of `AUDIO_SUFFIXES`.
-        waveform: `c n`, one or two channels; beyond -1..1 it is cut.
+        waveform: `c n`, one or two channels; values are clipped to -1..1.
         sample_rate: Hz.
 
     Raises:
-        SettingsError: another suffix, or no such waveform.
+        SettingsError: another suffix, or a waveform of another shape.
         MediaError: the file cannot be written.
     """
     path = Path(path)
@@ -237,7 +240,7 @@ def _join(
 
 
 def _length(stream: av.AudioStream, clock: _Clock, begin: int) -> int | None:
-    """Samples from `begin` to the end that MP4 tells: a codec's last packet is filled up."""
+    """Samples from `begin` to the end in the MP4 header: the last packet of a codec is padded."""
     if not stream.container.format.name.startswith("mov") or not stream.duration:
         return None
     end = clock.first + stream.duration * time_base(stream) - clock.origin

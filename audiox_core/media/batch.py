@@ -27,18 +27,18 @@ def pick_frames(
     """Pick the frames of a grid from `start` on, as squares.
 
     Args:
-        images: `f h w c`, 0..1; of more than three channels the first three count.
-        fps: frames a second of the images.
+        images: `f h w c`, 0..1; only the first three channels are used.
+        fps: frame rate of the images.
         grid: how many frames, how many of them a second.
         start: seconds after the first frame.
-        end: seconds; frames that begin there or later do not count. Times past the last frame
-            repeat it.
+        end: seconds; frames that start at or after it are not used. Times after the last frame
+            give the last frame.
 
     Returns:
         `f 3 size size`, uint8 RGB on the CPU; the same as `read_grids` gives for the file.
 
     Raises:
-        SettingsError: no images, or no rate of them.
+        SettingsError: there are no images, or `fps` is not above 0.
     """
     check_images(images)
     own = _rate(fps)

@@ -22,7 +22,7 @@ ReadSound = Callable[[int], Tensor | None]  # sample rate in Hz -> sound `2 n`, 
 
 @dataclass(frozen=True)
 class Clip:
-    """Moving pictures with or without sound; both are read when they are asked for."""
+    """Video frames with or without audio; both are read on demand."""
 
     seconds: float
     frames: ReadFrames

@@ -15,7 +15,7 @@ from .files import decode_frames, time_base
 
 _JITTER = Fraction(1, 20)  # seconds; Matroska rounds to milliseconds: that is no gap
 _DIAGONAL = sqrt(0.5)
-# What a speaker gives to left and right (ITU-R BS.775); those not named here give nothing.
+# Gains of a speaker for left and right (ITU-R BS.775)
 _LEFT_RIGHT = {
     "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (_DIAGONAL, _DIAGONAL),
     "BL": (_DIAGONAL, 0.0), "BR": (0.0, _DIAGONAL), "BC": (0.5, 0.5),
@@ -53,7 +53,7 @@ def stereo_blocks(
         name: of the file, for messages.
 
     Raises:
-        MediaError: nothing can be decoded, or the sample rate changes on the way.
+        MediaError: nothing can be decoded, or the sample rate changes within the file.
     """
     due, rate = None, 0
     for frame in decode_frames(container.demux(stream), name):
@@ -91,7 +91,7 @@ def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
         return samples.expand(2, -1)
     if all(speaker in _LEFT_RIGHT for speaker in speakers):
         mix = torch.tensor([_LEFT_RIGHT[speaker] for speaker in speakers]).T
-    else:  # nothing says where the speakers stand
+    else:  # the positions of the speakers are unknown
         mix = torch.ones(2, channels)
     loudest = mix.sum(dim=1).max()
     return (mix / max(loudest, 1.0)).to(samples) @ samples

@@ -1,7 +1,7 @@
 """Open and replace files: every reader and writer of `media` uses these functions.
 
-A reader's errors become one line that says what is wrong with the file. A writer's work lies in
-a temporary file beside the output until it is complete.
+Errors of reading become one line that says what is wrong with the file. Output is written to a
+temporary file beside its target until it is complete.
 """
 
 import errno
@@ -26,7 +26,7 @@ from ..errors import MediaError, SettingsError
 
 log = logging.getLogger(__name__)
 
-# What a decoder says of a packet that it cannot decode; some hand on a library's error
+# Errors of a decoder for a packet that it cannot decode; some pass on the error of a library
 _DAMAGE = (av.error.InvalidDataError, av.error.ExternalError)
 
 # FFmpeg's flag to invent missing presentation times; PyAV sets it, and with reordered frames in
@@ -40,7 +40,7 @@ def exact(value: float, name: str) -> Fraction:
     """The exact decimal number that a float was written as: 0.1 is 1/10.
 
     Raises:
-        SettingsError: `value` is no finite number.
+        SettingsError: `value` is not a finite number.
     """
     if not isfinite(value):
         raise SettingsError(f"{name} is {value}: it must be a finite number.")
@@ -87,7 +87,7 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
     except av.error.FFmpegError as error:
         decoding = error.filename in _DECODING or str(error.filename).startswith(opening)
         if error.filename not in (None, name) and not decoding:
-            raise  # another file's trouble: a writer within the block
+            raise  # an error of another file: a writer within the block
         raise MediaError(
             f"{path.name} is damaged ({_why(error)}). Export or download it again."
         ) from error
@@ -161,7 +161,7 @@ def replacing(path: Path) -> Iterator[Path]:
     with _temporary(path) as temporary:
         yield temporary
         with temporary.open("r+b") as file:
-            os.fsync(file)  # some disks tell only now that they are full
+            os.fsync(file)  # some disks report only now that they are full
         temporary.replace(path)
 
 
@@ -194,7 +194,7 @@ def open_output(
                 file.close()  # nothing more is written
             with suppress(Exception):
                 container.close()
-            if failure is not None:  # FFmpeg tells it in words of its own, if at all
+            if failure is not None:  # FFmpeg reports it in other words, if at all
                 raise failure from None
             raise
 
@@ -203,16 +203,16 @@ def is_same_file(video: Path, output: Path) -> bool:
     """Whether two paths are the same file.
 
     Raises:
-        MediaError: the system does not let one of them be looked at.
+        MediaError: one of them cannot be accessed.
     """
     old, new = _status(video, "read"), _status(output, "written")
     return old is not None and new is not None and os.path.samestat(old, new)
 
 
 class _Output:
-    """The file that PyAV writes into: all that it is given, or an error that is kept.
+    """The file that PyAV writes into; it writes all bytes, or keeps the error.
 
-    FFmpeg takes what a file object did not write for written, and some of its writers pass over
+    FFmpeg treats bytes that a file object did not write as written, and some of its muxers ignore
     errors.
     """
 
@@ -256,9 +256,9 @@ def _create(path: Path) -> FileIO:
 
 
 def _status(path: Path, done: str) -> os.stat_result | None:
-    """What lies at `path`, links followed; None where nothing does.
+    """The status of `path`, with links followed; None if it does not exist.
 
-    `Path.exists` and its like raise what the system says instead, up to Python 3.13.
+    Up to Python 3.13, `Path.exists` raises other errors of the system.
     """
     try:
         return path.stat()
@@ -277,7 +277,7 @@ def _check_readable(path: Path) -> None:
         raise MediaError(f"There is no file {path}. Check the name and the folder.")
     if S_ISDIR(status.st_mode):
         raise MediaError(f"{path} is a folder. Choose a file in it.")
-    if not S_ISREG(status.st_mode):  # it may never end, or never begin
+    if not S_ISREG(status.st_mode):  # reading might never return
         raise MediaError(f"{path} is a pipe, device or socket. Save its content to a file first.")
     if status.st_size == 0:
         raise MediaError(f"{path.name} is empty (0 bytes). Export or download it again.")
@@ -289,7 +289,7 @@ def _check_readable(path: Path) -> None:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """A free name beside `path`, of the same suffix; whatever lies there is gone afterwards."""
+    """A free name beside `path` with the same suffix; the file is removed afterwards."""
     status = _status(path, "written")
     if status is not None and S_ISDIR(status.st_mode):
         raise MediaError(f"{path} is a folder. Choose the name of a file to write.")
@@ -312,7 +312,7 @@ def _temporary(path: Path) -> Iterator[Path]:
             f"{path.name} cannot store this stream ({_why(error)}). Choose another suffix."
         ) from error
     finally:
-        with suppress(OSError):  # a disk that may not be written says so here again
+        with suppress(OSError):  # a read-only disk raises here again
             temporary.unlink()
 
 

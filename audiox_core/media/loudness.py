@@ -57,13 +57,13 @@ def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
 def normalize_loudness(
     waveform: Tensor, sample_rate: int, lufs: float = -16.0, peak_db: float = -1.0
 ) -> Tensor:
-    """Bring a sound to a loudness, or as near as its true peak allows; silence stays silence.
+    """Scale audio to a target loudness, as far as its true peak allows; silence stays silent.
 
     Args:
         waveform: `c n`.
         sample_rate: Hz.
-        lufs: the aim. -14 to -16 is what the web plays, -23 what European broadcast sends.
-        peak_db: no true peak is above it: the gain is lowered rather than the sound squeezed.
+        lufs: target loudness: -14 to -16 for the web, -23 for European broadcast.
+        peak_db: highest true peak, dB; the gain is lowered to it, without a limiter.
     """
     measured = measure_loudness(waveform, sample_rate)
     if measured.lufs == -inf:

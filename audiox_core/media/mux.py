@@ -1,7 +1,7 @@
-"""Copy a video with a new soundtrack: the picture is not encoded again.
+"""Copy a video with a new soundtrack; the video stream is not re-encoded.
 
-Time in the copy runs from the picture's first frame, or from `start`: picture packets are copied
-as they are and only their times move.
+Time 0 of the copy is the first frame, or `start`: video packets are copied unchanged, and only
+their timestamps move.
 """
 
 import logging
@@ -53,10 +53,10 @@ _STEPS_BACK = (0, 1, 5, 30)  # seconds; some containers land behind the wanted k
 
 
 def check_mux(video: Path, output: Path) -> None:
-    """Check that `output` can hold the picture of `video`, before anything is computed.
+    """Check that `output` can store the video stream of `video`, before anything is computed.
 
     Raises:
-        MediaError: `video` cannot be read, or the container of `output` cannot hold its codec.
+        MediaError: `video` cannot be read, or the container of `output` cannot store its codec.
         SettingsError: an unknown suffix, or both are the same file.
     """
     video, output = Path(video), Path(output)
@@ -81,11 +81,11 @@ def mux_soundtrack(
 ) -> None:
     """Write a copy of a video, or of a piece of it, with a new soundtrack.
 
-    The sound begins with the picture's first frame (or at `start`) and is cut where the picture
-    ends. Subtitles, chapters, covers, tags, rotation and further pictures go along; what the
-    container cannot hold is left out with a warning. A piece begins at the keyframe at or before
-    `start`: MP4 and MOV hide what lies before `start`; in MKV and WebM it shows, and the sound
-    waits for its frame. At its end a piece may show a frame or two more, which the last ones need.
+    The audio starts with the first frame (or at `start`) and is cut at the end of the video.
+    Subtitles, chapters, covers, tags, rotation and further video streams are copied; what the
+    container cannot store is left out with a warning. A part starts at the keyframe at or before
+    `start`: MP4 and MOV hide the frames before `start`; MKV and WebM show them, and the audio is
+    delayed to match. A part may end one or two frames late if its last frames depend on them.
 
     Args:
         video: any video file.
@@ -93,11 +93,12 @@ def mux_soundtrack(
         sample_rate: Hz.
         output: ends in one of `VIDEO_SUFFIXES`; sound is Opus in WebM, else AAC.
         start: seconds after the first frame's appearance.
-        seconds: length of the piece; None copies to the end.
-        keep_audio: keep the video's own sound as further tracks that do not play by themselves.
+        seconds: length of the part; None copies to the end.
+        keep_audio: keep the audio of the video as further tracks that are not played by default.
 
     Raises:
-        MediaError: no readable video, a codec that the container cannot hold, or no way to write.
+        MediaError: the video cannot be read, the container cannot store its codec, or the output
+            cannot be written.
         SettingsError: a value out of range, an unknown suffix, or `output` is `video`.
     """
     video, output = Path(video), Path(output)
@@ -116,7 +117,7 @@ def mux_soundtrack(
         )
     stop = end if length is None else min(end, begin + length)
     suffix = _suffix(output)
-    # Cut at a frame: players part ways about a cut within one. The sound waits for its moment.
+    # Cut at a frame, as players differ in how they show a cut within one; the audio is delayed.
     codec = "opus" if suffix == ".webm" else "aac"
     sound = _sound(waveform, sample_rate, stop - begin, begin - cut, codec)
     with replacing(output) as temporary, open_media(video) as source:
@@ -135,7 +136,7 @@ class _Span:
 
     start: Fraction
     end: Fraction
-    from_beginning: bool  # with whatever lies before the first frame
+    from_beginning: bool  # including packets before the first frame
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class _Sound:
     samples: np.ndarray  # `2 n`
 
     def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
-        """Encode as far as asked for."""
+        """The encoded packets, as they are requested."""
         for frame in audio_frames(self.samples, self.rate, self.sample_format):
             yield from stream.encode(frame)
         yield from stream.encode(None)
@@ -203,10 +204,10 @@ class _Copy:
     def write(self, sound: _Sound, span: _Span) -> None:
         """Mux picture and sound side by side."""
         tick = time_base(self.picture)
-        shift = round(span.start / tick) * tick  # one shift for all, or streams would part
+        shift = round(span.start / tick) * tick  # one shift for all streams keeps them in sync
         copy_chapters(self.source, self.target, shift, span.end)
         try:
-            self.target.start_encoding()  # what the container refuses, it refuses here
+            self.target.start_encoding()  # raises if the container refuses a stream
         except (ValueError, av.error.FFmpegError) as error:
             raise MediaError(
                 f"{self.suffix} files cannot store all streams of {self.video.name} ({error}). "
@@ -215,7 +216,7 @@ class _Copy:
         ours = sound.packets(self.sound)
         waiting = next(ours, None)
         packets = _with_decoding_times(self._kept(span), self.picture.index)
-        for packet in self._told_of_early_frames(packets, span):
+        for packet in self._warn_of_early_frames(packets, span):
             self._move(packet, shift)
             while waiting is not None and _shown(waiting) <= _decoded(packet):
                 self._mux(waiting)
@@ -229,7 +230,7 @@ class _Copy:
         self.end = max(self.end, _shown(packet) + length * packet.time_base)
         self.target.mux(packet)
 
-    def _told_of_early_frames(
+    def _warn_of_early_frames(
         self, packets: Iterator[av.Packet], span: _Span
     ) -> Iterator[av.Packet]:
         """Warn if frames before the start are shown, as Matroska cannot hide them."""
@@ -286,7 +287,7 @@ class _Copy:
 
 
 def _shown(packet: av.Packet) -> Fraction:
-    """When a packet is shown; 0 where nothing says so."""
+    """When a packet is shown; 0 if it has no timestamp."""
     return packet_time(packet) or Fraction(0)
 
 
@@ -321,18 +322,20 @@ def _from_keyframe(
 
 
 def _with_decoding_times(packets: Iterator[av.Packet], picture: int) -> Iterator[av.Packet]:
-    """Give the first packets of the picture decoding times: Matroska tells none for them."""
-    held: list[av.Packet] = []  # until one tells its time, from which the others' follow
-    untold: list[av.Packet] = []
+    """Give the first video packets decoding times, which Matroska does not store."""
+    held: list[av.Packet] = []  # until one has a decoding time, which gives those of the others
+    without_times: list[av.Packet] = []
     for packet in packets:
         held.append(packet)
         if packet.stream.index == picture:
             if packet.dts is not None:
-                _count_back(untold, packet.dts)
+                _count_back(without_times, packet.dts)
                 break
-            untold.append(packet)
+            without_times.append(packet)
     else:
-        _count_back(untold, min((packet.pts or 0 for packet in untold), default=0) + 1)
+        _count_back(
+            without_times, min((packet.pts or 0 for packet in without_times), default=0) + 1
+        )
     yield from chain(held, packets)
 
 

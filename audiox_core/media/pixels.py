@@ -25,9 +25,9 @@ UPRIGHT: Matrix = (1, 0, 0, 1)
 def resize_frames(frames: Tensor, size: int) -> Tensor:
     """Stretch frames to a square without keeping their aspect ratio, as in training.
 
-    Bilinear with antialiasing, in float32 and rounded: the reference's numbers on every CPU with
-    fused multiply-add (elsewhere about one value in 300,000 differs by 1), whereas the integer
-    kernel of some CPUs differs in one value of five.
+    Bilinear with antialiasing, in float32 and rounded. On CPUs with fused multiply-add this gives
+    the numbers of the original implementation (elsewhere about one value in 300,000 differs by 1);
+    the integer kernel of some CPUs differs in every fifth value.
 
     Args:
         frames: `f 3 h w`, uint8.
@@ -73,7 +73,7 @@ def is_sideways(matrix: Matrix) -> bool:
 
 
 def upright(picture: Tensor, matrix: Matrix) -> Tensor:
-    """Turn a stored picture as it is to be shown; the nearest quarter turn is taken.
+    """Rotate a stored picture for display, to the nearest quarter turn.
 
     Args:
         picture: `3 h w`.
@@ -94,7 +94,7 @@ def upright(picture: Tensor, matrix: Matrix) -> Tensor:
 def rgb(frame: av.VideoFrame) -> Tensor:
     """An upright picture of a decoded frame of any pixel format, `3 h w` uint8.
 
-    What is transparent lies on black: the colours under it are whatever a program left there.
+    Transparent pixels are blended with black: their stored colours are arbitrary.
     """
     if _has_alpha(frame):
         pixels = torch.from_numpy(frame.to_ndarray(format="rgba")).int()
@@ -108,14 +108,14 @@ def rgb(frame: av.VideoFrame) -> Tensor:
 def read_image(path: Path) -> Tensor:
     """Read a still image: PNG, JPEG, WebP and others that FFmpeg decodes.
 
-    Upright where the file says how it is turned (EXIF); transparent parts are black. Of an
-    animation or a video the first frame is taken.
+    The image is rotated as its EXIF data say; transparent parts are black. An animation or a video
+    gives its first frame.
 
     Returns:
         `3 h w`, uint8 RGB.
 
     Raises:
-        MediaError: no readable file, cut off, or no picture in it.
+        MediaError: the file cannot be read, is truncated, or contains no image.
     """
     path = Path(path)
     with open_media(path) as container:

@@ -1,7 +1,7 @@
 """Which streams of a video are copied, with which tags and chapters.
 
-A container that cannot hold a stream loses it with a warning that names it; the picture it must
-hold.
+A stream that the container cannot store is left out with a warning that names it; the video
+stream is required.
 """
 
 import io

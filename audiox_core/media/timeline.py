@@ -1,7 +1,7 @@
 """The frames of a file and their times, in seconds from the first frame.
 
-Times are exact fractions. Containers count in their own ticks, may start anywhere, may lack
-timestamps or the means to seek: that is settled here, and nobody else asks.
+Times are exact fractions. Containers count in their own ticks, may start at any time, and may lack
+timestamps or a way to seek; this module hides these differences.
 """
 
 import logging
@@ -46,7 +46,7 @@ def picture_stream(container: av.container.InputContainer, name: str) -> av.Vide
         name: of the file, for messages.
 
     Raises:
-        MediaError: the file holds sound alone, or a single still picture.
+        MediaError: the file contains only audio, or a single still image.
     """
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if not streams:
@@ -63,7 +63,7 @@ def is_cover(stream: av.stream.Stream) -> bool:
 
 
 def packet_time(packet: av.Packet) -> Fraction | None:
-    """When a packet is shown, in the container's own seconds; None where nothing says so."""
+    """When a packet is shown, in the container's own seconds; None if it has no timestamp."""
     ticks = packet.pts if packet.pts is not None else packet.dts
     return None if ticks is None else ticks * packet.time_base
 
@@ -74,7 +74,7 @@ class PictureReader:
     Use it in a `with` block; the file is closed at its end.
 
     Raises:
-        MediaError: no readable file, no picture, or not one frame in it.
+        MediaError: the file cannot be read, or has no video stream or no frame.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,7 +112,7 @@ class PictureReader:
             raise MediaError(f"{self.path.name} has an empty video stream. Export it again.")
         self.origin, self.first = first.time, TimedFrame(Fraction(0), first.frame)
         self.has_times = first.frame.pts is not None or first.frame.dts is not None
-        # AVI tells decoding times only: a frame's is that of the packet which let it out
+        # AVI stores decoding times only: a frame has that of the packet which completed it
         decoded = None if first.frame.pts is not None else self._first_dts
         self.packet_origin = self.origin if decoded is None else decoded
         self._at_start = True
@@ -120,7 +120,7 @@ class PictureReader:
     def frames_from(self, time: Fraction) -> Iterator[TimedFrame]:
         """Frames in order; the first one appears at or before `time`, if any does.
 
-        It ends what an earlier call returned: there is one position in a file.
+        This invalidates the iterator of an earlier call: a file has a single position.
         """
         if time > SEEK_GAP and self.has_times:
             for back in _BACK_OFF:
@@ -147,7 +147,7 @@ class PictureReader:
         """When the last frame ends, from the last packets: headers lack it or are wrong.
 
         Raises:
-            MediaError: the file stops before what its header lists or promises.
+            MediaError: the file is truncated.
         """
         if self.container.format.name.startswith("matroska"):
             refuse_cut_matroska(self.path, self.rate)
@@ -199,7 +199,7 @@ class PictureReader:
     def _decode(self) -> Iterator[TimedFrame]:
         """Frames from where the file stands, on the container's own time.
 
-        A damaged packet costs its frames, not the file: what shows them stays in sync.
+        The frames of a damaged packet are skipped; the times of the others do not change.
         """
         last: Fraction | None = None
         for frame in decode_frames(self._packets(), self.path.name):

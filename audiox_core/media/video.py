@@ -1,8 +1,9 @@
 """Read frames of a video at given times, and the facts of a video file.
 
-The model saw frames at 5 a second, later ones at 25 a second, too. `timing="true"` takes the
-frames that are on screen at those very times, whatever the rate of the file; `"reference"` repeats
-the habit of the original, every `ceil(rate / fps)`-th frame, which drifts unless the rates divide.
+The models read 5 frames per second, and those with Synchformer also 25. `timing="true"` takes the
+frames that are shown at these times, at any frame rate of the file. `timing="reference"` takes
+every `ceil(rate / fps)`-th frame, as the original implementation does; its times drift unless the
+rates divide.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from .timeline import SEEK_GAP, PictureReader, TimedFrame
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Facts of a video file, from its packets rather than its header."""
+    """Properties of a video file, from its packets rather than its header."""
 
     seconds: float  # from the first frame's appearance to the end of the last
     has_audio: bool
@@ -32,15 +33,15 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class FrameGrid:
-    """Frames that a model looks at."""
+    """The frames that a model reads: how many, at which rate, in which size."""
 
-    count: int = 50  # however short the video is
-    fps: float = 5.0  # to take; the file's own rate does not matter
+    count: int = 50  # also of a shorter video
+    fps: float = 5.0  # frames to take per second, at any rate of the file
     size: int = 224  # pixels of a side; the picture is stretched to it
 
 
 def frame_grids(config: VideoConfig) -> list[FrameGrid]:
-    """What a model looks at in a window: CLIP's frames and, where it has one, Synchformer's."""
+    """The frames that a model reads per window: for CLIP and, if it has one, for Synchformer."""
     grids = [FrameGrid(config.frames, config.fps, config.clip.image)]
     if (sync := config.sync) is not None:
         grids.append(FrameGrid(sync.frames, sync.fps, sync.encoder.image))
@@ -48,10 +49,10 @@ def frame_grids(config: VideoConfig) -> list[FrameGrid]:
 
 
 def probe_video(path: Path) -> VideoInfo:
-    """Read the facts of a video from its first frame and its last packets.
+    """Read the properties of a video from its first frame and its last packets.
 
     Raises:
-        MediaError: missing, empty, cut off or not media; sound alone, a still picture, no frame.
+        MediaError: the file is missing, empty, truncated or not a video, or has no frame.
     """
     with PictureReader(path) as reader:
         return VideoInfo(float(reader.end()), bool(reader.container.streams.audio))
@@ -65,23 +66,23 @@ def read_grids(
     timing: Literal["true", "reference"] = "true",
     end: float | None = None,
 ) -> list[Tensor]:
-    """Read frames at several rates in one pass, upright, as squares.
+    """Read frames at several rates in one pass, upright, resized to squares.
 
     Args:
         path: a video file.
-        grids: how many frames, how many of them a second.
+        grids: number, rate and size of the frames.
         start: seconds after the first frame's appearance.
         timing: "true" takes frame `k` as the one nearest to `start + k / fps` (of two equally
             near ones the earlier); "reference" takes every `ceil(rate / fps)`-th frame.
-        end: seconds; frames that begin there or later do not count. Times past the last frame
-            repeat it.
+        end: seconds; frames that start at or after it are not used. Times after the last frame
+            give the last frame.
 
     Returns:
-        Of each grid `f 3 size size`, uint8 RGB.
+        For each grid `f 3 size size`, uint8 RGB.
 
     Raises:
-        MediaError: no readable video.
-        SettingsError: a value out of range, or (reference) a start behind the last frame.
+        MediaError: the video cannot be read.
+        SettingsError: a value is out of range, or (reference) `start` is after the last frame.
     """
     first, _ = exact_piece(start, None if end is None else end - start)
     stop = None if end is None else exact(end, "end")
@@ -103,11 +104,11 @@ def read_grids(
 
 
 def read_frame(path: Path, time: float) -> Tensor:
-    """The frame nearest to a time, upright and in its own size.
+    """Read the frame nearest to a time, upright and in its own size.
 
     Args:
         path: a video file.
-        time: seconds after the first frame's appearance; behind the end the last frame is taken.
+        time: seconds after the first frame's appearance; after the end, the last frame.
 
     Returns:
         `3 h w`, uint8 RGB.
@@ -147,12 +148,12 @@ def _squares(
 def choose_frames(
     reader: PictureReader, wanted: Sequence[Fraction], end: Fraction | None
 ) -> Iterator[TimedFrame]:
-    """Give the frame nearest to each time; never more than two are held.
+    """Give the frame nearest to each time; at most two frames are in memory.
 
     Args:
         reader: of the file.
-        wanted: seconds, rising; the first lies before `end`.
-        end: frames that begin there or later do not count.
+        wanted: seconds, ascending; the first lies before `end`.
+        end: frames that start at or after it are not used.
     """
     frames, worth_seeking = reader.frames_from(wanted[0]), True
     held, following = next(frames), next(frames, None)
@@ -171,7 +172,7 @@ def choose_frames(
 def reference_frame_indices(
     fps: float, total_frames: int, start: float, count: int, target_fps: float
 ) -> list[int]:
-    """Frames as the original takes them, before padding: every `ceil(fps / target_fps)`-th.
+    """Frame numbers of the original implementation: every `ceil(fps / target_fps)`-th, unpadded.
 
     Args:
         fps: of the file, on average.

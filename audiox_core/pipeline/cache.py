@@ -1,6 +1,6 @@
-"""Features that were computed once: another prompt or seed need not look at the video again.
+"""A cache of encoded features: another prompt or seed does not encode the video again.
 
-A cache is made and handed in by whoever wants one, and lives as long as they keep it.
+The caller creates a cache and passes it in; it lives as long as the caller keeps it.
 """
 
 from collections import OrderedDict
@@ -15,17 +15,17 @@ MEGABYTE = 1 << 20
 
 
 class FeatureCache:
-    """Tensors under keys that name their content; what was not used for longest goes first."""
+    """Tensors under keys of their content; the least recently used ones are dropped first."""
 
     def __init__(self, max_bytes: int = 64 * MEGABYTE) -> None:
-        """`max_bytes`: of all features together; a window's take 0.4 MB. 0 keeps nothing."""
+        """`max_bytes`: limit for all features together; a window takes 0.4 MB. 0 keeps nothing."""
         self.max_bytes = max_bytes
         self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """The features of a key: kept ones, or those that `make` makes, on the CPU.
+        """The features of a key: cached ones, or those that `make` returns, on the CPU.
 
-        Larger ones than the whole cache are handed on and not kept.
+        Features that are larger than the whole cache are returned and not kept.
         """
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -51,9 +51,9 @@ class FeatureCache:
 
 
 def content_key(source: str | Path | Tensor) -> Hashable:
-    """What stands for the content of a file, without reading it, or of a tensor.
+    """A key for the content of a tensor, or of a file without reading it.
 
-    A file that was changed, or another one of its name, has another key.
+    A file that was changed or replaced has another key.
 
     Raises:
         OSError: there is no such file.
@@ -69,9 +69,9 @@ def content_key(source: str | Path | Tensor) -> Hashable:
 
 
 def weights_key(module: nn.Module) -> Hashable:
-    """What stands for a module's weights: its norms and biases, which any training changes.
+    """A key for the weights of a module: a hash of its norms and biases, which training changes.
 
-    Of all weights it would take longer than to encode a short video on a GPU.
+    Hashing all weights would take longer than encoding a short video on a GPU.
     """
     digest = blake2b(digest_size=16)
     for name, tensor in module.state_dict().items():

@@ -1,4 +1,4 @@
-"""Latents -> sound: decode, check, bring to a level.
+"""Latents -> audio: decode, check, adjust the level.
 
 Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
 """
@@ -87,18 +87,18 @@ def finish(
     level: Level = "keep",
     lufs: float = -16.0,
 ) -> Tensor:
-    """Check a decoded sound, put known samples back, bring it to a level.
+    """Check decoded audio, restore the known samples, adjust the level.
 
     Args:
         waveform: `2 n`.
         latent_format: of the model.
-        init_audio: whose samples stay outside of its generated spans.
-        level: "keep" is the model's own level, lowered only where it would clip; "peak" brings the
-            loudest sample to full scale; "loudness" brings the sound to `lufs`.
+        init_audio: its samples are restored outside of the regenerated spans.
+        level: "keep" is the model's own level, lowered only if it would clip; "peak" scales the
+            loudest sample to full scale; "loudness" scales to `lufs`.
         lufs: integrated loudness, LUFS (EBU R 128).
 
     Raises:
-        AudioXError: the sound holds NaN or infinite samples.
+        AudioXError: the audio has NaN or infinite samples.
     """
     check_finite(waveform)
     waveform = limit_peak(waveform)  # before known samples are put back, which stay as they are
@@ -112,7 +112,7 @@ def finish(
 
 
 def check_finite(waveform: Tensor) -> None:
-    """Raise AudioXError where a sound holds NaN or infinite samples."""
+    """Raise AudioXError if audio has NaN or infinite samples."""
     if not isfinite(waveform.abs().amax().item()):
         raise AudioXError(
             "The model's output overflowed to NaN or infinity: use float32, a lower cfg, or "
@@ -121,7 +121,7 @@ def check_finite(waveform: Tensor) -> None:
 
 
 def limit_peak(waveform: Tensor) -> Tensor:
-    """Lower a sound to full scale where it is louder; a softer one keeps its level."""
+    """Scale audio down to full scale if it is louder; otherwise its level stays."""
     peak = waveform.abs().amax().item()
     if peak > 1:
         logger.info("The audio peaked at %.2f of full scale and was scaled down to 1.", peak)

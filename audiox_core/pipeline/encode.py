@@ -27,7 +27,7 @@ from ..windows import check_seconds, plan, spans_in_window
 
 @dataclass(frozen=True)
 class Features:
-    """The encoded tokens of a video, an image or a sound prompt."""
+    """The encoded tokens of a video, an image or an audio prompt."""
 
     kind: Literal["video", "audio"]
     tokens: Tensor  # `w s d`
@@ -43,7 +43,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Strengths:
-    """How much each modality counts: 0 is absent, 1 is present, linear between them."""
+    """The influence of each modality: 0 is absent, 1 is present, linear in between."""
 
     text: float = 1.0
     video: float = 1.0
@@ -121,7 +121,7 @@ def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> floa
 
 
 def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> Features:
-    """Encode a still image; the features serve a sound of any length.
+    """Encode a still image; the features can be used for audio of any length.
 
     Args:
         host: of the model.
@@ -162,7 +162,7 @@ def encode_audio(
     seconds: float | None = None,
     hide: Sequence[Span] = (),
 ) -> Features:
-    """Encode a sound or music prompt; more than ten seconds are encoded window by window.
+    """Encode an audio or music prompt; more than ten seconds are encoded window by window.
 
     Args:
         host: of the model.
@@ -173,7 +173,7 @@ def encode_audio(
         hide: spans in seconds after `start` that are silenced, as training masks them.
 
     Raises:
-        SettingsError: there is no sound at `start`, or nothing of it is left.
+        SettingsError: the audio ends before `start`, or the selected part is empty.
     """
     latent_format, latents = host.config.latent, host.config.prompt_latents
     rate, described = latent_format.sample_rate, latent_format.conditioned_seconds

@@ -56,7 +56,7 @@ def sampling_of(request: Request, config: AudioXConfig) -> SamplingConfig:
 
 
 def check_inputs(request: Request) -> None:
-    """Raise SettingsError where inputs are missing or exclude one another."""
+    """Raise SettingsError if inputs are missing or exclude each other."""
     sources = {"video": request.video or request.image, "audio": request.audio}
     prompt = request.prompt.strip() if request.prompt else ""
     if not any((prompt, request.init_audio, *sources.values())):
@@ -72,7 +72,7 @@ def check_inputs(request: Request) -> None:
 
 
 def _check_variation(request: Request, sampling: SamplingConfig, objective: str) -> None:
-    """Raise SettingsError where init audio is missing or is to be changed in two ways."""
+    """Raise SettingsError if init audio is missing, or more than one way to change it is set."""
     changes = {
         "denoise": request.denoise,
         "init_noise_level": request.init_noise_level,

@@ -64,7 +64,7 @@ def predict(
             unconditional input, zero in all tokens.
         plan: the windows of the latent.
         cache: of the run; None prepares the conditions at every call.
-        key: tells the conditions of one call from those of another in the same run.
+        key: identifies the conditions of a call among those of the same run.
         forward: of the backbone; None calls the module itself.
 
     Returns:

@@ -1,4 +1,4 @@
-"""From noise, or from a known latent under noise, to a clean latent.
+"""Sampling: from noise, or from an existing latent with noise, to a denoised latent.
 
 The solvers here and those of ComfyUI get the same sigmas, the same initial noise, the same noise at
 each step, and treat a noise mask alike: one seed gives one latent in both. Axes: `b` batch, `c`
@@ -90,7 +90,7 @@ def run_sigmas(
 
     Args:
         config: of the model.
-        sampling: of which steps and the range of sigma count.
+        sampling: its steps and its range of sigma are used.
         denoise: share of the schedule to run, above 0 to 1: the last `steps` of it.
         sigma: the level to start from, in place of `denoise`.
 
@@ -98,7 +98,7 @@ def run_sigmas(
         `steps + 1` decreasing sigmas, the last one 0.
 
     Raises:
-        SettingsError: the range of sigma is empty or not above 0 where it has to be.
+        SettingsError: the range of sigma is empty, or not above 0 for a v-prediction model.
     """
     schedule = OBJECTIVES[config.objective].schedule
     low, high = sampling.sigma_min, sampling.sigma_max if sigma is None else sigma

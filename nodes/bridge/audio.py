@@ -45,7 +45,7 @@ def soundtracked(
     duck_db: float,
     gain_db: float,
 ) -> tuple[Any, str]:
-    """A VIDEO with this AUDIO, and a word about its picture."""
+    """A VIDEO with this AUDIO, and whether its video stream is copied or re-encoded."""
     clip = clip_of_video(video)
     rate = int(audio["sample_rate"]) if audio is not None else 0
     sound = waveform_of(audio, rate)

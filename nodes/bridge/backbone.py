@@ -46,7 +46,7 @@ class HostAttention:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """One conditioning of a run, told from others by its identity."""
+    """One conditioning of a run; compared by identity."""
 
     null: bool  # zeros throughout: the trained unconditional input
     hooked: bool  # its weights may change from step to step

@@ -100,7 +100,7 @@ def text_tokens(
 ) -> tuple[Tensor | None, Tensor | None]:
     """A text CONDITIONING, ours or of CLIPTextEncode -> `1 s d` and that of the empty prompt.
 
-    Longer ones are cut, as the model was trained; shorter ones are filled with zeros.
+    Longer ones are cut, as in training; shorter ones are padded with zeros.
     """
     if conditioning is None:
         return None, None

@@ -8,9 +8,9 @@ from ...audiox_core.checkpoint.checkpoint_file import EMBEDDED, CheckpointFile, 
 from ...audiox_core.errors import WeightsError
 
 KIND = "audiox"
-# GGUF cannot be read; its error says what to take instead, a list without it says nothing
+# GGUF cannot be read, but is listed: its error names the alternatives
 SUFFIXES = {".safetensors", ".ckpt", ".pth", ".pt", ".gguf"}
-EMBEDDED_NAME = "embedded"  # saved in workflows: it means whatever model the pack carries
+EMBEDDED_NAME = "embedded"  # saved in workflows: the model that comes with the pack
 # other folders in which people put these files; there only names that say so are listed
 ELSEWHERE = ("checkpoints", "diffusion_models", "vae")
 

@@ -1,7 +1,7 @@
-"""LATENT: an empty one, and one of a known sound with a noise mask.
+"""LATENT: an empty one, and one of existing audio with a noise mask.
 
-Beside ComfyUI's own entries it carries `audiox_seconds`, the length that was asked for, and
-`audiox_init`, the known sound; native nodes hand both on.
+Besides ComfyUI's own entries it has `audiox_seconds`, the requested length, and `audiox_init`, the
+existing audio; native nodes pass both on.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def inpaint_latent(
     before: float,
     after: float,
 ) -> tuple[dict[str, Any], float]:
-    """A known sound -> its latent with a noise mask, and the length of the result in seconds."""
+    """Existing audio -> its latent with a noise mask, and the length of the result in seconds."""
     latent_format = latent_format_of(vae)
     known = waveform_of(audio, latent_format.sample_rate)
     length = known.shape[-1] / latent_format.sample_rate
@@ -66,7 +66,7 @@ def inpaint_latent(
 
 
 def _spans(regenerate: str, length: float, before: float, after: float) -> tuple[Span, ...]:
-    """What is generated, in the time of the extended sound."""
+    """The spans to generate, in seconds of the extended audio."""
     inner = parse_spans(regenerate) if regenerate.strip() else ()
     check_spans(inner, length)
     spans = [(before + begin, before + min(end, length)) for begin, end in inner]

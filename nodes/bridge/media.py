@@ -1,7 +1,7 @@
-"""AUDIO, IMAGE and VIDEO <-> what the core reads.
+"""AUDIO, IMAGE and VIDEO <-> clips and tensors of the core.
 
-A VIDEO that lies in a file is read by time from there, and never decoded whole; one that was made
-or edited in the graph is taken as its frames.
+A VIDEO in a file is read by time and never decoded as a whole; for one that was made or edited in
+the graph, its frames are used.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def _trim(video: Any) -> tuple[float, float]:
 
 
 def waveform_of(audio: Mapping[str, Any] | None, sample_rate: int) -> Tensor:
-    """AUDIO of any rate and channels -> `2 n` float32; of a batch the first one."""
+    """AUDIO of any rate and channel count -> `2 n` float32; only the first of a batch is used."""
     if audio is None:
         raise SettingsError(
             "There is no audio: the video has no audio track. Connect another AUDIO, or "
@@ -86,7 +86,7 @@ def audio_of(waveform: Tensor, sample_rate: int) -> dict[str, Any]:
 
 
 def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tuple[Any, str]:
-    """A VIDEO with this sound `2 n`, and what became of the picture."""
+    """A VIDEO with this audio `2 n`, and whether its video stream is copied or re-encoded."""
     if clip.path is not None:
         known = clip.path.suffix.lower() in VIDEO_SUFFIXES
         suffix = clip.path.suffix.lower() if known else ".mkv"

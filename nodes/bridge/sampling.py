@@ -32,7 +32,7 @@ ONE_BY_ONE = {"dpm_adaptive"}  # whose steps depend on the whole batch
 
 
 def config_of(model: Any) -> AudioXConfig:
-    """The settings of a MODEL. Raises SettingsError where it is none of AudioX."""
+    """The settings of a MODEL. Raises SettingsError if it is not an AudioX model."""
     config = getattr(model.model, "audiox", None)
     if config is None:
         raise SettingsError(
@@ -73,13 +73,13 @@ def sample(
     sigmas: Tensor,
     own_noise: bool = True,
 ) -> dict[str, Any]:
-    """Noise, or a known latent -> a clean latent.
+    """Sample: noise, or an existing latent -> a denoised latent.
 
     Args:
         model, positive, negative, latent: ComfyUI's objects.
         seed: of the noise.
-        sampling: of which sampler, cfg and cfg_rescale count.
-        sigmas: falling, the last is 0.
+        sampling: its sampler, cfg and cfg_rescale are used.
+        sigmas: decreasing; the last is 0.
         own_noise: False leaves the noise of the steps to ComfyUI.
     """
     objective = OBJECTIVES[config_of(model).objective]

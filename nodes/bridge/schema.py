@@ -13,7 +13,7 @@ _KNOWN = {field.name for field in dataclasses.fields(io.Schema)}
 
 
 def schema(**settings: Any) -> io.Schema:
-    """A Schema without the fields that this ComfyUI does not know: one would drop the pack.
+    """A Schema without the fields that this ComfyUI does not know, as one of them would fail.
 
     Its outputs are shown by their own names; ComfyUI 0.3.64 would show the type.
     """

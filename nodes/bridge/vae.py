@@ -47,7 +47,7 @@ class InterruptibleOobleck(nn.Module):
 
 
 class NativeVae(comfy.sd.VAE):
-    """ComfyUI's VAE around ours; what its methods read of `self` is set here, not by its parent."""
+    """ComfyUI's VAE around ours; all attributes that its methods read are set here."""
 
     def __init__(self, oobleck: Oobleck, latent_format: LatentConfig) -> None:
         nothing = {"extra_1d_channel": None, "crop_input": False, "not_video": False}
