@@ -1,8 +1,8 @@
-"""Who owns the modules of a model: the only thing that differs between Python and ComfyUI.
+"""`ModelHost`: the interface through which the pipeline gets the modules of a model.
 
-Every step of the pipeline (`audiox_core/pipeline`) takes a `ModelHost` and asks it for the modules
-that it needs. A loaded checkpoint answers with its own modules; inside ComfyUI the answer comes
-from its memory manager (`nodes/bridge/conditioners.py`).
+Every step of the pipeline (`audiox_core/pipeline`) takes a `ModelHost` and gets from it the modules
+that it needs. A loaded checkpoint returns its own modules; in ComfyUI its memory manager loads them
+(`nodes/bridge/conditioners.py`). Nothing else differs between Python and ComfyUI.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ Part = Literal["text", "video", "sync", "audio", "maf", "vae"]
 
 
 class ModelHost(ABC):
-    """Hands out modules on the device they compute on, shows progress, stops when asked."""
+    """Provides modules on their device, shows progress, and checks for interrupts."""
 
     config: AudioXConfig
     conditioners: Conditioners  # wherever they are now; to compute with one, `use` it

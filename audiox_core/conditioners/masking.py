@@ -162,7 +162,7 @@ def parse_spans(text: str) -> tuple[Span, ...]:
     """Read spans of seconds such as `0-2, 5.5-8`.
 
     Raises:
-        SettingsError: the text is no list of spans, or a span ends before it begins.
+        SettingsError: the text is not a list of spans, or a span ends before it starts.
     """
     return tuple(_span(part) for part in _parts(text))
 

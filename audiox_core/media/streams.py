@@ -63,7 +63,7 @@ def muxer_options(suffix: str, metadata: dict[str, str]) -> dict[str, str]:
 
 
 def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
-    """Check that a container can hold the video stream; nothing is written.
+    """Check that a container can store the video stream; nothing is written.
 
     Args:
         stream: of the source.
@@ -71,7 +71,7 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
         suffix: of the copy.
 
     Raises:
-        MediaError: names containers that can.
+        MediaError: it cannot; the message names containers that can.
     """
     try:
         _write_header(suffix, stream)
@@ -87,7 +87,7 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
 def add_other(
     target: av.container.OutputContainer, stream: av.stream.Stream, video: Path, suffix: str
 ) -> av.stream.Stream | None:
-    """Add a stream of any other kind; None with a warning if the container cannot hold it.
+    """Add a stream of any other kind; None with a warning if the container cannot store it.
 
     Args:
         target: the copy.
@@ -115,7 +115,7 @@ def add_other(
 def copy_stream(target: av.container.OutputContainer, stream: av.stream.Stream) -> av.stream.Stream:
     """Add a stream for unchanged packets of `stream`, with its tags, language and role.
 
-    Sound is copied beside the new soundtrack, so it is no longer what plays by default.
+    The original audio is copied beside the new soundtrack, so it is not played by default.
 
     Args:
         target: the copy.

@@ -1,4 +1,4 @@
-"""A known sound to start from: to vary it, to repair it, to continue it.
+"""Existing audio to start from: to vary it, to inpaint it or to continue it.
 
 Axes: `c` channels, `t` latent frames, `n` audio samples.
 """
@@ -22,7 +22,7 @@ CROSSFADE_SECONDS = 0.02  # between the known samples and the generated ones
 
 @dataclass(frozen=True)
 class InitAudio:
-    """A known sound in the length of the result, and the spans that are generated."""
+    """Existing audio, cut or padded to the length of the result, and the spans to generate."""
 
     waveform: Tensor  # `2 n` at the model's rate, all samples of the result
     spans: tuple[Span, ...]  # seconds that are generated; empty for a variation of all of it
@@ -31,7 +31,7 @@ class InitAudio:
     def encode(
         self, latent_format: LatentConfig, encode: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor | None]:
-        """Encode the sound and make its noise mask.
+        """Encode the audio and make its noise mask.
 
         Args:
             latent_format: of the model.
@@ -65,7 +65,7 @@ class InitAudio:
 def noise_mask(
     latent_format: LatentConfig, layout: Plan, spans: Sequence[Span], seconds: float, feather: float
 ) -> Tensor:
-    """Which latent frames are generated, `t` in 0..1; frames after the end of the sound are.
+    """The noise mask, `t` in 0..1: 1 in the spans to generate and after the end of the audio.
 
     Args:
         latent_format, layout: of the latent.
@@ -86,7 +86,12 @@ def noise_mask(
 
 
 def check_spans(spans: Sequence[Span], seconds: float) -> None:
-    """Raise SettingsError where a span begins after the end of the sound."""
+    """Raise SettingsError if a span starts after the end of the audio.
+
+    Args:
+        spans: seconds.
+        seconds: length of the audio.
+    """
     if late := [begin for begin, _ in spans if begin >= seconds]:
         raise SettingsError(
             f"The range to regenerate starts at {late[0]:g} s, but the audio ends at "

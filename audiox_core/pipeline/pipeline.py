@@ -61,7 +61,7 @@ class Pipeline:
             on_step: called at each step with its index, the noisy latent and the denoised estimate.
 
         Raises:
-            AudioXError: in one line what was found, what was expected, and what to do.
+            AudioXError: an input cannot be read, a setting is out of range, or the output overflows.
         """
         sampling = self.sampling(request)
         if hint := advice(self.checkpoint.config, sampling):
@@ -87,11 +87,11 @@ class Pipeline:
         )
 
     def sampling(self, request: Request) -> SamplingConfig:
-        """The sampling settings of a request: the model's own where it has none; checked."""
+        """The checked sampling settings of a request; those that are None are the model's own."""
         return sampling_of(request, self.checkpoint.config)
 
     def sources(self, request: Request) -> tuple[Clip | None, InitAudio | None, float]:
-        """Open the video and the init audio of a request; they decide the length of the sound.
+        """Open the video and the init audio of a request; they determine the length.
 
         Returns:
             The clip and the init audio, or None, and the length in seconds.
@@ -126,7 +126,13 @@ class Pipeline:
         return InitAudio(known, tuple(request.inpaint))
 
     def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> Conditioning:
-        """Encode the inputs of a request and join them into both branches of guidance."""
+        """Encode the inputs of a request and join them into both branches of guidance.
+
+        Args:
+            request: inputs and strengths.
+            clip: the opened video, from `sources`.
+            seconds: length of the audio.
+        """
         host = self.checkpoint
         prompt, negative = (
             text if text and text.strip() else None for text in (request.prompt, request.negative)
@@ -191,7 +197,13 @@ class Pipeline:
     def start_latent(
         self, request: Request, init_audio: InitAudio | None, seconds: float
     ) -> StartLatent:
-        """Zeros, or the latent of the init audio and what of it is kept."""
+        """The latent to start from: zeros, or the encoded init audio with its noise mask.
+
+        Args:
+            request: its denoise or noise level is used.
+            init_audio: from `sources`, or None.
+            seconds: length of the audio.
+        """
         device = self.checkpoint.device
         if init_audio is None:
             frames = plan(self.latent_format, seconds).frames
@@ -209,8 +221,14 @@ class Pipeline:
 def generate(
     request: Request, checkpoint: Checkpoint | None = None, on_step: OnStep = lambda *_: None
 ) -> Soundtrack:
-    """Generate one soundtrack with one call; without a checkpoint by the embedded model.
+    """Generate one soundtrack. For several requests, make a `Pipeline` once.
 
-    Args: as in `Pipeline.generate`; for several requests make a `Pipeline` once.
+    Args:
+        request: inputs and settings.
+        checkpoint: the model; None loads the embedded one.
+        on_step: as in `Pipeline.generate`.
+
+    Raises:
+        AudioXError: as in `Pipeline.generate`.
     """
     return Pipeline(checkpoint or load_checkpoint()).generate(request, on_step)

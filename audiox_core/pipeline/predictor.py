@@ -21,10 +21,10 @@ def predictor(
     """Make the guided network of one run; its conditions are prepared once.
 
     Args:
-        backbone: predicts what its objective says; computes in its own dtype.
-        conditioning: both branches; of a single window, which serves all, or of as many as there
-            are in `windows`.
-        sampling: of which cfg and its rescale count.
+        backbone: the model; it computes in its own dtype.
+        conditioning: both branches, for a single window (used for all) or for each window in
+            `windows`.
+        sampling: its cfg and cfg_rescale are used.
         windows: of the latent.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What no step of a sampling run changes is computed once: the prepared conditions.
+"""The prepared conditions of a sampling run, computed once because no step changes them.
 
 Both hosts call `predict`: the solvers of this package through `pipeline.predictor`, ComfyUI's
 through `nodes/bridge/backbone.py`. Axes: `b` batch, `w` windows, `c` channels, `t` latent frames,
@@ -22,15 +22,21 @@ Forward = Callable[[Tensor, Tensor, Prepared], Tensor]
 class RunCache:
     """The prepared conditions of one sampling run: one slot for each device.
 
-    A slot holds the conditions of the last group of windows that asked, so the memory stays that of
-    one group. A run of at most four guided windows is one group.
+    A slot has the conditions of the most recent group of windows, so the memory is that of one
+    group. A run of at most four guided windows is one group.
     """
 
     def __init__(self) -> None:
         self._slots: dict[torch.device, tuple[Hashable, Prepared]] = {}
 
     def get(self, key: Hashable, device: torch.device, prepare: Callable[[], Prepared]) -> Prepared:
-        """The prepared conditions under `key`; other ones on the same device are dropped."""
+        """The prepared conditions of `key`; others on the same device are dropped.
+
+        Args:
+            key: identifies the conditions.
+            device: the slot to use.
+            prepare: computes the conditions if they are not there.
+        """
         kept = self._slots.get(device)
         if kept is None or kept[0] != key:
             kept = None

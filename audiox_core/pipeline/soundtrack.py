@@ -1,4 +1,4 @@
-"""A generated sound, and the file that it is written to."""
+"""Generated audio, and the file that it is written to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from ..media.mux import VIDEO_SUFFIXES, mux_soundtrack
 
 @dataclass(frozen=True)
 class Soundtrack:
-    """A generated sound and the video that it was generated for."""
+    """Generated audio and the video that it was generated for."""
 
     waveform: Tensor  # `2 n`
     sample_rate: int  # Hz
@@ -26,13 +26,13 @@ class Soundtrack:
         return self.waveform.shape[-1] / self.sample_rate
 
     def save(self, path: str | Path) -> None:
-        """Write the sound alone (`.wav`, `.flac`), or a copy of the video with this sound.
+        """Write the audio alone (`.wav`, `.flac`), or a copy of the video with this audio.
 
         Args:
             path: of the file; `.mp4`, `.mov`, `.mkv` and `.webm` are videos.
 
         Raises:
-            MediaError: the file cannot be written, or its container cannot hold the picture.
+            MediaError: the file cannot be written, or its container cannot store the video stream.
             SettingsError: the file is a video and the sound was generated without one.
         """
         path = Path(path)

@@ -16,7 +16,16 @@ from .media import audio_of, clip_of_video, waveform_of, with_sound
 def decoded(
     vae: Any, latent: Mapping[str, Any], level: Level, lufs: float, trim: bool, paste_back: bool
 ) -> dict[str, Any]:
-    """LATENT -> AUDIO."""
+    """LATENT -> AUDIO.
+
+    Args:
+        vae: an AudioX VAE.
+        latent: LATENT of a sampler.
+        level: see `pipeline.decode.finish`.
+        lufs: target loudness, LUFS.
+        trim: cut the audio to the requested length.
+        paste_back: restore the known samples after inpainting.
+    """
     latent_format, samples = latent_format_of(vae), latent["samples"]
     if getattr(samples, "is_nested", False):  # latents of video with sound: the last is the sound
         samples = samples.unbind()[-1]
@@ -45,7 +54,15 @@ def soundtracked(
     duck_db: float,
     gain_db: float,
 ) -> tuple[Any, str]:
-    """A VIDEO with this AUDIO, and whether its video stream is copied or re-encoded."""
+    """A VIDEO with this AUDIO, and whether its video stream is copied or re-encoded.
+
+    Args:
+        video: VIDEO.
+        audio: AUDIO; the first item of a batch is used.
+        mix_original: mix with the audio of the video instead of replacing it.
+        original_db, gain_db: gains of the original and of the new audio, dB.
+        duck_db: how far the original is lowered while the new audio is loud, dB.
+    """
     clip = clip_of_video(video)
     rate = int(audio["sample_rate"]) if audio is not None else 0
     sound = waveform_of(audio, rate)

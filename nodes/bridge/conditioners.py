@@ -93,7 +93,7 @@ def load_conditioners(file: CheckpointFile) -> NativeConditioners:
 
 
 def make_patchers(conditioners: Conditioners) -> dict[str, Any]:
-    """Put each module under ComfyUI's memory manager, by name; those without a file have none."""
+    """A ModelPatcher for each module, by name; modules that were not found have none."""
     device, offload = mm.text_encoder_device(), mm.text_encoder_offload_device()
     if isinstance(conditioners.sync, Synchformer) and mm.should_use_fp16(device):
         conditioners.sync.half()  # of all encoders the one that computes for long

@@ -36,7 +36,15 @@ def video_features(
     length: float,
     time_mask: str,
 ) -> Features:
-    """A VIDEO, or images and their frame rate -> features; a length of 0 goes to the end."""
+    """A VIDEO, or images and their frame rate -> features.
+
+    Args:
+        conditioners: of the checkpoint.
+        video, images: one of them; the other is None.
+        fps: frame rate of the images.
+        start, length: seconds; a length of 0 goes to the end.
+        time_mask: time ranges to hide in seconds, such as `0-2, 5.5-8`; empty for none.
+    """
     if (video is None) == (images is None):
         raise SettingsError("Connect either a video or images.")
     clip = clip_of_video(video) if images is None else clip_from_images(images, fps)
@@ -46,7 +54,7 @@ def video_features(
 
 
 def image_features(conditioners: NativeConditioners, image: Tensor) -> Features:
-    """The first picture of an IMAGE batch -> features."""
+    """The first image of an IMAGE batch -> features."""
     return encode.encode_image(conditioners, first_image(image))
 
 
@@ -58,7 +66,16 @@ def audio_features(
     length: float,
     time_mask: str,
 ) -> Features:
-    """A part of AUDIO -> features."""
+    """A part of AUDIO -> features.
+
+    Args:
+        conditioners: of the checkpoint.
+        vae: an AudioX VAE.
+        audio: AUDIO; the first item of a batch is used.
+        start: seconds; negative values count from the end.
+        length: seconds.
+        time_mask: time ranges to hide, in seconds.
+    """
     rate = latent_format_of(vae).sample_rate
     return encode.encode_audio(
         conditioners.with_vae(vae),

@@ -24,7 +24,12 @@ INIT = "audiox_init"
 
 
 def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
-    """Zeros that cover `seconds`, at least a window."""
+    """An empty LATENT that covers a length, at least one window.
+
+    Args:
+        seconds: length of the audio.
+        batch: number of variations.
+    """
     check_seconds(seconds)  # a linked value may be anything
     if batch < 1:
         raise SettingsError(f"The batch size is {batch}: it must be at least 1.")
@@ -45,7 +50,15 @@ def inpaint_latent(
     before: float,
     after: float,
 ) -> tuple[dict[str, Any], float]:
-    """Existing audio -> its latent with a noise mask, and the length of the result in seconds."""
+    """Existing audio -> its latent with a noise mask, and the length of the result in seconds.
+
+    Args:
+        vae: an AudioX VAE.
+        audio: AUDIO; the first item of a batch is used.
+        regenerate: time ranges in seconds, such as `2.0-4.5, 7-8`; empty for none.
+        feather: seconds over which the noise mask rises inside of each range.
+        before, after: seconds to generate before and after the audio.
+    """
     latent_format = latent_format_of(vae)
     known = waveform_of(audio, latent_format.sample_rate)
     length = known.shape[-1] / latent_format.sample_rate

@@ -103,6 +103,6 @@ def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tu
 
 
 def first_image(images: Tensor) -> Tensor:
-    """The first picture of an IMAGE batch -> `3 h w` in 0..255 float32."""
+    """The first image of an IMAGE batch -> `3 h w` in 0..255 float32."""
     check_images(images)
     return to_pixels(images[0]).float()
