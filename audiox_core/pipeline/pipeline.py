@@ -61,7 +61,7 @@ class Pipeline:
             on_step: called at each step with its index, the noisy latent and the denoised estimate.
 
         Raises:
-            AudioXError: an input cannot be read, a setting is out of range, or the output overflows.
+            AudioXError: an input is unreadable, a setting is out of range, or the output overflows.
         """
         sampling = self.sampling(request)
         if hint := advice(self.checkpoint.config, sampling):
