@@ -22,8 +22,8 @@ from .sizes import config_from_shapes
 from .weight_file import WeightFile
 
 LORA = (
-    "a LoRA, which changes a model but is none (pass it with --lora FILE beside --checkpoint; in "
-    "ComfyUI put it into models/loras and connect a LoRA loader behind the model)"
+    "a LoRA, not a model (pass it with --lora FILE beside --checkpoint; in ComfyUI, put it "
+    "into models/loras and connect a LoRA loader to the model)"
 )
 FOREIGN_CHECKPOINTS = (  # part of a tensor's name -> what such a file is; the specific first
     ("lora_", LORA),
@@ -114,7 +114,7 @@ def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
         folder = models_folder(file.path) / MODELS[variant].folder
         get = f", or get that model into {folder} with `{fetch_command(variant, file.path)}`"
     return WeightsError(
-        f"{file.path} was declared as {variant}, but {why}: leave out --variant (variant in the "
+        f"{file.path} was declared as {variant}, but {why}: omit --variant (variant in the "
         f"loader node){get}."
     )
 
@@ -158,11 +158,11 @@ def _from_tensors(
             raise _contradiction(file, variant, f"its tensors are those of {' or '.join(possible)}")
         if variant not in left:
             raise _contradiction(file, variant, f"{used[-1]} says {' or '.join(sorted(left))}")
-        left, used = {variant}, [*used, "what was asked for"]
+        left, used = {variant}, [*used, "the chosen variant"]
     if len({VARIANTS[name].objective for name in left}) > 1 and probe is not None:
         objective = probe(config_from_shapes(file.shapes, possible[0]))
         left = {name for name in left if VARIANTS[name].objective == objective}
-        used.append("its answer to pure noise")
+        used.append("its output for pure noise")
     if len(left) > 1:
         names = sorted(left)
         raise WeightsError(
@@ -215,8 +215,8 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _bad_config(path: Path, error: Exception) -> WeightsError:
     return WeightsError(
-        f"{path} is no config.json of an AudioX release ({error}): "
-        "use the one that was released with model.ckpt, or omit it."
+        f"{path} is not a config.json of an AudioX release ({error}): use the one that was "
+        "released with model.ckpt, or omit it."
     )
 
 

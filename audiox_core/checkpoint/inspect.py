@@ -170,7 +170,7 @@ def _model(
     else:
         name, note, sizes = config.variant, config.note, asdict(config)
         if objective not in (None, config.objective):
-            checks["objective_probe"] = f"{probe}, NOT as of {name}"
+            checks["objective_probe"] = f"{probe}, which does NOT match {name}"
     found, layout = found_and_expected(file, config)
     return {
         **checks,
@@ -206,7 +206,7 @@ def _probe(file: WeightFile) -> tuple[str | None, str | None]:
         return f"failed: {error}", None
     objective = objective_of(share)
     names = [name for name in AMBIGUOUS_VARIANTS if VARIANTS[name].objective == objective]
-    return f"noise share {share:.3f}, as of {' or '.join(names)}", objective
+    return f"noise share {share:.3f}, which matches {' or '.join(names)}", objective
 
 
 def _kind(file: WeightFile) -> str:
@@ -300,7 +300,7 @@ def _vae_file(file: WeightFile, variant: str | None) -> str:
     path = find_vae(file.path)
     if not file.below(VAE):
         get = fetch_command(variant if variant in MODELS else "NAME", file.path)
-        return _where(path, f"{get}, or give one with --vae")
+        return _where(path, f"{get}, or pass --vae")
     if path is None or "audiox" in file.header:  # a conversion has rounded it
         return "in this file"
     try:

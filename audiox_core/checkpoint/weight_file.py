@@ -193,7 +193,7 @@ def _open_safetensors(path: Path) -> WeightFile:
 def _open_pickle(path: Path) -> WeightFile:
     with path.open("rb") as file:
         if not file.read(2).startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
-            raise _damaged(path, "it does not begin as a checkpoint does")
+            raise _damaged(path, "it does not start like a checkpoint")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about how the pickle was written
@@ -217,7 +217,7 @@ def _open_pickle(path: Path) -> WeightFile:
         raise WeightsError(f"{path.name} has a sparse tensor '{odd}', which is not supported.")
     offsets = _offsets(path, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
-    kind = "pickle, mapped" if mapped else "pickle of an old kind, read whole"
+    kind = "pickle, memory-mapped" if mapped else "legacy pickle, loaded completely"
     return WeightFile(path, tensors, {}, {str(k): _what(v) for k, v in others.items()}, kind, state)
 
 

@@ -109,9 +109,11 @@ def check_target(path: Path) -> None:
     if path.suffix != ".safetensors":
         raise WeightsError(f"{path} has an unsupported suffix: use .safetensors.")
     if path.is_dir():
-        raise WeightsError(f"{path} is a folder: give the name of a file to write.")
+        raise WeightsError(f"{path} is a folder: choose the name of a file to write.")
     if not path.parent.is_dir():
-        raise WeightsError(f"The folder {path.parent} does not exist: make it, or choose another.")
+        raise WeightsError(
+            f"The folder {path.parent} does not exist: create it, or choose another folder."
+        )
 
 
 def _check_room(path: Path, size: int) -> None:

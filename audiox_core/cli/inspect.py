@@ -86,8 +86,9 @@ def _layout(report: Report) -> str:
     if report.whole:
         return f"complete: all {report.expected:,} tensors by name and shape"
     return (
-        f"NOT complete: of {report.expected:,} tensors {len(report.missing)} missing, "
-        f"{len(report.unexpected)} unexpected, {len(report.misshapen)} of another shape"
+        f"INCOMPLETE: of {report.expected:,} tensors, {len(report.missing)} are missing, "
+        f"{len(report.unexpected)} are unexpected, and {len(report.misshapen)} have another "
+        "shape"
     )
 
 

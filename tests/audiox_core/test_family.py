@@ -164,7 +164,9 @@ def test_the_objective_probe_decides_where_nothing_names_the_variant(released):
     asked = inspect(path, deep=True)
     assert asked.variant == "audiox-maf-mmdit"
     assert "pure noise" in asked.decided_by
-    share, _, variants = asked.objective_probe.removeprefix("noise share ").partition(", as of ")
+    share, _, variants = asked.objective_probe.removeprefix("noise share ").partition(
+        ", which matches "
+    )
     assert abs(float(share)) < 0.1  # random weights answer with something else than the noise
     assert variants == "audiox-maf-mmdit"
 
@@ -172,14 +174,14 @@ def test_the_objective_probe_decides_where_nothing_names_the_variant(released):
 def test_inspect_reports_a_name_that_the_objective_probe_contradicts(released):
     report = inspect(released("audiox-turbo"), deep=True)
     assert report.variant == "audiox-turbo"
-    assert report.objective_probe.endswith("NOT as of audiox-turbo")
+    assert report.objective_probe.endswith("which does NOT match audiox-turbo")
 
 
 def test_the_variant_option_decides_where_nothing_else_does(released, run):
     path = nameless(released("audiox-base"))
     code, out, _ = run("inspect", path, "--variant", "audiox-turbo")
     assert code == 0
-    assert "audiox-turbo, from the tensors' shapes, what was asked for" in out
+    assert "audiox-turbo, from the tensors' shapes, the chosen variant" in out
 
 
 def save(path, change):

@@ -98,7 +98,7 @@ def test_a_file_with_an_empty_tensor_is_refused():
 @pytest.mark.parametrize("text", ["{", "[]", '{"model": 1}', '{"sample_rate": "fast"}'])
 def test_a_config_json_that_cannot_be_read_is_refused(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(WeightsError, match=r"is no config\.json of an AudioX release"):
+    with pytest.raises(WeightsError, match=r"is not a config\.json of an AudioX release"):
         detect(file_of("audiox"), tmp_path / "config.json")
 
 
