@@ -255,12 +255,12 @@ def _check_output(output: Path, request: Request) -> None:
         raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
     check_output(output)
     inputs = (request.video, request.image, request.audio, request.init_audio)
-    if any(path and is_same_file(path, output) for path in inputs):
+    if any(path and is_same_file(Path(path), output) for path in inputs):
         raise SettingsError(
             f"{output} is an input and would be overwritten: choose another --output."
         )
-    if suffix in VIDEO_SUFFIXES:
-        check_mux(request.video, output)
+    if suffix in VIDEO_SUFFIXES and request.video is not None:
+        check_mux(Path(request.video), output)
 
 
 def _summary(

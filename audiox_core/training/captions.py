@@ -271,7 +271,8 @@ def _caption(
     """A caption and its source; empty if there is none."""
     if settings.captioner is not None and contents.has_picture:
         begin, length = start or 0.0, contents.seconds
-        end = length if start is None else min(length, begin + settings.start_every)
+        step = settings.start_every
+        end = length if step is None else min(length, begin + step)
         try:
             return settings.captioner(read_frame(file, (begin + end) / 2)), "captioner"
         except MediaError as error:
