@@ -333,7 +333,8 @@ def _check_sizes(config: Any) -> None:
 def _build(kind: Any, data: Any) -> Any:
     """A dataclass, a tuple or a plain value from parsed JSON."""
     if isinstance(kind, UnionType):
-        return _build(_fitting(kind, data), data)
+        kinds = get_args(kind)
+        return _build(next((k for k in kinds if _fits(k, data)), kinds[0]), data)
     if kind is NoneType:
         return None
     if isinstance(kind, type) and is_dataclass(kind):
@@ -349,12 +350,8 @@ def _build(kind: Any, data: Any) -> Any:
     return kind(data)
 
 
-def _fitting(kinds: UnionType, data: Any) -> Any:
-    """Which of several types `data` is; of dataclasses the one that knows all its names."""
-
-    def fits(kind: Any) -> bool:
-        if is_dataclass(kind):
-            return isinstance(data, Mapping) and data.keys() <= get_type_hints(kind).keys()
-        return (kind is NoneType) == (data is None)
-
-    return next((kind for kind in get_args(kinds) if fits(kind)), get_args(kinds)[0])
+def _fits(kind: Any, data: Any) -> bool:
+    """Whether `data` may be of a type; of dataclasses of the one that knows all its names."""
+    if is_dataclass(kind):
+        return isinstance(data, Mapping) and data.keys() <= get_type_hints(kind).keys()
+    return (kind is NoneType) == (data is None)

@@ -37,7 +37,7 @@ class OneLineParser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser, commands = build_parser(with_lab=arguments[:1] in ([name] for name in LAB))
+    parser, commands = build_parser(with_lab=bool(arguments) and arguments[0] in LAB)
     if not arguments:
         parser.print_help()
         return 0

@@ -9,10 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
+from ..checkpoint.checkpoint_file import load_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..conditioners.masking import parse_hidden, parse_spans
-from ..config import SamplingConfig
 from ..device import DTYPES, choose_device
 from ..diffusion.samplers import SOLVERS
 from ..errors import SettingsError
@@ -204,7 +203,7 @@ def run_generate(options: argparse.Namespace) -> int:
     with _Progress(sampling.steps) as progress:
         sound = pipeline.generate(request, on_step=progress)
     sound.save(options.output)
-    summary = _summary(options.output, sound, checkpoint, request, sampling)
+    summary = _summary(options.output, sound, pipeline, request)
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
     print(json.dumps(summary) if options.json else _sentence(summary))
     return 0
@@ -255,21 +254,18 @@ def _check_output(output: Path, request: Request) -> None:
         raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
     check_output(output)
     inputs = (request.video, request.image, request.audio, request.init_audio)
-    if any(path and is_same_file(path, output) for path in inputs):
+    if any(path and is_same_file(Path(path), output) for path in inputs):
         raise SettingsError(
             f"{output} is an input and would be overwritten: choose another --output."
         )
-    if suffix in VIDEO_SUFFIXES:
-        check_mux(request.video, output)
+    if suffix in VIDEO_SUFFIXES and request.video is not None:
+        check_mux(Path(request.video), output)
 
 
 def _summary(
-    output: Path,
-    sound: Soundtrack,
-    checkpoint: Checkpoint,
-    request: Request,
-    sampling: SamplingConfig,
+    output: Path, sound: Soundtrack, pipeline: Pipeline, request: Request
 ) -> dict[str, Any]:
+    checkpoint, sampling = pipeline.checkpoint, pipeline.sampling(request)
     return {
         "output": str(output),
         "seconds": round(sound.seconds, 4),

@@ -127,11 +127,9 @@ def sample_lcm(
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
         denoised = denoise(x, sigma)
         on_step(step, x, denoised)
-        x = (
-            noised(denoised, noise_sampler(sigma, next_sigma), next_sigma)
-            if next_sigma
-            else denoised
-        )
+        x = denoised
+        if next_sigma:
+            x = noised(x, noise_sampler(sigma, next_sigma), next_sigma)
     return x
 
 

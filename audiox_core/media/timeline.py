@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import av.container
 import av.stream
@@ -89,13 +89,8 @@ class PictureReader:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        return self._files.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._files.__exit__(*error)
 
     def _open(self) -> None:
         """(Re)open the file at its beginning and decode the first frame: it sets the clock."""

@@ -239,8 +239,7 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
     drafts = [(row.start, row.caption, "table") for row in rows]
     if not drafts:
         step = settings.start_every
-        starts = [None] if step is None else starts_every(contents.seconds, step)
-        for start in starts:
+        for start in [None] if step is None else starts_every(contents.seconds, step):
             drafts.append((start, *_caption(made, file, contents, start, settings)))
     if "text" in task.needs and not all(caption for _, caption, _ in drafts):
         raise _SkipError("no caption", "None of the chosen sources has a caption for it.")
@@ -270,8 +269,8 @@ def _caption(
 ) -> tuple[str, str]:
     """A caption and its source; empty if there is none."""
     if settings.captioner is not None and contents.has_picture:
-        begin, length = start or 0.0, contents.seconds
-        end = length if start is None else min(length, begin + settings.start_every)
+        begin, step, end = start or 0.0, settings.start_every, contents.seconds
+        end = end if step is None else min(end, begin + step)
         try:
             return settings.captioner(read_frame(file, (begin + end) / 2)), "captioner"
         except MediaError as error:

@@ -165,7 +165,7 @@ def make_batches(job: Job, checkpoint: Checkpoint, cache: Cache, dist: Distribut
         cache,
         job.config,
         checkpoint.config,
-        checkpoint.conditioners.text,
+        checkpoint.use("text"),
         silence=_silence(checkpoint, dist.device),
         items_per_step=job.config.optim.items_per_step(dist.size),
     )

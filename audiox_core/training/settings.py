@@ -75,7 +75,7 @@ def _build(kind: Any, data: Any, where: str) -> Any:
             return AudioXConfig.from_json(json.dumps(data))
         except ValueError as error:
             raise SettingsError(f"[{where}] is not a model: {error}. Correct the sizes.") from error
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{key: _build(hints[key], data[key], _join(where, key)) for key in data})
     if get_origin(kind) is tuple:

@@ -77,6 +77,7 @@ class Outcome:
     steps: int
     weights: Path | None  # None in all processes but the main one
     interrupted: bool = False
+    out_of_time: bool = False  # `run.minutes` were over
 
     @property
     def finished(self) -> bool:
@@ -157,7 +158,7 @@ def train(
                 saved, path = state.step, save()
         if state.step == first:  # nothing was left to do
             path = save()
-    return Outcome(state.step, config.run.steps, path, interrupted)
+    return Outcome(state.step, config.run.steps, path, interrupted, out_of_time)
 
 
 def _step(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from filelock import FileLock
 
 from audiox_core.hub import download as module
 from audiox_core.hub.download import fetch, plan
@@ -227,7 +228,7 @@ def test_two_processes_do_not_write_the_same_file(hub, served, get, tmp_path):
     folder = tmp_path / "models" / "audiox" / "audiox"
     folder.mkdir(parents=True)
     with (
-        module.FileLock(folder / ".model.ckpt.lock"),
+        FileLock(folder / ".model.ckpt.lock"),
         pytest.raises(HubError, match="Another process"),
     ):
         get()
