@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from hashlib import blake2b
 from pathlib import Path
@@ -107,9 +107,8 @@ def diffusion_stage(
 def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     checkpoint = load_init(job, "A LoRA needs a model: pass it with --init.")
     cache = features_cache(job, checkpoint.config, dist, clip_learns=False)
-    return LoraStage(
-        checkpoint, make_batches(job, checkpoint, cache, dist), job.config, dist
-    ), cache
+    batches = make_batches(job, checkpoint, cache, dist)
+    return LoraStage(checkpoint, batches, job.config, dist), cache
 
 
 STAGES: Mapping[str, StageMaker] = {"diffusion": _diffusion_stage, "lora": _lora_stage}
@@ -119,9 +118,11 @@ def load_init(job: Job, missing: str) -> Checkpoint:
     """The checkpoint of `job.init`. Raises SettingsError with `missing` if there is none."""
     if job.init is None:
         raise SettingsError(missing)
-    checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
-    if job.vae is not None and not holds(job.init, AUDIO_VAE):
-        checkpoint.conditioners.audio.vae = None  # prompts are encoded by the only VAE
+    file = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
+    checkpoint = file.load()
+    if job.vae is not None and not holds(job.init, AUDIO_VAE):  # the new VAE encodes prompts, too
+        prompts = replace(file, vae_path=None).load_conditioners()
+        checkpoint = replace(checkpoint, conditioners=prompts)
     encoder: Any = checkpoint.conditioners.text.encoder
     encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
     return checkpoint
@@ -187,10 +188,9 @@ def holds(init: Path | None, prefix: str) -> bool:
 def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
     """What the model gets for a silent prompt."""
     model = checkpoint.config
-    audio: Any = checkpoint.conditioners.audio
     if model.mel is not None:
         return Silence.mel(model.mel.filters, model.audio_tokens)
-    vae = (audio.vae or checkpoint.vae).to(device)
+    vae = (getattr(checkpoint.conditioners.audio, "vae", None) or checkpoint.vae).to(device)
     silence = torch.zeros(1, 2, model.latent.samples(model.latent.conditioned_seconds))
     with torch.inference_mode():
         posterior = vae.encode(silence.to(device))
