@@ -15,7 +15,11 @@ if TYPE_CHECKING:
         open_checkpoint,
     )
     from .conditioners.assemble import Conditioning
+    from .config import SamplingConfig
     from .errors import AudioXError
+    from .media.audio import read_audio
+    from .media.clip import Clip, clip_from_file, clip_from_images
+    from .media.pixels import read_image
     from .pipeline.cache import FeatureCache
     from .pipeline.decode import decode, finish
     from .pipeline.encode import (
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
         encode_text,
         encode_video,
     )
+    from .pipeline.init_audio import InitAudio
     from .pipeline.pipeline import Pipeline, generate
     from .pipeline.request import Request
     from .pipeline.sampling import StartLatent, sample
@@ -38,16 +43,21 @@ __all__ = [
     "AudioXError",
     "Checkpoint",
     "CheckpointFile",
+    "Clip",
     "Conditioning",
     "FeatureCache",
     "Features",
+    "InitAudio",
     "Pipeline",
     "Request",
+    "SamplingConfig",
     "Soundtrack",
     "StartLatent",
     "Strengths",
     "__version__",
     "assemble",
+    "clip_from_file",
+    "clip_from_images",
     "decode",
     "encode_audio",
     "encode_image",
@@ -57,11 +67,19 @@ __all__ = [
     "generate",
     "load_checkpoint",
     "open_checkpoint",
+    "read_audio",
+    "read_image",
     "sample",
 ]
 
-# each imports the former
-_HOMES = ("errors", "conditioners.assemble", "checkpoint.checkpoint_file", "pipeline.pipeline")
+# the lowest first: each is imported by the next ones
+_HOMES = (
+    "errors",
+    "media.clip",
+    "conditioners.assemble",
+    "checkpoint.checkpoint_file",
+    "pipeline.pipeline",
+)
 
 
 def __getattr__(name: str) -> Any:

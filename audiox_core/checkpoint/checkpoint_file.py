@@ -96,7 +96,8 @@ class CheckpointFile:
     source: str  # of the config, in words
     text_encoder_path: Path | None  # None: the file's own, or none was found
     vae_path: Path | None
-    synchformer: SynchformerFile | None  # None: the variant has none, or none was found
+    # None: the variant has none; a `MissingModule`: none was found, or the one found is broken
+    synchformer: SynchformerFile | MissingModule | None
 
     @property
     def path(self) -> Path:
@@ -184,15 +185,13 @@ class CheckpointFile:
         return self._conditioners().to(device)
 
     def _conditioners(self) -> Conditioners:
-        file, config, sync = self.weights, self.config, None
+        file, config, sync = self.weights, self.config, self.synchformer
         if self.has_text_encoder:
             text = self.text_encoder.load(config.text_tokens)
         else:
             text = MissingModule(missing_text_encoder(self.path))
-        if self.synchformer is not None:
-            sync = self.synchformer.load()
-        elif config.video.sync is not None:
-            sync = MissingModule(missing_synchformer(self.path))
+        if isinstance(sync, SynchformerFile):
+            sync = sync.load()
         video = load_module(file, VIDEO, partial(video_conditioner, config.video))
         maf = config.maf and load_module(file, MAF, partial(MAFBlock, config.maf))
         return Conditioners(text, video, self._audio_conditioner(), sync=sync, maf=maf)
@@ -287,7 +286,7 @@ def open_checkpoint(
     resolved, source = detect(file, config_json, variant=variant, probe=probe)
     logger.info("%s: %s, sizes from %s", file.path.name, resolved.variant, source)
     sync = _synchformer(file, resolved, None if synchformer is None else Path(synchformer))
-    if sync is not None and resolved.video.sync is not None:  # its own file tells its sizes
+    if isinstance(sync, SynchformerFile) and resolved.video.sync is not None:  # tells its sizes
         sizes = replace(resolved.video.sync, encoder=sync.sizes)
         resolved = replace(resolved, video=replace(resolved.video, sync=sizes))
     text = None if text_encoder is None else Path(text_encoder)
@@ -303,14 +302,21 @@ def open_checkpoint(
 
 def _synchformer(
     file: WeightFile, config: AudioXConfig, given: Path | None
-) -> SynchformerFile | None:
-    """As given, in the model's own file, or beside it; None: the variant has none, or not found."""
+) -> SynchformerFile | MissingModule | None:
+    """As given, in the model's own file, or beside it; None: the variant has none."""
     if config.video.sync is None:
+        if given is not None:
+            logger.warning("%s does not use Synchformer: %s is ignored.", config.variant, given)
         return None
-    if given is None and file.below(SYNC):
-        return synchformer_in(file, config)
-    path = given or find_synchformer(file.path)
-    return None if path is None else synchformer_in(open_weights(path), config)
+    if given is not None:
+        return synchformer_in(open_weights(given), config)
+    path = None if file.below(SYNC) else find_synchformer(file.path)
+    if path is None and not file.below(SYNC):
+        return MissingModule(missing_synchformer(file.path))
+    try:
+        return synchformer_in(file if path is None else open_weights(path), config)
+    except WeightsError as error:  # an error for who uses it; the transformer does without
+        return MissingModule(str(error))
 
 
 def load_checkpoint(

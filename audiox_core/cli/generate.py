@@ -19,7 +19,7 @@ from ..media.audio import AUDIO_SUFFIXES
 from ..media.files import check_output, is_same_file
 from ..media.mux import VIDEO_SUFFIXES, check_mux
 from ..pipeline.pipeline import Pipeline
-from ..pipeline.request import Request
+from ..pipeline.request import Request, check_inputs
 from ..pipeline.soundtrack import Soundtrack
 from ..variants import VARIANTS
 
@@ -186,6 +186,7 @@ def run_generate(options: argparse.Namespace) -> int:
     request = _request(options)
     _check_output(options.output, request)
     device = choose_device(options.device)
+    check_inputs(request)
     checkpoint = load_checkpoint(
         options.checkpoint,
         text_encoder=options.text_encoder,

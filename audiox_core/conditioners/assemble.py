@@ -1,4 +1,6 @@
-"""Join the modalities in the trained order, absent ones as the model learned them (section 3.2).
+"""Join the modalities in the trained order, absent ones as the model learned them.
+
+After AudioX (arXiv 2503.10522), section 3.2.
 
 Axes: `w` windows of ten seconds, `s` tokens of a window, `d` width.
 """

@@ -24,6 +24,16 @@ Span = tuple[float, float]  # seconds: from, to
 _SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)-(\d+(?:\.\d*)?|\.\d+)")
 
 
+def check_spans(spans: Sequence[Span]) -> None:
+    """Raise SettingsError for a span that does not run forwards from 0 or later."""
+    for begin, end in spans:
+        if not 0 <= begin < end:
+            raise SettingsError(
+                f"The time range {begin:g}-{end:g} is not valid: it must start at 0 or later and "
+                "end after its start."
+            )
+
+
 def is_absent(inputs: Tensor) -> Tensor:
     """Which items of a batch `b ...` are zero everywhere, `b` bool."""
     return (inputs == 0).flatten(1).all(dim=1)

@@ -18,11 +18,13 @@ from ..media.audio import peak_normalize
 from ..media.loudness import normalize_loudness
 from ..models.oobleck import OVERLAP, ChunkedOobleck
 from .init_audio import InitAudio
+from .sampling import check_latent
 
 logger = logging.getLogger(__name__)
 
 Level = Literal["keep", "peak", "loudness"]
 LEVELS = get_args(Level)
+MIN_LUFS = -70.0  # where EBU R 128 stops counting
 
 
 @torch.no_grad()
@@ -70,15 +72,6 @@ def decode_with(
     return decode_latent(latent[..., :frames])[..., :samples]
 
 
-def check_latent(latent: Tensor, channels: int) -> None:
-    """Raise SettingsError for a latent that is not `b c t` with these channels."""
-    if latent.ndim != 3 or latent.shape[1] != channels or not all(latent.shape):
-        raise SettingsError(
-            f"The latent has the shape {tuple(latent.shape)}, but AudioX decodes (batch, "
-            f"{channels}, frames): connect a sampler with an AudioX model."
-        )
-
-
 def finish(
     waveform: Tensor,
     latent_format: LatentConfig,
@@ -99,7 +92,12 @@ def finish(
 
     Raises:
         AudioXError: the audio has NaN or infinite samples.
+        SettingsError: an unknown level, or a loudness out of range.
     """
+    if level not in LEVELS:
+        raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
+    if not MIN_LUFS <= lufs <= 0:
+        raise SettingsError(f"lufs is {lufs:g}: it must be {MIN_LUFS:g} to 0.")
     check_finite(waveform)
     waveform = limit_peak(waveform)  # before known samples are put back, which stay as they are
     if init_audio is not None and init_audio.spans:

@@ -6,6 +6,7 @@ argument. Axes: `w` windows, `s` tokens of a window, `d` width, `c` channels, `n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,11 +15,11 @@ from torch import Tensor
 from ..conditioners.assemble import Conditioning, assemble_tokens
 from ..conditioners.audio import encode_waveform
 from ..conditioners.host import ModelHost
-from ..conditioners.masking import Span
+from ..conditioners.masking import Span, check_spans
 from ..conditioners.video import encode_sync, still_clip
 from ..diffusion.noise import stream, unit_noise
 from ..errors import SettingsError
-from ..media.clip import Clip
+from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
@@ -65,7 +66,7 @@ def encode_text(host: ModelHost, prompt: str) -> Tensor:
 
 def encode_video(
     host: ModelHost,
-    clip: Clip,
+    clip: Clip | str | Path,
     *,
     start: float = 0.0,
     seconds: float | None = None,
@@ -85,7 +86,10 @@ def encode_video(
         MediaError: the clip cannot be read.
         WeightsError: the model needs Synchformer and it was not found.
     """
+    if not isinstance(clip, Clip):
+        clip = clip_from_file(clip)
     seconds = seconds_from(clip, start, seconds)
+    check_spans(hide)
     grids = frame_grids(host.config.video)
     starts = plan(host.config.latent, seconds).start_seconds
     tokens = []
@@ -128,6 +132,7 @@ def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> F
         image: `3 h w` in 0..255.
         hide: spans in seconds that are blackened.
     """
+    check_spans(hide)
     config, spans = host.config.video.sync, tuple(hide)
     clips = [] if config is None else [still_clip(image, config)]
     sync = _sync_features(host, clips, spans, host.progress)
@@ -184,6 +189,9 @@ def encode_audio(
         raise SettingsError(
             f"The audio is {total:.2f} s long, but the start is {start:g} s: use an earlier start."
         )
+    if seconds is not None and not seconds > 0:
+        raise SettingsError(f"The length of the prompt is {seconds:g} s: it must be above 0.")
+    check_spans(hide)
     end = begin + (described if seconds is None else seconds)
     piece = waveform[:, latent_format.samples(begin) : latent_format.samples(end)]
     if not piece.shape[-1]:

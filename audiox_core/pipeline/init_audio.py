@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..conditioners.masking import Span
+from ..conditioners.masking import Span, check_spans
 from ..config import LatentConfig
 from ..diffusion.inpaint import paste_back, soft_mask
 from ..errors import SettingsError
-from ..windows import Plan, plan
+from ..windows import MAX_SECONDS, Plan, plan
 
 FEATHER_SECONDS = 0.1  # over which the mask rises inside of a regenerated span
 CROSSFADE_SECONDS = 0.02  # between the known samples and the generated ones
@@ -74,6 +74,9 @@ def noise_mask(
         feather: seconds over which the mask rises and falls inside of a span; not at the ends of
             the sound.
     """
+    if not 0 <= feather <= MAX_SECONDS:
+        raise SettingsError(f"feather is {feather:g} s: it must be 0 or more.")
+    check_regenerated(spans, seconds)
     rate = latent_format.sample_rate / latent_format.hop_length
     masks = []
     for begin, end in spans:
@@ -85,13 +88,14 @@ def noise_mask(
     return torch.stack([*masks, after]).amax(dim=0)
 
 
-def check_spans(spans: Sequence[Span], seconds: float) -> None:
-    """Raise SettingsError if a span starts after the end of the audio.
+def check_regenerated(spans: Sequence[Span], seconds: float) -> None:
+    """Raise SettingsError if a span is not valid or starts after the end of the audio.
 
     Args:
         spans: seconds.
         seconds: length of the audio.
     """
+    check_spans(spans)
     if late := [begin for begin, _ in spans if begin >= seconds]:
         raise SettingsError(
             f"The range to regenerate starts at {late[0]:g} s, but the audio ends at "

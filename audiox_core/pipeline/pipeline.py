@@ -33,7 +33,7 @@ from .encode import (
     encode_video,
     seconds_from,
 )
-from .init_audio import InitAudio, check_spans
+from .init_audio import InitAudio, check_regenerated
 from .request import DENOISE, Request, check_inputs, sampling_of
 from .sampling import StartLatent, sample
 from .soundtrack import Soundtrack
@@ -45,9 +45,11 @@ class Pipeline:
     """A loaded model and the steps from a request to a soundtrack."""
 
     def __init__(self, checkpoint: Checkpoint, cache: FeatureCache | None = None) -> None:
-        """Args:
-        checkpoint: of the model.
-        cache: keeps video and image features for further requests on the same picture.
+        """Keep a model for several requests.
+
+        Args:
+            checkpoint: of the model.
+            cache: keeps video and image features for further requests on the same picture.
         """
         self.checkpoint, self.cache = checkpoint, cache
         self.latent_format = checkpoint.config.latent
@@ -112,12 +114,15 @@ class Pipeline:
         known = None
         if request.init_audio is not None:
             rate = self.latent_format.sample_rate
-            longest = (seconds or MAX_SECONDS) + 0.1  # a little more than can be used
+            if seconds is not None:
+                check_seconds(seconds)
+            # a little more than can be used
+            longest = (MAX_SECONDS if seconds is None else seconds) + 0.1
             known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
-            seconds = seconds or known.shape[-1] / rate
+            seconds = known.shape[-1] / rate if seconds is None else seconds
         seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
         check_seconds(seconds)
-        check_spans(request.inpaint, seconds)
+        check_regenerated(request.inpaint, seconds)
         return clip, None if known is None else self._init_audio(request, known, seconds), seconds
 
     def _init_audio(self, request: Request, known: Tensor, seconds: float) -> InitAudio:

@@ -8,10 +8,9 @@ from typing import Literal
 from ..conditioners.masking import Span
 from ..config import AudioXConfig, SamplingConfig
 from ..errors import SettingsError
-from .sampling import check_seed, resolve_sampling
+from .sampling import check_denoise, check_seed, resolve_sampling
 
 DENOISE = 0.5  # of a variation, where the request does not say
-MIN_DENOISE = 0.001
 MAX_SIGMA = {"v": 10_000.0, "rectified_flow": 1.0}  # of init_noise_level, by objective
 
 
@@ -83,8 +82,8 @@ def _check_variation(request: Request, sampling: SamplingConfig, objective: str)
         raise SettingsError(f"{given[0]} needs existing audio: pass init_audio.")
     if len(given) > 1:
         raise SettingsError(f"{' and '.join(given)} exclude each other: use one of them.")
-    if request.denoise is not None and not MIN_DENOISE <= request.denoise <= 1:
-        raise SettingsError(f"denoise is {request.denoise:g}: it must be {MIN_DENOISE:g} to 1.")
+    if request.denoise is not None:
+        check_denoise(request.denoise)
     level, highest = request.init_noise_level, MAX_SIGMA[objective]
     if level is not None and not sampling.sigma_min < level <= highest:
         raise SettingsError(

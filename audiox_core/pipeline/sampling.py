@@ -26,6 +26,7 @@ from .predictor import predictor
 MAX_STEPS = 10_000
 MAX_SEED = 2**64 - 1
 MAX_CFG = 100.0
+MIN_DENOISE = 0.001
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,8 @@ def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig
 
 
 def check_sampling(sampling: SamplingConfig, objective: str) -> None:
-    """Raise SettingsError for settings that no run can use."""
-    if not 1 <= sampling.steps <= MAX_STEPS:
-        raise SettingsError(f"steps is {sampling.steps}: it must be 1 to {MAX_STEPS:,}.")
+    """Raise SettingsError for settings that no run of this package can use."""
+    check_numbers(sampling)
     if sampling.sampler not in SOLVERS:
         names = ", ".join(SOLVERS)
         raise SettingsError(f"Unknown sampler {sampling.sampler!r}: choose one of {names}.")
@@ -66,6 +66,12 @@ def check_sampling(sampling: SamplingConfig, objective: str) -> None:
         raise SettingsError(
             f"{sampling.sampler} does not support rectified flow models: use one of {names}."
         )
+
+
+def check_numbers(sampling: SamplingConfig) -> None:
+    """Raise SettingsError for numbers that no sampler can use, ours or a host's."""
+    if not 1 <= sampling.steps <= MAX_STEPS:
+        raise SettingsError(f"steps is {sampling.steps}: it must be 1 to {MAX_STEPS:,}.")
     if not (isfinite(sampling.cfg) and 0 <= sampling.cfg <= MAX_CFG):
         raise SettingsError(
             f"cfg is {sampling.cfg:g}: it must be 0 to {MAX_CFG:g}, usually 3 to 8."
@@ -78,6 +84,21 @@ def check_seed(seed: int) -> None:
     """Raise SettingsError for a seed that is out of range."""
     if not 0 <= seed <= MAX_SEED:
         raise SettingsError(f"The seed is {seed}: it must be 0 to 2^64 - 1.")
+
+
+def check_denoise(denoise: float) -> None:
+    """Raise SettingsError for a share of the schedule that is out of range."""
+    if not MIN_DENOISE <= denoise <= 1:
+        raise SettingsError(f"denoise is {denoise:g}: it must be {MIN_DENOISE} to 1.")
+
+
+def check_latent(latent: Tensor, channels: int) -> None:
+    """Raise SettingsError for a latent that is not `b c t` with these channels."""
+    if latent.ndim != 3 or latent.shape[1] != channels or not all(latent.shape):
+        raise SettingsError(
+            f"The latent has the shape {tuple(latent.shape)}, but an AudioX latent is (batch, "
+            f"{channels}, frames): use AudioX Empty Latent, or a sampler with an AudioX model."
+        )
 
 
 def run_sigmas(
@@ -100,6 +121,7 @@ def run_sigmas(
     Raises:
         SettingsError: the range of sigma is empty, or not above 0 for a v-prediction model.
     """
+    check_denoise(denoise)
     schedule = OBJECTIVES[config.objective].schedule
     low, high = sampling.sigma_min, sampling.sigma_max if sigma is None else sigma
     if config.objective == "v" and not 0 < low < high:
@@ -140,6 +162,9 @@ def sample(
     """
     config = checkpoint.config
     sampling = sampling or config.sampling
+    check_sampling(sampling, config.objective)
+    check_seed(seed)
+    check_latent(start.samples, config.latent.channels)
     objective, samples = OBJECTIVES[config.objective], start.samples.float()
     windows = plan_frames(config.latent, samples.shape[-1])
     noise = initial_noise(tuple(samples.shape), seed).to(samples.device)

@@ -12,6 +12,7 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
+from ...audiox_core.checkpoint.auxiliary_files import fetch_command
 from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile
 from ...audiox_core.conditioners.assemble import Conditioners
 from ...audiox_core.conditioners.host import ModelHost, Part
@@ -23,8 +24,8 @@ from ...audiox_core.models.synchformer import Synchformer
 NO_TEXT_ENCODER = (
     "This checkpoint has no text encoder, and the model needs one even for an empty prompt: "
     "connect CLIPLoader (T5-base, type stable_audio) to clip of AudioX Encode Text, or put T5-base "
-    "with its tokenizer.json into models/text_encoders/t5-base (`python -m audiox_core fetch "
-    "t5-base`)."
+    "with its tokenizer.json into models/text_encoders/t5-base. In the pack's folder, "
+    "`{}` downloads it."
 )
 
 
@@ -38,11 +39,13 @@ class NativeConditioners(ModelHost):
         patchers: Mapping[str, Any],
         vae: Any = None,
     ) -> None:
-        """Args:
-        file: of the checkpoint.
-        conditioners: its modules.
-        patchers: of the modules, by name.
-        vae: a native VAE to encode with; None takes the checkpoint's own.
+        """Put modules under ComfyUI's memory manager.
+
+        Args:
+            file: of the checkpoint.
+            conditioners: its modules.
+            patchers: of the modules, by name.
+            vae: a native VAE to encode with; None takes the checkpoint's own.
         """
         self.file, self.config = file, file.config
         self.conditioners, self.patchers, self._vae = conditioners, patchers, vae
@@ -59,7 +62,7 @@ class NativeConditioners(ModelHost):
         if name == "vae":
             return self._own_vae() if self._vae is None else _loaded_vae(self._vae, self.config)
         if name == "text" and name not in self.patchers:
-            raise WeightsError(NO_TEXT_ENCODER)
+            raise WeightsError(NO_TEXT_ENCODER.format(fetch_command("t5-base", self.file.path)))
         check_present(getattr(self.conditioners, name))
         patcher = self.patchers[name]
         needed = patcher.model.activation_bytes() if name == "sync" else 0

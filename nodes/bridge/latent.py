@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from ...audiox_core.conditioners.masking import Span, parse_spans
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.pipeline.init_audio import InitAudio, check_spans
+from ...audiox_core.pipeline.init_audio import InitAudio, check_regenerated
 from ...audiox_core.windows import check_seconds, plan
 from .encode import latent_format_of
 from .media import waveform_of
@@ -81,7 +81,7 @@ def inpaint_latent(
 def _spans(regenerate: str, length: float, before: float, after: float) -> tuple[Span, ...]:
     """The spans to generate, in seconds of the extended audio."""
     inner = parse_spans(regenerate) if regenerate.strip() else ()
-    check_spans(inner, length)
+    check_regenerated(inner, length)
     spans = [(before + begin, before + min(end, length)) for begin, end in inner]
     if before:
         spans.insert(0, (0.0, before))

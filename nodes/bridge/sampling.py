@@ -21,7 +21,7 @@ from ...audiox_core.diffusion.guidance import guide_denoised
 from ...audiox_core.diffusion.noise import initial_noise, step_noise
 from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.pipeline.sampling import run_sigmas
+from ...audiox_core.pipeline.sampling import check_denoise, check_numbers, run_sigmas
 
 OURS = "audiox"  # the scheduler of the checkpoint's own sigmas
 CUSTOM = "custom"
@@ -44,11 +44,14 @@ def config_of(model: Any) -> AudioXConfig:
 def settings(model: Any, preset: str, **custom: Any) -> SamplingConfig:
     """The settings of a preset; the numbers of the widgets count with `custom` alone."""
     own = config_of(model).sampling
-    return replace(own, **custom) if preset == CUSTOM else own.presets()[preset]
+    chosen = replace(own, **custom) if preset == CUSTOM else own.presets()[preset]
+    check_numbers(chosen)  # a linked value may be anything
+    return chosen
 
 
 def sigmas_of(model: Any, sampling: SamplingConfig, scheduler: str, denoise: float) -> Tensor:
     """Sigmas of a run, by the checkpoint's own schedule or one of ComfyUI's."""
+    check_denoise(denoise)
     if scheduler == OURS:
         return run_sigmas(config_of(model), sampling, denoise)
     return comfy.samplers.KSampler(

@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from ...audiox_core.checkpoint.parts import VaeFile, open_vae
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
-from ...audiox_core.pipeline.decode import check_latent
+from ...audiox_core.pipeline.sampling import check_latent
 
 DTYPES = [torch.float32]  # its snakes lose too much in half precision
 

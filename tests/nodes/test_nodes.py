@@ -200,7 +200,7 @@ BAD = {
     "mask": ("AudioXEncodeAudio", {**audio(SECOND), "time_mask": "two"}, "not a time range"),
     "nothing anew": ("AudioXInpaintLatent", audio(SECOND), "nothing to regenerate"),
     "late part": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "audio ends at"),
-    "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "length above 0"),
+    "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "must be above 0"),
     "no pixels": ("AudioXEncodeVideo", {"images": FRAMES[:, :0], "fps": 4.0}, "at least one"),
     "NaN video": ("AudioXEncodeVideo", {"images": FRAMES / 0 * 0, "fps": 4.0}, "contains NaN"),
     "NaN image": ("AudioXEncodeImage", {"image": FRAMES / 0 * 0}, "contains NaN"),
@@ -209,9 +209,9 @@ BAD = {
     "no length": ("AudioXEmptyLatent", {"seconds": float("nan")}, "must be 0.1 to 600"),
     "no batch": ("AudioXEmptyLatent", {"batch_size": 0}, "at least 1"),
     "shortened": ("AudioXInpaintLatent", {**audio(SECOND), "extend_after": -1.0}, "TrimAudio"),
-    "no items": ("AudioXDecode", {"latent": {"samples": torch.rand(0, 64, 8)}}, "decodes"),
-    "foreign": ("VAEDecodeAudio", {"samples": {"samples": torch.rand(1, 8, 40)}}, "decodes"),
-    "image": ("AudioXDecode", {"latent": {"samples": torch.rand(1, 4, 8, 8)}}, "decodes"),
+    "no items": ("AudioXDecode", {"latent": {"samples": torch.rand(0, 64, 8)}}, "AudioX latent is"),
+    "foreign": ("VAEDecodeAudio", {"samples": {"samples": torch.rand(1, 8, 40)}}, "AudioX latent"),
+    "image": ("AudioXDecode", {"latent": {"samples": torch.rand(1, 4, 8, 8)}}, "AudioX latent is"),
     "file": ("AudioXLoadModel", {"file": "gone.safetensors"}, "gone.safetensors is not in"),
 }  # fmt: skip
 

@@ -36,7 +36,7 @@ def test_a_batch_is_decoded_item_by_item(checkpoint, seeded):
 
 @pytest.mark.parametrize("shape", [(1, 4, 8), (1, 64), (0, 64, 8), (1, 64, 0), (1, 64, 8, 8)])
 def test_another_latent_is_refused(checkpoint, shape):
-    with pytest.raises(SettingsError, match="AudioX decodes"):
+    with pytest.raises(SettingsError, match="an AudioX latent is"):
         decode(checkpoint, torch.zeros(shape))
 
 
@@ -68,3 +68,9 @@ def test_known_samples_return_after_the_peak_was_limited():
     out = finish(torch.full((2, 44_100), 4.0), FORMAT, init_audio=init)
     assert torch.equal(out[:, : 44_100 // 2], known[:, : 44_100 // 2])
     assert out[:, -4_000].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("settings", [{"level": "loud"}, {"lufs": float("nan")}, {"lufs": 1.0}])
+def test_an_unknown_level_or_loudness_is_refused(settings):
+    with pytest.raises(SettingsError, match=r"level is 'loud'|lufs is"):
+        finish(torch.zeros(2, 44_100), FORMAT, **{"level": "loudness", **settings})

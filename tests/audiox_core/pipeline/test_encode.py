@@ -70,7 +70,10 @@ def test_a_sound_prompt_is_encoded_alike_every_time(checkpoint, seeded):
     [
         ({"start": 3.0}, "3.00 s long, but the start is 3 s"),
         ({"start": float("nan")}, "start is nan"),
-        ({"seconds": 0.0}, "contains no audio"),
+        ({"seconds": 0.0}, "must be above 0"),
+        ({"seconds": -3.0}, "must be above 0"),
+        ({"seconds": float("nan")}, "must be above 0"),
+        ({"hide": ((2.0, 1.0),)}, "2-1 is not valid"),
     ],
 )
 def test_a_part_without_sound_is_refused(checkpoint, settings, message):
@@ -156,5 +159,14 @@ def test_a_file_and_its_frames_have_the_same_features(checkpoint, clips):
     in_file = clip_from_file(clips / "bikes.mp4")
     found, expected = (
         encode_video(checkpoint, c, start=1.0, seconds=3.0) for c in (in_memory, in_file)
+    )
+    assert torch.equal(found.tokens, expected.tokens)
+
+
+@torch.no_grad()
+def test_a_video_may_be_given_by_its_path(checkpoint, clips):
+    path = clips / "bikes.mp4"
+    found, expected = (
+        encode_video(checkpoint, c, seconds=2.0) for c in (str(path), clip_from_file(path))
     )
     assert torch.equal(found.tokens, expected.tokens)

@@ -5,7 +5,7 @@ import torch
 
 from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
-from audiox_core.pipeline.init_audio import InitAudio, check_spans, noise_mask
+from audiox_core.pipeline.init_audio import InitAudio, check_regenerated, noise_mask
 from audiox_core.windows import plan_frames
 
 FORMAT = LatentConfig(sample_rate=2_048, hop_length=2_048, window=10, conditioned_seconds=9.0)
@@ -63,6 +63,18 @@ def test_known_samples_come_back_outside_of_the_spans():
 
 
 def test_a_span_after_the_end_is_refused():
-    check_spans([(0.0, 9.0)], 4.0)
+    check_regenerated([(0.0, 9.0)], 4.0)
     with pytest.raises(SettingsError, match="regenerate starts at 4 s"):
-        check_spans([(1.0, 2.0), (4.0, 5.0)], 4.0)
+        check_regenerated([(1.0, 2.0), (4.0, 5.0)], 4.0)
+
+
+@pytest.mark.parametrize("span", [(3.0, 1.0), (2.0, 2.0), (-1.0, 2.0), (float("nan"), 2.0)])
+def test_a_span_that_does_not_run_forwards_is_refused(span):
+    with pytest.raises(SettingsError, match="is not valid"):
+        mask([span])
+
+
+@pytest.mark.parametrize("feather", [-1.0, float("nan")])
+def test_a_feather_below_0_is_refused(feather):
+    with pytest.raises(SettingsError, match="feather is"):
+        mask([(1.0, 2.0)], feather=feather)

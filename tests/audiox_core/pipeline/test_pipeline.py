@@ -295,3 +295,9 @@ def test_invalid_variations_raise_an_error_that_names_them(pipeline, known, sett
         settings = settings | {"init_audio": known}
     with pytest.raises(SettingsError, match=message):
         pipeline.generate(Request(prompt="rain", **settings))
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_a_length_of_nothing_is_refused_with_init_audio_too(pipeline, known, seconds):
+    with pytest.raises(SettingsError, match=r"cannot be generated|must be"):
+        pipeline.generate(Request(prompt="rain", init_audio=known, seconds=seconds))

@@ -97,3 +97,24 @@ def test_a_part_of_a_run_starts_from_the_known_latent_under_less_noise(started):
         x, sigmas = started(start)
         assert sigmas[0] < 100
         torch.testing.assert_close(x, known + noise * sigmas[0])
+
+
+@pytest.mark.parametrize(
+    ("start", "settings", "message"),
+    [
+        ({}, {"sampling": SamplingConfig(sampler="foo")}, "Unknown sampler 'foo'"),
+        ({}, {"sampling": SamplingConfig(steps=0)}, "steps is 0"),
+        ({}, {"sampling": SamplingConfig(cfg=float("nan"))}, "cfg is nan"),
+        ({}, {"seed": -1}, "seed is -1"),
+        ({"denoise": 0.0}, {}, "denoise is 0"),
+        ({"denoise": 2.0}, {}, "denoise is 2"),
+        ({"denoise": float("nan")}, {}, "denoise is nan"),
+        ({"samples": torch.zeros(1, 8, 236)}, {}, "an AudioX latent is"),
+        ({"samples": torch.zeros(64, 236)}, {}, "an AudioX latent is"),
+    ],
+)
+def test_a_step_called_alone_refuses_what_a_request_refuses(checkpoint, start, settings, message):
+    tokens = torch.ones(1, checkpoint.config.tokens, checkpoint.config.dit.cond_dim)
+    given = StartLatent(**{"samples": torch.zeros(1, 64, 236), **start})
+    with pytest.raises(SettingsError, match=message):
+        sample(checkpoint, Conditioning(tokens, tokens * 0, 1), given, **settings)
