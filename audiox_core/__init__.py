@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     )
     from .conditioners.assemble import Conditioning
     from .errors import AudioXError
-    from .pipeline.cache import FeatureCache
     from .pipeline.decode import decode, finish
     from .pipeline.encode import (
         Features,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
         encode_text,
         encode_video,
     )
+    from .pipeline.feature_cache import FeatureCache
     from .pipeline.pipeline import Pipeline, generate
     from .pipeline.request import Request
     from .pipeline.sampling import StartLatent, sample

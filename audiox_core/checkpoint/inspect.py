@@ -40,7 +40,7 @@ from .layout import (
     found_and_expected,
 )
 from .objective_probe import noise_share, objective_of
-from .parts import same_below, vae_in
+from .part_files import same_below, vae_in
 from .sizes import config_from_shapes
 from .weight_file import WeightFile, open_weights, same_tensor
 

@@ -115,7 +115,7 @@ def run_train(options: argparse.Namespace) -> int:
             on_save=plot_losses,
         )
         if options.init is None or options.stage not in STAGES:
-            from ..lab.scratch.stages import from_scratch
+            from ..lab.from_scratch.stages import from_scratch
 
             job = from_scratch(job)
         outcome = run_job(job)

@@ -14,7 +14,7 @@ from ..models.maf import MAFBlock
 from ..models.synchformer import Synchformer
 from .audio import AnyAudioConditioner
 from .masking import apply_strength
-from .missing import MissingModule
+from .missing_module import MissingModule
 from .text import TextConditioner
 from .video import VideoConditioner
 

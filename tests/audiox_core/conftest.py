@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from audiox_core.config import AudioXConfig, ClipConfig, LatentConfig, VideoConfig
+from audiox_core.lab.from_scratch.stages import from_scratch
 from audiox_core.lab.plot_loss import plot_losses
-from audiox_core.lab.scratch.stages import from_scratch
 from audiox_core.lab.world.source import WorldData
 from audiox_core.training.config import TrainConfig
 from audiox_core.training.distributed import Distributed

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...config import AudioXConfig
 from ...errors import SettingsError
-from ...training.clips import Clip, clips_key, pad_crop
+from ...training.clips import TrainingClip, clips_key, pad_crop
 from ...training.config import DataConfig
 from .music import Phrase, phrase
 from .scenes import SHORTEST, Scene, scene
@@ -54,23 +54,23 @@ class World:
             return phrase(seed, grid.conditioned_seconds + grid.window_seconds)
         return scene(seed, seconds=max(grid.window_seconds, SHORTEST))
 
-    def clip(self, index: int) -> Clip:
+    def clip(self, index: int) -> TrainingClip:
         """The clip of an index. Raises SettingsError if music cannot be rendered."""
         item = self.item(index)
         return self._music_clip(item) if isinstance(item, Phrase) else self._scene_clip(item, index)
 
-    def _music_clip(self, item: Phrase) -> Clip:
+    def _music_clip(self, item: Phrase) -> TrainingClip:
         """Music: the conditioned seconds come first, as the prompt; the target continues them."""
         grid = self.config.latent
         sound = item.audio(grid.sample_rate)
         conditioned = grid.samples(grid.conditioned_seconds)
         target = pad_crop(sound, grid.window * grid.hop_length, conditioned)
-        return Clip(target, item.caption, prompt=sound[:, :conditioned].clone())
+        return TrainingClip(target, item.caption, prompt=sound[:, :conditioned].clone())
 
-    def _scene_clip(self, item: Scene, index: int) -> Clip:
+    def _scene_clip(self, item: Scene, index: int) -> TrainingClip:
         grid, video = self.config.latent, self.config.video
         sync = video.sync
-        return Clip(
+        return TrainingClip(
             pad_crop(item.audio(grid.sample_rate), grid.window * grid.hop_length),
             item.caption,
             frames=_pictures(item, video.frames, video.fps, video.clip.image),

@@ -13,9 +13,9 @@ from audiox_core import load_checkpoint, open_checkpoint
 from audiox_core.checkpoint import parts
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.layout import text_layout
-from audiox_core.checkpoint.parts import open_vae
+from audiox_core.checkpoint.part_files import open_vae
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
-from audiox_core.conditioners.missing import MissingModule
+from audiox_core.conditioners.missing_module import MissingModule
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import WeightsError
 from audiox_core.hub.models import MODELS

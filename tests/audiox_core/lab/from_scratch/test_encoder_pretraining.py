@@ -11,8 +11,8 @@ from audiox_core.checkpoint.layout import AUDIO_VAE
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
-from audiox_core.lab.scratch.init import init_model
-from audiox_core.lab.scratch.position_init import WINDOW, init_cross_attention, waves
+from audiox_core.lab.from_scratch.init import init_model
+from audiox_core.lab.from_scratch.position_init import WINDOW, init_cross_attention, waves
 from audiox_core.models.dit import DiT
 from audiox_core.training.distributed import Distributed
 from audiox_core.training.rng import seeded

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from audiox_core.checkpoint.layout import AUDIO_VAE, VAE
-from audiox_core.checkpoint.parts import open_vae, same_below, synchformer_in
+from audiox_core.checkpoint.part_files import open_vae, same_below, synchformer_in
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import WeightsError
 
