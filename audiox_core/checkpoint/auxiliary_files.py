@@ -112,7 +112,9 @@ def missing_vae(checkpoint: Path, variant: str | None) -> str:
             f"put vae.ckpt (or VAE.ckpt) of {release.page} into {folder}, download it with "
             f"`{fetch_command(release.name, checkpoint)}`"
         )
-    return f"{checkpoint.name} holds no VAE and there is none beside it: {remedy}, or pass --vae."
+    return (
+        f"{checkpoint.name} contains no VAE, and none was found beside it: {remedy}, or pass --vae."
+    )
 
 
 def missing_text_encoder(checkpoint: Path) -> str:

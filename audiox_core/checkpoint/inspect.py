@@ -98,14 +98,14 @@ class Report:
     note: str | None = None
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether it is a model that can be loaded, auxiliary files aside."""
         differences = self.missing or self.unexpected or self.misshapen
         return self.expected is not None and not differences
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "whole": self.whole}
+        return {**asdict(self), "complete": self.complete}
 
 
 def inspect(

@@ -31,7 +31,7 @@ from .trainer import Outcome, Report, Stage, train
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a run is asked for."""
+    """Inputs and callbacks of a run."""
 
     stage: str  # its name: a key of `STAGES`, or any with `make_stage`
     config: TrainConfig

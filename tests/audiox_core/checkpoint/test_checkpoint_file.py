@@ -289,7 +289,7 @@ PARTS = {"backbone": ("model.model.",), "conditioners": ("conditioner.", "text_e
 def test_a_file_with_one_part_alone_loads_that_part(state, save, part):
     file = open_checkpoint(save({n: t for n, t in state.items() if n.startswith(PARTS[part])}))
     assert getattr(file, f"load_{part}")().state_dict()
-    with pytest.raises(WeightsError, match="holds no VAE and there is none beside it"):
+    with pytest.raises(WeightsError, match="contains no VAE, and none was found beside it"):
         file.load_vae()
     for other in PARTS.keys() - {part}:
         with pytest.raises(WeightsError, match="not a complete AudioX model"):

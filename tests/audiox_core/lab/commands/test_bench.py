@@ -52,7 +52,7 @@ def test_every_case_makes_a_line_of_the_table(name, capsys):
         ["--size", "released", "--depth", "0"],
         ["--budget", "nan"],
         ["--only", "training"],
-        ["--only", "encode sync"],  # the embedded model looks at a video once
+        ["--only", "encode sync"],  # the embedded model has no Synchformer
         ["--size", "huge"],
         ["--device", "abacus"],
         ["--against", "no-such-commit"],

@@ -77,7 +77,7 @@ def test_the_recipe_freezes_what_tells_the_transformer_positions(
 
 
 def test_a_given_vae_also_encodes_prompts(encoders, job, trained_vae, tmp_path):
-    """The file of the encoders holds it in half precision: no second one shall be kept of it."""
+    """The file of the encoders holds it in half precision: the model must not keep a second one."""
     vae = trained_vae.outcome.weights
     going_on = job("diffusion", tmp_path, init=encoders.weights, vae=vae, changes={"run.steps": 1})
     made = run_job(going_on).weights
