@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from audiox_core import load_checkpoint, open_checkpoint
-from audiox_core.checkpoint import parts
+from audiox_core.checkpoint import part_files
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.layout import text_layout
 from audiox_core.checkpoint.part_files import open_vae
@@ -234,7 +234,7 @@ def was_read(monkeypatch):
     read, copy = WeightFile.read, WeightFile.copy
     monkeypatch.setattr(WeightFile, "read", lambda f, n: names.update(n) or read(f, n))
     monkeypatch.setattr(WeightFile, "copy", lambda f, n: names.add(n) or copy(f, n))
-    monkeypatch.setattr(parts, "same_tensor", lambda f, n, g, m: names.update((n, m)) or True)
+    monkeypatch.setattr(part_files, "same_tensor", lambda f, n, g, m: names.update((n, m)) or True)
     return names
 
 
