@@ -71,8 +71,7 @@ def advice(config: AudioXConfig, sampling: SamplingConfig) -> str:
         found.append(f"{name} needs only {own.steps} steps, not {sampling.steps}.")
     if not distilled and sampling.cfg == 1 and own.cfg > 1:
         found.append(
-            f"Without guidance (cfg 1), {name} follows the inputs only weakly; "
-            f"the default is {own.cfg:g}."
+            f"At cfg 1, {name} follows the inputs only weakly; the default is {own.cfg:g}."
         )
     if not distilled and sampling.steps < own.steps / 10:
         found.append(f"{sampling.steps} steps are few for {name}; the default is {own.steps}.")

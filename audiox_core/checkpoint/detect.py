@@ -166,10 +166,9 @@ def _from_tensors(
     if len(left) > 1:
         names = sorted(left)
         raise WeightsError(
-            f"{file.path} may be {' or '.join(names)}: "
-            "their tensors have the same names and shapes. Pass --variant "
-            f"{' or --variant '.join(names)} (variant in the loader node), or keep the folder name "
-            f"that {fetch_again(file.path)} creates."
+            f"{file.path} may be {' or '.join(names)}: their tensors have the same names and "
+            f"shapes. Pass --variant {' or --variant '.join(names)} (variant in the loader node), "
+            f"or keep the folder name that {fetch_again(file.path)} creates."
         )
     (name,) = left
     used.append(f"the preset of {name}")

@@ -33,7 +33,7 @@ def test_the_default_settings_need_no_advice(config):
         (
             "audiox",
             {"cfg": 1.0},
-            "Without guidance (cfg 1), audiox follows the inputs only weakly; the default is 7.",
+            "At cfg 1, audiox follows the inputs only weakly; the default is 7.",
         ),
     ],
 )

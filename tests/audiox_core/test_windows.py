@@ -38,10 +38,10 @@ SMALL = LatentConfig(100, 10, 4, 24, 2.0)  # 24 frames of 0.1 s, 20 of them desc
 @pytest.mark.parametrize(
     ("seconds", "remark"), [(0.0, False), (float("nan"), False), (600.1, True)]
 )
-def test_only_a_length_above_the_maximum_mentions_longer_videos(seconds, remark):
+def test_only_a_length_above_the_maximum_mentions_parts_of_a_video(seconds, remark):
     with pytest.raises(SettingsError, match=r"it must be 0\.1 to 600 s") as error:
         check_seconds(seconds)
-    assert ("longer video" in str(error.value)) == remark
+    assert ("part of a video" in str(error.value)) == remark
 
 
 def test_a_window_fades_into_the_next_one_where_both_are_described():
