@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .media.audio import read_audio
     from .media.clip import Clip, clip_from_file, clip_from_images
     from .media.pixels import read_image
-    from .pipeline.cache import FeatureCache
     from .pipeline.decode import decode, finish
     from .pipeline.encode import (
         Features,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         encode_text,
         encode_video,
     )
+    from .pipeline.feature_cache import FeatureCache
     from .pipeline.init_audio import InitAudio
     from .pipeline.pipeline import Pipeline, generate
     from .pipeline.request import Request

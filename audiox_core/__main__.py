@@ -5,7 +5,7 @@ import sys
 
 
 def run() -> int:
-    """The command line; being told to end is handled as Ctrl-C is: nothing is left behind."""
+    """The command line; a request to terminate is handled like Ctrl-C: nothing is left behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from .cli import main  # here, for it takes seconds in which Ctrl-C may come

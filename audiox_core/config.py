@@ -68,7 +68,7 @@ class DiTConfig:
 
     @property
     def rotary_dim(self) -> int:
-        """Leading dims of a head that turn with the position; the rest pass."""
+        """Leading dimensions of a head that the rotary embedding rotates; the others stay."""
         return max(self.head_dim // 2, 32)
 
 
@@ -160,7 +160,7 @@ class SynchformerConfig:
 
 @dataclass(frozen=True)
 class SyncConfig:
-    """The second look at a video: fewer pixels' meaning, more of its timing."""
+    """Synchformer's features of a video: when something moves, at a higher frame rate."""
 
     fps: float = 25.0
     frames: int = 250
@@ -186,7 +186,7 @@ class VideoConfig:
     tokens: int = 128
     clip: ClipConfig = field(default_factory=ClipConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
-    sync: SyncConfig | None = None  # None: the model never learned to look twice
+    sync: SyncConfig | None = None  # None: the model does not use Synchformer
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class MelConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How a model is sampled when nobody says otherwise."""
+    """The sampling settings of a run; those of a model's config are its defaults."""
 
     steps: int = 250
     cfg: float = 7.0

@@ -53,7 +53,7 @@ AMBIGUOUS_VARIANTS = ("audiox-maf-mmdit", "audiox-base", "audiox-turbo")
 
 
 def advice(config: AudioXConfig, sampling: SamplingConfig) -> str:
-    """What is unusual about settings for this model, in a sentence; empty if nothing is.
+    """What is unusual about settings for this model, a sentence each; empty if nothing is.
 
     Such a run works, but it sounds worse than it could.
 
@@ -61,18 +61,18 @@ def advice(config: AudioXConfig, sampling: SamplingConfig) -> str:
         config: of the model.
         sampling: the settings of a run.
     """
-    own, found = config.sampling, []
+    name, own, found = config.variant, config.sampling, []
     distilled = own.cfg == 1
     if distilled and sampling.cfg != 1:
-        found.append(f"it was distilled for cfg 1, not {sampling.cfg:g}")
+        found.append(f"{name} was distilled for cfg 1, not {sampling.cfg:g}.")
     if distilled and sampling.sampler != own.sampler:
-        found.append(f"it was distilled for {own.sampler}, not {sampling.sampler}")
+        found.append(f"{name} was distilled for {own.sampler}, not {sampling.sampler}.")
     if distilled and sampling.steps > 10 * own.steps:
-        found.append(f"{own.steps} steps are enough, {sampling.steps} are not needed")
+        found.append(f"{name} needs only {own.steps} steps, not {sampling.steps}.")
     if not distilled and sampling.cfg == 1 and own.cfg > 1:
         found.append(
-            f"without guidance (cfg 1) it hardly follows the inputs; the default is {own.cfg:g}"
+            f"At cfg 1, {name} follows the inputs only weakly; the default is {own.cfg:g}."
         )
     if not distilled and sampling.steps < own.steps / 10:
-        found.append(f"{sampling.steps} steps are few; the default is {own.steps}")
-    return f"{config.variant}: {'; '.join(found)}." if found else ""
+        found.append(f"{sampling.steps} steps are few for {name}; the default is {own.steps}.")
+    return " ".join(found)

@@ -64,9 +64,9 @@ class Plan:
 def check_seconds(seconds: float) -> None:
     """Raise SettingsError for a length in seconds that cannot be generated, or NaN."""
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        part = " For a part of a video, set its start and length." if seconds > MAX_SECONDS else ""
         raise SettingsError(
-            f"The length is {seconds:g} s: it must be {MIN_SECONDS:g} to {MAX_SECONDS:g} s. For "
-            "a part of a longer video, set its start and length."
+            f"The length is {seconds:g} s: it must be {MIN_SECONDS:g} to {MAX_SECONDS:g} s.{part}"
         )
 
 

@@ -38,7 +38,8 @@ class AudioXDecode(io.ComfyNode):
                     max=-5.0,
                     step=0.5,
                     tooltip="Target loudness in LUFS, used when level is 'loudness': -14 to -16 for"
-                    " the web, -23 for broadcast.",
+                    " the web, -23 for broadcast. The true peak stays at or below -1 dB, so audio"
+                    " with high peaks may stay quieter.",
                 ),
                 io.Boolean.Input(
                     "trim",

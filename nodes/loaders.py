@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..audiox_core.checkpoint.parts import open_vae
+from ..audiox_core.checkpoint.part_files import open_vae
 from ..audiox_core.variants import VARIANTS
 from .bridge.conditioners import load_conditioners
 from .bridge.files import model_names, model_path, open_model

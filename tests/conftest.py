@@ -83,9 +83,9 @@ def help_pages() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def author() -> ModuleType:
+def write_workflows() -> ModuleType:
     """The description of the shared workflows."""
-    return import_ours("author")
+    return import_ours("write_workflows")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from audiox_core.checkpoint.detect import detect
 from audiox_core.checkpoint.layout import check_layout, released_layout, shapes_of
-from audiox_core.checkpoint.parts import synchformer_in
+from audiox_core.checkpoint.part_files import synchformer_in
 from audiox_core.checkpoint.weight_file import Stored, WeightFile
 from audiox_core.config import AudioXConfig, MMDiTConfig
 from audiox_core.errors import WeightsError

@@ -206,8 +206,8 @@ def test_demo_clip_is_small_and_plays_in_browsers(name):
     assert sorted(codecs) == (["gif"] if name.endswith("gif") else ["aac", "h264"])
 
 
-def test_workflow_notes_match_the_author(author):
-    for name, columns in author.GRAPHS.items():
+def test_workflow_notes_match_the_code_that_writes_them(write_workflows):
+    for name, columns in write_workflows.GRAPHS.items():
         graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
         saved = [n["widgets_values"][0] for n in graph["nodes"] if n["type"] == "Note"]
         written = [v["text"] for _, column in columns for _, kind, v in column if kind == "Note"]

@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,7 @@ PRIVATE_NAMES = {
     r"keep_for_a_run|_Contexts": "RunCache",
     r"FREE|WITHIN": "a name that says what it bounds",
 }
-# in sentences that a user reads: what to write instead
+# in texts for users, docstrings and comments: what to write instead
 PRIVATE_PHRASES = {
     r"\bshall\b": "an imperative, or 'must'",
     r"\banew\b": "again; 'made anew' is 'regenerated'",
@@ -63,7 +64,10 @@ PRIVATE_PHRASES = {
     r"\bthe road\b": "the pipeline",
     r"\bgo(?:es)? on (?:with|from|where)\b": "continue",
     r"\bdo as well\b": "also work",
-    r"\bsecond look\b": "Synchformer features",
+    r"\bsecond look\b|\blook(?:s|ed)? twice\b": "Synchformer features",
+    r"\btoy world\b": "synthetic world",
+    r"\bnobody says otherwise\b": "the default",
+    r"\bknows? no words?\b": "recognizes no word",
     r"\btamed?s?\b": "reduces",
     r"\bfor want of\b": "because of too little",
     r"\bspecification\b": "the paper, or a document of this repository",
@@ -88,14 +92,28 @@ def words_of(name: str) -> list[str]:
     return [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
-def messages(path: Path) -> Iterator[str]:
-    """The strings of a module that are not docstrings: errors, log lines, help, tooltips."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        is_string = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_string and id(node) not in docstrings:
+def strings(path: Path) -> Iterator[str]:
+    """The strings of a module: errors, log lines, help, tooltips, docstrings."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+
+
+def explanations(path: Path) -> Iterator[str]:
+    """The docstrings of a module, then its comments."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+    with path.open("rb") as file:
+        comments = [t for t in tokenize.tokenize(file.readline) if t.type == tokenize.COMMENT]
+    yield from (comment.string for comment in comments)
+
+
+def private_in(text: str, patterns: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The private words in a text, and what to use instead; a line break counts as a space."""
+    for pattern, use in patterns.items():
+        for match in re.finditer(pattern, " ".join(text.split()), re.I):
+            yield match[0], use
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
@@ -122,15 +140,36 @@ def test_identifiers_and_file_names_use_the_terms_of_the_field():
 def test_texts_use_plain_technical_english():
     texts = [(path, text) for path in PAGES for text in [path.read_text(encoding="utf-8")]]
     code = [path for path in SOURCES if "tests" not in path.relative_to(ROOT).parts]
-    texts += [(path, text) for path in code for text in messages(path)]
+    texts += [(path, text) for path in code for text in strings(path)]
     for path in (ROOT / "workflows").glob("*.json"):
         graph = json.loads(path.read_text(encoding="utf-8"))
         notes = [n["widgets_values"][0] for n in graph["nodes"] if n["type"] == "Note"]
         texts += [(path, text) for text in notes]
     found = [
-        f"{path.relative_to(ROOT).as_posix()}: {match[0]!r} -> {use}"
+        f"{path.relative_to(ROOT).as_posix()}: {word!r} -> {use}"
         for path, text in texts
-        for pattern, use in PRIVATE_PHRASES.items()
-        for match in re.finditer(pattern, text, re.I)
+        for word, use in private_in(text, PRIVATE_PHRASES)
     ]
     assert found == []
+
+
+def test_docstrings_and_comments_use_the_terms_of_the_field():
+    patterns = PRIVATE_PHRASES | {rf"\b(?:{p})\b": use for p, use in PRIVATE_WORDS.items()}
+    patterns[r"(?<!channel )\bvocoder\b"] = patterns.pop(r"\b(?:vocoder)\b")  # a real term
+    found = [
+        f"{path.relative_to(ROOT).as_posix()}: {word!r} -> {use}"
+        for path in SOURCES
+        for text in explanations(path)
+        for word, use in private_in(text, patterns)
+    ]
+    assert found == []
+
+
+def test_private_words_in_docstrings_and_comments_are_found(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text('"""The second\nlook."""\n\nX = 1  # of the toy world\n')
+    texts = [*explanations(path)]
+    assert [w for text in texts for w, _ in private_in(text, PRIVATE_PHRASES)] == [
+        "second look",
+        "toy world",
+    ]

@@ -40,7 +40,7 @@ from audiox_core.config import (
     VideoConfig,
 )
 from audiox_core.hub.models import MODELS
-from audiox_core.lab.scratch.tokenizer import train_tokenizer
+from audiox_core.lab.from_scratch.tokenizer import train_tokenizer
 from audiox_core.variants import VARIANTS
 
 WORDS = """

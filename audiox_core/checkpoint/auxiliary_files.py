@@ -102,17 +102,17 @@ def fetch_again(path: Path) -> str:
     return f"`{fetch_command('NAME', path)}` (NAME is one of {', '.join(MODELS)})"
 
 
-def missing_vae(checkpoint: Path, variant: str | None) -> str:
+def missing_vae(path: Path, variant: str | None) -> str:
     """What to do where neither the checkpoint nor its folder has a VAE."""
-    folder, release = checkpoint.absolute().parent, MODELS.get(variant or "")
+    folder, release = path.absolute().parent, MODELS.get(variant or "")
     if release is None:  # a model that the user trained
         remedy = f"put the vae.safetensors that it was trained with into {folder}"
     else:
         remedy = (
             f"put vae.ckpt (or VAE.ckpt) of {release.page} into {folder}, download it with "
-            f"`{fetch_command(release.name, checkpoint)}`"
+            f"`{fetch_command(release.name, path)}`"
         )
-    return f"{checkpoint.name} holds no VAE and there is none beside it: {remedy}, or pass --vae."
+    return f"{path.name} contains no VAE, and none was found beside it: {remedy}, or pass --vae."
 
 
 def missing_text_encoder(checkpoint: Path) -> str:

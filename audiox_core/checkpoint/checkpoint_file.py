@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..conditioners.assemble import Conditioners
 from ..conditioners.audio import AnyAudioConditioner, audio_conditioner
 from ..conditioners.host import ModelHost, Part
-from ..conditioners.missing import MissingModule, check_present
+from ..conditioners.missing_module import MissingModule, check_present
 from ..conditioners.video import video_conditioner
 from ..config import AudioXConfig
 from ..device import choose_device
@@ -36,7 +36,7 @@ from .detect import detect
 from .layout import AUDIO, AUDIO_VAE, DIT, MAF, SYNC, TEXT, VAE, VIDEO, check_layout
 from .modules import load_module
 from .objective_probe import probe_objective
-from .parts import (
+from .part_files import (
     SynchformerFile,
     TextEncoderFile,
     VaeFile,

@@ -17,7 +17,7 @@ from .auxiliary_files import find_config, find_vae, missing_vae
 from .detect import detect
 from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout
 from .objective_probe import probe_objective
-from .parts import VaeFile, same_below, vae_in
+from .part_files import VaeFile, same_below, vae_in
 from .weight_file import Stored, WeightFile, open_weights
 from .write import check_target, write_safetensors
 

@@ -114,7 +114,7 @@ def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
         folder = models_folder(file.path) / MODELS[variant].folder
         get = f", or get that model into {folder} with `{fetch_command(variant, file.path)}`"
     return WeightsError(
-        f"{file.path} was declared as {variant}, but {why}: omit --variant (variant in the "
+        f"{file.path}: --variant is {variant}, but {why}: omit --variant (variant in the "
         f"loader node){get}."
     )
 
@@ -166,9 +166,9 @@ def _from_tensors(
     if len(left) > 1:
         names = sorted(left)
         raise WeightsError(
-            f"{file.path} may be {' or '.join(names)}: their tensors look alike. Pass --variant "
-            f"{' or --variant '.join(names)} (variant in the loader node), or keep the folder name "
-            f"that {fetch_again(file.path)} creates."
+            f"{file.path} may be {' or '.join(names)}: their tensors have the same names and "
+            f"shapes. Pass --variant {' or --variant '.join(names)} (variant in the loader node), "
+            f"or keep the folder name that {fetch_again(file.path)} creates."
         )
     (name,) = left
     used.append(f"the preset of {name}")

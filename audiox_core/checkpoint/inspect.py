@@ -40,7 +40,7 @@ from .layout import (
     found_and_expected,
 )
 from .objective_probe import noise_share, objective_of
-from .parts import same_below, vae_in
+from .part_files import same_below, vae_in
 from .sizes import config_from_shapes
 from .weight_file import WeightFile, open_weights, same_tensor
 
@@ -98,14 +98,14 @@ class Report:
     note: str | None = None
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether it is a model that can be loaded, auxiliary files aside."""
         differences = self.missing or self.unexpected or self.misshapen
         return self.expected is not None and not differences
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "whole": self.whole}
+        return {**asdict(self), "complete": self.complete}
 
 
 def inspect(

@@ -159,9 +159,9 @@ def open_weights(path: str | Path) -> WeightFile:
 
 def _damaged(path: Path, reason: object) -> WeightsError:
     return WeightsError(
-        f"{path.name} is damaged or was not downloaded to its end ({path.stat().st_size:,} bytes; "
+        f"{path.name} is damaged or incomplete ({path.stat().st_size:,} bytes; "
         f"{str(reason)[:120]}): download it again into {path.absolute().parent}. "
-        f"{fetch_again(path)} continues a download that it began."
+        f"{fetch_again(path)} resumes the download."
     )
 
 
@@ -193,7 +193,7 @@ def _open_safetensors(path: Path) -> WeightFile:
 def _open_pickle(path: Path) -> WeightFile:
     with path.open("rb") as file:
         if not file.read(2).startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
-            raise _damaged(path, "it does not start like a checkpoint")
+            raise _damaged(path, "it is not a checkpoint file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about how the pickle was written

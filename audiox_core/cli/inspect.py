@@ -83,7 +83,7 @@ def _part(part: Part) -> str:
 
 
 def _layout(report: Report) -> str:
-    if report.whole:
+    if report.complete:
         return f"complete: all {report.expected:,} tensors by name and shape"
     return (
         f"INCOMPLETE: of {report.expected:,} tensors, {len(report.missing)} are missing, "

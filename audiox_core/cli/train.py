@@ -84,7 +84,6 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
 
 def run_train(options: argparse.Namespace) -> int:
     """Train and print the progress."""
-    from ..lab.plot_loss import plot_losses
     from ..training.run import STAGES, Job, run_job  # here: nothing else needs it
     from ..training.settings import parse_assignment, read_settings
 
@@ -112,10 +111,10 @@ def run_train(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             ),
             report=lambda report: tqdm.write(str(report)),
-            on_save=plot_losses,
+            on_save=_plot_losses,
         )
         if options.init is None or options.stage not in STAGES:
-            from ..lab.scratch.stages import from_scratch
+            from ..lab.from_scratch.stages import from_scratch
 
             job = from_scratch(job)
         outcome = run_job(job)
@@ -142,6 +141,13 @@ def _data_source(name: str) -> Callable[..., Any]:
     from ..training.media import ManifestData
 
     return ManifestData
+
+
+def _plot_losses(folder: Path) -> None:
+    """Draw the losses of a run; the lab is imported when there is something to draw."""
+    from ..lab.plot_loss import plot_losses
+
+    plot_losses(folder)
 
 
 @contextmanager

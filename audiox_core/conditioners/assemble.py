@@ -16,7 +16,7 @@ from ..models.maf import MAFBlock
 from ..models.synchformer import Synchformer
 from .audio import AnyAudioConditioner
 from .masking import apply_strength
-from .missing import MissingModule
+from .missing_module import MissingModule
 from .text import TextConditioner
 from .video import VideoConditioner
 
@@ -94,13 +94,13 @@ def assemble_tokens(
     tokens = {name: _masked(present[name], absent[name], strengths[name]) for name in absent}
     positive = join(**tokens) if maf is None else fuse(maf, **tokens)
     if negative is None:
-        opposite = torch.zeros_like(positive)
+        negative_branch = torch.zeros_like(positive)
     elif maf is None:
         zeros = {name: torch.zeros_like(part) for name, part in tokens.items()}
-        opposite = join(**{**zeros, "text": negative})
+        negative_branch = join(**{**zeros, "text": negative})
     else:
-        opposite = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
-    flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, opposite)]
+        negative_branch = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
+    flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, negative_branch)]
     return Conditioning(*flat, windows=len(positive))
 
 

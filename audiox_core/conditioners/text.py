@@ -103,7 +103,7 @@ class TextConditioner(nn.Module):
         known = [i for i in encoding.ids if i != self._id(UNKNOWN)]
         if not self.tokenizer.decode(known).strip():
             raise SettingsError(
-                f"The text encoder knows no word of the prompt {prompt[:40]!r}: describe the "
+                f"The text encoder recognizes no word in the prompt {prompt[:40]!r}: describe the "
                 "sound in English."
             )
         logger.warning(

@@ -47,8 +47,8 @@ def last_part(
 ) -> Tensor:
     """The last `steps` steps of a longer schedule, of which they are the share `denoise`.
 
-    As ComfyUI means `denoise`: a run starts from an initial latent; the smaller the share, the
-    less it changes.
+    As in ComfyUI: a run with `denoise` below 1 starts from an existing latent; the smaller the
+    share, the less of it changes.
 
     Args:
         schedule: `polyexponential` or `linear`.

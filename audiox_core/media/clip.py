@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import SettingsError
 from .audio import read_audio
-from .batch import check_images, pick_frames
+from .image_batch import check_images, pick_frames
 from .video import FrameGrid, probe_video, read_grids
 
 # start and end in seconds, frame grids -> frames `f 3 size size` uint8 of each grid

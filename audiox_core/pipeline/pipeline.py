@@ -21,7 +21,6 @@ from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
 from ..variants import advice
 from ..windows import MAX_SECONDS, check_seconds, plan
-from .cache import FeatureCache, content_key, weights_key
 from .decode import decode, finish
 from .encode import (
     Features,
@@ -33,6 +32,7 @@ from .encode import (
     encode_video,
     seconds_from,
 )
+from .feature_cache import FeatureCache, content_key, weights_key
 from .init_audio import InitAudio, check_regenerated
 from .request import DENOISE, Request, check_inputs, sampling_of
 from .sampling import StartLatent, sample

@@ -67,7 +67,7 @@ def check_inputs(request: Request) -> None:
     if not request.start >= 0:
         raise SettingsError(f"The start is {request.start:g} s: it must be 0 or more.")
     if request.start and request.video is None:
-        raise SettingsError("start needs a video: it is a time in the video.")
+        raise SettingsError("start is a time in a video: pass a video, or leave start out.")
 
 
 def _check_variation(request: Request, sampling: SamplingConfig, objective: str) -> None:

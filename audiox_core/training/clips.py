@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Clip:
+class TrainingClip:
     """One training item: a target sound and its conditions; None is learned as absent."""
 
     audio: Tensor  # the target, `2 n` at the model's rate, one window long (padded with zeros)
@@ -36,7 +36,7 @@ class Source(Protocol):
         """The number of clips."""
         ...
 
-    def clip(self, index: int) -> Clip:
+    def clip(self, index: int) -> TrainingClip:
         """A clip. Raises AudioXError, in one line, for an item that cannot be used."""
         ...
 

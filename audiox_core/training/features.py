@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..checkpoint.checkpoint_file import open_checkpoint
 from ..checkpoint.layout import AUDIO_VAE
-from ..checkpoint.parts import open_vae
+from ..checkpoint.part_files import open_vae
 from ..checkpoint.weight_file import Stored, open_weights
 from ..checkpoint.write import write_safetensors
 from ..conditioners.assemble import Conditioners
@@ -31,7 +31,7 @@ from ..conditioners.video import VideoConditioner, encode_sync
 from ..config import AudioXConfig
 from ..errors import AudioXError, SettingsError
 from ..models.oobleck import Oobleck
-from .clips import Clip, DataSource, pad_crop
+from .clips import DataSource, TrainingClip, pad_crop
 
 SHARD = 32  # clips
 
@@ -62,7 +62,7 @@ class Maker(Protocol):
 
 
 @dataclass(frozen=True)
-class Features:
+class FeatureMaker:
     """Makes what all stages but `vae` read.
 
     Per clip: `mean` and `std` of its latent; of a picture `frames` (or, with `encode_clip`, what
@@ -111,7 +111,7 @@ class Features:
 
         return make
 
-    def _pictures(self, clip: Clip, conditioners: Conditioners | None) -> dict[str, Tensor]:
+    def _pictures(self, clip: TrainingClip, conditioners: Conditioners | None) -> dict[str, Tensor]:
         if clip.frames is None:
             return {}
         pictures = {"frames": clip.frames}
@@ -124,7 +124,7 @@ class Features:
         return pictures
 
     def _prompt(
-        self, clip: Clip, vae: Oobleck, conditioners: Conditioners | None
+        self, clip: TrainingClip, vae: Oobleck, conditioners: Conditioners | None
     ) -> dict[str, Tensor]:
         if clip.prompt is None:
             return {}

@@ -19,7 +19,7 @@ from ..errors import AudioXError, MediaError, SettingsError
 from ..media.audio import read_audio
 from ..media.probe import SOUND_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, probe_media
 from ..media.video import frame_grids, read_grids
-from .clips import Clip, InvalidItem, InvalidItemError, clips_key, pad_crop
+from .clips import InvalidItem, InvalidItemError, TrainingClip, clips_key, pad_crop
 from .config import DataConfig
 from .manifest import Item, Manifest, read
 
@@ -184,7 +184,7 @@ class ManifestSource:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def clip(self, index: int) -> Clip:
+    def clip(self, index: int) -> TrainingClip:
         """A clip. Raises InvalidItemError for an item that cannot be used."""
         target = self.targets[index]
         if isinstance(target, InvalidItem):
@@ -202,7 +202,7 @@ class ManifestSource:
         caption = item.caption if "text" in item.given else ""
         if not caption.strip() and frames is None and prompt is None:
             raise _invalid(item, "nothing given", "it has no caption, picture or audio prompt")
-        return Clip(audio, caption, frames, sync, prompt)
+        return TrainingClip(audio, caption, frames, sync, prompt)
 
     def _targets(self, item: Item) -> list[tuple[Item, float | None]]:
         """One for an item with a start, else those that its file has room for."""

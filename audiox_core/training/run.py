@@ -23,7 +23,7 @@ from .config import DataConfig, TrainConfig
 from .diffusion_stage import Denoising, DiffusionStage, choose_trained
 from .distributed import Distributed, start_distributed
 from .export import ModelFile
-from .features import Cache, Features, Maker, OnProgress, open_cache
+from .features import Cache, FeatureMaker, Maker, OnProgress, open_cache
 from .lora_stage import LoraStage
 from .media import ManifestData
 from .trainer import Outcome, Report, Stage, train
@@ -31,7 +31,7 @@ from .trainer import Outcome, Report, Stage, train
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a run is asked for."""
+    """Inputs and callbacks of a run."""
 
     stage: str  # its name: a key of `STAGES`, or any with `make_stage`
     config: TrainConfig
@@ -139,7 +139,7 @@ def features_cache(job: Job, model: AudioXConfig, dist: Distributed, *, clip_lea
     """
     masks, source = job.config.masks, job.data_source(job.config.data, model)
     encode_clip = not clip_learns and not (masks.masked and masks.patches)
-    features = Features(source, model, job.vae, job.init, encode_clip=encode_clip)
+    features = FeatureMaker(source, model, job.vae, job.init, encode_clip=encode_clip)
     return open_job_cache(job, features, source, dist)
 
 

@@ -1,1 +1,1 @@
-"""The only rooms that touch ComfyUI's internals: core modules in, native objects out."""
+"""The only folder that touches ComfyUI's internals: core modules in, native objects out."""

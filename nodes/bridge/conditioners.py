@@ -16,7 +16,7 @@ from ...audiox_core.checkpoint.auxiliary_files import fetch_command
 from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile
 from ...audiox_core.conditioners.assemble import Conditioners
 from ...audiox_core.conditioners.host import ModelHost, Part
-from ...audiox_core.conditioners.missing import MissingModule, check_present
+from ...audiox_core.conditioners.missing_module import MissingModule, check_present
 from ...audiox_core.config import AudioXConfig
 from ...audiox_core.errors import WeightsError
 from ...audiox_core.models.synchformer import Synchformer

@@ -16,8 +16,8 @@ from comfy_api.latest import InputImpl
 from torch import Tensor
 
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.media.batch import check_images, to_pixels
 from ...audiox_core.media.clip import Clip, clip_from_file, clip_from_images
+from ...audiox_core.media.image_batch import check_images, to_pixels
 from ...audiox_core.media.mux import VIDEO_SUFFIXES, mux_soundtrack
 from ...audiox_core.media.resample import resample
 from .files import temporary_folder

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ...audiox_core.checkpoint.parts import VaeFile, open_vae
+from ...audiox_core.checkpoint.part_files import VaeFile, open_vae
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
 from ...audiox_core.pipeline.sampling import check_latent

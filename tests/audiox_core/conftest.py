@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from audiox_core.config import AudioXConfig, ClipConfig, LatentConfig, VideoConfig
+from audiox_core.lab.from_scratch.stages import from_scratch
 from audiox_core.lab.plot_loss import plot_losses
-from audiox_core.lab.scratch.stages import from_scratch
 from audiox_core.lab.world.source import WorldData
 from audiox_core.training.config import TrainConfig
 from audiox_core.training.distributed import Distributed
@@ -98,7 +98,7 @@ def clip_cache(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def job(settings, clip_cache) -> Callable[..., Job]:
-    """A job on the toy world: `job("vae", output, **{"run.steps": 3})`."""
+    """A job on the synthetic world: `job("vae", output, **{"run.steps": 3})`."""
 
     def make(stage: str, output: Path, *, changes=(), **parts) -> Job:
         config = settings(**{"data.cache": str(clip_cache), **dict(changes)})
@@ -157,7 +157,7 @@ def command(clip_cache, trained_vae) -> Callable[..., subprocess.Popen]:
 
 @pytest.fixture
 def prepared(job, trained_model, tmp_path) -> Callable:
-    """The stage that goes on with the trained tiny model, all of it: `prepared(**changes)`."""
+    """The stage that continues to train the tiny model, all of it: `prepared(**changes)`."""
 
     def make(**changes):
         parts = {"diffusion.train_clip": True, "diffusion.train_text": True}

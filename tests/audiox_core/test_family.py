@@ -1,6 +1,6 @@
 """Each model of the family from the files of its release: inspected, converted, generated with.
 
-And the errors of files that are missing, damaged, foreign, or declared as another variant.
+And the errors of files that are missing, damaged, foreign, or opened with a wrong `--variant`.
 """
 
 import json
@@ -108,7 +108,7 @@ def prompts(tmp_path):
 def test_inspect_reports_the_variant_and_the_auxiliary_files_of_a_release(released, variant):
     path = released(variant)
     report = inspect(path)
-    assert (report.variant, report.whole, report.vae_copies) == (variant, True, COPIES[variant])
+    assert (report.variant, report.complete, report.vae_copies) == (variant, True, COPIES[variant])
     assert (report.missing, report.unexpected, report.misshapen) == ((), (), ())
     assert ("the file's name" in report.decided_by) == (variant in AMBIGUOUS_VARIANTS)
     assert (report.norm_betas is None) == (variant in AMBIGUOUS_VARIANTS)  # their norms store none
@@ -132,7 +132,7 @@ def test_a_converted_release_generates_from_every_kind_of_prompt(released, run, 
     assert (code, json.loads(out)["variant"]) == (0, variant)
     path.unlink()
     report = inspect(other)
-    assert (report.variant, report.whole, report.vae_copies) == (variant, True, "one")
+    assert (report.variant, report.complete, report.vae_copies) == (variant, True, "one")
     assert report.decided_by == "the file's header"
     for name, given in prompts.items():
         sound = f"{name}.wav"
@@ -159,7 +159,7 @@ def test_the_objective_probe_decides_where_nothing_names_the_variant(released):
     path = nameless(released("audiox-maf-mmdit"))
     open_ = inspect(path)
     assert open_.variant == "audiox-maf-mmdit or audiox-base or audiox-turbo"
-    assert open_.whole
+    assert open_.complete
     assert "--variant audiox-base or --variant audiox-maf-mmdit or" in open_.note
     asked = inspect(path, deep=True)
     assert asked.variant == "audiox-maf-mmdit"
@@ -202,7 +202,7 @@ def test_turbo_is_found_in_every_known_container_and_wrapper(released, container
     state = {wrapper + name: tensor for name, tensor in state.items()}
     torch.save({container: state} if container else state, path)
     report = inspect(path)
-    assert (report.variant, report.whole) == ("audiox-turbo", True)
+    assert (report.variant, report.complete) == ("audiox-turbo", True)
 
 
 def without(*prefixes):
@@ -212,7 +212,7 @@ def without(*prefixes):
 def test_turbo_takes_the_vae_beside_it(released, run):
     path = save(released("audiox-turbo"), without(VAE))
     report = inspect(path)
-    assert report.whole
+    assert report.complete
     assert report.vae_copies == "one, in the audio conditioner"
     assert report.auxiliary_files["VAE"] == str(path.with_name("vae.ckpt"))
     given = ("--checkpoint", path, "--prompt", "rain", "-o", "a.wav")
@@ -226,7 +226,7 @@ def test_a_missing_vae_error_names_file_folder_and_command(released, refused, ru
     path.with_name("vae.ckpt").unlink()
     line = refused(path)
     for part in (
-        "audiox_turbo.ckpt holds no VAE",
+        "audiox_turbo.ckpt contains no VAE",
         "put vae.ckpt (or VAE.ckpt) of https://huggingface.co/HKUSTAudio/AudioX-Turbo",
         f"into {path.parent}",
         f"`python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}`",
@@ -292,9 +292,9 @@ def test_an_incomplete_download_is_refused_with_the_command_that_continues_it(
     path.unlink()
     path.with_name(name).write_bytes(half)
     line = refused(path.with_name(name))
-    assert line.startswith(f"error: {name} is damaged or was not downloaded to its end")
+    assert line.startswith(f"error: {name} is damaged or incomplete")
     assert f"download it again into {path.parent}." in line
-    assert f"`python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}` continues" in line
+    assert f"`python -m audiox_core fetch audiox-turbo --dir {path.parents[2]}` resumes" in line
 
 
 def test_a_truncated_safetensors_file_is_refused(released, refused, run):
@@ -303,7 +303,7 @@ def test_a_truncated_safetensors_file_is_refused(released, refused, run):
     with Path("half.safetensors").open("r+b") as file:
         file.truncate(1_000_000)
     line = refused("half.safetensors")
-    assert line.startswith("error: half.safetensors is damaged or was not downloaded to its end")
+    assert line.startswith("error: half.safetensors is damaged or incomplete")
     assert "fetch NAME` (NAME is one of audiox, " in line
 
 
@@ -312,7 +312,7 @@ def test_a_base_file_declared_as_turbo_is_refused_by_its_name(released, refused)
     line = refused(path, "--variant", "audiox-turbo", "--prompt", "rain")
     folder = path.parents[2]
     for part in (
-        f"{path} was declared as audiox-turbo, but the file's name says audiox-base",
+        f"{path}: --variant is audiox-turbo, but the file's name says audiox-base",
         f"into {folder / 'audiox' / 'audiox-turbo'} with",
         f"`python -m audiox_core fetch audiox-turbo --dir {folder}`",
     ):
@@ -331,7 +331,7 @@ def test_a_variant_that_config_json_contradicts_is_refused(
     settings = {"model": {"diffusion": {"diffusion_objective": objective}}}
     path.with_name("config.json").write_text(json.dumps(settings), encoding="utf-8")
     line = refused(path, "--variant", declared, "--prompt", "rain")
-    assert f"was declared as {declared}, but config.json says {truth}" in line
+    assert f"--variant is {declared}, but config.json says {truth}" in line
 
 
 def test_an_ambiguous_variant_error_names_the_option(released, refused, run):

@@ -26,23 +26,27 @@ def test_the_default_settings_need_no_advice(config):
 @pytest.mark.parametrize(
     ("variant", "changes", "expected"),
     [
-        ("audiox-turbo", {"cfg": 7.0}, "it was distilled for cfg 1, not 7"),
-        ("audiox-turbo", {"sampler": "euler"}, "it was distilled for lcm, not euler"),
-        ("audiox-turbo", {"steps": 41}, "4 steps are enough, 41 are not needed"),
-        ("audiox-base", {"steps": 9}, "9 steps are few; the default is 100"),
-        ("audiox", {"cfg": 1.0}, "without guidance (cfg 1) it hardly follows the inputs"),
+        ("audiox-turbo", {"cfg": 7.0}, "audiox-turbo was distilled for cfg 1, not 7."),
+        ("audiox-turbo", {"sampler": "euler"}, "audiox-turbo was distilled for lcm, not euler."),
+        ("audiox-turbo", {"steps": 41}, "audiox-turbo needs only 4 steps, not 41."),
+        ("audiox-base", {"steps": 9}, "9 steps are few for audiox-base; the default is 100."),
+        (
+            "audiox",
+            {"cfg": 1.0},
+            "At cfg 1, audiox follows the inputs only weakly; the default is 7.",
+        ),
     ],
 )
 def test_unusual_settings_get_advice(variant, changes, expected):
     config = VARIANTS[variant]
-    assert advice(config, replace(config.sampling, **changes)).startswith(f"{variant}: {expected}")
+    assert advice(config, replace(config.sampling, **changes)) == expected
 
 
-def test_several_unusual_settings_are_one_sentence():
+def test_each_unusual_setting_is_one_sentence():
     config = VARIANTS["audiox-turbo"]
     text = advice(config, replace(config.sampling, cfg=2.0, sampler="heun"))
     assert text == (
-        "audiox-turbo: it was distilled for cfg 1, not 2; it was distilled for lcm, not heun."
+        "audiox-turbo was distilled for cfg 1, not 2. audiox-turbo was distilled for lcm, not heun."
     )
 
 

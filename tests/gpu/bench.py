@@ -92,7 +92,7 @@ class Bench:
             self.free()
 
     def free(self) -> None:
-        """Give back what a case held."""
+        """Free what a case held."""
         gc.collect()
         if self.cuda:
             torch.cuda.empty_cache()

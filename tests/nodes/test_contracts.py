@@ -33,7 +33,7 @@ def reduced(info: dict) -> dict:
 
 
 def test_node_ids_inputs_and_outputs_match_the_saved_schemas(node):
-    """Ids are permanent and widgets are only appended; `tests.author` then writes the file."""
+    """Ids are permanent and widgets are only appended; `tests.write_workflows` writes the file."""
     found = {name: reduced(kind.GET_NODE_INFO_V1()) for name, kind in node.classes.items()}
     assert json.loads(json.dumps(found)) == json.loads(SAVED.read_text())
 

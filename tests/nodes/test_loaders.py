@@ -61,7 +61,7 @@ def test_an_incomplete_download_is_refused_with_the_command(node, comfy, turbo):
     name = turbo("half")
     path = turbo.folder / "half" / "model.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(Exception, match=r"not downloaded to its end.*half.*fetch"):
+    with pytest.raises(Exception, match=r"damaged or incomplete.*half.*fetch"):
         node("AudioXLoadCheckpoint", file=name)
 
 

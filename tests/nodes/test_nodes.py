@@ -198,7 +198,7 @@ BAD = {
     "no samples": ("AudioXEncodeAudio", audio(NOTHING), "at least one sample"),
     "late sound": ("AudioXEncodeAudio", {**audio(SECOND), "start": 5.0}, "earlier start"),
     "mask": ("AudioXEncodeAudio", {**audio(SECOND), "time_mask": "two"}, "not a time range"),
-    "nothing anew": ("AudioXInpaintLatent", audio(SECOND), "nothing to regenerate"),
+    "nothing regenerated": ("AudioXInpaintLatent", audio(SECOND), "nothing to regenerate"),
     "late part": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "audio ends at"),
     "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "must be above 0"),
     "no pixels": ("AudioXEncodeVideo", {"images": FRAMES[:, :0], "fps": 4.0}, "at least one"),

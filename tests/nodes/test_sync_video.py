@@ -93,7 +93,7 @@ def test_a_video_stops_between_batches_of_segments(node, twice, video):
 
 def test_a_video_without_synchformer_is_refused_and_a_text_needs_none(node, twice, core, video):
     have = twice.conditioners
-    missing = core("conditioners.missing").MissingModule(
+    missing = core("conditioners.missing_module").MissingModule(
         core("checkpoint.auxiliary_files").missing_synchformer(twice.file.path)
     )
     lacking = type(have)(have.text, have.video, have.audio, missing)

@@ -2,7 +2,7 @@
 
 Each commit is measured by its own `bench --json`, in a process of its own: the older one in a
 temporary git worktree, the newer one in the files as they are. Rounds alternate, so that both
-meet the same load of the machine.
+see the same load of the machine.
 """
 
 import json

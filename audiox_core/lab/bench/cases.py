@@ -50,7 +50,7 @@ class Inputs:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.device, self.grid = checkpoint.device, checkpoint.config.latent
+        self.device, self.latent_format = checkpoint.device, checkpoint.config.latent
         self.random = torch.Generator().manual_seed(0)
 
     @cached_property
@@ -63,13 +63,14 @@ class Inputs:
     @cached_property
     def waveform(self) -> Tensor:
         """Ten seconds of noise, `2 n`."""
-        samples = self.grid.samples(self.grid.conditioned_seconds)
+        samples = self.latent_format.samples(self.latent_format.conditioned_seconds)
         return 0.3 * torch.randn(2, samples, generator=self.random)
 
     @cached_property
     def latent(self) -> Tensor:
         """A window of unit noise, `1 c t`."""
-        return initial_noise((1, self.grid.channels, self.grid.window), 0).to(self.device)
+        shape = (1, self.latent_format.channels, self.latent_format.window)
+        return initial_noise(shape, 0).to(self.device)
 
     @cached_property
     def conditioning(self) -> Conditioning:
@@ -88,7 +89,7 @@ class Inputs:
         return torch.randint(0, 256, shape, generator=self.random).to(torch.uint8)
 
     def sync(self, at_once: int | None = None) -> Tensor | None:
-        """Features `1 s d` of the second look, where the model takes one."""
+        """Synchformer features `1 s d`; None if the model does not use them."""
         if self.checkpoint.config.video.sync is None:
             return None
         return sync_features(self.checkpoint.conditioners.sync, self.sync_frames, at_once=at_once)
@@ -108,7 +109,7 @@ class Inputs:
             self.checkpoint.vae,
             self.waveform,
             samples=self.waveform.shape[-1],
-            sample_rate=self.grid.sample_rate,
+            sample_rate=self.latent_format.sample_rate,
         )
 
 
@@ -178,7 +179,7 @@ def _guided_step(inputs: Inputs) -> dict[str, Way]:
     model, sampling = checkpoint.backbone, checkpoint.config.sampling
     sampling = replace(sampling, cfg=max(sampling.cfg, 2.0))  # guided, whatever the model's own is
     both = torch.cat([conditioning.positive, conditioning.negative]).to(checkpoint.dtype)
-    windows = plan_frames(inputs.grid, inputs.grid.window)
+    windows = plan_frames(inputs.latent_format, inputs.latent_format.window)
     ours = predictor(model, conditioning, sampling, windows)
     ways = {
         "plain path": plain_step(model, both, sampling),

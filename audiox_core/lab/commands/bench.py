@@ -16,6 +16,7 @@ from ...checkpoint.checkpoint_file import EMBEDDED, load_checkpoint
 from ...device import DTYPES, choose_device
 from ...errors import SettingsError
 from ...variants import VARIANTS
+from ..bench.cases import NAMES
 
 DEPTH = 3  # layers: seconds a step on two cores, and a checkpoint of 2 GB
 RATIO = 1.03  # of time, above which a case counts as slower
@@ -55,7 +56,7 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         "--only",
         default="",
         metavar="NAME",
-        help="run only cases with this in their name; an unknown word lists all",
+        help=f"run only cases with this in their name: {', '.join(NAMES)}",
     )
     parser.add_argument(
         "--rounds", type=int, default=5, help="maximum number of rounds; the default is 5"
@@ -101,7 +102,7 @@ def run_bench(options: argparse.Namespace) -> int:
     from ..bench import cases, report
     from ..bench.timing import Line, measure
 
-    _check(options, cases.NAMES)
+    _check(options, NAMES)
     if options.against is not None:
         return _compare(options)
     device = choose_device(options.device)

@@ -36,7 +36,7 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label",
         default="ball",
-        help="what to render; the default is ball, and an unknown word lists all",
+        help=f"what to render: {', '.join(EVENT_LABELS)}; the default is ball",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the clip and of the audio; the default is 0"

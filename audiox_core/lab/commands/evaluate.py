@@ -57,7 +57,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Evaluate; each case is printed when it is done."""
     from ...pipeline.pipeline import Pipeline
     from ..evaluation import cases, report
-    from ..evaluation.bench import Bench, Sizes
+    from ..evaluation.models_under_test import ModelsUnderTest, Sizes
     from ..evaluation.untrained import untrained
 
     if not 0 < options.share <= 1:
@@ -69,13 +69,13 @@ def run_evaluate(options: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(options.checkpoint, device=choose_device(options.device))
     figures: dict[str, Any] = {"model": checkpoint.variant, "file": checkpoint.path.name}
     with tqdm(unit="clip", desc="evaluating", disable=None) as bar:
-        bench = Bench(
+        models = ModelsUnderTest(
             Pipeline(checkpoint),
             Pipeline(untrained(checkpoint)),
             Sizes().times(options.share),
             on_clip=bar.update,
         )
-        for _, found in cases.run(bench, options.only):
+        for _, found in cases.run(models, options.only):
             figures |= found
             if not options.json:
                 tqdm.write(report.table(found))

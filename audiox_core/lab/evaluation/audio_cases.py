@@ -17,32 +17,32 @@ from ...pipeline.request import Request
 from ...pipeline.sampling import sample
 from ..world.music import scale_notes
 from . import fidelity, music
-from .bench import Bench
 from .classifier import Classifier
 from .clips import SECONDS, held_out_phrase, held_out_scene, write_sound
 from .figures import Figures, class_figures, with_baselines
+from .models_under_test import ModelsUnderTest
 from .untrained import untrained_vae
 
 REPAIRED = (4.0, 7.0)  # s of a sound that are regenerated
 AROUND = 0.05  # s around a join
 
 
-def music_case(bench: Bench) -> Figures:
+def music_case(models: ModelsUnderTest) -> Figures:
     """Ten seconds of music as the prompt: does the continuation keep their key and tempo?"""
-    conditioned = bench.trained.latent_format.conditioned_seconds
-    phrases = [held_out_phrase(number, 2 * conditioned) for number in range(bench.sizes.music)]
-    vae = bench.trained.checkpoint.vae
+    conditioned = models.trained.latent_format.conditioned_seconds
+    phrases = [held_out_phrase(number, 2 * conditioned) for number in range(models.sizes.music)]
+    vae = models.trained.checkpoint.vae
     made, baseline, real, through = [], [], [], []
     with TemporaryDirectory() as folder:
         for number, item in enumerate(phrases):
-            audio = item.audio(bench.rate)
+            audio = item.audio(models.rate)
             begins, follows = audio.split(audio.shape[-1] // 2, dim=-1)[:2]
-            path = write_sound(Path(folder) / f"{number}.wav", begins, bench.rate)
+            path = write_sound(Path(folder) / f"{number}.wav", begins, models.rate)
             request = Request(audio=path, seconds=SECONDS, seed=number)
-            made.append(bench.generate(request))
-            baseline.append(bench.generate(request, bench.untrained))
+            made.append(models.generate(request))
+            baseline.append(models.generate(request, models.untrained))
             real.append(follows)
-            through.append(_through(vae, _in_latents(follows, vae), number, bench.device))
+            through.append(_through(vae, _in_latents(follows, vae), number, models.device))
     figures = {}
     for kind, sounds, items in (
         *with_baselines(made, baseline, phrases),
@@ -51,10 +51,10 @@ def music_case(bench: Bench) -> Figures:
     ):
         pairs = list(zip(sounds, items, strict=True))
         figures[f"audio.in_key{kind}"] = fmean(
-            music.share_in_scale(s, bench.rate, scale_notes(i.key)) for s, i in pairs
+            music.share_in_scale(s, models.rate, scale_notes(i.key)) for s, i in pairs
         )
         figures[f"audio.in_tempo{kind}"] = fmean(
-            music.keeps_tempo(s, bench.rate, i.bpm) for s, i in pairs
+            music.keeps_tempo(s, models.rate, i.bpm) for s, i in pairs
         )
     return figures
 
@@ -70,19 +70,19 @@ class Repair:
     join_rank: float  # of the sample jumps at the joins
 
 
-def repair_case(bench: Bench) -> Figures:
+def repair_case(models: ModelsUnderTest) -> Figures:
     """Some seconds of a sound regenerated: is the rest unchanged, and are the joins smooth?"""
     made, baseline = [], []
     with TemporaryDirectory() as folder:
-        for number in range(bench.sizes.repair):
+        for number in range(models.sizes.repair):
             item = held_out_scene(3_000 + number)
-            path = write_sound(Path(folder) / f"{number}.wav", item.audio(bench.rate), bench.rate)
+            path = write_sound(Path(folder) / f"{number}.wav", item.audio(models.rate), models.rate)
             request = Request(
                 prompt=item.caption, init_audio=path, inpaint=(REPAIRED,), seed=number
             )
-            made.append(_repair(bench.trained, request))
-            baseline.append(_repair(bench.untrained, request))
-            bench.on_clip()
+            made.append(_repair(models.trained, request))
+            baseline.append(_repair(models.untrained, request))
+            models.on_clip()
     figures: Figures = {
         "audio.repair_known_part_equal": all(row.equal for row in made),
         "audio.repair_highest_join_rank": max(row.join_rank for row in made),
@@ -92,7 +92,7 @@ def repair_case(bench: Bench) -> Figures:
         *with_baselines([row.before for row in made], [row.before for row in baseline], known),
         ("_of_vae", [row.through for row in made], known),
     ):
-        figures |= _nearness(f"audio.repair_{{}}{kind}", found, targets, bench.rate)
+        figures |= _nearness(f"audio.repair_{{}}{kind}", found, targets, models.rate)
     return figures
 
 
@@ -143,22 +143,22 @@ def _nearness(
     }
 
 
-def vae_case(bench: Bench, classifier: Classifier) -> Figures:
+def vae_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
     """A sound through the VAE and back: how close is it, and does its class stay the same?"""
-    vae, fresh = bench.trained.checkpoint.vae, untrained_vae(bench.trained.checkpoint)
-    scenes = [held_out_scene(4_000 + number) for number in range(bench.sizes.vae)]
-    whole = [_in_latents(item.audio(bench.rate), vae) for item in scenes]
+    vae, fresh = models.trained.checkpoint.vae, untrained_vae(models.trained.checkpoint)
+    scenes = [held_out_scene(4_000 + number) for number in range(models.sizes.vae)]
+    whole = [_in_latents(item.audio(models.rate), vae) for item in scenes]
     predictions, baseline = [], []
     for number, sound in enumerate(whole):
-        predictions.append(_through(vae, sound, number, bench.device))
-        baseline.append(_through(fresh, sound, number, bench.device))
-        bench.on_clip()
+        predictions.append(_through(vae, sound, number, models.device))
+        baseline.append(_through(fresh, sound, number, models.device))
+        models.on_clip()
     named, misnamed = (
-        [classifier.label(s, bench.rate) for s in sounds] for sounds in (predictions, baseline)
+        [classifier.label(s, models.rate) for s in sounds] for sounds in (predictions, baseline)
     )
     figures = class_figures("vae", named, misnamed, [item.label for item in scenes])
     for kind, found, targets in with_baselines(predictions, baseline, whole):
-        figures |= _nearness(f"vae.{{}}{kind}", found, targets, bench.rate)
+        figures |= _nearness(f"vae.{{}}{kind}", found, targets, models.rate)
     return figures
 
 

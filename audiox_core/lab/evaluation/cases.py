@@ -20,10 +20,10 @@ from ..world import LABELS, Scene
 from ..world.captions import caption
 from ..world.scenes import EVENT_LABELS
 from .audio_cases import music_case, repair_case, vae_case
-from .bench import Bench
 from .classifier import Classifier, describe, learn, with_hiss
 from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
 from .figures import Figures, class_figures, share_equal, with_baselines
+from .models_under_test import ModelsUnderTest
 from .onsets import Matching, match, onset_times
 
 TOLERANCE = 0.15  # s between an onset and the event that it belongs to
@@ -52,12 +52,12 @@ def _render(label: str, number: int, rate: int) -> Tensor:
     return held_out_scene(10_000 + number, label).audio(rate)
 
 
-def text_case(bench: Bench, classifier: Classifier) -> Figures:
+def text_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
     """Does the class of a prompt sound?"""
-    prompts = [_prompt(n) for n in range(bench.sizes.text)]
-    predictions = [_class(bench, classifier, text, n) for n, (_, text) in enumerate(prompts)]
-    few = prompts[: bench.sizes.untrained]
-    baseline = [_class(bench, classifier, t, n, bench.untrained) for n, (_, t) in enumerate(few)]
+    prompts = [_prompt(n) for n in range(models.sizes.text)]
+    predictions = [_class(models, classifier, text, n) for n, (_, text) in enumerate(prompts)]
+    few = prompts[: models.sizes.untrained]
+    baseline = [_class(models, classifier, t, n, models.untrained) for n, (_, t) in enumerate(few)]
     return {
         **class_figures("text", predictions, baseline, [label for label, _ in prompts]),
         "text.chance": 1 / len(LABELS),
@@ -76,19 +76,23 @@ def _random(number: int) -> Generator:
 
 
 def _class(
-    bench: Bench, classifier: Classifier, prompt: str, seed: int, pipeline: Pipeline | None = None
+    models: ModelsUnderTest,
+    classifier: Classifier,
+    prompt: str,
+    seed: int,
+    pipeline: Pipeline | None = None,
 ) -> str:
-    sound = bench.generate(Request(prompt=prompt, seconds=SECONDS, seed=seed), pipeline)
-    return classifier.label(sound, bench.rate)
+    sound = models.generate(Request(prompt=prompt, seconds=SECONDS, seed=seed), pipeline)
+    return classifier.label(sound, models.rate)
 
 
-def video_case(bench: Bench) -> Figures:
+def video_case(models: ModelsUnderTest) -> Figures:
     """Does it sound when something happens in the picture? Pictures alone, without text."""
-    count, few = bench.sizes.video, min(bench.sizes.video, bench.sizes.untrained)
-    main, others = range(count), range(1_000, 1_000 + bench.sizes.rates)
+    count, few = models.sizes.video, min(models.sizes.video, models.sizes.untrained)
+    main, others = range(count), range(1_000, 1_000 + models.sizes.rates)
     even, events = even_times(FPS), [_events(n) for n in main]
-    sounds = [_video_onsets(bench, n, even) for n in main]
-    baseline = [_video_onsets(bench, n, even, bench.untrained) for n in main[:few]]
+    sounds = [_video_onsets(models, n, even) for n in main]
+    baseline = [_video_onsets(models, n, even, models.untrained) for n in main[:few]]
     figures: Figures = {
         "video.clips": count,
         "video.events_a_second": sum(map(len, events)) / (count * SECONDS),
@@ -100,18 +104,18 @@ def video_case(bench: Bench) -> Figures:
         figures[f"video.recall{kind}"] = all_of.recall
         figures[f"video.onsets_a_second{kind}"] = all_of.found / (len(found) * SECONDS)
         figures[f"video.offsets{kind}"] = _histogram(all_of.offsets)
-    return figures | _at_rates(bench, others)
+    return figures | _at_rates(models, others)
 
 
-def _at_rates(bench: Bench, clips: range) -> Figures:
+def _at_rates(models: ModelsUnderTest, clips: range) -> Figures:
     """F1 of some clips, written at each frame rate."""
     events = [_events(n) for n in clips]
     figures: Figures = {}
     for name in (*map(str, RATES), "variable"):
         times = [uneven_times(n) if name == "variable" else even_times(float(name)) for n in clips]
         pairs = list(zip(clips, times, strict=True))
-        sounds = [_video_onsets(bench, n, frames) for n, frames in pairs]
-        baseline = [_video_onsets(bench, n, frames, bench.untrained) for n, frames in pairs]
+        sounds = [_video_onsets(models, n, frames) for n, frames in pairs]
+        baseline = [_video_onsets(models, n, frames, models.untrained) for n, frames in pairs]
         for kind, found, targets in with_baselines(sounds, baseline, events):
             figures.setdefault(f"video.f1_at{kind}", {})[name] = matched(found, targets).f1
     return figures
@@ -126,13 +130,13 @@ def _events(number: int) -> list[float]:
 
 
 def _video_onsets(
-    bench: Bench, number: int, times: Sequence[float], pipeline: Pipeline | None = None
+    models: ModelsUnderTest, number: int, times: Sequence[float], pipeline: Pipeline | None = None
 ) -> list[float]:
     """Onsets of the sound that is generated for a scene's pictures."""
     with TemporaryDirectory() as folder:
         path = write_scene(Path(folder) / "scene.mp4", _event_scene(number), times)
-        sound = bench.generate(Request(video=path, seed=number), pipeline)
-    return onset_times(sound, bench.rate)
+        sound = models.generate(Request(video=path, seed=number), pipeline)
+    return onset_times(sound, models.rate)
 
 
 def matched(found: Sequence[list[float]], targets: Sequence[list[float]]) -> Matching:
@@ -147,18 +151,18 @@ def _histogram(offsets: Sequence[float]) -> dict[str, int]:
     return {f"{50 * number} ms": bins.count(number) for number in range(-3, 4)}
 
 
-def conflict_case(bench: Bench, classifier: Classifier) -> Figures:
+def conflict_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
     """A text of one class, pictures of another: which class sounds as their strengths change?"""
-    scenes = [held_out_scene(2_000 + number) for number in range(bench.sizes.conflict)]
+    scenes = [held_out_scene(2_000 + number) for number in range(models.sizes.conflict)]
     seen = [scene.label for scene in scenes]
     said = [LABELS[(n + 1 + n // len(LABELS)) % len(LABELS)] for n in range(len(scenes))]
 
     def classes(strength: float, pipeline: Pipeline | None = None) -> list[str]:
-        sounds = _conflicting(bench, zip(scenes, said, strict=True), strength, pipeline)
-        return [classifier.label(sound, bench.rate) for sound in sounds]
+        sounds = _conflicting(models, zip(scenes, said, strict=True), strength, pipeline)
+        return [classifier.label(sound, models.rate) for sound in sounds]
 
     found = [classes(strength) for strength in STRENGTHS]
-    baseline = [classes(strength, bench.untrained) for strength in STRENGTHS]
+    baseline = [classes(strength, models.untrained) for strength in STRENGTHS]
     curve = _curve(found, said, seen)
     others = (names[APART:] + names[:APART] for names in (said, seen))
     rising = [point["as_said"] for point in curve]
@@ -173,7 +177,10 @@ def conflict_case(bench: Bench, classifier: Classifier) -> Figures:
 
 
 def _conflicting(
-    bench: Bench, asked: Iterable[tuple[Scene, str]], strength: float, pipeline: Pipeline | None
+    models: ModelsUnderTest,
+    asked: Iterable[tuple[Scene, str]],
+    strength: float,
+    pipeline: Pipeline | None,
 ) -> Iterator[Tensor]:
     """Sounds for scenes and other classes, where text has this strength and video the rest."""
     with TemporaryDirectory() as folder:
@@ -186,7 +193,7 @@ def _conflicting(
                 text_strength=strength,
                 video_strength=1 - strength,
             )
-            yield bench.generate(request, pipeline)
+            yield models.generate(request, pipeline)
 
 
 def _curve(
@@ -202,19 +209,19 @@ def _curve(
     ]
 
 
-def run(bench: Bench, only: str = "") -> Iterator[tuple[str, Figures]]:
+def run(models: ModelsUnderTest, only: str = "") -> Iterator[tuple[str, Figures]]:
     """The cases whose name contains `only`, each with its figures when it is done."""
-    learned = cache(lambda: learn_classes(bench.rate))
+    learned = cache(lambda: learn_classes(models.rate))
     cases: dict[str, Callable[[], Figures]] = {
-        "vae": lambda: vae_case(bench, learned()[0]),
+        "vae": lambda: vae_case(models, learned()[0]),
         "text": lambda: (
-            text_case(bench, learned()[0])
+            text_case(models, learned()[0])
             | {"text.accuracy_of_classifier_on_renders": learned()[1]}
         ),
-        "video": lambda: video_case(bench),
-        "conflict": lambda: conflict_case(bench, learned()[0]),
-        "music": lambda: music_case(bench),
-        "repair": lambda: repair_case(bench),
+        "video": lambda: video_case(models),
+        "conflict": lambda: conflict_case(models, learned()[0]),
+        "music": lambda: music_case(models),
+        "repair": lambda: repair_case(models),
     }
     for name, case in cases.items():
         if only in name:

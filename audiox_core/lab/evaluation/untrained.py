@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ...checkpoint.checkpoint_file import Checkpoint
 from ...models.oobleck import Oobleck
-from ..scratch.init import new_model, new_vae
+from ..from_scratch.init import new_model, new_vae
 
 SEED = 0
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...config import AudioXConfig
 from ...errors import SettingsError
-from ...training.clips import Clip, clips_key, pad_crop
+from ...training.clips import TrainingClip, clips_key, pad_crop
 from ...training.config import DataConfig
 from .music import Phrase, phrase
 from .scenes import SHORTEST, Scene, scene
@@ -49,29 +49,30 @@ class World:
             raise IndexError(f"no clip {index} among {self.count}")
         rng = default_rng([self.seed, index, ITEM])
         is_music, seed = rng.random() < self.music, int(rng.integers(SEEDS))
-        grid = self.config.latent
+        latent_format = self.config.latent
         if is_music:
-            return phrase(seed, grid.conditioned_seconds + grid.window_seconds)
-        return scene(seed, seconds=max(grid.window_seconds, SHORTEST))
+            return phrase(seed, latent_format.conditioned_seconds + latent_format.window_seconds)
+        return scene(seed, seconds=max(latent_format.window_seconds, SHORTEST))
 
-    def clip(self, index: int) -> Clip:
+    def clip(self, index: int) -> TrainingClip:
         """The clip of an index. Raises SettingsError if music cannot be rendered."""
         item = self.item(index)
         return self._music_clip(item) if isinstance(item, Phrase) else self._scene_clip(item, index)
 
-    def _music_clip(self, item: Phrase) -> Clip:
+    def _music_clip(self, item: Phrase) -> TrainingClip:
         """Music: the conditioned seconds come first, as the prompt; the target continues them."""
-        grid = self.config.latent
-        sound = item.audio(grid.sample_rate)
-        conditioned = grid.samples(grid.conditioned_seconds)
-        target = pad_crop(sound, grid.window * grid.hop_length, conditioned)
-        return Clip(target, item.caption, prompt=sound[:, :conditioned].clone())
+        latent_format = self.config.latent
+        sound = item.audio(latent_format.sample_rate)
+        conditioned = latent_format.samples(latent_format.conditioned_seconds)
+        target = pad_crop(sound, latent_format.window * latent_format.hop_length, conditioned)
+        return TrainingClip(target, item.caption, prompt=sound[:, :conditioned].clone())
 
-    def _scene_clip(self, item: Scene, index: int) -> Clip:
-        grid, video = self.config.latent, self.config.video
+    def _scene_clip(self, item: Scene, index: int) -> TrainingClip:
+        latent_format, video = self.config.latent, self.config.video
+        samples = latent_format.window * latent_format.hop_length
         sync = video.sync
-        return Clip(
-            pad_crop(item.audio(grid.sample_rate), grid.window * grid.hop_length),
+        return TrainingClip(
+            pad_crop(item.audio(latent_format.sample_rate), samples),
             item.caption,
             frames=_pictures(item, video.frames, video.fps, video.clip.image),
             sync=sync and _pictures(item, sync.frames, sync.fps, sync.encoder.image),
@@ -83,11 +84,11 @@ class World:
         rng = default_rng([self.seed, index, PROMPT])
         if rng.random() >= PROMPTED:
             return None
-        grid = self.config.latent
-        seconds = max(grid.conditioned_seconds, SHORTEST)
+        latent_format = self.config.latent
+        seconds = max(latent_format.conditioned_seconds, SHORTEST)
         other = scene(int(rng.integers(SEEDS)), item.label, seconds)
-        sound = other.audio(grid.sample_rate)
-        return pad_crop(sound, grid.samples(grid.conditioned_seconds))
+        sound = other.audio(latent_format.sample_rate)
+        return pad_crop(sound, latent_format.samples(latent_format.conditioned_seconds))
 
 
 def _pictures(item: Scene, frames: int, fps: float, size: int) -> Tensor:

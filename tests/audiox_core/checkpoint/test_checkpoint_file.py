@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from audiox_core import load_checkpoint, open_checkpoint
-from audiox_core.checkpoint import parts
+from audiox_core.checkpoint import part_files
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.layout import text_layout
-from audiox_core.checkpoint.parts import open_vae
+from audiox_core.checkpoint.part_files import open_vae
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
-from audiox_core.conditioners.missing import MissingModule
+from audiox_core.conditioners.missing_module import MissingModule
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import WeightsError
 from audiox_core.hub.models import MODELS
@@ -234,7 +234,7 @@ def was_read(monkeypatch):
     read, copy = WeightFile.read, WeightFile.copy
     monkeypatch.setattr(WeightFile, "read", lambda f, n: names.update(n) or read(f, n))
     monkeypatch.setattr(WeightFile, "copy", lambda f, n: names.add(n) or copy(f, n))
-    monkeypatch.setattr(parts, "same_tensor", lambda f, n, g, m: names.update((n, m)) or True)
+    monkeypatch.setattr(part_files, "same_tensor", lambda f, n, g, m: names.update((n, m)) or True)
     return names
 
 
@@ -289,7 +289,7 @@ PARTS = {"backbone": ("model.model.",), "conditioners": ("conditioner.", "text_e
 def test_a_file_with_one_part_alone_loads_that_part(state, save, part):
     file = open_checkpoint(save({n: t for n, t in state.items() if n.startswith(PARTS[part])}))
     assert getattr(file, f"load_{part}")().state_dict()
-    with pytest.raises(WeightsError, match="holds no VAE and there is none beside it"):
+    with pytest.raises(WeightsError, match="contains no VAE, and none was found beside it"):
         file.load_vae()
     for other in PARTS.keys() - {part}:
         with pytest.raises(WeightsError, match="not a complete AudioX model"):

@@ -73,7 +73,7 @@ def test_without_any_hint_all_ambiguous_variants_are_named():
     ("variant", "message"),
     [
         ("audiox-turbo", "but its header says audiox"),
-        ("music", "declared as music"),
+        ("music", "--variant is music"),
     ],
 )
 def test_a_variant_that_the_header_contradicts_is_refused(variant, message):

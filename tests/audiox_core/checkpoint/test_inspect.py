@@ -19,7 +19,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def test_a_complete_file_is_reported_as_complete(released_file):
     report = inspect(released_file())
-    assert report.whole
+    assert report.complete
     assert (report.variant, report.tensors, report.expected) == ("audiox", 864, 864)
     assert "shapes" in report.decided_by
     assert report.config["dit"]["width"] == 128
@@ -37,7 +37,7 @@ def test_wrong_tensors_are_listed_and_not_raised(released_file):
         f"{DIT}to_timestep_embed.0.bias": torch.ones(3),
     }
     report = inspect(released_file(**changes))
-    assert not report.whole
+    assert not report.complete
     assert report.missing == (BETA,)
     assert report.unexpected == ("surprise",)
     assert report.misshapen == ((f"{DIT}to_timestep_embed.0.bias", (3,), (128,)),)
@@ -96,7 +96,7 @@ def test_deep_inspection_counts_nan_and_inf(released_file):
 def test_the_header_of_a_converted_file_is_reported(released_file, tmp_path):
     path = convert([released_file()], tmp_path / "out.safetensors", dtype=torch.float8_e4m3fn).path
     report = inspect(path, deep=True)
-    assert report.whole
+    assert report.complete
     assert report.decided_by == "the file's header"
     assert report.vae_copies == "one"
     assert "float8_e4m3fn" in report.parts[0].dtypes
@@ -125,7 +125,7 @@ def test_other_files_are_recognised(tmp_path, names, what, variant):
     save_file({name: torch.zeros(2, 2) for name in names}, tmp_path / "x.safetensors")
     report = inspect(tmp_path / "x.safetensors")
     assert what in report.what
-    assert not report.whole
+    assert not report.complete
     assert (variant in report.variant) if variant else report.variant is None
 
 

@@ -17,5 +17,5 @@ def test_inspect_prints_json(run):
     code, out, _ = run("inspect", EMBEDDED, "--json")
     report = json.loads(out)
     assert code == 0
-    assert report["whole"] is True
+    assert report["complete"] is True
     assert report["variant"] == "audiox-nano"

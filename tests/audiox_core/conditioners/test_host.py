@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from audiox_core.conditioners.host import ModelHost
-from audiox_core.conditioners.missing import MissingModule
+from audiox_core.conditioners.missing_module import MissingModule
 from audiox_core.errors import WeightsError
 
 

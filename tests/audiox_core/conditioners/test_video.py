@@ -64,7 +64,7 @@ def test_seconds_of_a_still_image_can_be_hidden(video, frames):
 
 @pytest.fixture
 def seeing(sync_checkpoint):
-    """A model that looks twice: its conditioner and its Synchformer."""
+    """The video conditioner and the Synchformer of a model that uses both."""
     return sync_checkpoint.conditioners.video, sync_checkpoint.conditioners.sync
 
 

@@ -36,7 +36,7 @@ def test_a_sample_is_the_mean_where_there_is_no_noise(vae, seeded):
 
 @pytest.fixture(scope="module")
 def narrow_v1():
-    """v1's strides, hence its reach over time, with few channels."""
+    """v1's strides, so also its reach over time, with few channels."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Oobleck(OobleckConfig(channels=2)).eval().requires_grad_(False)

@@ -24,7 +24,7 @@ def test_a_request_with_any_input_is_accepted():
         ({"prompt": " \n"}, "has no input"),
         ({"prompt": "rain", "hide": {"audio": ((0, 1),)}}, "no audio to hide"),
         ({"video": "a.mp4", "image": "a.png"}, "only one of them"),
-        ({"prompt": "rain", "start": 1.0}, "start needs a video"),
+        ({"prompt": "rain", "start": 1.0}, "start is a time in a video: pass a video"),
         ({"video": "a.mp4", "start": -1.0}, "start is -1"),
         ({"video": "a.mp4", "start": float("nan")}, "start is nan"),
     ],

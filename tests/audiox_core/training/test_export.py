@@ -2,7 +2,7 @@
 
 import torch
 
-from audiox_core.lab.scratch.init import new_vae
+from audiox_core.lab.from_scratch.init import new_vae
 from audiox_core.training.export import unfold_weight_norm
 
 

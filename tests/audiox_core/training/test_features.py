@@ -1,4 +1,4 @@
-"""The cache: what was made is not made again, what cannot be used is told."""
+"""The cache: what was made is not made again, what cannot be used is listed."""
 
 from dataclasses import dataclass, field
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.training.clips import Clip, InvalidItem, InvalidItemError
+from audiox_core.training.clips import InvalidItem, InvalidItemError, TrainingClip
 from audiox_core.training.invalid_items import check
 
 
@@ -25,7 +25,7 @@ class Numbers:
             raise InvalidItemError(
                 InvalidItem(f"{index}.mp4", index + 1, "no sound", "It is mute.")
             )
-        return Clip(torch.zeros(2, 4), caption=str(index))
+        return TrainingClip(torch.zeros(2, 4), caption=str(index))
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -63,7 +63,7 @@ def test_a_loss_or_gradient_that_is_not_finite_ends_the_run(job, tmp_path, monke
         monkeypatch.setattr(trainer.nn.utils, "clip_grad_norm_", lambda *_: nan)
     else:
         monkeypatch.setattr(
-            "audiox_core.lab.scratch.vae_stage.l1_loss", lambda a, _: a.sum() * float("nan")
+            "audiox_core.lab.from_scratch.vae_stage.l1_loss", lambda a, _: a.sum() * float("nan")
         )
     with pytest.raises(
         TrainingError, match=r"loss of step 3 is not finite.*state of step 2 is kept"

@@ -43,6 +43,12 @@ def test_every_case_makes_a_line_of_the_table(name, capsys):
     assert [line for line in lines if f"{name}: " in line]
 
 
+def test_the_help_text_lists_every_case(capsys):
+    with pytest.raises(SystemExit):
+        main(["lab", "bench", "--help"])
+    assert ", ".join(NAMES) in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -52,7 +58,7 @@ def test_every_case_makes_a_line_of_the_table(name, capsys):
         ["--size", "released", "--depth", "0"],
         ["--budget", "nan"],
         ["--only", "training"],
-        ["--only", "encode sync"],  # the embedded model looks at a video once
+        ["--only", "encode sync"],  # the embedded model has no Synchformer
         ["--size", "huge"],
         ["--device", "abacus"],
         ["--against", "no-such-commit"],

@@ -7,12 +7,20 @@ import pytest
 
 from audiox_core.cli import main
 from audiox_core.lab.evaluation.clips import held_out_scene, write_scene
+from audiox_core.lab.world import EVENT_LABELS
 
 
 @pytest.fixture
 def clip(tmp_path):
     times = [n / 10 for n in range(20)]
     return write_scene(tmp_path / "mine.mp4", held_out_scene(1, "bell"), times)
+
+
+def test_the_help_text_lists_every_clip_that_can_be_rendered(capsys):
+    with pytest.raises(SystemExit):
+        main(["demo", "--help"])
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert ", ".join(EVENT_LABELS) in help_text
 
 
 def streams(path):

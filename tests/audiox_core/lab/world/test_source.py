@@ -1,4 +1,4 @@
-"""The toy world as a source: clips as a model reads them, the same for an index every time."""
+"""The synthetic world as a source: clips as a model reads them, the same ones for each index."""
 
 from dataclasses import replace
 from importlib.util import find_spec

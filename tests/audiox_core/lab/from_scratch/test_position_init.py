@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from audiox_core.config import DiTConfig
-from audiox_core.lab.scratch.init import init_model
-from audiox_core.lab.scratch.position_init import WINDOW, clock, init_frame_positions, waves
+from audiox_core.lab.from_scratch.init import init_model
+from audiox_core.lab.from_scratch.position_init import WINDOW, clock, init_frame_positions, waves
 from audiox_core.models.dit import DiT
 from audiox_core.training.rng import seeded
 

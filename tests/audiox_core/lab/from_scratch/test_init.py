@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audiox_core.config import MAFConfig
-from audiox_core.lab.scratch.init import CLOSED, new_model, new_vae
+from audiox_core.lab.from_scratch.init import CLOSED, new_model, new_vae
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """How many clips an evaluation looks at."""
 
-from audiox_core.lab.evaluation.bench import Sizes
+from audiox_core.lab.evaluation.models_under_test import Sizes
 
 
 def test_a_share_of_one_keeps_all_clips():

@@ -6,11 +6,16 @@ import torch
 from safetensors import safe_open
 
 from audiox_core import load_checkpoint
-from audiox_core.checkpoint.parts import open_vae
+from audiox_core.checkpoint.part_files import open_vae
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import SettingsError
-from audiox_core.lab.scratch.init import new_vae
-from audiox_core.lab.scratch.vae_stage import Spectrum, mel_losses, relative_error, unit_latents
+from audiox_core.lab.from_scratch.init import new_vae
+from audiox_core.lab.from_scratch.vae_stage import (
+    Spectrum,
+    mel_losses,
+    relative_error,
+    unit_latents,
+)
 from audiox_core.training.run import run_job
 
 RATE = 16_000

@@ -11,8 +11,8 @@ from audiox_core.checkpoint.layout import AUDIO_VAE
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import DiTConfig
 from audiox_core.errors import SettingsError
-from audiox_core.lab.scratch.init import init_model
-from audiox_core.lab.scratch.position_init import WINDOW, init_cross_attention, waves
+from audiox_core.lab.from_scratch.init import init_model
+from audiox_core.lab.from_scratch.position_init import WINDOW, init_cross_attention, waves
 from audiox_core.models.dit import DiT
 from audiox_core.training.distributed import Distributed
 from audiox_core.training.rng import seeded
@@ -77,7 +77,7 @@ def test_the_recipe_freezes_what_tells_the_transformer_positions(
 
 
 def test_a_given_vae_also_encodes_prompts(encoders, job, trained_vae, tmp_path):
-    """The file of the encoders holds it in half precision: no second one shall be kept of it."""
+    """The file of the encoders holds it in half precision: the model must not keep a second one."""
     vae = trained_vae.outcome.weights
     going_on = job("diffusion", tmp_path, init=encoders.weights, vae=vae, changes={"run.steps": 1})
     made = run_job(going_on).weights

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ...checkpoint.auxiliary_files import load_tokenizer
 from ...checkpoint.checkpoint_file import Checkpoint, open_checkpoint
 from ...checkpoint.layout import DIT
-from ...checkpoint.parts import open_vae
+from ...checkpoint.part_files import open_vae
 from ...config import AudioXConfig
 from ...errors import SettingsError
 from ...training.diffusion_stage import choose_trained

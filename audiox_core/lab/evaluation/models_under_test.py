@@ -32,7 +32,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Bench:
+class ModelsUnderTest:
     """A model under evaluation."""
 
     trained: Pipeline

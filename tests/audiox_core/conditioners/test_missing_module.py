@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from audiox_core.conditioners.missing import MissingModule, check_present
+from audiox_core.conditioners.missing_module import MissingModule, check_present
 from audiox_core.errors import WeightsError
 from audiox_core.models.synchformer import sync_features
 

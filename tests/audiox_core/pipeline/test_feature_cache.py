@@ -8,9 +8,9 @@ import torch
 
 from audiox_core import FeatureCache, Pipeline, Request
 from audiox_core.checkpoint.auxiliary_files import missing_synchformer
-from audiox_core.conditioners.missing import MissingModule
+from audiox_core.conditioners.missing_module import MissingModule
 from audiox_core.errors import AudioXError, MediaError
-from audiox_core.pipeline.cache import content_key, weights_key
+from audiox_core.pipeline.feature_cache import content_key, weights_key
 
 QUICK = {"steps": 1, "seconds": 2.0}
 

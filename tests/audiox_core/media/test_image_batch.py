@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.media.batch import check_images, pick_frames, to_pixels
+from audiox_core.media.image_batch import check_images, pick_frames, to_pixels
 from audiox_core.media.video import FrameGrid
 
 

@@ -1,9 +1,10 @@
-"""The stage `vae`: an Oobleck VAE that gives back short pieces of the clips.
+"""The stage `vae`: an Oobleck VAE that learns to reconstruct short pieces of clips.
 
 Its losses are those of the Stable Audio VAE (arXiv 2402.04825, section 3.1.1) without the
 adversarial ones; spectra are compared in mel bands, as the Descript codec does (arXiv 2306.06546,
-section 3.4), for no adversary tells how noise goes on within a band. `level`, of regions of these
-spectra, is our own. Axes: `b` pieces, `c` channels, `n` samples, `k` mel bands, `t` frames.
+section 3.4), because without an adversary no loss describes the fine structure of noise within a
+band. `level`, of regions of these spectra, is our own. Axes: `b` pieces, `c` channels, `n` samples,
+`k` mel bands, `t` frames.
 """
 
 import json
@@ -185,24 +186,25 @@ class VaeStage:
         self.config, self.cache, self.model, self.device = config, cache, model, dist.device
         self.normalize, self.model_path = normalize, model_path
         self.items_per_step = config.optim.items_per_step(dist.size)
-        self.grid: LatentConfig = replace(
+        self.latent_format: LatentConfig = replace(
             model.latent, channels=model.vae.latent_channels, hop_length=model.vae.hop_length
         )
-        self.module = Reconstruction(vae, config.vae, self.grid.sample_rate).to(dist.device)
+        rate = self.latent_format.sample_rate
+        self.module = Reconstruction(vae, config.vae, rate).to(dist.device)
         self.order = Order(config.run.seed, len(cache))
-        frames = round(config.vae.crop_seconds * self.grid.sample_rate / self.grid.hop_length)
+        frames = round(config.vae.crop_seconds * rate / self.latent_format.hop_length)
         self.frames = max(1, frames)
 
     def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
         """Pieces `b 2 n` and unit noise for their latents `b c t`."""
         seed, every = self.config.run.seed, self.items_per_step
         pieces = [self.piece(step, item, self.order.clip(step * every + item)) for item in items]
-        unit = noise((self.grid.channels, self.frames), seed, "latent", step, items=items)
+        unit = noise((self.latent_format.channels, self.frames), seed, "latent", step, items=items)
         return torch.stack(pieces).to(self.device), unit.to(self.device)
 
     def piece(self, step: int, item: int, clip: int) -> Tensor:
         """A random piece of a cached sound, `2 n`; a quiet one is drawn again, twice."""
-        audio, samples = self.cache[clip]["audio"], self.frames * self.grid.hop_length
+        audio, samples = self.cache[clip]["audio"], self.frames * self.latent_format.hop_length
         rng = generator(self.config.run.seed, "piece", step, item)
         for _ in range(3):
             begin = int(torch.randint(max(1, audio.shape[-1] - samples + 1), (1,), generator=rng))

@@ -1,4 +1,4 @@
-"""`python -m tests.author`: write the workflows, their thumbnails and the help pages of the nodes.
+"""`python -m tests.write_workflows`: write the workflows, their thumbnails and the help pages.
 
 Each graph is described here as columns of nodes. ComfyUI's front end creates, connects and
 serializes them, so the files always match the current schema. Needs a ComfyUI and Chromium.

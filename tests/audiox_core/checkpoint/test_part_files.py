@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from audiox_core.checkpoint.layout import AUDIO_VAE, VAE
-from audiox_core.checkpoint.parts import open_vae, same_below, synchformer_in
+from audiox_core.checkpoint.part_files import open_vae, same_below, synchformer_in
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import WeightsError
 
@@ -25,7 +25,7 @@ def vae_file(state, tmp_path):
 
 def test_the_vae_beside_a_checkpoint_without_one_is_opened(released_file, state, vae_file):
     path = released_file(**dict.fromkeys([n for n in state if n.startswith((VAE, AUDIO_VAE))]))
-    with pytest.raises(WeightsError, match="holds no VAE and there is none beside it"):
+    with pytest.raises(WeightsError, match="contains no VAE, and none was found beside it"):
         open_vae(path)
     beside = vae_file()
     assert open_vae(path).weights.path == beside

@@ -3,7 +3,7 @@
 import pytest
 
 from audiox_core.conditioners.text import END, UNKNOWN
-from audiox_core.lab.scratch.tokenizer import CHARACTERS, train_tokenizer
+from audiox_core.lab.from_scratch.tokenizer import CHARACTERS, train_tokenizer
 
 CAPTIONS = ["rain on a roof", "a dog barks", "rain falls", "a dog in the rain"]
 
