@@ -127,5 +127,5 @@ def test_a_downloaded_release_is_found_complete(run, hub, hub_module, toys, tmp_
     _, out, _ = run("inspect", f"w/{release.folder}/{release.files[0].name}", "--json")
     report = json.loads(out)
     missing = [name for name, at in report["auxiliary_files"].items() if at.startswith("MISSING")]
-    assert (report["variant"], report["whole"]) == (model, True)
+    assert (report["variant"], report["complete"]) == (model, True)
     assert missing == ["T5-base text encoder"]

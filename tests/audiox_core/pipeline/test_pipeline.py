@@ -136,7 +136,7 @@ def test_generate_makes_a_soundtrack_in_one_call(checkpoint):
         ({"sampler": "magic"}, "Unknown sampler 'magic'"),
         ({"seed": -1}, "seed is -1"),
         ({"start": -1.0}, "start is -1"),
-        ({"start": 2.0}, "needs a video"),
+        ({"start": 2.0}, "pass a video, or leave start out"),
         ({"text_strength": 2.0}, "strength is 2"),
         ({"prompt": ""}, "has no input"),
         ({"prompt": " \n"}, "has no input"),
