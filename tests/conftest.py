@@ -161,7 +161,7 @@ def _random(module: torch.nn.Module, draw: torch.Generator) -> dict[str, torch.T
 
 @pytest.fixture(scope="session")
 def sync_checkpoint(checkpoint, tiny_synchformer) -> Checkpoint:
-    """The embedded checkpoint as a model that looks at videos twice."""
+    """The embedded checkpoint as a model that also encodes videos with Synchformer."""
 
     def core(name: str) -> ModuleType:
         return importlib.import_module(f"audiox_core.{name}")

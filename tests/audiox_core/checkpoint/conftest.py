@@ -9,7 +9,7 @@ from audiox_core.checkpoint.layout import AUDIO_VAE, INV_FREQ, VAE
 
 
 @pytest.fixture(scope="session")
-def checkpoint(toy):
+def toy_checkpoint(toy):
     return load_checkpoint(toy, device="cpu")
 
 

@@ -75,10 +75,10 @@ def test_the_recipe_beside_the_embedded_file_has_its_sizes():
     assert read_settings(EMBEDDED.with_name("audiox-nano-vae.toml"), []).model.vae == made.vae
 
 
-def test_a_released_file_and_our_own_load_to_the_same_model(state, save, checkpoint):
+def test_a_released_file_and_our_own_load_to_the_same_model(state, save, toy_checkpoint):
     loaded = load_checkpoint(save(state), device="cpu")
     for part in ("backbone", "vae", "conditioners"):
-        ours, theirs = (getattr(c, part).state_dict() for c in (loaded, checkpoint))
+        ours, theirs = (getattr(c, part).state_dict() for c in (loaded, toy_checkpoint))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -91,8 +91,8 @@ def test_equal_copies_of_the_vae_are_shared_and_different_ones_kept(state, save)
     assert not loaded.vae.encoder.layers[0].bias.any()
 
 
-def test_every_loaded_weight_has_memory(checkpoint):
-    parts = (checkpoint.backbone, checkpoint.vae, checkpoint.conditioners)
+def test_every_loaded_weight_has_memory(toy_checkpoint):
+    parts = (toy_checkpoint.backbone, toy_checkpoint.vae, toy_checkpoint.conditioners)
     tensors = [t for part in parts for t in (*part.parameters(), *part.buffers())]
     assert not any(t.is_meta for t in tensors)
     assert not any(t.requires_grad for t in tensors)

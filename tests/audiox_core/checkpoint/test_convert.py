@@ -146,9 +146,9 @@ def test_a_converted_file_converts_again_to_itself(released_file, tmp_path):
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_a_text_encoder_in_the_file_is_converted_with_it(tmp_path, checkpoint):
-    made = convert([checkpoint.path], tmp_path / "out.safetensors", dtype=torch.bfloat16)
-    assert open_checkpoint(made.path).config == checkpoint.config
+def test_a_text_encoder_in_the_file_is_converted_with_it(tmp_path, toy_checkpoint):
+    made = convert([toy_checkpoint.path], tmp_path / "out.safetensors", dtype=torch.bfloat16)
+    assert open_checkpoint(made.path).config == toy_checkpoint.config
 
 
 def test_the_input_is_not_overwritten(released_file, tmp_path):

@@ -6,5 +6,5 @@ from audiox_core import load_checkpoint
 
 
 @pytest.fixture(scope="session")
-def checkpoint(toy):
+def toy_checkpoint(toy):
     return load_checkpoint(toy, device="cpu")

@@ -8,23 +8,23 @@ FULL = Strengths()
 
 
 @pytest.fixture
-def parts(checkpoint, seeded):
+def parts(toy_checkpoint, seeded):
     with torch.no_grad():
         return {
-            "text": encode_text(checkpoint, "rain"),
+            "text": encode_text(toy_checkpoint, "rain"),
             "video": torch.randn(1, 128, 64, generator=seeded),
             "audio": torch.randn(1, 215, 64, generator=seeded),
         }
 
 
 @pytest.fixture
-def join(checkpoint):
+def join(toy_checkpoint):
     def run(strengths=FULL, **parts):
         for kind in ("video", "audio"):
             if kind in parts:
-                parts[kind] = Features(kind, parts[kind], checkpoint.variant)
+                parts[kind] = Features(kind, parts[kind], toy_checkpoint.variant)
         with torch.no_grad():
-            return assemble(checkpoint, strengths=strengths, **parts)
+            return assemble(toy_checkpoint, strengths=strengths, **parts)
 
     return run
 
@@ -36,12 +36,12 @@ def test_tokens_are_joined_in_the_order_video_text_audio(join, parts):
         assert torch.equal(tokens[:, begin : begin + parts[name].shape[1]], parts[name])
 
 
-def test_an_absent_modality_uses_the_learned_absent_tokens(join, parts, checkpoint):
+def test_an_absent_modality_uses_the_learned_absent_tokens(join, parts, toy_checkpoint):
     tokens = join(text=parts["text"]).positive
-    assert torch.equal(tokens[:, :128], checkpoint.conditioners.video.empty_visual_feat)
-    assert torch.equal(tokens[:, 256:], checkpoint.conditioners.audio.empty_audio_feat)
+    assert torch.equal(tokens[:, :128], toy_checkpoint.conditioners.video.empty_visual_feat)
+    assert torch.equal(tokens[:, 256:], toy_checkpoint.conditioners.audio.empty_audio_feat)
     with torch.no_grad():
-        empty = encode_text(checkpoint, "")
+        empty = encode_text(toy_checkpoint, "")
     assert torch.equal(join(video=parts["video"]).positive[:, 128:256], empty)
 
 

@@ -8,8 +8,8 @@ from audiox_core.errors import SettingsError
 
 
 @pytest.fixture
-def text(checkpoint):
-    return checkpoint.conditioners.text
+def text(toy_checkpoint):
+    return toy_checkpoint.conditioners.text
 
 
 @torch.no_grad()

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -11,8 +13,8 @@ from audiox_core.config import ClipConfig, TemporalConfig, VideoConfig
 
 
 @pytest.fixture
-def video(checkpoint):
-    return checkpoint.conditioners.video
+def video(toy_checkpoint):
+    return toy_checkpoint.conditioners.video
 
 
 @pytest.fixture
@@ -62,10 +64,16 @@ def test_seconds_of_a_still_image_can_be_hidden(video, frames):
         torch.testing.assert_close(still, video.encode(clip, hide), atol=1e-5, rtol=1e-5)
 
 
-@pytest.fixture
-def seeing(sync_checkpoint):
+@pytest.fixture(scope="module")
+def seeing(toy_checkpoint, tiny_synchformer):
     """The video conditioner and the Synchformer of a model that uses both."""
-    return sync_checkpoint.conditioners.video, sync_checkpoint.conditioners.sync
+
+    def core(name):
+        return import_module(f"audiox_core.{name}")
+
+    toy = toy_checkpoint
+    conditioners, _ = tiny_synchformer(core, toy.conditioners, toy.config)
+    return conditioners.video, conditioners.sync
 
 
 @pytest.fixture
