@@ -14,7 +14,7 @@ from ..conditioners.masking import Span, check_spans
 from ..config import LatentConfig
 from ..diffusion.inpaint import paste_back, soft_mask
 from ..errors import SettingsError
-from ..windows import MAX_SECONDS, Plan, plan
+from ..windows import MAX_SECONDS, Plan, check_seconds, plan
 
 FEATHER_SECONDS = 0.1  # over which the mask rises inside of a regenerated span
 CROSSFADE_SECONDS = 0.02  # between the known samples and the generated ones
@@ -60,6 +60,51 @@ class InitAudio:
         fade = latent_format.samples(CROSSFADE_SECONDS)
         pasted = paste_back(generated[:, :length], self.waveform[:, :length], spans, fade)
         return torch.cat([pasted, generated[:, length:]], dim=-1)
+
+
+def extend_audio(
+    known: Tensor,
+    latent_format: LatentConfig,
+    regenerate: Sequence[Span] = (),
+    *,
+    before: float = 0.0,
+    after: float = 0.0,
+    feather: float = FEATHER_SECONDS,
+) -> InitAudio:
+    """Existing audio with seconds to generate inside of it, before it and after it.
+
+    Args:
+        known: `2 n` at the model's rate.
+        latent_format: of the model.
+        regenerate: seconds of `known` to generate again.
+        before, after: seconds to add.
+        feather: seconds over which the noise mask rises inside of each generated span.
+
+    Raises:
+        SettingsError: a value out of range, or nothing to generate.
+    """
+    if not (before >= 0 and after >= 0):
+        raise SettingsError(
+            f"extend_before is {before:g} s and extend_after is {after:g} s: both must be 0 or "
+            "more. To shorten audio, use TrimAudioDuration."
+        )
+    length = known.shape[-1] / latent_format.sample_rate
+    check_regenerated(regenerate, length)
+    spans = [(before + begin, before + min(end, length)) for begin, end in regenerate]
+    seconds = before + length + after
+    if before:
+        spans.insert(0, (0.0, before))
+    if after:
+        spans.append((before + length, seconds))
+    if not spans:
+        raise SettingsError(
+            "There is nothing to regenerate: set regenerate, for example to 2.0-4.5, or extend "
+            "the audio."
+        )
+    check_seconds(seconds)
+    begin, end = latent_format.samples(before), latent_format.samples(seconds)
+    waveform = pad(known, (begin, max(0, end - begin - known.shape[-1])))[:, :end]
+    return InitAudio(waveform, tuple(spans), feather)
 
 
 def noise_mask(

@@ -9,12 +9,11 @@ from typing import Any
 
 import comfy.model_management as mm
 import torch
-from torch.nn.functional import pad
 
-from ...audiox_core.conditioners.masking import Span, parse_spans
+from ...audiox_core.conditioners.masking import parse_spans
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.pipeline.init_audio import InitAudio, check_regenerated
+from ...audiox_core.pipeline.init_audio import extend_audio
 from ...audiox_core.windows import check_seconds, plan
 from .encode import latent_format_of
 from .media import waveform_of
@@ -61,35 +60,9 @@ def inpaint_latent(
     """
     latent_format = latent_format_of(vae)
     known = waveform_of(audio, latent_format.sample_rate)
-    length = known.shape[-1] / latent_format.sample_rate
-    if not (before >= 0 and after >= 0):
-        raise SettingsError(
-            f"extend_before is {before:g} s and extend_after is {after:g} s: both must be 0 or "
-            "more. To shorten audio, use TrimAudioDuration."
-        )
-    spans = _spans(regenerate, length, before, after)
-    seconds = before + length + after
-    check_seconds(seconds)
-    ends = latent_format.samples(before), latent_format.samples(seconds)
-    known = pad(known, (ends[0], max(0, ends[1] - ends[0] - known.shape[-1])))[:, : ends[1]]
-    init = InitAudio(known, spans, feather)
+    spans = parse_spans(regenerate) if regenerate.strip() else ()
+    init = extend_audio(known, latent_format, spans, before=before, after=after, feather=feather)
+    seconds = init.waveform.shape[-1] / latent_format.sample_rate
     latent, mask = init.encode(latent_format, lambda sound: vae.encode(sound.movedim(1, -1)))
     entries = {"samples": latent, "type": "audio", SECONDS: seconds, INIT: init}
     return {**entries, "noise_mask": mask[None, None]}, seconds
-
-
-def _spans(regenerate: str, length: float, before: float, after: float) -> tuple[Span, ...]:
-    """The spans to generate, in seconds of the extended audio."""
-    inner = parse_spans(regenerate) if regenerate.strip() else ()
-    check_regenerated(inner, length)
-    spans = [(before + begin, before + min(end, length)) for begin, end in inner]
-    if before:
-        spans.insert(0, (0.0, before))
-    if after:
-        spans.append((before + length, before + length + after))
-    if not spans:
-        raise SettingsError(
-            "There is nothing to regenerate: set regenerate, for example to 2.0-4.5, or extend "
-            "the audio."
-        )
-    return tuple(spans)

@@ -5,7 +5,7 @@ import torch
 
 from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
-from audiox_core.pipeline.init_audio import InitAudio, check_regenerated, noise_mask
+from audiox_core.pipeline.init_audio import InitAudio, check_regenerated, extend_audio, noise_mask
 from audiox_core.windows import plan_frames
 
 FORMAT = LatentConfig(sample_rate=2_048, hop_length=2_048, window=10, conditioned_seconds=9.0)
@@ -78,3 +78,28 @@ def test_a_span_that_does_not_run_forwards_is_refused(span):
 def test_a_feather_below_0_is_refused(feather):
     with pytest.raises(SettingsError, match="feather is"):
         mask([(1.0, 2.0)], feather=feather)
+
+
+def test_extended_audio_lies_between_the_seconds_that_are_added():
+    known = torch.arange(1.0, 1 + 4 * 2_048).expand(2, -1)
+    init = extend_audio(known, FORMAT, [(1.0, 9.0)], before=1.0, after=2.0)
+    assert init.waveform.shape == (2, 7 * 2_048)
+    assert torch.equal(init.waveform[:, 2_048 : 5 * 2_048], known)
+    assert not init.waveform[:, :2_048].any()
+    assert not init.waveform[:, 5 * 2_048 :].any()
+    assert init.spans == ((0.0, 1.0), (2.0, 5.0), (5.0, 7.0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "nothing to regenerate"),
+        ({"after": -1.0}, "both must be 0 or more"),
+        ({"before": float("nan")}, "both must be 0 or more"),
+        ({"regenerate": [(5.0, 6.0)]}, "the audio ends at 4.00 s"),
+        ({"after": 1e4}, "must be 0.1 to 600"),
+    ],
+)
+def test_audio_cannot_be_extended_by_nothing_or_out_of_range(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        extend_audio(torch.ones(2, 4 * 2_048), FORMAT, **settings)
