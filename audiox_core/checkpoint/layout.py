@@ -5,7 +5,7 @@ The list is made from the modules themselves, which are built on the meta device
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import nn
@@ -181,7 +181,8 @@ def part_layout(config: AudioXConfig, part: str, *, prompt_vae: bool = True) -> 
     return layout
 
 
-def oobleck_layout(config: OobleckConfig) -> dict[str, Shape]:
+@cache  # loading a checkpoint asks for it up to three times
+def oobleck_layout(config: OobleckConfig) -> Mapping[str, Shape]:
     """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
     layout: dict[str, Shape] = {}
     for name, shape in _layout(partial(Oobleck, config)).items():
