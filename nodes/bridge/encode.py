@@ -49,7 +49,7 @@ def video_features(
         raise SettingsError("Connect either a video or images.")
     clip = clip_of_video(video) if images is None else clip_from_images(images, fps)
     return encode.encode_video(
-        conditioners, clip, start=start, seconds=length or None, hide=_spans(time_mask)
+        conditioners, clip, start=start, seconds=length or None, hide=time_ranges(time_mask)
     )
 
 
@@ -83,7 +83,7 @@ def audio_features(
         rate,
         start=start,
         seconds=length,
-        hide=_spans(time_mask),
+        hide=time_ranges(time_mask),
     )
 
 
@@ -121,5 +121,6 @@ def latent_format_of(vae: Any) -> LatentConfig:
     return latent_format
 
 
-def _spans(text: str) -> tuple[Span, ...]:
+def time_ranges(text: str) -> tuple[Span, ...]:
+    """The time ranges of a text widget; an empty one has none."""
     return parse_spans(text) if text.strip() else ()

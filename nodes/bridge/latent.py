@@ -10,12 +10,11 @@ from typing import Any
 import comfy.model_management as mm
 import torch
 
-from ...audiox_core.conditioners.masking import parse_spans
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.pipeline.init_audio import extend_audio
 from ...audiox_core.windows import check_seconds, plan
-from .encode import latent_format_of
+from .encode import latent_format_of, time_ranges
 from .media import waveform_of
 
 SECONDS = "audiox_seconds"
@@ -60,7 +59,7 @@ def inpaint_latent(
     """
     latent_format = latent_format_of(vae)
     known = waveform_of(audio, latent_format.sample_rate)
-    spans = parse_spans(regenerate) if regenerate.strip() else ()
+    spans = time_ranges(regenerate)
     init = extend_audio(known, latent_format, spans, before=before, after=after, feather=feather)
     seconds = init.waveform.shape[-1] / latent_format.sample_rate
     latent, mask = init.encode(latent_format, lambda sound: vae.encode(sound.movedim(1, -1)))
