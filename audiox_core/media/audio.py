@@ -183,7 +183,14 @@ def _picture_origin(path: Path, otherwise: Fraction) -> Fraction:
 def _audio_stream(container: av.container.InputContainer, name: str) -> av.AudioStream:
     if not container.streams.audio:
         raise MediaError(f"{name} has no audio. Choose a file with an audio track.")
-    return container.streams.audio[0]
+    # phones put a spatial track first that only their own player decodes
+    decodable = [stream for stream in container.streams.audio if stream.codec_context]
+    if not decodable:
+        raise MediaError(
+            f"FFmpeg has no decoder for the audio of {name}. Export it with another audio codec, "
+            "such as AAC."
+        )
+    return decodable[0]
 
 
 def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Tensor:
