@@ -179,6 +179,12 @@ def clips() -> Path:
     return Path(spec.submodule_search_locations[0]) / "datasets" / "data"
 
 
+@pytest.fixture(scope="session")
+def field() -> Path:
+    """Small files made after reports of users; each stands for a kind of fault."""
+    return Path(__file__).parent / "field"
+
+
 @pytest.fixture
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
