@@ -114,6 +114,7 @@ class AudioXSoundtrack(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "start",
+                    optional=True,  # added later: older API prompts do not have it
                     default=0.0,
                     min=0.0,
                     max=86_400.0,

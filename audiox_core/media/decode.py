@@ -124,4 +124,5 @@ def _samples(frame: av.AudioFrame, name: str) -> Tensor:
     else:
         whole = np.issubdtype(values.dtype, np.integer)
         full_scale = float(np.iinfo(values.dtype.name).max) + 1.0 if whole else 1.0
-    return torch.from_numpy(np.ascontiguousarray((values / full_scale).astype(np.float32)))
+    # in torch, which prints no warning about NaN
+    return torch.from_numpy(np.ascontiguousarray(values)).div(full_scale).float()

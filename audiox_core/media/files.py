@@ -90,6 +90,11 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         decoding = error.filename in _DECODING or str(error.filename).startswith(opening)
         if error.filename not in (None, name) and not decoding:
             raise  # an error of another file: a writer within the block
+        if isinstance(error, av.error.DecoderNotFoundError):
+            raise MediaError(
+                f"FFmpeg has no decoder for a stream of {path.name}. Export it with another codec, "
+                "such as H.264 or AAC."
+            ) from error
         raise MediaError(
             f"{path.name} is damaged ({_why(error)}). Export or download it again."
         ) from error
@@ -127,7 +132,9 @@ def decode_frames(packets: Iterable[av.Packet], name: str) -> Iterator[Any]:
     for packet in packets:
         try:
             frames = packet.decode()
-        except _DAMAGE as error:
+        except av.error.FFmpegError as error:
+            if not isinstance(error, _DAMAGE) and error.filename not in _DECODING:
+                raise
             damaged, reason, kind = damaged + 1, error, packet.stream.type
             continue
         for frame in frames:

@@ -51,7 +51,8 @@ class Source:
             MediaError: the timestamps of the picture are missing or jump back, it has no keyframe
                 to begin with, or (`exact`) frames before the end depend on frames after it.
         """
-        streams = [self.container.streams[index] for index in indices]
+        # some containers list fewer streams when they are opened again
+        streams = [stream for stream in self.container.streams if stream.index in indices]
         if span.from_beginning:
             packets = (packet for packet in self.container.demux(streams) if packet.size)
         else:
