@@ -29,11 +29,20 @@ def run(module: str, count: int, seed: int, first: int, keep: Path | None) -> li
             results.append(result)
             if result.faults:
                 print(f"{module} --seed {seed} --first {_number(path)} {path.name!r}", flush=True)
-                print("    " + "\n".join(result.faults).replace("\n", "\n    "), flush=True)
+                print("\n".join(grouped(result.faults)), flush=True)
                 if keep is not None:
                     shutil.copy(path, keep / f"{seed}-{_number(path):05d}{path.suffix}")
             path.unlink(missing_ok=True)
     return results
+
+
+def grouped(faults: Iterable[str]) -> list[str]:
+    """A line for each kind of fault, with the steps that have it."""
+    steps = defaultdict(list)
+    for fault in faults:
+        step, _, what = fault.partition(": ")
+        steps[what.partition(": ")[0] if "the message" in what else what].append(step)
+    return [f"    {', '.join(names)}: {what}" for what, names in steps.items()]
 
 
 def table(results: Iterable[Result]) -> list[str]:

@@ -77,6 +77,8 @@ class Worker:
 
     def _start(self) -> None:
         self._stop()
+        self.log.seek(0)
+        self.log.truncate()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.worker", self.module],
             cwd=ROOT,
@@ -96,7 +98,7 @@ class Worker:
             self.process.send_signal(signal.SIGUSR1)
             time.sleep(1)
         self.log.seek(0)
-        return self.log.read()[-STACK:].decode(errors="replace")
+        return self.log.read()[:STACK].decode(errors="replace")
 
     def _stop(self) -> None:
         if self.process is not None:

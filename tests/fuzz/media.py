@@ -15,13 +15,15 @@ from audiox_core.media.probe import probe_media
 from audiox_core.media.video import FrameGrid, probe_video, read_frame, read_grids
 
 from . import isolated
+from .extremes import EXTREMES
 from .mutations import mutate
 from .originals import available, content
 from .steps import step
 
 GRIDS = [FrameGrid(), FrameGrid(250, 25.0)]  # of CLIP and of Synchformer
 ODD_NAME = "\x1b[31mred\n\x07"  # in the name of some files
-ODD_NAMES = 0.03  # share of them
+ODD_NAMES = 0.01  # share of them
+EXTREME = 0.04  # share of files that are valid and absurd
 RATE = 44_100  # Hz
 OUTPUTS = ("whole.mp4", "whole.mkv", "piece.mp4", "piece.mkv")
 
@@ -38,13 +40,18 @@ def mutants(count: int, seed: int, folder: Path, first: int = 0) -> Iterator[Pat
     Yields:
         Paths such as `00007-mp4 libx264 aac-cut.mp4`; each file is made when it is asked for.
     """
-    originals = available()
+    originals, extremes = available(), sorted(EXTREMES)
     for index in range(first, first + count):
         rng = Random(f"{seed}:{index}")
-        original = rng.choice(originals)
-        data, names = mutate(content(original), rng, original)
+        if rng.random() < EXTREME:
+            name = rng.choice(extremes)
+            stem, suffix, data = f"extreme-{Path(name).stem}", Path(name).suffix, EXTREMES[name]()
+        else:
+            original = rng.choice(originals)
+            data, names = mutate(content(original), rng, original)
+            stem, suffix = f"{original.kind}-{'+'.join(names)}", original.suffix
         odd = ODD_NAME if rng.random() < ODD_NAMES else ""
-        path = folder / f"{index:05d}-{original.kind}-{'+'.join(names)}{odd}{original.suffix}"
+        path = folder / f"{index:05d}-{stem}{odd}{suffix}"
         path.write_bytes(data)
         yield path
 

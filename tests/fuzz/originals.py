@@ -43,6 +43,7 @@ class Original:
     pixels: str = ""  # pixel format; "": the first one of the encoder
     size: tuple[int, int] = (96, 64)  # pixels, width and height
     tags: bool = False
+    seconds: float = SECONDS
 
     @property
     def kind(self) -> str:
@@ -154,7 +155,7 @@ def _frames(original: Original, fps: int) -> Iterator[av.VideoFrame]:
     codec = _encoder(original.video)
     pixels = original.pixels or codec.video_formats[0].name
     y, x = np.mgrid[:height, :width]
-    for index in range(int(SECONDS * fps)):
+    for index in range(int(original.seconds * fps)):
         picture = np.stack([x * 255 // width, y * 255 // height, (x + 5 * index) % 256], axis=-1)
         picture[10:30, 3 * index % width : 3 * index % width + 20] = 250
         frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), "rgb24")
@@ -190,7 +191,7 @@ def _audio(container: av.container.OutputContainer, original: Original) -> list[
     )
     stream.bit_rate = 128_000
     channels = len(stream.layout.channels)
-    seconds = np.arange(int(SECONDS * original.rate)) / original.rate
+    seconds = np.arange(int(original.seconds * original.rate)) / original.rate
     pitches = 220.0 * np.arange(1, channels + 1)[:, None]
     samples = 0.4 * np.sin(2 * np.pi * pitches * seconds) * (0.6 + 0.4 * np.sin(9 * seconds))
     packets = []

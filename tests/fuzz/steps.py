@@ -18,15 +18,14 @@ def step(name: str, faults: list[str]) -> Iterator[None]:
 
     Args:
         name: of the step.
-        faults: a summary in the first line, the last lines of the traceback below it.
+        faults: a summary in the first line, below it the lines of the core that led there.
     """
     try:
         yield
     except AudioXError as error:
         faults += [f"{name}: {fault}" for fault in unclean(str(error))]
     except BaseException as error:  # a panic of a Rust library is no Exception
-        trace = "".join(traceback.format_exception(error, limit=-5))
-        faults.append(f"{name}: {type(error).__name__}{_place(error)}: {error!s:.200}\n{trace}")
+        faults.append(f"{name}: {type(error).__name__}: {error!s:.200}\n    {_places(error)}")
 
 
 def unclean(message: str) -> list[str]:
@@ -38,10 +37,8 @@ def unclean(message: str) -> list[str]:
     return found
 
 
-def _place(error: BaseException) -> str:
-    """Where in the core an error was raised or passed on."""
-    frames = traceback.extract_tb(error.__traceback__)
+def _places(error: BaseException) -> str:
+    """The lines of the core that an error came through, the last one first."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(CORE)]
-    if not own:
-        return ""
-    return f" at {Path(own[-1].filename).relative_to(CORE)}:{own[-1].lineno} in {own[-1].name}"
+    return " < ".join(f"{Path(f.filename).relative_to(CORE)}:{f.lineno} {f.name}" for f in own)
