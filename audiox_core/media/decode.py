@@ -125,4 +125,4 @@ def _samples(frame: av.AudioFrame, name: str) -> Tensor:
         whole = np.issubdtype(values.dtype, np.integer)
         full_scale = float(np.iinfo(values.dtype.name).max) + 1.0 if whole else 1.0
     # in torch, which prints no warning about NaN
-    return torch.from_numpy(np.ascontiguousarray(values)).div(full_scale).float()
+    return torch.from_numpy(np.ascontiguousarray(values)).double().div(full_scale).float()

@@ -104,9 +104,12 @@ def rgb(frame: av.VideoFrame) -> Tensor:
     if scale < 1:
         size = {side: max(1, round(getattr(frame, side) * scale)) for side in ("width", "height")}
     if _has_alpha(frame):
-        pixels = torch.from_numpy(frame.to_ndarray(format="rgba", **size)).int()
-        colour = (pixels[..., :3] * pixels[..., 3:] + 127) // 255
-        picture = colour.to(torch.uint8)
+        pixels = frame.to_ndarray(format="rgba", **size)
+        colour = pixels[..., :3].astype(np.uint16)  # holds 255 * 255 + 127
+        colour *= pixels[..., 3:]
+        colour += 127
+        colour //= 255
+        picture = torch.from_numpy(colour.astype(np.uint8))
     else:
         picture = torch.from_numpy(frame.to_ndarray(format="rgb24", **size))
     return upright(picture.permute(2, 0, 1), display_matrix(frame)).contiguous()
