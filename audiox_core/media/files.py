@@ -32,6 +32,7 @@ _DAMAGE = (av.error.InvalidDataError, av.error.ExternalError)
 # FFmpeg's flag to invent missing presentation times; PyAV sets it, and with reordered frames in
 # AVI what it invents is wrong.
 _GENPTS = 0x1
+_RIGHTLY_INVENTED = ("mpeg",)  # MPEG program streams: few packets have a time, their order gives it
 _WRITE_BUFFER = 1 << 20  # bytes that PyAV hands over at a time
 _DECODING = ("avcodec_send_packet()", "avcodec_receive_frame()")  # PyAV's names for its steps
 
@@ -82,7 +83,8 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         ) from error
     try:
         with container:
-            container.flags &= ~_GENPTS
+            if container.format.name not in _RIGHTLY_INVENTED:
+                container.flags &= ~_GENPTS
             contexts = [stream.codec_context for stream in container.streams]
             opening = tuple(f'avcodec_open2("{codec.name}"' for codec in contexts if codec)
             yield container

@@ -164,7 +164,8 @@ class PictureReader:
             refuse_cut_matroska(self.path, self.rate)
         elif self.container.format.name == "gif":
             refuse_cut_picture(self.path)
-        tail = self._tail() if self.has_times else []
+        sparse = self.container.format.name == "mpeg"  # times count on from those of the start
+        tail = self._tail() if self.has_times and not sparse else []
         listed = self.container.format.name.startswith(_LISTING_FORMATS) and self.has_times
         if listed and (not tail or any(packet.is_corrupt for packet in tail)):
             raise MediaError(

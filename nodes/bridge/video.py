@@ -137,7 +137,7 @@ def _container_for(piece: FilePiece) -> tuple[str, str]:
                 needed = not holds(".mp4", stream)
                 advice = f"; MP4 cannot store {codec_name(stream)}: save it as {suffix[1:]}"
                 return suffix, advice if needed else ""
-    return ".mov" if piece.path.suffix.lower() == ".mov" else ".mp4", ""
+    return ".mp4", ""
 
 
 def _path_of(video: Any) -> Path:

@@ -378,10 +378,9 @@ def test_checking_an_output_leaves_no_file(clip, tmp_path, monkeypatch):
     assert not list(Path.cwd().iterdir())
 
 
-@pytest.mark.parametrize("name", ["raw.h264", "mpeg2_b.mpg"])
-def test_what_cannot_be_copied_is_refused_before_anything_is_computed(field, tmp_path, name):
+def test_what_cannot_be_copied_is_refused_before_anything_is_computed(field, tmp_path):
     with pytest.raises(MediaError, match=r"no timestamps .* Convert the video to MP4 or MKV first"):
-        check_mux(field / name, tmp_path / "b.mp4")
+        check_mux(field / "raw.h264", tmp_path / "b.mp4")
     assert not list(tmp_path.iterdir())
 
 

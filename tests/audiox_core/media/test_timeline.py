@@ -56,6 +56,10 @@ def test_a_sound_file_has_no_picture(sound_file, noise):
         picture_stream(container, "a.wav")
 
 
+def test_the_end_of_a_program_stream_is_that_of_its_last_frame(field):
+    assert probe_video(field / "mpeg2_b.mpg").seconds == pytest.approx(2.0, abs=1e-3)
+
+
 def test_a_picture_that_cannot_be_decoded_is_damaged_in_one_line(field):
     with pytest.raises(MediaError, match=r"mdat-zeroed\.mp4 is damaged"):
         probe_video(field / "mdat-zeroed.mp4")
