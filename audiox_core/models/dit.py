@@ -10,6 +10,7 @@ Axes: `b` batch, `c` latent channels, `t` latent frames, `l` sequence (time toke
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 
 from ..config import DiTConfig
 from .attention import AttentionFn, apply_rotary, rotary_angles, torch_attention
-from .layers import FeedForward, FourierFeatures, Layers, embedding_mlp
+from .backbone import BackboneBase
+from .layers import FeedForward, Layers
 
 KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 
@@ -129,24 +131,13 @@ class Context:
     attending: Tensor | None = None  # items of the batch that attend; None: all
 
 
-class DiT(nn.Module):
+class DiT(BackboneBase):
     """Predicts v from noisy latents, the diffusion time and the condition tokens."""
 
     def __init__(
         self, config: DiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
     ) -> None:
-        super().__init__()
-        io, width = config.io_channels, config.width
-        self.timestep_features = FourierFeatures(config.time_frequencies)
-        self.to_timestep_embed = embedding_mlp(
-            2 * config.time_frequencies, width, bias=True, ops=ops
-        )
-        self.to_cond_embed = embedding_mlp(config.cond_dim, config.cond_dim, bias=False, ops=ops)
-        if config.global_dim:
-            self.to_global_embed = embedding_mlp(config.global_dim, width, bias=False, ops=ops)
-        self.preprocess_conv = ops.Conv1d(io, io, 1, bias=False)
-        self.transformer = Transformer(config, ops=ops, attention=attention)
-        self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
+        super().__init__(config, partial(Transformer, config, ops=ops, attention=attention), ops)
 
     @staticmethod
     def no_tokens(like: Tensor) -> Tensor:
@@ -194,13 +185,7 @@ class DiT(nn.Module):
         """
         if not isinstance(context, Context):
             context = self.prepare(context)
-        time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
-        if global_cond is not None:
-            time_token = time_token + self.to_global_embed(global_cond)
-        x = x + self.preprocess_conv(x)
-        y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], context)
-        y = rearrange(y, "b t c -> b c t")
-        return y + self.postprocess_conv(y)
+        return self.predict(x, t, context, global_cond)
 
 
 def rename_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
