@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ..config import AudioXConfig
 from ..device import choose_device
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 from ..media.files import check_output
 from ..training.captioner import Captioner
 from ..training.captions import Settings, caption_files, find_files, read_table
@@ -117,8 +117,7 @@ def _make(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     """Check a manifest; the exit code is 0 if at least one clip can be used."""
-    if not 1 <= options.workers <= MOST_WORKERS:
-        raise SettingsError(f"--workers is {options.workers}: it must be 1 to {MOST_WORKERS}.")
+    check_number("--workers", options.workers, 1, MOST_WORKERS)
     listed = options.check.with_suffix(".invalid.jsonl")
     manifest = read(options.check)
     check_output(listed)
@@ -157,8 +156,8 @@ def _check_options(options: argparse.Namespace, targets: tuple[Path, ...]) -> No
         raise SettingsError(
             "No source of captions: add --csv FILE, --from-names or --model NAME_OR_FOLDER."
         )
-    if options.start_every is not None and not 0.1 <= options.start_every <= 1e6:
-        raise SettingsError(f"--start-every is {options.start_every:g}: it must be 0.1 or more.")
+    if options.start_every is not None:
+        check_number("--start-every", options.start_every, 0.1, 1_000_000)
     if options.ask is not None and options.model is None:
         raise SettingsError("--ask needs a captioner: add --model NAME_OR_FOLDER.")
 

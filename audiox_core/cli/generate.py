@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ..checkpoint.checkpoint_file import load_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..conditioners.masking import parse_hidden, parse_spans
@@ -22,6 +20,7 @@ from ..pipeline.pipeline import Pipeline
 from ..pipeline.request import Request, check_inputs
 from ..pipeline.soundtrack import Soundtrack
 from .options import FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
+from .progress import late_bar
 
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
@@ -127,13 +126,8 @@ def run_generate(options: argparse.Namespace) -> int:
         merge_lora(checkpoint.backbone, path, strength)
     pipeline = Pipeline(checkpoint)
     steps = pipeline.sampling(request).steps
-    # the bar appears with the first step, so that an error before it stays one line
-    with tqdm(total=steps, unit="step", desc="sampling", mininterval=0.5, delay=1e-9) as bar:
-
-        def show(*_step: object) -> None:
-            bar.update()
-
-        sound = pipeline.generate(request, on_step=show)
+    with late_bar(unit="step", desc="sampling", mininterval=0.5) as show:
+        sound = pipeline.generate(request, on_step=lambda step, *_: show(step + 1, steps))
     sound.save(options.output)
     summary = _summary(options.output, sound, pipeline, request)
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ..device import choose_device
 from .options import FILE, add_device, add_json, add_output
+from .progress import late_bar
 
 DESCRIPTIONS = {
     "vae": "the VAE between audio and latents",
@@ -79,15 +80,7 @@ def run_train(options: argparse.Namespace) -> int:
     if options.data is not None:
         assignments.append(("data.source", options.data))
     config = read_settings(options.config, assignments)
-    with tqdm(unit="clip", desc="preparing", delay=1e-9) as bar:  # it appears with the first clip
-
-        def show(done: int, total: int) -> None:
-            if bar.total is None:
-                bar.total, bar.n, bar.initial = total, done, done
-            bar.update(done - bar.n)
-            if done == total:
-                bar.close()
-
+    with late_bar(unit="clip", desc="preparing") as show:
         job = Job(
             stage=options.stage,
             config=config,

@@ -28,13 +28,11 @@ KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 class SelfAttention(nn.Module):
     """Self attention of the latent frames with rotary positions."""
 
-    def __init__(
-        self, dim: int, head_dim: int, *, ops: Any = nn, attention: AttentionFn = torch_attention
-    ) -> None:
+    def __init__(self, config: DiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
-        self.head_dim, self.attention = head_dim, attention
-        self.to_qkv = ops.Linear(dim, 3 * dim, bias=False)
-        self.to_out = ops.Linear(dim, dim, bias=False)
+        self.head_dim, self.attention = config.head_dim, attention
+        self.to_qkv = ops.Linear(config.width, 3 * config.width, bias=False)
+        self.to_out = ops.Linear(config.width, config.width, bias=False)
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         """x `b l dim`, angles `l rotary` -> `b l dim`."""
@@ -48,23 +46,16 @@ class CrossAttention(nn.Module):
     No mask: padding tokens take their part of the attention, as the model was trained.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        context_dim: int,
-        head_dim: int,
-        *,
-        ops: Any = nn,
-        attention: AttentionFn = torch_attention,
-    ) -> None:
+    def __init__(self, config: DiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
-        self.heads, self.head_dim, self.attention = dim // head_dim, head_dim, attention
-        self.to_q = ops.Linear(dim, dim, bias=False)
-        self.to_kv = ops.Linear(context_dim, 2 * context_dim, bias=False)
-        self.to_out = ops.Linear(dim, dim, bias=False)
+        self.head_dim, self.attention = config.head_dim, attention
+        self.heads = config.width // config.head_dim
+        self.to_q = ops.Linear(config.width, config.width, bias=False)
+        self.to_kv = ops.Linear(config.cond_dim, 2 * config.cond_dim, bias=False)
+        self.to_out = ops.Linear(config.width, config.width, bias=False)
 
     def keys_values(self, context: Tensor) -> KeysValues:
-        """Context `b s context_dim` -> keys and values `b h s d`, one head for each query head."""
+        """Context `b s cond_dim` -> keys and values `b h s d`, one head for each query head."""
         kv = rearrange(self.to_kv(context), "b s (kv h d) -> kv b h s d", kv=2, d=self.head_dim)
         shared = self.heads // kv.shape[2]
         keys, values = repeat(kv, "kv b h s d -> kv b (h shared) s d", shared=shared)
@@ -84,9 +75,9 @@ class Block(nn.Module):
         super().__init__()
         dim, kernel = config.width, {"ops": ops, "attention": attention}
         self.pre_norm = ops.LayerNorm(dim, eps=1e-5)
-        self.self_attn = SelfAttention(dim, config.head_dim, **kernel)
+        self.self_attn = SelfAttention(config, **kernel)
         self.cross_attend_norm = ops.LayerNorm(dim, eps=1e-5)
-        self.cross_attn = CrossAttention(dim, config.cond_dim, config.head_dim, **kernel)
+        self.cross_attn = CrossAttention(config, **kernel)
         self.ff_norm = ops.LayerNorm(dim, eps=1e-5)
         self.ff = FeedForward(dim, config.ff_mult, ops=ops)
 

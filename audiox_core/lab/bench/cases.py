@@ -108,8 +108,7 @@ class Inputs:
             self.checkpoint.conditioners.audio,
             self.checkpoint.vae,
             self.waveform,
-            samples=self.waveform.shape[-1],
-            sample_rate=self.latent_format.sample_rate,
+            self.latent_format,
         )
 
 
