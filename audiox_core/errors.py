@@ -1,5 +1,7 @@
 """Errors for users: every message says what was found, what was expected and what to do next."""
 
+from numbers import Integral, Real
+
 
 class AudioXError(Exception):
     """An error that the user can fix. The message is one line and needs no context."""
@@ -18,3 +20,32 @@ class WeightsError(AudioXError):
 
 class SettingsError(AudioXError):
     """A value is outside of the range that the model or the file allows."""
+
+
+def check_number(
+    name: str,
+    value: object,
+    low: float,
+    high: float,
+    hint: str = "",
+    *,
+    unit: str = "",
+    whole: bool = False,
+) -> None:
+    """Check a setting.
+
+    Args:
+        name: of the setting; the message begins with it.
+        value: what was given.
+        low, high: smallest and largest value.
+        hint: end of the message.
+        unit: of the value, such as " s".
+        whole: only integers are allowed.
+
+    Raises:
+        SettingsError: the value is no number, not in the range, or NaN.
+    """
+    if not isinstance(value, Integral if whole else Real) or not low <= value <= high:
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)[:40]
+        allowed = f"{'a whole number from ' if whole else ''}{low:,} to {high:,}{unit}{hint}"
+        raise SettingsError(f"{name} is {shown}{unit}: it must be {allowed}.")

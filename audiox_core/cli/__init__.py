@@ -19,6 +19,14 @@ from .inspect import add_inspect
 from .train import add_train
 from .weights import add_convert, add_fetch
 
+COMMANDS = {
+    "generate": (add_generate, "generate audio, or a video with audio"),
+    "fetch": (add_fetch, "download released weights into models/"),
+    "inspect": (add_inspect, "report what a weights file is and whether it is complete"),
+    "convert": (add_convert, "put a released model into one safetensors file"),
+    "captions": (add_captions, "list the clips in a folder for training"),
+    "train": (add_train, "train a model, or continue training"),
+}
 LAB = {  # commands of the lab, which is imported when one of them is asked for
     "demo": "add sound to a rendered clip, and to your own video, with the embedded model",
     "lab": "measure this machine, the code and the embedded model",
@@ -46,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.print_help()
         return 0
     _log_to_stderr()
+    stopped = "Stopped; nothing was written."
     try:
         options = parser.parse_args(arguments)
+        stopped = getattr(options, "stopped", stopped)
         return options.run(options)
     except AudioXError as error:
         message, code = str(error), 2
@@ -58,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         message, code = f"Operating system error: {error}.", 2
     except KeyboardInterrupt:
-        message, code = "Stopped; nothing was written.", 130
+        message, code = stopped, 130
     print(f"error: {message}", file=sys.stderr)
     return code
 
@@ -78,15 +88,10 @@ def build_parser(
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", parser_class=OneLineParser
     )
-    adders = {
-        "generate": add_generate,
-        "fetch": add_fetch,
-        "inspect": add_inspect,
-        "convert": add_convert,
-        "captions": add_captions,
-        "train": add_train,
-    }
-    parsers = {name: add(commands) for name, add in adders.items()}
+    parsers: dict[str, argparse.ArgumentParser] = {}
+    for name, (add_options, what) in COMMANDS.items():
+        parsers[name] = commands.add_parser(name, help=what)
+        add_options(parsers[name])
     parsers |= {name: commands.add_parser(name, help=what) for name, what in LAB.items()}
     if with_lab:
         from ..lab.commands.demo import add_demo

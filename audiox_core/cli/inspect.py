@@ -4,25 +4,22 @@ import argparse
 import json
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ..checkpoint.inspect import Part, Report, inspect
-from .generate import add_variant
+from .options import FILE, add_json, add_variant
 
 
-def add_inspect(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the subparsers; returns its parser."""
-    parser = commands.add_parser(
-        "inspect",
-        help="report what a weights file is and whether it is complete",
-        description="Report what a weights file is, which parts it contains, what is missing, and "
-        "which other files it needs. Please add this to an issue about a file that does not load.",
+def add_inspect(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `inspect` to its parser."""
+    parser.description = (
+        "Report what a weights file is, which parts it contains, what is missing, and which other "
+        "files it needs. Please add this to an issue about a file that does not load."
     )
     parser.set_defaults(run=run_inspect)
-    parser.add_argument("file", type=Path, metavar="FILE", help=".safetensors, .ckpt, .pt, .pth")
+    parser.add_argument("file", **FILE, help=".safetensors, .ckpt, .pt, .pth")
     parser.add_argument(
         "--deep",
         action="store_true",
@@ -30,8 +27,7 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
         "find its objective, which needs the memory of loading it",
     )
     add_variant(parser)
-    parser.add_argument("--json", action="store_true", help="print the full report as JSON")
-    return parser
+    add_json(parser, "the full report")
 
 
 def run_inspect(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 
 Span = tuple[float, float]  # seconds: from, to
 
@@ -67,8 +67,7 @@ def apply_strength(absent_tokens: Tensor, tokens: Tensor, strength: float) -> Te
     Raises:
         SettingsError: a strength outside of 0..1.
     """
-    if not 0 <= strength <= 1:
-        raise SettingsError(f"The strength is {strength:g}: it must be 0 to 1.")
+    check_number("The strength", strength, 0, 1)
     if strength == 1:
         return tokens
     absent_tokens = absent_tokens.expand_as(tokens)

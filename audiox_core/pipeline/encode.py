@@ -25,6 +25,8 @@ from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
 from ..windows import check_seconds, plan, spans_in_window
 
+OnProgress = Callable[[float], None]  # called with the share of a window that is done; may raise
+
 
 @dataclass(frozen=True)
 class Features:
@@ -91,20 +93,32 @@ def encode_video(
     seconds = seconds_from(clip, start, seconds)
     check_spans(hide)
     grids = frame_grids(host.config.video)
-    starts = plan(host.config.latent, seconds).start_seconds
-    tokens = []
-    for index, begin in enumerate(starts):
-        host.check_interrupt()
 
-        def show(share: float, done: int = index) -> None:
-            host.progress((done + share) / len(starts))
-
+    def encode(begin: float, report: OnProgress) -> Tensor:
         frames, *sync_frames = clip.frames(start + begin, start + seconds, grids)
         spans = spans_in_window(hide, begin)
-        sync = _sync_features(host, sync_frames, spans, show)
-        tokens.append(host.keep(host.use("video").encode(frames, spans, sync=sync)))
-        show(1.0)
-    return Features("video", torch.cat(tokens), host.config.variant, start, seconds)
+        sync = _sync_features(host, sync_frames, spans, report)
+        return host.use("video").encode(frames, spans, sync=sync)
+
+    tokens = _every_window(host, seconds, encode)
+    return Features("video", tokens, host.config.variant, start, seconds)
+
+
+def _every_window(
+    host: ModelHost, seconds: float, encode: Callable[[float, OnProgress], Tensor]
+) -> Tensor:
+    """Tokens of every window, `w s d`, from `encode`: start of a window -> its tokens, `1 s d`."""
+    starts, tokens = plan(host.config.latent, seconds).start_seconds, []
+    for index, begin in enumerate(starts):
+
+        def report(share: float, done: int = index) -> None:
+            host.check_interrupt()
+            host.progress((done + share) / len(starts))
+
+        host.check_interrupt()
+        tokens.append(host.keep(encode(begin, report)))
+        host.progress((index + 1) / len(starts))
+    return torch.cat(tokens)
 
 
 def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> float:
@@ -134,27 +148,23 @@ def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> F
     """
     check_spans(hide)
     config, spans = host.config.video.sync, tuple(hide)
-    clips = [] if config is None else [still_clip(image, config)]
-    sync = _sync_features(host, clips, spans, host.progress)
-    tokens = host.keep(host.use("video").encode_image(image, spans, sync=sync))
+
+    def encode(_begin: float, report: OnProgress) -> Tensor:
+        clips = [] if config is None else [still_clip(image, config)]
+        sync = _sync_features(host, clips, spans, report)
+        return host.use("video").encode_image(image, spans, sync=sync)
+
+    tokens = _every_window(host, host.config.latent.conditioned_seconds, encode)
     return Features("video", tokens, host.config.variant)
 
 
 def _sync_features(
-    host: ModelHost,
-    clips: Sequence[Tensor],
-    hide: tuple[Span, ...],
-    on_progress: Callable[[float], None],
+    host: ModelHost, clips: Sequence[Tensor], hide: tuple[Span, ...], report: OnProgress
 ) -> Tensor | None:
     """Synchformer's features of the frames of a window; None for a model without Synchformer."""
     config = host.config.video.sync
     if config is None:
         return None
-
-    def report(share: float) -> None:
-        host.check_interrupt()
-        on_progress(share)
-
     return encode_sync(host.use("sync"), clips[0], config.fps, hide, report)
 
 
@@ -204,21 +214,15 @@ def encode_audio(
         vae = ChunkedOobleck(host.use("vae"), host.device_of("vae"), host.check_interrupt)
     audio, device = host.use("audio"), host.device_of("audio")
     draws = stream(0, "audio prompt")  # the same for a prompt in every run
-    samples = latent_format.samples(described)
-    starts = plan(latent_format, piece.shape[-1] / rate).start_seconds
-    tokens = []
-    for index, at in enumerate(starts):
-        host.check_interrupt()
+
+    def encode(at: float, _report: OnProgress) -> Tensor:
         noise = unit_noise((1, latent_format.channels, latents), draws).to(device)
-        part = piece[:, latent_format.samples(at) :][:, :samples]
-        spans = spans_in_window(hide, at)
-        encoded = encode_waveform(
-            audio, vae, part, samples=samples, sample_rate=rate, hide=spans, noise=noise
-        )
-        tokens.append(host.keep(encoded))
-        host.progress((index + 1) / len(starts))
+        part, spans = piece[:, latent_format.samples(at) :], spans_in_window(hide, at)
+        return encode_waveform(audio, vae, part, latent_format, hide=spans, noise=noise)
+
     length = piece.shape[-1] / rate
-    return Features("audio", torch.cat(tokens), host.config.variant, begin, length)
+    tokens = _every_window(host, length, encode)
+    return Features("audio", tokens, host.config.variant, begin, length)
 
 
 def assemble(

@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
@@ -15,8 +16,18 @@ from ..media.probe import MediaInfo, probe_media
 from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
+from .config import LONGEST_SHOWN, shown
+from .files import check_file
 from .invalid_items import Report
-from .manifest import LATEST_START, NAMES, Item, Task, cut_caption
+from .manifest import (
+    LATEST_START,
+    LONGEST_LINE,
+    LONGEST_NAME,
+    NAMES,
+    Item,
+    Task,
+    cut_caption,
+)
 from .media import MediaFolder, media_files
 
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -31,7 +42,7 @@ class Row:
     media: str  # path or id
     caption: str
     start: float | None  # seconds
-    line: int
+    line: int = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,11 +85,13 @@ def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
         SettingsError: no such file, no UTF-8 text, or no column of captions.
     """
     path = Path(path)
+    check_file(path, "a CSV table with the columns path, caption and optionally start")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _delimiter(file.readline())
+            delimiter = _delimiter(file.readline(LONGEST_LINE))
             file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter)
+            rows_of_text = iter(partial(file.readline, LONGEST_LINE), "")
+            reader = csv.reader(rows_of_text, delimiter=delimiter)
             lines = [([cell.strip() for cell in cells], reader.line_num) for cells in reader]
             lines = [line for line in lines if any(line[0])]
     except (OSError, ValueError, csv.Error) as error:
@@ -90,11 +103,17 @@ def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
     if not lines:
         raise SettingsError(f"{path} is an empty table: it needs the columns path and caption.")
     columns, has_header = _columns(lines[0][0], path)
-    rows, invalid = [], []
+    rows: dict[Row, int] = {}
+    invalid = []
     for cells, number in lines[has_header:]:
         row = _row(cells, columns, number)
-        (rows if isinstance(row, Row) else invalid).append(row)
-    return rows, invalid
+        if isinstance(row, Row) and row in rows:
+            row = InvalidItem(row.media, number, "duplicate", f"It repeats line {rows[row]}.")
+        if isinstance(row, Row):
+            rows[row] = number
+        else:
+            invalid.append(row)
+    return [*rows], invalid
 
 
 def _delimiter(line: str) -> str:
@@ -130,12 +149,12 @@ def _row(cells: Sequence[str], columns: dict[str, int | None], line: int) -> Row
     media, caption, start = (
         cells[n] if n is not None and n < len(cells) else "" for n in columns.values()
     )
-    if not media or not caption:
-        name = media or f"line {line}"
-        return InvalidItem(name, line, "no caption", "The row lacks path or caption.")
+    if not media or not caption or len(media) > LONGEST_NAME:
+        name = media[:LONGEST_SHOWN] or f"line {line}"
+        return InvalidItem(name, line, "no caption", "The row lacks a usable path or a caption.")
     seconds = _seconds(start) if start else None
     if start and seconds is None:
-        message = f"Its start is {start[:40]!r}: expected seconds."
+        message = f"Its start is {shown(start)}: expected 0 to {LATEST_START:,} seconds."
         return InvalidItem(media, line, "bad start", message)
     return Row(media, caption, seconds, line)
 
@@ -236,8 +255,12 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
         raise _SkipError(
             "no picture", f"{task} needs a video or an image, but the file has only audio."
         )
-    drafts = [(row.start, row.caption, "table") for row in rows]
-    if not drafts:
+    for row in rows:
+        if (row.start or 0) >= contents.seconds:
+            message = f"Its start is {row.start:g} s, but the sound ends at {contents.seconds:g} s."
+            made.skipped.append(InvalidItem(name, row.line, "bad start", message))
+    drafts = [(r.start, r.caption, "table") for r in rows if (r.start or 0) < contents.seconds]
+    if not rows:
         step = settings.start_every
         for start in [None] if step is None else starts_every(contents.seconds, step):
             drafts.append((start, *_caption(made, file, contents, start, settings)))
@@ -261,6 +284,8 @@ def _contents(file: Path) -> MediaInfo:
         )
     if not contents.seconds:
         raise _SkipError("empty sound", "Its audio track is empty.")
+    if contents.seconds > LATEST_START:
+        raise _SkipError("unreadable media", f"Its header claims {contents.seconds:g} s of sound.")
     return contents
 
 

@@ -7,12 +7,19 @@ cannot be used are counted and listed.
 
 import json
 import multiprocessing
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 import torch
@@ -34,6 +41,7 @@ from ..models.oobleck import Oobleck
 from .clips import DataSource, TrainingClip, pad_crop
 
 SHARD = 32  # clips
+END_AFTER = 10  # seconds that a worker has to remove the shard that it was writing
 
 OnProgress = Callable[[int, int], None]  # clips done, clips in all
 
@@ -168,14 +176,17 @@ class Cache:
             try:
                 file = safe_open(path, framework="pt")
                 header = file.metadata()
+                stored = {name.partition(".")[0] for name in file.keys()}  # noqa: SIM118
                 for clip, caption in json.loads(header["captions"]):
+                    if str(clip) not in stored or not isinstance(caption, str):
+                        raise ValueError(f"clip {clip} is not in it")
                     self.items.append((file, clip))
                     self.captions.append(caption)
                 self.skipped += [Skipped(*pair) for pair in json.loads(header["skipped"])]
-            except (SafetensorError, OSError, KeyError, ValueError) as error:
+            except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
                 raise SettingsError(
-                    f"The cache file {path} is damaged ({error}): delete it; it will be created "
-                    "again."
+                    f"The cache file {path} is damaged ({str(error)[:160]}): delete it; it will be "
+                    "created again."
                 ) from error
 
     def __len__(self) -> int:
@@ -258,6 +269,8 @@ def _make_shards(maker: Maker, jobs: Mapping[Path, range], workers: int) -> Iter
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             raise
 
 
@@ -266,7 +279,20 @@ _worker: list[MakeItem] = []  # of a worker process
 
 def _start_worker(maker: Maker) -> None:
     torch.set_num_threads(1)  # one of several processes
+    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the parent ends its workers
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
+    Thread(target=_end_with_parent, daemon=True).start()
     _worker.append(maker.open())
+
+
+def _end_with_parent() -> None:
+    """End this worker where its parent was killed; it would wait for work for ever."""
+    parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(END_AFTER)
+    os._exit(1)
 
 
 def _work(path: Path, part: range) -> None:
@@ -274,7 +300,9 @@ def _work(path: Path, part: range) -> None:
 
 
 def _write_shard(make: MakeItem, path: Path, part: range) -> None:
-    with FileLock(path.with_suffix(".lock")):
+    with ExitStack() as stack:
+        stack.callback(path.with_suffix(".lock").unlink, missing_ok=True)
+        stack.enter_context(FileLock(path.with_suffix(".lock")))
         if path.exists():  # another process was faster
             return
         tensors: dict[str, Tensor] = {}
@@ -290,4 +318,3 @@ def _write_shard(make: MakeItem, path: Path, part: range) -> None:
         metadata = {"captions": json.dumps(captions), "skipped": json.dumps(skipped)}
         stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
         write_safetensors(path, stored, tensors.__getitem__, metadata)
-    path.with_suffix(".lock").unlink(missing_ok=True)

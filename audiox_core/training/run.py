@@ -17,6 +17,7 @@ from ..checkpoint.layout import AUDIO_VAE, TEXT
 from ..checkpoint.weight_file import open_weights
 from ..config import AudioXConfig
 from ..errors import SettingsError
+from ..media.files import replacing
 from .batches import Batches, Silence
 from .clips import DataSource, clip_range
 from .config import DataConfig, TrainConfig
@@ -26,6 +27,7 @@ from .export import ModelFile
 from .features import Cache, FeatureMaker, Maker, OnProgress, open_cache
 from .lora_stage import LoraStage
 from .media import ManifestData
+from .state import open_state
 from .trainer import Outcome, Report, Stage, train
 
 
@@ -62,6 +64,7 @@ def run_job(job: Job) -> Outcome:
     """
     if job.init is not None and job.init.absolute().parent == job.output.absolute():
         raise SettingsError(f"{job.init} is in the output folder: choose another --output.")
+    open_state(job.output)  # a damaged one is refused before hours of preparing clips
     job.output.mkdir(parents=True, exist_ok=True)
     with start_distributed(job.device) as dist:
         stage, cache = prepare(job, dist)
@@ -155,7 +158,8 @@ def open_job_cache(job: Job, maker: Maker, source: DataSource, dist: Distributed
     )
     if dist.is_main and cache.skipped:
         lines = [json.dumps(vars(item)) + "\n" for item in cache.skipped]
-        (job.output / "skipped.jsonl").write_text("".join(lines), encoding="utf-8")
+        with replacing(job.output / "skipped.jsonl") as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
         job.on_skipped(cache)
     return cache
 

@@ -19,6 +19,11 @@ from .files import check_file
 LARGEST_FILE = 1 << 20  # bytes
 LONGEST_TEXT = 4_096  # characters: as long as a path can be
 MOST_ENTRIES = 100  # of a list
+LARGEST_SIZES = {  # of a new model, by the last part of the name; of the others `LARGEST`
+    "depth": 1_000, "tokens": 10_000, "text_tokens": 10_000, "audio_tokens": 10_000,
+    "frames": 10_000, "image": 4_096, "window": 10_000, "conditioned_seconds": 120,
+    "hop_length": 100_000, "sample_rate": 768_000,
+}  # fmt: skip
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -128,8 +133,10 @@ def _value(kind: Any, data: Any, where: str) -> Any:
             f"{where} is {shown(data)}: it must be at most {LONGEST_TEXT:,} characters, without "
             "control characters."
         )
-    if where.startswith("model.") and kind in (int, float) and not 0 <= data <= LARGEST:
-        raise SettingsError(f"{where} is {shown(data)}: it must be 0 to {LARGEST:,}.")
+    if where.startswith("model.") and kind in (int, float):
+        largest = LARGEST_SIZES.get(where.rpartition(".")[2], LARGEST)
+        if not 0 <= data <= largest:
+            raise SettingsError(f"{where} is {shown(data)}: it must be 0 to {largest:,}.")
     return data
 
 
