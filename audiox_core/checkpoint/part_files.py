@@ -33,7 +33,7 @@ from .layout import (
 )
 from .modules import load_module
 from .sizes import oobleck_sizes, synchformer_sizes, text_sizes
-from .weight_file import WeightFile, open_weights, same_tensor
+from .weight_file import WeightFile, open_weights
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,21 @@ def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
             "a complete AudioX checkpoint."
         )
     sizes = oobleck_sizes(file.shapes, prefix)
-    check_below(file, prefix, oobleck_layout(sizes), "VAE")
+    check_below(file, prefix, oobleck_layout(sizes, prefix), "VAE")
     made = {"channels": sizes.latent_channels, "hop_length": sizes.hop_length}
     return VaeFile(file, prefix, sizes, replace(latent or LatentConfig(), **made))
+
+
+def vae_of(file: WeightFile, config: AudioXConfig) -> VaeFile:
+    """The VAE of a model, in its own file or another. Raises WeightsError where it does not fit."""
+    vae, latent = vae_in(file, config.latent), config.latent
+    if vae.latent != latent:
+        raise WeightsError(
+            f"{file.path.name} uses latents with {vae.latent.channels} channels and "
+            f"{vae.latent.hop_length} samples per frame, but the model uses {latent.channels} "
+            f"and {latent.hop_length}: use a VAE of the AudioX family."
+        )
+    return vae
 
 
 @dataclass(frozen=True)
@@ -113,30 +125,23 @@ class TextEncoderFile:
         return TextConditioner(encoder, tokens, self.tokenizer)
 
 
-def open_text_encoder(
-    model: WeightFile, path: Path | None, config: AudioXConfig
-) -> TextEncoderFile:
-    """The text encoder of a model.
-
-    Args:
-        model: the model's own file, which holds it where `path` is None.
-        path: of a file of its own, with a tokenizer.json beside it.
-        config: of the model.
+def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
+    """The text encoder in a model's own file, or in one of its own beside a tokenizer.json.
 
     Raises:
         WeightsError: it is not a text encoder, not whole, or not the one that the model was
             trained with.
     """
-    file, prefix = (model, TEXT) if path is None else (open_weights(path), "")
+    prefix = TEXT if file.below(TEXT) else ""
     if f"{prefix}shared.weight" not in file.shapes:
         raise WeightsError(
             f"{file.path.name} is not a T5 text encoder: it has no tensor 'shared.weight'. "
             "Use model.safetensors of google-t5/t5-base."
         )
-    if path is None:
+    if prefix:
         tokenizer = read_tokenizer(file.header.get("tokenizer", ""), file.path)
     else:
-        tokenizer = load_tokenizer(path)
+        tokenizer = load_tokenizer(file.path)
     sizes = text_sizes(file.shapes, prefix)
     if sizes.width != config.dit.cond_dim:
         raise WeightsError(
@@ -149,7 +154,7 @@ def open_text_encoder(
             f"The tokenizer has {size} tokens, but the text encoder in {file.path.name} has "
             f"{sizes.vocab_size}: use the tokenizer.json that belongs to it."
         )
-    check_below(file, prefix, text_layout(sizes), "T5 text encoder")
+    check_below(file, prefix, text_layout(sizes, prefix), "T5 text encoder")
     return TextEncoderFile(file, prefix, sizes, tokenizer)
 
 
@@ -184,15 +189,5 @@ def synchformer_in(file: WeightFile, config: AudioXConfig) -> SynchformerFile:
             f"{file.path.name} outputs features of width {sizes.width}, but the model expects "
             f"{config.video.clip.width}: use synchformer_state_dict.pth of the release."
         )
-    check_below(file, prefix, synchformer_layout(sizes), "Synchformer")
+    check_below(file, prefix, synchformer_layout(sizes, prefix), "Synchformer")
     return SynchformerFile(file, prefix, sizes)
-
-
-def same_below(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> bool:
-    """Whether two parts hold the same tensors, bit for bit."""
-    names, others = (
-        {name.removeprefix(p) for name in f.below(p)}
-        for f, p in ((file, prefix), (other, other_prefix))
-    )
-    pairs = ((prefix + name, other_prefix + name) for name in names)
-    return names == others and all(same_tensor(file, a, other, b) for a, b in pairs)

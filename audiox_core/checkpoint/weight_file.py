@@ -109,7 +109,17 @@ class WeightFile:
         return [name for name in self.tensors if name.startswith(prefix)]
 
 
-def same_tensor(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
+def differing(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> list[str]:
+    """Names below two prefixes of which not both have the same tensor, bit for bit."""
+    names, others = (
+        {name.removeprefix(p) for name in f.below(p)}
+        for f, p in ((file, prefix), (other, other_prefix))
+    )
+    unequal = (n for n in names & others if not _same(file, prefix + n, other, other_prefix + n))
+    return sorted({*(names ^ others), *unequal})
+
+
+def _same(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
     """Whether two tensors are equal in shape, dtype and every bit."""
     one, two = file.tensors[name], other.tensors[other_name]
     if (one.shape, one.dtype) != (two.shape, two.dtype):

@@ -139,7 +139,7 @@ def _sentence(job: Job) -> str:
         state = f"continues after {_bytes(job.have)}"
     else:
         state = "to download"
-    return f"{job.model.repo} {job.file.path} -> {job.target} ({size}, {state})"
+    return f"{job.model.repo} {job.file} -> {job.target} ({size}, {state})"
 
 
 def _bytes(count: int) -> str:

@@ -14,11 +14,11 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..locks import locked
-from .models import LICENCE, HubError, HubFile, HubModel, model_of
+from .models import LICENCE, MODELS, OPTIONAL, HubError, HubModel
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Job:
     """One file to download: what the hub says about it, and how much of it is here."""
 
     model: HubModel
-    file: HubFile
+    file: PurePosixPath  # in the repository
     target: Path
     url: str
     size: int | None = None  # bytes; None: the hub does not say, or was not asked
@@ -66,8 +66,10 @@ def plan(
     Raises:
         HubError: unknown model; offline, no such file, no permission.
     """
-    pairs = [(model, file) for model in map(model_of, names) for file in model.files]
-    jobs = (_job(model, file, Path(folder), endpoint, ask) for model, file in pairs)
+    if unknown := next((name for name in names if name not in MODELS), None):
+        raise HubError(f"Unknown model {unknown!r}: choose one of {', '.join(MODELS)}.")
+    pairs = ((MODELS[name], file) for name in names for file in MODELS[name].files)
+    jobs = [_job(model, file, Path(folder), endpoint, ask) for model, file in pairs]
     return [job for job in jobs if job is not None]
 
 
@@ -107,11 +109,11 @@ def fetch(
 
 
 def _job(
-    model: HubModel, file: HubFile, folder: Path, endpoint: str | None, ask: bool
+    model: HubModel, file: PurePosixPath, folder: Path, endpoint: str | None, ask: bool
 ) -> Job | None:
     import huggingface_hub as hub  # takes a while, and most commands never download
 
-    url = hub.hf_hub_url(model.repo, file.path, endpoint=endpoint)
+    url = hub.hf_hub_url(model.repo, str(file), endpoint=endpoint)
     job = Job(model, file, folder / model.folder / file.name, url)
     if not ask:
         return job
@@ -125,7 +127,7 @@ def _job(
             f"HF_ENDPOINT, or {_by_hand(job)}"
         )
     commit = metadata.commit_hash  # the download is of the version whose hash is known
-    url = hub.hf_hub_url(model.repo, file.path, revision=commit, endpoint=endpoint)
+    url = hub.hf_hub_url(model.repo, str(file), revision=commit, endpoint=endpoint)
     return _with_local(
         replace(job, url=url, size=metadata.size, etag=metadata.etag, commit=metadata.commit_hash)
     )
@@ -135,8 +137,8 @@ def _unanswered(job: Job, error: Exception) -> Job | None:
     """What is left to do where the hub has no metadata of a file."""
     from huggingface_hub.errors import EntryNotFoundError
 
-    if job.file.optional and isinstance(error, EntryNotFoundError):
-        logger.info("%s has no %s: not needed.", job.model.repo, job.file.path)
+    if job.file.name == OPTIONAL and isinstance(error, EntryNotFoundError):
+        logger.info("%s has no %s: not needed.", job.model.repo, job.file)
         return None
     answered = getattr(error, "response", None) is not None  # the hub was reached and said no
     if job.target.is_file() and not answered:
@@ -191,7 +193,7 @@ def _from_cache(job: Job) -> bool:
     """Take the file from huggingface_hub's own cache (HF_HOME), if it lies there."""
     import huggingface_hub as hub
 
-    found = hub.try_to_load_from_cache(job.model.repo, job.file.path, revision=job.commit)
+    found = hub.try_to_load_from_cache(job.model.repo, str(job.file), revision=job.commit)
     if not isinstance(found, str):
         return False
     logger.info("%s: copied from huggingface_hub's cache", job.target.name)
@@ -278,7 +280,7 @@ def _check_room(jobs: list[Job]) -> None:
 def _by_hand(job: Job) -> str:
     """How to download the file in a browser."""
     return (
-        f"download {job.file.path} of {job.model.page} in a browser and put it into "
+        f"download {job.file} of {job.model.page} in a browser and put it into "
         f"{job.target.parent} as {job.target.name}."
     )
 
@@ -288,7 +290,7 @@ def _explain(error: Exception, job: Job) -> HubError:
     from huggingface_hub import errors
 
     status = getattr(getattr(error, "response", None), "status_code", None)
-    name, page = job.file.path, job.model.page
+    name, page = job.file, job.model.page
     if isinstance(error, errors.OfflineModeIsEnabled):
         text = (
             f"HF_HUB_OFFLINE is set, so {name} cannot be downloaded: unset it, or {_by_hand(job)}"

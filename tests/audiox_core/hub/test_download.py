@@ -234,6 +234,16 @@ def test_two_processes_do_not_write_the_same_file(hub, served, get, tmp_path):
         get()
 
 
+def test_unknown_models_are_refused(tmp_path):
+    with pytest.raises(HubError, match=r"Unknown model 'audio-x'.*audiox-maf-mmdit"):
+        plan(["audio-x"], tmp_path, ask=False)
+
+
+def test_a_file_is_stored_without_the_folders_of_its_repository(tmp_path):
+    jobs = plan(["audiox-turbo"], tmp_path, ask=False)
+    assert tmp_path / "audiox/audiox-turbo/vae.ckpt" in [job.target for job in jobs]
+
+
 def test_a_plan_has_the_sizes_and_downloads_nothing(hub, tmp_path):
     jobs = plan(["audiox"], tmp_path, endpoint=hub.url)
     assert [(job.file.name, job.size) for job in jobs] == [
