@@ -23,7 +23,8 @@ from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import rename_norms
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
-from . import auxiliary_files, part_files
+from . import auxiliary_files as auxiliary
+from . import part_files
 from .detect import detect
 from .layout import AUDIO, AUDIO_VAE, DIT, MAF, SYNC, TEXT, VAE, VIDEO, check_layout
 from .modules import load_module
@@ -228,7 +229,7 @@ def open_checkpoint(
         WeightsError: a file is missing or damaged, holds no AudioX model, or nothing tells which.
     """
     file = open_weights(EMBEDDED if path is None else path)
-    config_json = auxiliary_files.find_config(file.path) if config is None else Path(config)
+    config_json = auxiliary.find_config(file.path) if config is None else Path(config)
     probe = partial(probe_objective, file)
     resolved, source = detect(file, config_json, variant=variant, probe=probe)
     logger.info("%s: %s, sizes from %s", file.path.name, resolved.variant, source)
@@ -254,15 +255,15 @@ def open_checkpoint(
         except WeightsError as error:
             return MissingModule(str(error))
 
-    found = auxiliary_files.find_text_encoder(file.path, text_encoder_folders)
-    missing = auxiliary_files.missing_text_encoder(file.path)
+    found = auxiliary.find_text_encoder(file.path, text_encoder_folders)
+    missing = auxiliary.missing_text_encoder(file.path)
     text_part = part(TEXT, text_encoder, found, part_files.text_encoder_in, missing)
-    missing = auxiliary_files.missing_vae(file.path, resolved.variant)
-    vae_part = part(VAE, vae, auxiliary_files.find_vae(file.path), part_files.vae_of, missing)
+    missing = auxiliary.missing_vae(file.path, resolved.variant)
+    vae_part = part(VAE, vae, auxiliary.find_vae(file.path), part_files.vae_of, missing)
     sync, sync_part = resolved.video.sync, None
     if sync is not None:
-        found = auxiliary_files.find_synchformer(file.path)
-        missing = auxiliary_files.missing_synchformer(file.path)
+        found = auxiliary.find_synchformer(file.path)
+        missing = auxiliary.missing_synchformer(file.path)
         sync_part = part(SYNC, synchformer, found, part_files.synchformer_in, missing)
     elif synchformer is not None:
         logger.warning("%s does not use Synchformer: %s is ignored.", resolved.variant, synchformer)

@@ -16,28 +16,10 @@ from ..config import AudioXConfig
 from ..errors import WeightsError
 from ..hub.models import LICENCE, MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
-from .auxiliary_files import (
-    fetch_command,
-    find_config,
-    find_synchformer,
-    find_text_encoder,
-    find_vae,
-    tokenizer_of,
-)
+from . import auxiliary_files as auxiliary
+from . import layout
 from .detect import MAF_MODEL, MODEL, detect, fitting, header_config, kind_of
-from .layout import (
-    AUDIO,
-    AUDIO_VAE,
-    DIT,
-    INV_FREQ,
-    MAF,
-    SYNC,
-    TEXT,
-    VAE,
-    VIDEO,
-    check_layout,
-    differences,
-)
+from .layout import AUDIO_VAE, DIT, INV_FREQ, VAE, VIDEO
 from .objective_probe import noise_share, objective_of
 from .part_files import vae_in
 from .sizes import config_from_shapes
@@ -47,11 +29,11 @@ PARTS = {  # the longer prefix before the shorter
     "transformer": DIT,
     "video conditioner": VIDEO,
     "audio conditioner's VAE": AUDIO_VAE,
-    "audio conditioner": AUDIO,
+    "audio conditioner": layout.AUDIO,
     "VAE": VAE,
-    "text encoder": TEXT,
-    "MAF block": MAF,
-    "Synchformer": SYNC,
+    "text encoder": layout.TEXT,
+    "MAF block": layout.MAF,
+    "Synchformer": layout.SYNC,
     "other": "",
 }
 IN_THIS_FILE = "in this file"
@@ -131,7 +113,7 @@ def inspect(
     file = open_weights(path)
     kind, parts, model = kind_of(file), _parts(file), {}
     if kind in (MODEL, MAF_MODEL):
-        config_json = Path(config) if config else find_config(file.path)
+        config_json = Path(config) if config else auxiliary.find_config(file.path)
         model = _model(file, config_json, variant, deep)
     return Report(
         file=str(file.path),
@@ -174,8 +156,8 @@ def _model(
     if config is None:
         return checks | {"auxiliary_files": _auxiliary_files(file, None)}
     found = {"variant": name, "decided_by": source, "config": sizes}
-    layout = vars(differences(file, config))
-    return {**checks, **found, **layout, "auxiliary_files": _auxiliary_files(file, name)}
+    tensors = vars(layout.differences(file, config))
+    return {**checks, **found, **tensors, "auxiliary_files": _auxiliary_files(file, name)}
 
 
 def _ambiguous(file: WeightFile) -> AudioXConfig | None:
@@ -192,7 +174,7 @@ def _ambiguous(file: WeightFile) -> AudioXConfig | None:
 def _probe(file: WeightFile, config: AudioXConfig) -> tuple[str, str | None]:
     """The answer to pure noise in words, and its objective."""
     try:
-        check_layout(file, config, "backbone")
+        layout.check_layout(file, config, "backbone")
         share = noise_share(file, config)
     except WeightsError as error:
         return f"failed: {error}", None
@@ -257,28 +239,31 @@ def _inv_freq(file: WeightFile) -> str | None:
 
 def _auxiliary_files(file: WeightFile, variant: str | None) -> dict[str, str]:
     """The files that are needed beside this one: where they are, or how to get them."""
-    get, found = fetch_command("t5-base", file.path), {"T5-base text encoder": IN_THIS_FILE}
-    if not file.below(TEXT):
-        text = find_text_encoder(file.path, tokenizer=False)
+    get, found = (
+        auxiliary.fetch_command("t5-base", file.path),
+        {"T5-base text encoder": IN_THIS_FILE},
+    )
+    if not file.below(layout.TEXT):
+        text = auxiliary.find_text_encoder(file.path, tokenizer=False)
         found["T5-base text encoder"] = _where(text, get)
         if text is not None:
-            found["T5-base tokenizer"] = _where(tokenizer_of(text), get)
-    if file.below(SYNC):
+            found["T5-base tokenizer"] = _where(auxiliary.tokenizer_of(text), get)
+    if file.below(layout.SYNC):
         found["Synchformer"] = IN_THIS_FILE
     elif f"{VIDEO}proj_sync.weight" in file.shapes:
-        get = f"{fetch_command('synchformer', file.path)} (for videos and images)"
-        found["Synchformer"] = _where(find_synchformer(file.path), get)
+        get = f"{auxiliary.fetch_command('synchformer', file.path)} (for videos and images)"
+        found["Synchformer"] = _where(auxiliary.find_synchformer(file.path), get)
     if "audiox" not in file.header:
-        config = find_config(file.path)
+        config = auxiliary.find_config(file.path)
         found["config.json"] = str(config or "not found; not needed for the released sizes")
     return {**found, "VAE": _vae_file(file, variant)}
 
 
 def _vae_file(file: WeightFile, variant: str | None) -> str:
     """Where the VAE is, and whether one beside the model is the same."""
-    path = find_vae(file.path)
+    path = auxiliary.find_vae(file.path)
     if not file.below(VAE):
-        get = fetch_command(variant if variant in MODELS else "NAME", file.path)
+        get = auxiliary.fetch_command(variant if variant in MODELS else "NAME", file.path)
         return _where(path, f"{get}, or pass --vae")
     if path is None or "audiox" in file.header:  # a conversion has rounded it
         return IN_THIS_FILE

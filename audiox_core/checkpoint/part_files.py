@@ -18,19 +18,10 @@ from ..config import AudioXConfig, LatentConfig, OobleckConfig, SynchformerConfi
 from ..errors import WeightsError
 from ..models.oobleck import Oobleck, fold_weight_norm
 from ..models.synchformer import Synchformer
-from .auxiliary_files import find_vae, load_tokenizer, missing_vae, read_tokenizer
+from . import auxiliary_files as auxiliary
+from . import layout
 from .detect import header_config
-from .layout import (
-    DIT,
-    SYNC,
-    SYNC_ENCODER,
-    TEXT,
-    VAE,
-    check_below,
-    oobleck_layout,
-    synchformer_layout,
-    text_layout,
-)
+from .layout import DIT, SYNC, SYNC_ENCODER, TEXT, VAE, check_below
 from .modules import load_module
 from .sizes import oobleck_sizes, synchformer_sizes, text_sizes
 from .weight_file import WeightFile, open_weights
@@ -68,8 +59,8 @@ def open_vae(path: str | Path) -> VaeFile:
     file = open_weights(path)
     config = header_config(file)
     if file.below(DIT) and not file.below(VAE):
-        if (beside := find_vae(file.path)) is None:
-            raise WeightsError(missing_vae(file.path, config and config.variant))
+        if (beside := auxiliary.find_vae(file.path)) is None:
+            raise WeightsError(auxiliary.missing_vae(file.path, config and config.variant))
         file = open_weights(beside)
     return vae_in(file, config and config.latent)
 
@@ -92,7 +83,7 @@ def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
             "a complete AudioX checkpoint."
         )
     sizes = oobleck_sizes(file.shapes, prefix)
-    check_below(file, prefix, oobleck_layout(sizes, prefix), "VAE")
+    check_below(file, prefix, layout.oobleck_layout(sizes, prefix), "VAE")
     made = {"channels": sizes.latent_channels, "hop_length": sizes.hop_length}
     return VaeFile(file, prefix, sizes, replace(latent or LatentConfig(), **made))
 
@@ -139,9 +130,9 @@ def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
             "Use model.safetensors of google-t5/t5-base."
         )
     if prefix:
-        tokenizer = read_tokenizer(file.header.get("tokenizer", ""), file.path)
+        tokenizer = auxiliary.read_tokenizer(file.header.get("tokenizer", ""), file.path)
     else:
-        tokenizer = load_tokenizer(file.path)
+        tokenizer = auxiliary.load_tokenizer(file.path)
     sizes = text_sizes(file.shapes, prefix)
     if sizes.width != config.dit.cond_dim:
         raise WeightsError(
@@ -154,7 +145,7 @@ def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
             f"The tokenizer has {size} tokens, but the text encoder in {file.path.name} has "
             f"{sizes.vocab_size}: use the tokenizer.json that belongs to it."
         )
-    check_below(file, prefix, text_layout(sizes, prefix), "T5 text encoder")
+    check_below(file, prefix, layout.text_layout(sizes, prefix), "T5 text encoder")
     return TextEncoderFile(file, prefix, sizes, tokenizer)
 
 
@@ -189,5 +180,5 @@ def synchformer_in(file: WeightFile, config: AudioXConfig) -> SynchformerFile:
             f"{file.path.name} outputs features of width {sizes.width}, but the model expects "
             f"{config.video.clip.width}: use synchformer_state_dict.pth of the release."
         )
-    check_below(file, prefix, synchformer_layout(sizes, prefix), "Synchformer")
+    check_below(file, prefix, layout.synchformer_layout(sizes, prefix), "Synchformer")
     return SynchformerFile(file, prefix, sizes)

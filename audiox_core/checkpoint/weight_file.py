@@ -8,14 +8,11 @@ import pickle
 import re
 import warnings
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from io import BytesIO
 from math import prod
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any
 from zipfile import ZipFile
 
@@ -138,18 +135,17 @@ def open_weights(path: str | Path) -> WeightFile:
     """
     path = Path(path)
     try:
-        mode = path.stat().st_mode
-        with path.open("rb") if S_ISREG(mode) else nullcontext(BytesIO()) as file:
-            head = file.read(4)  # it can be opened
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "not a regular file"
+            raise WeightsError(f"{path} is {what}: choose a weights file.")
+        with path.open("rb") as file:
+            head = file.read(4)
     except FileNotFoundError:
         raise WeightsError(
             f"There is no weights file {path}: check the name and the folder."
         ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{str(path)[:200]} cannot be read: {error}.") from error
-    if not S_ISREG(mode):
-        what = "a folder" if S_ISDIR(mode) else "not a regular file"
-        raise WeightsError(f"{path} is {what}: choose a weights file.")
     suffix = path.suffix.lower()
     if head == b"GGUF" or suffix == ".gguf":
         raise WeightsError(

@@ -21,7 +21,7 @@ def add_fetch(commands: Any) -> argparse.ArgumentParser:
         "fetch",
         help="download released weights into models/",
         description="Download released weights from Hugging Face. The next run continues an "
-        "interrupted download; every file is compared with the hash of the hub.",
+        "interrupted download; every file is compared with its hash on the hub, if there is one.",
         epilog="Honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. " + LICENCE,
     )
     parser.set_defaults(run=run_fetch)
@@ -48,12 +48,19 @@ def run_fetch(options: argparse.Namespace) -> int:
             print(LICENCE)
         return 0
     try:
-        paths = fetch(options.models, options.dir, on_job=lambda job: print(_sentence(job)))
+        with tqdm(unit="B", unit_scale=True, desc="downloading", disable=None) as bar:
+            jobs = fetch(
+                options.models,
+                options.dir,
+                on_job=lambda job: bar.write(_sentence(job)),
+                on_bytes=bar.update,
+            )
     except KeyboardInterrupt:
         print("Stopped; the next run continues from here.", file=sys.stderr)
         return 130
-    for path in paths:
-        print(f"verified: {path}")
+    for job in jobs:
+        what = "verified" if job.hash else "not verified (the hub gave no hash)"
+        print(f"{what}: {job.target}")
     needs = {need for name in options.models for need in MODELS[name].needs} - {*options.models}
     for name in sorted(needs):
         model = MODELS[name]
