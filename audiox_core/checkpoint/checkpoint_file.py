@@ -259,7 +259,7 @@ def open_checkpoint(
     missing = auxiliary.missing_text_encoder(file.path)
     text_part = part(TEXT, text_encoder, found, part_files.text_encoder_in, missing)
     missing = auxiliary.missing_vae(file.path, resolved.variant)
-    vae_part = part(VAE, vae, auxiliary.find_vae(file.path), part_files.vae_of, missing)
+    vae_part = part(VAE, vae, auxiliary.find_vae(file.path), part_files.vae_in, missing)
     sync, sync_part = resolved.video.sync, None
     if sync is not None:
         found = auxiliary.find_synchformer(file.path)

@@ -62,18 +62,18 @@ def open_vae(path: str | Path) -> VaeFile:
         if (beside := auxiliary.find_vae(file.path)) is None:
             raise WeightsError(auxiliary.missing_vae(file.path, config and config.variant))
         file = open_weights(beside)
-    return vae_in(file, config and config.latent)
+    return vae_in(file, config)
 
 
-def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
+def vae_in(file: WeightFile, config: AudioXConfig | None = None) -> VaeFile:
     """The VAE of an opened file.
 
     Args:
         file: a VAE alone, or a checkpoint that holds one.
-        latent: rate and lengths of the latents that it makes; None takes those of AudioX v1.
+        config: of the model that it is for; None takes the latents' rate of AudioX v1.
 
     Raises:
-        WeightsError: there is none, or it is not whole.
+        WeightsError: there is none, it is not whole, or its latents are not those of the model.
     """
     first = "decoder.layers.0.weight_v"
     prefix = next((p for p in (VAE, "") if p + first in file.shapes), None)
@@ -84,20 +84,15 @@ def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
         )
     sizes = oobleck_sizes(file.shapes, prefix)
     check_below(file, prefix, layout.oobleck_layout(sizes, prefix), "VAE")
-    made = {"channels": sizes.latent_channels, "hop_length": sizes.hop_length}
-    return VaeFile(file, prefix, sizes, replace(latent or LatentConfig(), **made))
-
-
-def vae_of(file: WeightFile, config: AudioXConfig) -> VaeFile:
-    """The VAE of a model, in its own file or another. Raises WeightsError where it does not fit."""
-    vae, latent = vae_in(file, config.latent), config.latent
-    if vae.latent != latent:
+    expected = LatentConfig() if config is None else config.latent
+    latent = replace(expected, channels=sizes.latent_channels, hop_length=sizes.hop_length)
+    if config is not None and latent != expected:
         raise WeightsError(
-            f"{file.path.name} uses latents with {vae.latent.channels} channels and "
-            f"{vae.latent.hop_length} samples per frame, but the model uses {latent.channels} "
-            f"and {latent.hop_length}: use a VAE of the AudioX family."
+            f"{file.path.name} uses latents with {latent.channels} channels and "
+            f"{latent.hop_length} samples per frame, but the model uses {expected.channels} and "
+            f"{expected.hop_length}: use a VAE of the AudioX family."
         )
-    return vae
+    return VaeFile(file, prefix, sizes, latent)
 
 
 @dataclass(frozen=True)
