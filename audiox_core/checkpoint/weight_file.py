@@ -8,14 +8,11 @@ import pickle
 import re
 import warnings
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from io import BytesIO
 from math import prod
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any
 from zipfile import ZipFile
 
@@ -109,7 +106,17 @@ class WeightFile:
         return [name for name in self.tensors if name.startswith(prefix)]
 
 
-def same_tensor(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
+def differing(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> list[str]:
+    """Names below two prefixes of which not both have the same tensor, bit for bit."""
+    names, others = (
+        {name.removeprefix(p) for name in f.below(p)}
+        for f, p in ((file, prefix), (other, other_prefix))
+    )
+    unequal = (n for n in names & others if not _same(file, prefix + n, other, other_prefix + n))
+    return sorted({*(names ^ others), *unequal})
+
+
+def _same(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
     """Whether two tensors are equal in shape, dtype and every bit."""
     one, two = file.tensors[name], other.tensors[other_name]
     if (one.shape, one.dtype) != (two.shape, two.dtype):
@@ -128,18 +135,17 @@ def open_weights(path: str | Path) -> WeightFile:
     """
     path = Path(path)
     try:
-        mode = path.stat().st_mode
-        with path.open("rb") if S_ISREG(mode) else nullcontext(BytesIO()) as file:
-            head = file.read(4)  # it can be opened
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "not a regular file"
+            raise WeightsError(f"{path} is {what}: choose a weights file.")
+        with path.open("rb") as file:
+            head = file.read(4)
     except FileNotFoundError:
         raise WeightsError(
             f"There is no weights file {path}: check the name and the folder."
         ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{str(path)[:200]} cannot be read: {error}.") from error
-    if not S_ISREG(mode):
-        what = "a folder" if S_ISDIR(mode) else "not a regular file"
-        raise WeightsError(f"{path} is {what}: choose a weights file.")
     suffix = path.suffix.lower()
     if head == b"GGUF" or suffix == ".gguf":
         raise WeightsError(

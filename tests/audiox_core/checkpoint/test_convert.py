@@ -17,8 +17,8 @@ from audiox_core import open_checkpoint
 from audiox_core.checkpoint import write
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.convert import STORED_DTYPES, convert
-from audiox_core.checkpoint.detect import config_from_shapes
 from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE
+from audiox_core.checkpoint.sizes import config_from_shapes
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError, WeightsError
@@ -47,7 +47,7 @@ def test_the_header_of_a_converted_file_has_variant_and_sizes(released_file, tmp
     convert([path], tmp_path / "out.safetensors")
     with safe_open(tmp_path / "out.safetensors", "pt") as file:
         config = AudioXConfig.from_json(file.metadata()["audiox"])
-    assert config == config_from_shapes(open_weights(path).shapes)
+    assert config == config_from_shapes(open_weights(path).shapes, AudioXConfig())
 
 
 def test_tensors_are_aligned_to_the_size_of_their_dtype(released_file, tmp_path):

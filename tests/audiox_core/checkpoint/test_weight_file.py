@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from audiox_core.checkpoint.weight_file import open_weights
+from audiox_core.checkpoint.weight_file import differing, open_weights
 from audiox_core.errors import WeightsError
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.float16)}
@@ -104,3 +104,18 @@ def test_sparse_tensors_are_refused(tmp_path):
     torch.save({"state_dict": {"a": torch.eye(3).to_sparse()}}, path)
     with pytest.raises(WeightsError, match="sparse tensor 'a'"):
         open_weights(path)
+
+
+def test_parts_differ_in_every_name_and_bit_that_not_both_have(tmp_path):
+    def save(name, **tensors):
+        save_file({n.replace("_", "."): t for n, t in tensors.items()}, tmp_path / name)
+        return open_weights(tmp_path / name)
+
+    zero, one = torch.zeros(2), torch.ones(2)
+    file = save("file.sft", a_x=zero, a_y=one, b_x=zero.clone(), b_y=one.clone(), z=one.clone())
+    assert differing(file, "a.", file, "a.") == differing(file, "a.", file, "b.") == []
+    changed = save("changed.sft", x=-zero, y=one)  # a negative zero
+    assert differing(file, "a.", changed, "") == ["x"]
+    less, narrow = save("less.sft", y=one), save("narrow.sft", x=zero, y=one.half())
+    assert differing(file, "a.", less, "") == differing(less, "", file, "a.") == ["x"]
+    assert differing(file, "a.", narrow, "") == ["y"]
