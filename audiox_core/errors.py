@@ -1,13 +1,23 @@
 """Errors for users: every message says what was found, what was expected and what to do next."""
 
+import re
 from numbers import Integral, Real
+
+_TWO_WAYS = re.compile(r"\[\[(.*?)\|(.*?)\]\]", re.DOTALL)
 
 
 class AudioXError(Exception):
-    """An error that the user can fix. The message is one line and needs no context."""
+    """An error that the user can fix. The message is one line and needs no context.
+
+    Args:
+        message: what was found, what was expected and what to do next. `[[pass --vae|connect a
+            VAE]]` is what to do on the command line, and in ComfyUI.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))  # one line, whatever a library's text brings
+        # one line, whatever a library's text brings
+        super().__init__(" ".join(for_command_line(message).split()))
+        self.for_node = " ".join(_TWO_WAYS.sub(r"\2", message).split())
 
 
 class MediaError(AudioXError):
@@ -20,6 +30,11 @@ class WeightsError(AudioXError):
 
 class SettingsError(AudioXError):
     """A value is outside of the range that the model or the file allows."""
+
+
+def for_command_line(text: str) -> str:
+    """The text with the first of each pair `[[command line|ComfyUI]]`."""
+    return _TWO_WAYS.sub(r"\1", text)
 
 
 def check_number(
