@@ -23,7 +23,7 @@ from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
-from ..windows import check_seconds, plan, spans_in_window
+from ..windows import MIN_SECONDS, check_seconds, plan, spans_in_window
 
 OnProgress = Callable[[float], None]  # called with the share of a window that is done; may raise
 
@@ -127,6 +127,11 @@ def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> floa
     Raises:
         SettingsError: the clip ends before `start`, or the length is out of range.
     """
+    if clip.seconds < MIN_SECONDS:
+        raise SettingsError(
+            f"{clip.name} is {clip.seconds:.2f} s long, at least {MIN_SECONDS:g} s are needed: "
+            "give a still picture with [[--image|AudioX Encode Image]]."
+        )
     if not 0 <= start < clip.seconds:
         raise SettingsError(
             f"{clip.name} is {clip.seconds:.2f} s long, but the start is {start:g} s: use an "
