@@ -131,7 +131,7 @@ def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
         folder = models_folder(file.path) / MODELS[variant].folder
         get = f", or get that model into {folder} with `{fetch_command(variant, file.path)}`"
     return WeightsError(
-        f"{file.path}: [[--variant|variant]] is {variant}, but {why}: [[omit --variant|set variant "
+        f"{file.path.name}: [[--variant|variant]] is {variant}, but {why}: [[omit --variant|set variant "
         f"to auto]]{get}."
     )
 
@@ -172,7 +172,7 @@ def _from_tensors(
     if len(left) > 1:
         names = sorted(left)
         raise WeightsError(
-            f"{file.path} may be {' or '.join(names)}: their tensors have the same names and "
+            f"{file.path.name} may be {' or '.join(names)}: their tensors have the same names and "
             f"shapes. [[Pass --variant {' or --variant '.join(names)}|Set variant to "
             f"{' or '.join(names)} in the loader]], "
             f"or keep the folder name that {fetch_again(file.path)} creates."

@@ -23,7 +23,7 @@ from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
-from ..windows import MIN_SECONDS, check_seconds, plan, spans_in_window
+from ..windows import MAX_SECONDS, MIN_SECONDS, check_seconds, plan, spans_in_window
 
 OnProgress = Callable[[float], None]  # called with the share of a window that is done; may raise
 
@@ -204,8 +204,11 @@ def encode_audio(
         raise SettingsError(
             f"The audio is {total:.2f} s long, but the start is {start:g} s: use an earlier start."
         )
-    if seconds is not None and not seconds > 0:
-        raise SettingsError(f"The length of the prompt is {seconds:g} s: it must be above 0.")
+    if seconds is not None and not 0 < seconds <= MAX_SECONDS:
+        raise SettingsError(
+            f"The length of the prompt is {seconds:g} s: it must be above 0 and at most "
+            f"{MAX_SECONDS:g} s."
+        )
     check_spans(hide)
     end = begin + (described if seconds is None else seconds)
     piece = waveform[:, latent_format.samples(begin) : latent_format.samples(end)]
