@@ -34,15 +34,9 @@ def add_captions(parser: argparse.ArgumentParser) -> None:
     made = parser.add_mutually_exclusive_group(required=True)
     made.add_argument("--output", "-o", **FILE, help="the manifest to write, as JSON lines")
     made.add_argument(
-        "--check",
-        **FILE,
-        help="read every clip of a manifest as training does, and report invalid items",
+        "--check", **FILE, help="read every clip of a manifest as training does; list invalid ones"
     )
-    add(
-        "--csv",
-        **FILE,
-        help="a CSV table with the columns path (or id), caption and optionally start",
-    )
+    add("--csv", **FILE, help="CSV table: columns path (or id), caption and optionally start")
     add(
         "--model",
         metavar="NAME_OR_FOLDER",
