@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ..config import AudioXConfig
 from ..device import choose_device
-from ..errors import SettingsError, check_number
+from ..errors import SettingsError, check_number, one_line
 from ..media.files import check_output
 from ..training.captioner import Captioner
 from ..training.captions import Settings, caption_files, find_files, read_table
@@ -122,7 +122,7 @@ def _check(options: argparse.Namespace) -> int:
 
         def count(invalid: InvalidItem | None) -> None:
             if invalid is not None:
-                bar.set_postfix_str(f"last invalid: {invalid.item[:40]}", refresh=False)
+                bar.set_postfix_str(one_line(f"last invalid: {invalid.item[:40]}"), refresh=False)
             bar.update()
 
         report = check(source, workers=options.workers, on_item=count)
