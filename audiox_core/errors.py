@@ -1,6 +1,12 @@
 """Errors for users: every message says what was found, what was expected and what to do next."""
 
+import errno
 from numbers import Integral, Real
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+# what PyTorch and its libraries say where memory is missing
+_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "ALLOC_FAILED")
 
 LONGEST_SHOWN = 80  # characters of a value
 
@@ -22,12 +28,6 @@ class WeightsError(AudioXError):
 
 class SettingsError(AudioXError):
     """A value is outside of the range that the model or the file allows."""
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks and escapes, whatever a file's name or a library brings."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def shown(value: object) -> str:
@@ -66,3 +66,34 @@ def check_number(
         given = f"{value:g}" if isinstance(value, float) else shown(value)
         allowed = f"{'a whole number from ' if whole else ''}{low:,} to {high:,}{unit}{hint}"
         raise SettingsError(f"{name} is {given}{unit}: it must be {allowed}.")
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks and escapes, whatever a file's name or a library brings."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Text without the characters that could control a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is missing, be it of Python, PyTorch or the system."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOMEM, errno.EAGAIN)
+    known = isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+    return known or isinstance(error, MemoryError)
+
+
+def check_regular_file(path: Path, kind: type[AudioXError]) -> None:
+    """Raise an error of a kind for a folder, and for what reading might never return from.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    mode = path.stat().st_mode
+    if S_ISDIR(mode):
+        raise kind(f"{path} is a folder: choose a file in it.")
+    if not S_ISREG(mode):
+        raise kind(f"{path} is a pipe, device or socket: save its content to a file first.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import AudioXConfig, MMDiTConfig
-from ..errors import WeightsError
+from ..errors import WeightsError, check_regular_file
 from ..hub.models import MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from .auxiliary_files import fetch_again, fetch_command, models_folder
@@ -205,6 +205,7 @@ def _by_name(path: Path) -> set[str]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
+        check_regular_file(path, WeightsError)
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise _bad_config(path, error) from error

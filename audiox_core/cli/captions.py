@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ..config import AudioXConfig
 from ..device import choose_device
-from ..errors import SettingsError, check_number
+from ..errors import SettingsError, check_number, one_line
 from ..media.files import check_output
 from ..training.captioner import Captioner
 from ..training.captions import Settings, caption_files, find_files, read_table
@@ -34,15 +34,9 @@ def add_captions(parser: argparse.ArgumentParser) -> None:
     made = parser.add_mutually_exclusive_group(required=True)
     made.add_argument("--output", "-o", **FILE, help="the manifest to write, as JSON lines")
     made.add_argument(
-        "--check",
-        **FILE,
-        help="read every clip of a manifest as training does, and report invalid items",
+        "--check", **FILE, help="read every clip of a manifest as training does; list invalid ones"
     )
-    add(
-        "--csv",
-        **FILE,
-        help="a CSV table with the columns path (or id), caption and optionally start",
-    )
+    add("--csv", **FILE, help="CSV table: columns path (or id), caption and optionally start")
     add(
         "--model",
         metavar="NAME_OR_FOLDER",
@@ -128,7 +122,7 @@ def _check(options: argparse.Namespace) -> int:
 
         def count(invalid: InvalidItem | None) -> None:
             if invalid is not None:
-                bar.set_postfix_str(f"last invalid: {invalid.item[:40]}", refresh=False)
+                bar.set_postfix_str(one_line(f"last invalid: {invalid.item[:40]}"), refresh=False)
             bar.update()
 
         report = check(source, workers=options.workers, on_item=count)
