@@ -1,7 +1,15 @@
 """Errors for users: every message says what was found, what was expected and what to do next."""
 
+import errno
 import re
 from numbers import Integral, Real
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+# what PyTorch and its libraries say where memory is missing
+_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "ALLOC_FAILED")
+
+LONGEST_SHOWN = 80  # characters of a value
 
 _TWO_WAYS = re.compile(r"\[\[(.*?)\|(.*?)\]\]", re.DOTALL)
 
@@ -15,9 +23,8 @@ class AudioXError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        # one line, whatever a library's text brings
-        super().__init__(" ".join(for_command_line(message).split()))
-        self.for_node = " ".join(_TWO_WAYS.sub(r"\2", message).split())
+        super().__init__(one_line(for_command_line(message)))
+        self.for_node = one_line(_TWO_WAYS.sub(r"\2", message))
 
 
 class MediaError(AudioXError):
@@ -35,6 +42,15 @@ class SettingsError(AudioXError):
 def for_command_line(text: str) -> str:
     """The text with the first of each pair `[[command line|ComfyUI]]`."""
     return _TWO_WAYS.sub(r"\1", text)
+
+
+def shown(value: object) -> str:
+    """A value in a message: as in Python, and cut if it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or deep nesting
+        return "too long to show"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def check_number(
@@ -61,6 +77,37 @@ def check_number(
         SettingsError: the value is no number, not in the range, or NaN.
     """
     if not isinstance(value, Integral if whole else Real) or not low <= value <= high:
-        shown = f"{value:g}" if isinstance(value, float) else repr(value)[:40]
+        given = f"{value:g}" if isinstance(value, float) else shown(value)
         allowed = f"{'a whole number from ' if whole else ''}{low:,} to {high:,}{unit}{hint}"
-        raise SettingsError(f"{name} is {shown}{unit}: it must be {allowed}.")
+        raise SettingsError(f"{name} is {given}{unit}: it must be {allowed}.")
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks and escapes, whatever a file's name or a library brings."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Text without the characters that could control a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is missing, be it of Python, PyTorch or the system."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOMEM, errno.EAGAIN)
+    known = isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+    return known or isinstance(error, MemoryError)
+
+
+def check_regular_file(path: Path, kind: type[AudioXError]) -> None:
+    """Raise an error of a kind for a folder, and for what reading might never return from.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    mode = path.stat().st_mode
+    if S_ISDIR(mode):
+        raise kind(f"{path} is a folder: choose a file in it.")
+    if not S_ISREG(mode):
+        raise kind(f"{path} is a pipe, device or socket: save its content to a file first.")

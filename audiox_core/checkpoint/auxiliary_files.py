@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from ..errors import WeightsError
+from ..errors import WeightsError, check_regular_file
 from ..hub.models import MODELS
 
 TEXT_ENCODER = MODELS["t5-base"]
@@ -151,6 +151,7 @@ def load_tokenizer(weights: Path) -> Tokenizer:
     """
     path = tokenizer_of(weights)
     try:
+        check_regular_file(path, WeightsError)
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise WeightsError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import AudioXConfig, MMDiTConfig
-from ..errors import WeightsError
+from ..errors import WeightsError, check_regular_file
 from ..hub.models import MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from .auxiliary_files import fetch_again, fetch_command, models_folder
@@ -131,8 +131,8 @@ def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
         folder = models_folder(file.path) / MODELS[variant].folder
         get = f", or get that model into {folder} with `{fetch_command(variant, file.path)}`"
     return WeightsError(
-        f"{file.path.name}: [[--variant|variant]] is {variant}, but {why}: [[omit --variant|set variant "
-        f"to auto]]{get}."
+        f"{file.path.name}: [[--variant|variant]] is {variant}, but {why}: "
+        f"[[omit --variant|set variant to auto]]{get}."
     )
 
 
@@ -203,6 +203,7 @@ def _read_release(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     if path is None:
         return {}, {}
     with _reading(path):
+        check_regular_file(path, WeightsError)
         data = json.loads(path.read_text(encoding="utf-8"))
         return data, dict(data.get("model", {}).get("diffusion", {}))
 

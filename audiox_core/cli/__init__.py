@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 an error that the user can fix (one line on stderr), 130 i
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,7 +13,7 @@ from typing import NoReturn
 import torch
 from tqdm import tqdm
 
-from ..errors import AudioXError
+from ..errors import AudioXError, is_out_of_memory, one_line
 from .captions import add_captions
 from .generate import add_generate
 from .inspect import add_inspect
@@ -38,7 +39,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong; the whole help is a `--help` away."""
-        line = " ".join(f"{self.prog}: error: {message} (see {self.prog} --help)".split())
+        line = one_line(f"{self.prog}: error: {message} (see {self.prog} --help)")
         self.exit(2, f"{line}\n")
 
 
@@ -59,18 +60,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         stopped = getattr(options, "stopped", stopped)
         return options.run(options)
-    except AudioXError as error:
-        message, code = str(error), 2
-    except torch.OutOfMemoryError:
-        message, code = "The GPU is out of memory: try --dtype float16 or --device cpu.", 2
-    except FileExistsError as error:  # of the folders that are made where they are not there
-        message, code = f"{error.filename} is a file, not a folder: choose another --output.", 2
-    except OSError as error:
-        message, code = f"Operating system error: {error}.", 2
-    except KeyboardInterrupt:
-        message, code = stopped, 130
+    except KeyboardInterrupt as error:  # of `__main__`, with the number of the signal
+        message, code = stopped, 128 + (error.args or (signal.SIGINT,))[0]
+    except Exception as error:
+        message, code = _message(error), 2
+        if message is None:
+            raise
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def _message(error: Exception) -> str | None:
+    """What a user can do about an error, one line; None for an error of the program."""
+    if isinstance(error, AudioXError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return "The GPU is out of memory: try fewer --seconds, --dtype float16 or --device cpu."
+    if is_out_of_memory(error):
+        return (
+            "There is not enough memory: try fewer --seconds or --dtype bfloat16, or close other "
+            "programs."
+        )
+    if isinstance(error, FileExistsError):  # of the folders that are made where they are missing
+        return one_line(f"{error.filename} is a file, not a folder: choose another --output.")
+    if isinstance(error, OSError):
+        return one_line(f"Operating system error: {error}.")
+    return None
 
 
 def build_parser(
@@ -106,7 +121,7 @@ class _AboveTheBar(logging.Handler):
     """Log lines that do not run into the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        tqdm.write(one_line(self.format(record)), file=sys.stderr)
 
 
 def _log_to_stderr() -> None:

@@ -8,13 +8,13 @@ from tqdm import tqdm
 
 from ..config import AudioXConfig
 from ..device import choose_device
-from ..errors import SettingsError, check_number
+from ..errors import SettingsError, check_number, one_line
 from ..media.files import check_output
 from ..training.captioner import Captioner
 from ..training.captions import Settings, caption_files, find_files, read_table
 from ..training.clips import InvalidItem
 from ..training.invalid_items import Report, check, counted
-from ..training.manifest import GIVEN, TARGETS, Task, read, write
+from ..training.manifest import GIVEN, TARGETS, Manifest, Task, read, write
 from ..training.media import ManifestSource
 from .options import FILE, FOLDER, SECONDS, add_device
 
@@ -34,15 +34,9 @@ def add_captions(parser: argparse.ArgumentParser) -> None:
     made = parser.add_mutually_exclusive_group(required=True)
     made.add_argument("--output", "-o", **FILE, help="the manifest to write, as JSON lines")
     made.add_argument(
-        "--check",
-        **FILE,
-        help="read every clip of a manifest as training does, and report invalid items",
+        "--check", **FILE, help="read every clip of a manifest as training does; list invalid ones"
     )
-    add(
-        "--csv",
-        **FILE,
-        help="a CSV table with the columns path (or id), caption and optionally start",
-    )
+    add("--csv", **FILE, help="CSV table: columns path (or id), caption and optionally start")
     add(
         "--model",
         metavar="NAME_OR_FOLDER",
@@ -82,16 +76,16 @@ def run_captions(options: argparse.Namespace) -> int:
 def _make(options: argparse.Namespace) -> int:
     listed = options.output.with_suffix(".skipped.jsonl")
     _check_options(options, (options.output, listed))
-    rows, bad_rows = ([], []) if options.csv is None else read_table(options.csv)
+    table = Manifest() if options.csv is None else read_table(options.csv)
     files, closed = find_files(options.folder)
-    if not files and not rows:
+    if not files and not table.items:
         raise SettingsError(f"{options.folder} contains no media files: choose another folder.")
     captioner = None
     if options.model is not None:
         device = choose_device(options.device)
         captioner = Captioner(options.model, question=options.ask, device=device)
     settings = Settings(
-        rows=rows,
+        table=table,
         captioner=captioner,
         from_names=options.from_names,
         task=options.task,
@@ -99,7 +93,7 @@ def _make(options: argparse.Namespace) -> int:
     )
     with tqdm(total=len(files), unit="file", disable=None) as bar:
         made = caption_files(options.folder, files, settings, on_file=bar.update)
-    made.skipped += [*bad_rows, *closed]
+    made.skipped += closed
     report = made.report()
     if not made.items:
         first = made.skipped[0]
@@ -128,7 +122,7 @@ def _check(options: argparse.Namespace) -> int:
 
         def count(invalid: InvalidItem | None) -> None:
             if invalid is not None:
-                bar.set_postfix_str(f"last invalid: {invalid.item[:40]}", refresh=False)
+                bar.set_postfix_str(one_line(f"last invalid: {invalid.item[:40]}"), refresh=False)
             bar.update()
 
         report = check(source, workers=options.workers, on_item=count)

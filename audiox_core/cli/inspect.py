@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tqdm import tqdm
 
 from ..checkpoint.inspect import Part, Report, inspect
-from .options import FILE, add_json, add_variant
+from .options import FILE, add_json, add_variant, size_text
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +45,7 @@ def run_inspect(options: argparse.Namespace) -> int:
 
 def as_text(report: Report) -> str:
     """The report as a table for people."""
-    rows = [("file", f"{report.file} ({_size(report.bytes)}, {report.stored_as})")]
+    rows = [("file", f"{report.file} ({size_text(report.bytes)}, {report.stored_as})")]
     rows += [("what it is", report.what)]
     rows += [("variant", f"{report.variant or 'unknown'}, from {report.decided_by}")] * bool(
         report.decided_by
@@ -75,7 +74,9 @@ def as_text(report: Report) -> str:
 
 def _part(part: Part) -> str:
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in part.dtypes.items())
-    return f"{part.tensors:5} tensors {part.elements:14,} numbers {_size(part.nbytes):>9}  {kinds}"
+    return (
+        f"{part.tensors:5} tensors {part.elements:14,} numbers {size_text(part.nbytes):>9}  {kinds}"
+    )
 
 
 def _layout(report: Report) -> str:
@@ -114,9 +115,3 @@ def _flat(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     groups = {"model": plain, **{k: v for k, v in config.items() if isinstance(v, dict)}}
     for name, group in groups.items():
         yield name, ", ".join(f"{key} {value}" for key, value in group.items())
-
-
-def _size(nbytes: int) -> str:
-    units = ("B", "kB", "MB", "GB")
-    power = min(int(math.log(nbytes, 1000)), 3) if nbytes else 0
-    return f"{nbytes / 1000**power:.{2 if power else 0}f} {units[power]}"

@@ -1,5 +1,6 @@
-"""Options that several commands have."""
+"""What several commands have in common: their options, how sizes are printed."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,10 @@ def add_variant(parser: Any) -> None:
         **FILE,
         help="the release's config.json; the default is the one beside the weights, if any",
     )
+
+
+def size_text(nbytes: int) -> str:
+    """A number of bytes for people, such as 1.05 GB."""
+    units = ("B", "kB", "MB", "GB")
+    power = min(int(math.log(nbytes, 1000)), 3) if nbytes else 0
+    return f"{nbytes / 1000**power:.{2 if power else 0}f} {units[power]}"

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import shlex
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from tqdm import tqdm
 from ..device import choose_device
 from .options import FILE, add_device, add_json, add_output
 from .progress import late_bar
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTIONS = {
     "vae": "the VAE between audio and latents",
@@ -92,10 +95,11 @@ def run_train(options: argparse.Namespace) -> int:
             command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
             data_source=_data_source(config.data.source),
             on_cache=show,
-            on_skipped=lambda cache: tqdm.write(
-                f"{len(cache.skipped)} of {len(cache.skipped) + len(cache)} clips cannot be "
-                f"used: they are listed in {options.output / 'skipped.jsonl'}.",
-                file=sys.stderr,
+            on_skipped=lambda cache: logger.warning(
+                "%d of %d clips cannot be used: they are listed in %s.",
+                len(cache.skipped),
+                len(cache.skipped) + len(cache),
+                options.output / "skipped.jsonl",
             ),
             report=lambda report: tqdm.write(str(report)),
             on_save=_plot_losses,

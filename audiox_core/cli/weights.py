@@ -10,7 +10,7 @@ from tqdm import tqdm
 from ..checkpoint.convert import STORED_DTYPES, convert
 from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError
-from .options import FILE, FOLDER, add_json, add_output, add_variant
+from .options import FILE, FOLDER, add_json, add_output, add_variant, size_text
 
 MODELS_FOLDER = Path("models")
 
@@ -117,15 +117,11 @@ def _plan(names: list[str], folder: Path) -> list[Job]:
 
 
 def _sentence(job: Job) -> str:
-    size = "size unknown" if job.size is None else _bytes(job.size)
+    size = "size unknown" if job.size is None else size_text(job.size)
     if job.done:
         state = "already there"
     elif job.have:
-        state = f"continues after {_bytes(job.have)}"
+        state = f"continues after {size_text(job.have)}"
     else:
         state = "to download"
     return f"{job.model.repo} {job.file} -> {job.target} ({size}, {state})"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e3:,.0f} kB"

@@ -202,12 +202,7 @@ def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
 
 
 def _parts(text: str) -> list[str]:
-    parts = [part for part in text.replace(" ", "").split(",") if part]
-    if not parts:
-        raise SettingsError(
-            f"{text!r} is not a time range: use start-end in seconds, for example 0-2."
-        )
-    return parts
+    return [part for part in text.replace(" ", "").split(",") if part] or [text]
 
 
 def _span(text: str) -> Span:
@@ -216,7 +211,6 @@ def _span(text: str) -> Span:
         raise SettingsError(
             f"{text!r} is not a time range: use start-end in seconds, for example 0-2,5.5-8."
         )
-    begin, end = float(match[1]), float(match[2])
-    if end <= begin:
-        raise SettingsError(f"{text!r} ends before it starts: write the earlier time first.")
-    return begin, end
+    span = float(match[1]), float(match[2])
+    check_spans([span])
+    return span

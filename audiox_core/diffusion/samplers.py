@@ -22,13 +22,18 @@ from .objectives import Denoiser, Noised, OnStep, add_noise
 
 @dataclass(frozen=True)
 class StepState:
-    """What the update of a step starts from."""
+    """What the update of a step starts from, and the options of the solver."""
 
     denoise: Denoiser
     x: Tensor  # noisy, `b c t`
     denoised: Tensor  # the model's estimate of x
     sigma: float  # of x
     next_sigma: float
+    noise_sampler: NoiseSampler | None = None  # (sigma, next sigma) -> new unit noise `b c t`
+    eta: float = 1.0  # of the SDE solvers: 0 is the ODE, 1 the full SDE
+    s_noise: float = 1.0  # factor of the new noise
+    correction: Literal["midpoint", "heun"] = "midpoint"  # the second-order term of 2M SDE
+    noised: Noised = add_noise  # how the objective adds noise to a latent; only for LCM
 
     @property
     def slope(self) -> Tensor:
@@ -40,18 +45,21 @@ class StepState:
         """Length of the step in lambda."""
         return log(self.sigma / self.next_sigma)
 
+    def noise(self) -> Tensor:
+        """New unit noise for this step, `b c t`."""
+        if self.noise_sampler is None:
+            raise ValueError("this solver needs a noise_sampler")
+        return self.noise_sampler(self.sigma, self.next_sigma)
+
 
 Past = Sequence[StepState]  # of the last three steps, the newest first
 
 
-def stepwise(update: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Make a solver of what it does at each step.
-
-    Args:
-        update: state of the step, states of the steps before, options -> x at the next sigma.
+def stepwise(update: Callable[[StepState, Past], Tensor]) -> Callable[..., Tensor]:
+    """Make a solver of what it does at each step: state, states before -> x at the next sigma.
 
     Returns:
-        A solver with the arguments of `solve` and the options of `update`.
+        A solver with the arguments of `solve`; its other options are fields of `StepState`.
     """
 
     @wraps(update)
@@ -62,8 +70,8 @@ def stepwise(update: Callable[..., Tensor]) -> Callable[..., Tensor]:
         for step, (sigma, next_sigma) in enumerate(pairwise(sigmas.tolist())):
             denoised = denoise(x, sigma)
             on_step(step, x, denoised)
-            now = StepState(denoise, x, denoised, sigma, next_sigma)
-            x = update(now, past, **options)
+            now = StepState(denoise, x, denoised, sigma, next_sigma, **options)
+            x = update(now, past)
             past = [now, *past[:2]]
         return x
 
@@ -118,106 +126,60 @@ def _lagrange_integrals(nodes: list[float], begin: float, end: float) -> list[fl
 
 
 @stepwise
-def sample_lcm(
-    now: StepState, _past: Past, *, noise_sampler: NoiseSampler, noised: Noised = add_noise
-) -> Tensor:
+def sample_lcm(now: StepState, _past: Past) -> Tensor:
     """Jump to the denoised estimate and add noise again (arXiv 2303.01469, algorithm 1).
 
     With `noised` of a rectified flow this is how AudioX-Turbo is sampled.
     """
     if now.next_sigma == 0:
         return now.denoised
-    return noised(now.denoised, noise_sampler(now.sigma, now.next_sigma), now.next_sigma)
+    return now.noised(now.denoised, now.noise(), now.next_sigma)
 
 
 @stepwise
-def sample_dpmpp_2s_ancestral(
-    now: StepState,
-    _past: Past,
-    *,
-    noise_sampler: NoiseSampler,
-    eta: float = 1.0,
-    s_noise: float = 1.0,
-) -> Tensor:
-    """DPM-Solver++(2S) to a lower sigma, then noise up to the next one.
-
-    Args: as in `sample_dpmpp_2m_sde`, without `correction`.
-    """
+def sample_dpmpp_2s_ancestral(now: StepState, _past: Past) -> Tensor:
+    """DPM-Solver++(2S) to a lower sigma, then noise up to the next one."""
     sigma, next_sigma = now.sigma, now.next_sigma
     if next_sigma == 0:
         return now.denoised
-    up = min(next_sigma, eta * next_sigma * sqrt(1 - (next_sigma / sigma) ** 2))
+    up = min(next_sigma, now.eta * next_sigma * sqrt(1 - (next_sigma / sigma) ** 2))
     down = sqrt(next_sigma**2 - up**2)
     h = log(sigma / down)
     middle = sigma * exp(-h / 2)
     halfway = (middle / sigma) * now.x - expm1(-h / 2) * now.denoised
     x = (down / sigma) * now.x - expm1(-h) * now.denoise(halfway, middle)
-    return x + noise_sampler(sigma, next_sigma) * (up * s_noise)
+    return x + now.noise() * (up * now.s_noise)
 
 
 @stepwise
-def sample_dpmpp_2m_sde(
-    now: StepState,
-    past: Past,
-    *,
-    noise_sampler: NoiseSampler,
-    eta: float = 1.0,
-    s_noise: float = 1.0,
-    correction: Literal["midpoint", "heun"] = "midpoint",
-) -> Tensor:
-    """DPM-Solver++(2M) SDE: the last two denoised estimates, new noise at every step.
-
-    Args:
-        now, past: states of this step and the ones before.
-        noise_sampler: (sigma, next sigma) -> new unit noise `b c t`.
-        eta: 0 is the ODE, 1 the full SDE.
-        s_noise: factor of the noise.
-        correction: the form of the second-order term.
-    """
+def sample_dpmpp_2m_sde(now: StepState, past: Past) -> Tensor:
+    """DPM-Solver++(2M) SDE: the last two denoised estimates, new noise at every step."""
     if now.next_sigma == 0:
         return now.denoised
     second = 0.0
     if past:
-        scaled_h = (1 + eta) * now.h
+        scaled_h = (1 + now.eta) * now.h
         decay = -expm1(-scaled_h)
-        weight = decay / 2 if correction == "midpoint" else 1 - decay / scaled_h
+        weight = decay / 2 if now.correction == "midpoint" else 1 - decay / scaled_h
         second = weight * (now.denoised - past[0].denoised) * (now.h / past[0].h)
-    return _sde_step(now, eta) + second + _step_noise(now, eta, s_noise, noise_sampler)
+    return _sde_step(now, second)
 
 
 @stepwise
-def sample_dpmpp_3m_sde(
-    now: StepState,
-    past: Past,
-    *,
-    noise_sampler: NoiseSampler,
-    eta: float = 1.0,
-    s_noise: float = 1.0,
-) -> Tensor:
-    """DPM-Solver++(3M) SDE: the last three denoised estimates. AudioX v1's own sampler.
-
-    Args: as in `sample_dpmpp_2m_sde`, without `correction`.
-    """
+def sample_dpmpp_3m_sde(now: StepState, past: Past) -> Tensor:
+    """DPM-Solver++(3M) SDE: the last three denoised estimates. AudioX v1's own sampler."""
     if now.next_sigma == 0:
         return now.denoised
-    higher = _higher_orders(now, past, (1 + eta) * now.h)
-    return _sde_step(now, eta) + higher + _step_noise(now, eta, s_noise, noise_sampler)
+    return _sde_step(now, _higher_orders(now, past, (1 + now.eta) * now.h))
 
 
-def _sde_step(now: StepState, eta: float) -> Tensor:
-    """The first-order step of DPM-Solver++ SDE, without its noise."""
-    decay = -expm1(-(1 + eta) * now.h)  # the part of x that the estimate replaces
-    return (1 - decay) * now.x + decay * now.denoised
-
-
-def _step_noise(
-    now: StepState, eta: float, s_noise: float, noise_sampler: NoiseSampler
-) -> Tensor | float:
-    """The noise of a step of DPM-Solver++ SDE."""
-    if not eta:
-        return 0.0
-    spread = now.next_sigma * sqrt(-expm1(-2 * eta * now.h))
-    return noise_sampler(now.sigma, now.next_sigma) * (spread * s_noise)
+def _sde_step(now: StepState, higher: Tensor | float) -> Tensor:
+    """The step of order 1, the term of `higher` orders, and new noise."""
+    decay = -expm1(-(1 + now.eta) * now.h)  # the part of x that the estimate replaces
+    x = (1 - decay) * now.x + decay * now.denoised + higher
+    if now.eta:
+        x = x + now.noise() * (now.next_sigma * sqrt(-expm1(-2 * now.eta * now.h)) * now.s_noise)
+    return x
 
 
 def _higher_orders(now: StepState, past: Past, scaled_h: float) -> Tensor | float:

@@ -18,12 +18,14 @@ from ..conditioners.host import ModelHost
 from ..conditioners.masking import Span, check_spans
 from ..conditioners.video import encode_sync, still_clip
 from ..diffusion.noise import stream, unit_noise
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
 from ..windows import MAX_SECONDS, MIN_SECONDS, check_seconds, plan, spans_in_window
+
+MAX_START = 1_000_000  # seconds into a source
 
 OnProgress = Callable[[float], None]  # called with the share of a window that is done; may raise
 
@@ -199,24 +201,16 @@ def encode_audio(
     rate, described = latent_format.sample_rate, latent_format.conditioned_seconds
     waveform = resample(waveform, sample_rate, rate)
     total = waveform.shape[-1] / rate
+    check_number("start", start, -MAX_START, MAX_START, unit=" s")
     begin = max(0.0, total + start) if start < 0 else start
-    if not begin < total:
+    if not latent_format.samples(begin) < waveform.shape[-1]:
         raise SettingsError(
             f"The audio is {total:.2f} s long, but the start is {start:g} s: use an earlier start."
         )
-    if seconds is not None and not 0 < seconds <= MAX_SECONDS:
-        raise SettingsError(
-            f"The length of the prompt is {seconds:g} s: it must be above 0 and at most "
-            f"{MAX_SECONDS:g} s."
-        )
+    length = described if seconds is None else seconds
+    check_number("The length of the prompt", length, MIN_SECONDS, MAX_SECONDS, unit=" s")
     check_spans(hide)
-    end = begin + (described if seconds is None else seconds)
-    piece = waveform[:, latent_format.samples(begin) : latent_format.samples(end)]
-    if not piece.shape[-1]:
-        raise SettingsError(
-            f"The selected part ({seconds:g} s from {begin:g} s) contains no audio: use an "
-            "earlier start, or a length above 0."
-        )
+    piece = waveform[:, latent_format.samples(begin) : latent_format.samples(begin + length)]
     vae = None
     if latents:  # the VAE first: it is large, the conditioner small
         vae = ChunkedOobleck(host.use("vae"), host.device_of("vae"), host.check_interrupt)
@@ -228,7 +222,7 @@ def encode_audio(
         part, spans = piece[:, latent_format.samples(at) :], spans_in_window(hide, at)
         return encode_waveform(audio, vae, part, latent_format, hide=spans, noise=noise)
 
-    length = piece.shape[-1] / rate
+    length = piece.shape[-1] / rate  # the audio may end earlier
     tokens = _every_window(host, length, encode)
     return Features("audio", tokens, host.config.variant, begin, length)
 
@@ -273,19 +267,15 @@ def assemble(
         "audio": absent_audio,
     }
     maf = None if host.config.maf is None else host.use("maf")
-    present = {"text": text, **{f.kind: f.tokens for f in (video, audio) if f is not None}}
+    present: dict[str, Tensor] = {f.kind: f.tokens for f in (video, audio) if f is not None}
+    if text is not None:
+        present["text"] = text
     device = empty_text.device if maf is None else host.device_of("maf")
-    return assemble_tokens(
-        {name: _moved(present.get(name), device) for name in absent},
-        {name: tokens.to(device) for name, tokens in absent.items()},
-        {name: getattr(strengths, name) for name in absent},
-        negative=_moved(negative, device),
-        maf=maf,
+    present, absent = (
+        {name: tokens.to(device) for name, tokens in parts.items()} for parts in (present, absent)
     )
-
-
-def _moved(tokens: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if tokens is None else tokens.to(device)
+    negative = None if negative is None else negative.to(device)
+    return assemble_tokens(present, absent, vars(strengths), negative=negative, maf=maf)
 
 
 def _check_features(host: ModelHost, video: Features | None, audio: Features | None) -> None:

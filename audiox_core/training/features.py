@@ -152,14 +152,6 @@ def _posterior(vae: Oobleck, audio: Tensor, name: str) -> dict[str, Tensor]:
     return {f"{name}mean": posterior.mean[0].half(), f"{name}std": posterior.std[0].half()}
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A clip that could not be used, and why."""
-
-    index: int
-    reason: str
-
-
 @dataclass
 class Cache:
     """Items by position, of shards that exist."""
@@ -168,7 +160,7 @@ class Cache:
     shards: list[Path]
     items: list[tuple[safe_open, int]] = field(default_factory=list)  # file and clip of each
     captions: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[tuple[int, str]] = field(default_factory=list)  # clips, why they are unusable
 
     def __post_init__(self) -> None:
         """Open the shards. Raises SettingsError for one that is damaged."""
@@ -182,7 +174,9 @@ class Cache:
                         raise ValueError(f"clip {clip} is not in it")
                     self.items.append((file, clip))
                     self.captions.append(caption)
-                self.skipped += [Skipped(*pair) for pair in json.loads(header["skipped"])]
+                self.skipped += [
+                    (int(clip), str(why)) for clip, why in json.loads(header["skipped"])
+                ]
             except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
                 raise SettingsError(
                     f"The cache file {path} is damaged ({str(error)[:160]}): delete it; it will be "
@@ -242,7 +236,7 @@ def open_cache(
         on_progress(done, len(indices))
     cache = Cache(folder.name, [*jobs])
     if not cache.items:
-        first = cache.skipped[0].reason if cache.skipped else "there are none"
+        first = cache.skipped[0][1] if cache.skipped else "there are none"
         raise SettingsError(f"None of the {len(indices)} clips can be used; the first: {first}")
     return cache
 

@@ -13,9 +13,9 @@ from ..checkpoint.checkpoint_file import Checkpoint
 from ..checkpoint.lora import Adapter, lora_tensors
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
-from ..errors import SettingsError
+from ..errors import SettingsError, shown
 from .batches import Batches
-from .config import LoraConfig, TrainConfig, shown
+from .config import LoraConfig, TrainConfig
 from .diffusion_stage import Denoising, DiffusionStage
 from .distributed import Distributed
 from .rng import seeded

@@ -175,6 +175,8 @@ class ManifestSource:
         """
         listed = manifest if isinstance(manifest, Manifest) else read(manifest)
         self.folder, self.config = MediaFolder(media_folder), config
+        self._samples = config.latent.window * config.latent.hop_length
+        self._conditioned_seconds = config.latent.conditioned_seconds
         self.notes = {"captions cut": listed.cut_captions} if listed.cut_captions else {}
         self.targets: list[tuple[Item, float | None] | InvalidItem] = []  # start in the file
         for line in sorted((*listed.items, *listed.invalid), key=lambda line: line.line):
@@ -283,14 +285,6 @@ class ManifestSource:
         with _errors_of(item, "unreadable sound"):
             audio = read_audio(path, sample_rate=rate, start=start, seconds=seconds)
             return pad_crop(audio.clamp(-1, 1), samples)
-
-    @property
-    def _samples(self) -> int:
-        return self.config.latent.window * self.config.latent.hop_length
-
-    @property
-    def _conditioned_seconds(self) -> float:
-        return self.config.latent.conditioned_seconds
 
 
 def _invalid(item: Item, reason: str, message: str) -> InvalidItemError:

@@ -198,7 +198,7 @@ def _update(state: State, optim: OptimConfig, ema: EmaConfig, steps: int) -> Non
         group["lr"] = learning_rate(state.step, optim, steps)
     state.scaler.step(state.optimiser)
     state.scaler.update()
-    decay = ema_decay(state.step, **vars(ema))
+    decay = ema_decay(state.step, ema)
     update_average(state.average.values(), state.weights.values(), decay)
 
 

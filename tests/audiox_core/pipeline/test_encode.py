@@ -70,9 +70,9 @@ def test_a_sound_prompt_is_encoded_alike_every_time(checkpoint, seeded):
     [
         ({"start": 3.0}, "3.00 s long, but the start is 3 s"),
         ({"start": float("nan")}, "start is nan"),
-        ({"seconds": 0.0}, "must be above 0"),
-        ({"seconds": -3.0}, "must be above 0"),
-        ({"seconds": float("nan")}, "must be above 0"),
+        ({"seconds": 0.0}, "must be 0.1 to 600"),
+        ({"seconds": -3.0}, "must be 0.1 to 600"),
+        ({"seconds": float("nan")}, "must be 0.1 to 600"),
         ({"hide": ((2.0, 1.0),)}, "2-1 is not valid"),
     ],
 )
