@@ -1,11 +1,14 @@
 """Errors for users: every message says what was found, what was expected and what to do next."""
 
+import errno
+
 
 class AudioXError(Exception):
     """An error that the user can fix. The message is one line and needs no context."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))  # one line, whatever a library's text brings
+        line = " ".join(message.split())  # whatever a library's text brings
+        super().__init__("".join(c if c.isprintable() else "?" for c in line))
 
 
 class MediaError(AudioXError):
@@ -18,3 +21,20 @@ class WeightsError(AudioXError):
 
 class SettingsError(AudioXError):
     """A value is outside of the range that the model or the file allows."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of any library means that the computer has no memory left."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EAGAIN):
+        return True
+    text = str(error).lower()  # torch raises RuntimeError, safetensors its own errors
+    return isinstance(error, MemoryError) or any(mark in text for mark in _OUT_OF_MEMORY)
+
+
+_OUT_OF_MEMORY = (
+    "allocate memory",
+    "not enough memory",
+    "os error 12)",
+    "os error 11)",
+    "resource temporarily unavailable",
+)

@@ -14,7 +14,7 @@ from ..errors import SettingsError, WeightsError
 from .checkpoint_file import open_checkpoint
 from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout
 from .part_files import VaeFile
-from .weight_file import Stored, WeightFile, differing, open_weights
+from .weight_file import Stored, WeightFile, differing, open_weights, reading
 from .write import check_target, write_safetensors
 
 FLOAT8 = torch.float8_e4m3fn
@@ -88,7 +88,8 @@ def convert(
 
     def read(name: str) -> Tensor:
         file, theirs = sources[name]
-        return cast(file.copy(theirs), tensors[name].dtype, name)
+        with reading(file.path):  # there may be no memory for another dtype
+            return cast(file.copy(theirs), tensors[name].dtype, name)
 
     own = {"format": "pt", "audiox": settings.to_json()}
     metadata = {**model.header, **_record(model, decoder), **own}

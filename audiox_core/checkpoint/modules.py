@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from .layout import used
-from .weight_file import Shape, WeightFile
+from .weight_file import Shape, WeightFile, reading
 
 # in half precision the frequencies of the diffusion time would be off by up to 0.05 %
 KEPT_FLOAT32 = ("timestep_features.weight",)
@@ -55,10 +55,11 @@ def load_module(
     dtypes = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
     as_stored = [n for n in names if file.tensors[n].dtype == dtypes[n] and not copy]
     mapped = file.read(as_stored)
-    state = {
-        ours: _checked(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
-        for n, ours in names.items()
-    }
+    with reading(file.path):  # there may be no memory for another dtype
+        state = {
+            ours: _checked(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
+            for n, ours in names.items()
+        }
     with torch.device("meta"):
         module = build()
     module.load_state_dict(canonical(state), assign=True)
