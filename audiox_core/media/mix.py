@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from ..errors import SettingsError
 from .audio import check_waveform
 
 _BLOCK_SECONDS = 0.01
@@ -44,6 +45,31 @@ def mix(
     original = pad(original, (0, length - original.shape[-1]))
     depth = original_db - duck_db * presence(made, sample_rate)
     return made + original * 10 ** (depth / 20)
+
+
+def place(waveform: Tensor, sample_rate: int, start: float, seconds: float) -> Tensor:
+    """Put a sound at a time of a longer one: silence around it, cut at the end.
+
+    Args:
+        waveform: `c n`.
+        sample_rate: Hz.
+        start: second at which the sound begins.
+        seconds: length of the result.
+
+    Returns:
+        `c m`, with `m = round(seconds * sample_rate)`.
+
+    Raises:
+        SettingsError: `start` is not a number from 0 to below `seconds`.
+    """
+    if not 0 <= start < seconds:
+        raise SettingsError(
+            f"start is {start:g} s, but the video lasts {seconds:.2f} s: the sound must start "
+            "within it."
+        )
+    length, before = round(seconds * sample_rate), round(start * sample_rate)
+    waveform = waveform[:, : length - before]
+    return pad(waveform, (before, length - before - waveform.shape[-1]))
 
 
 def presence(waveform: Tensor, sample_rate: int) -> Tensor:

@@ -15,6 +15,8 @@ from typing import Any
 from ..errors import SettingsError
 from ..media.files import replacing
 from .clips import InvalidItem
+from .config import shown
+from .files import check_file
 
 # Keys of each field; the first with a value counts.
 NAMES = {
@@ -34,7 +36,8 @@ GIVEN = {  # the inputs of a task: the first half of its name
 }
 TARGETS = ("audio", "music")  # the second half
 CAPTION_CHARACTERS = 1_000  # more than twice what the 128 tokens of a text hold
-LATEST_START = 1e6  # seconds: eleven days
+LATEST_START = 1_000_000  # seconds: eleven days
+LONGEST_NAME = 4_096  # characters of a path
 LONGEST_LINE = 1 << 20  # bytes; anything longer is not a manifest
 
 _TASK = re.compile(r"(?P<given>[a-z+]+)_condition-(?P<target>[a-z]+)")
@@ -103,7 +106,7 @@ class Item:
 
     def to_record(self) -> dict[str, Any]:
         """The line with our own keys, without empty fields."""
-        values = {**vars(self), "task": str(self.task or "")}
+        values = vars(self) | {"task": str(self.task or "")}
         return {n: v for n, v in values.items() if n != "line" and v not in ("", None)}
 
 
@@ -127,28 +130,19 @@ def read(path: Path) -> Manifest:
         SettingsError: no such file, or none of its lines can be used.
     """
     path = Path(path)
-    if path.is_dir():
-        raise SettingsError(
-            f"{path} is a folder, not a manifest: create one with "
-            f"`python -m audiox_core captions {path} --output manifest.jsonl`."
-        )
+    check_file(path, "a manifest in JSON lines, as `python -m audiox_core captions` writes it")
     items: dict[Item, int] = {}
     invalid, cut = [], 0
-    try:
-        for number, data in _lines(path):
-            try:
-                item, was_cut = _item(_record(data), number)
-                if item in items:
-                    raise _BadLineError("duplicate", f"It repeats line {items[item]}.")
-                items[item] = number
-                cut += was_cut
-            except _BadLineError as error:
-                reason, message = error.args
-                invalid.append(InvalidItem(f"line {number}", number, reason, message))
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error.strerror}. Choose a manifest in JSON lines."
-        ) from error
+    for number, data in _lines(path):
+        try:
+            item, was_cut = _item(_record(data), number)
+            if item in items:
+                raise _BadLineError("duplicate", f"It repeats line {items[item]}.")
+            items[item] = number
+            cut += was_cut
+        except _BadLineError as error:
+            reason, message = error.args
+            invalid.append(InvalidItem(f"line {number}", number, reason, message))
     if not items:
         first = f" Line {invalid[0].line}: {invalid[0].message}" if invalid else ""
         raise SettingsError(
@@ -246,7 +240,9 @@ def _text(record: Mapping[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _BadLineError(f"bad {key}", f"Its {key} is {value!r:.60}: expected text.")
+        raise _BadLineError(f"bad {key}", f"Its {key} is {shown(value)}: expected text.")
+    if key != "caption" and (len(value) > LONGEST_NAME or "\0" in value):
+        raise _BadLineError(f"bad {key}", f"Its {key} is {shown(value)}: no file is called so.")
     return value
 
 
@@ -260,7 +256,7 @@ def _start(record: Mapping[str, Any]) -> float | None:
         start = float("nan")
     if not isfinite(start) or not 0 <= start <= LATEST_START:
         raise _BadLineError(
-            "bad start", f"Its start is {value!r:.60}: expected seconds, 0 or more."
+            "bad start", f"Its start is {shown(value)}: expected 0 to {LATEST_START:,} seconds."
         )
     return start
 
