@@ -57,7 +57,7 @@ def load_module(
     mapped = file.read(as_stored)
     with reading(file.path):  # there may be no memory for another dtype
         state = {
-            ours: _checked(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
+            ours: check_numbers(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
             for n, ours in names.items()
         }
     with torch.device("meta"):
@@ -72,7 +72,7 @@ def _dtype(shape: Shape, name: str, dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if kept else dtype
 
 
-def _checked(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
+def check_numbers(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
     """The tensor itself. Raises WeightsError where it holds no finite real numbers."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         found = f"{tensor.dtype}".removeprefix("torch.")
@@ -80,6 +80,8 @@ def _checked(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
             f"{file.path.name} stores '{name}' as {found}, which is not a floating-point type: "
             "download it again."
         )
+    if not tensor.numel():
+        raise WeightsError(f"{file.path.name} has an empty tensor '{name}': download it again.")
     low, high = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()  # no second copy
     if not (low.isfinite() and high.isfinite()):
         raise WeightsError(

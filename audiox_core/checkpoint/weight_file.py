@@ -88,6 +88,8 @@ class WeightFile:
         """A tensor as stored, in memory of its own; the file's pages are not held beside it."""
         stored = self.tensors[name]
         with reading(self.path):
+            if not stored.elements:
+                return torch.empty(stored.shape, dtype=stored.dtype)
             if stored.offset is None:
                 return self.loaded[name].clone(memory_format=torch.contiguous_format)
             raw = np.fromfile(self.path, np.uint8, stored.nbytes, offset=stored.offset)
