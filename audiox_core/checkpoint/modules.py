@@ -17,6 +17,8 @@ from .weight_file import Shape, WeightFile, reading
 # in half precision the frequencies of the diffusion time would be off by up to 0.05 %
 KEPT_FLOAT32 = ("timestep_features.weight",)
 
+PACKED = getattr(torch, "float4_e2m1fn_x2", None)  # two numbers in one
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -74,12 +76,8 @@ def _dtype(shape: Shape, name: str, dtype: torch.dtype) -> torch.dtype:
 
 def check_numbers(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
     """The tensor itself. Raises WeightsError where it holds no finite real numbers."""
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
-        found = f"{tensor.dtype}".removeprefix("torch.")
-        raise WeightsError(
-            f"{file.path.name} stores '{name}' as {found}, which is not a floating-point type: "
-            "download it again."
-        )
+    if not tensor.is_floating_point() or tensor.dtype == PACKED:
+        raise not_floating(file, name)
     if not tensor.numel():
         raise WeightsError(f"{file.path.name} has an empty tensor '{name}': download it again.")
     low, high = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()  # no second copy
@@ -88,3 +86,12 @@ def check_numbers(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
             f"{file.path.name} has NaN or infinite values in '{name}': download it again."
         )
     return tensor
+
+
+def not_floating(file: WeightFile, name: str) -> WeightsError:
+    """The error of a tensor that holds no real numbers."""
+    dtype = f"{file.tensors[name].dtype}".removeprefix("torch.")
+    return WeightsError(
+        f"{file.path.name} stores '{name}' as {dtype}, which is not a floating-point type: "
+        "download it again."
+    )

@@ -236,8 +236,12 @@ def _open_pickle(path: Path) -> WeightFile:
     state = {str(k): v.detach() for k, v in state.items() if isinstance(v, Tensor)}
     wrapper = wrapper_of(state)
     state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
-    if odd := next((n for n, t in state.items() if t.layout != torch.strided), None):
-        raise WeightsError(f"{path.name} has a sparse tensor '{odd}', which is not supported.")
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+            kind = "sparse" if "sparse" in str(tensor.layout) else "quantized or nested"
+            raise WeightsError(f"{path.name} has a {kind} tensor '{name}', which is not supported.")
+        if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise _unreadable(path, f"'{name}' has more numbers than the file")
     offsets = _offsets(path, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, memory-mapped" if mapped else "legacy pickle, loaded completely"
