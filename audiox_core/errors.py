@@ -6,8 +6,11 @@ from numbers import Integral, Real
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-# what PyTorch and its libraries say where memory is missing
-_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "ALLOC_FAILED")
+# what PyTorch, safetensors and the system say where memory is missing
+_NO_MEMORY = (
+    "out of memory", "not enough memory", "allocate memory", "bad_alloc", "alloc_failed",
+    "os error 11)", "os error 12)", "resource temporarily unavailable",
+)  # fmt: skip
 
 LONGEST_SHOWN = 80  # characters of a value
 
@@ -93,11 +96,11 @@ def printable(text: str) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is missing, be it of Python, PyTorch or the system."""
-    if isinstance(error, OSError):
+    """Whether an exception of any library means that memory is missing."""
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno in (errno.ENOMEM, errno.EAGAIN)
-    known = isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
-    return known or isinstance(error, MemoryError)
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(mark in text for mark in _NO_MEMORY)
 
 
 def check_regular_file(path: Path, kind: type[AudioXError]) -> None:

@@ -12,10 +12,11 @@ from ..config import AudioXConfig
 from ..device import DTYPES
 from ..errors import SettingsError, WeightsError
 from .checkpoint_file import open_checkpoint
-from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout
+from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout, used
+from .modules import check_numbers, not_floating
 from .part_files import VaeFile
-from .weight_file import Stored, WeightFile, differing, open_weights
-from .write import check_target, write_safetensors
+from .weight_file import Stored, WeightFile, differing, open_weights, reading
+from .write import NAMES, check_target, write_safetensors
 
 FLOAT8 = torch.float8_e4m3fn
 STORED_DTYPES = {**DTYPES, "float8_e4m3fn": FLOAT8}
@@ -86,9 +87,16 @@ def convert(
         for name, (file, theirs) in sources.items()
     }
 
+    if odd := next((n for n, stored in tensors.items() if stored.dtype not in NAMES), None):
+        raise not_floating(*sources[odd])
+
     def read(name: str) -> Tensor:
         file, theirs = sources[name]
-        return cast(file.copy(theirs), tensors[name].dtype, name)
+        tensor = file.copy(theirs)
+        with reading(file.path):  # there may be no memory for another dtype
+            if used([theirs]):
+                check_numbers(file, theirs, tensor)
+            return cast(tensor, tensors[name].dtype, name)
 
     own = {"format": "pt", "audiox": settings.to_json()}
     metadata = {**model.header, **_record(model, decoder), **own}
@@ -140,7 +148,8 @@ def _sources(
 def stored_as(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
     """A tensor as it will be stored."""
     if dtype is None or not stored.dtype.is_floating_point:
-        return replace(stored, offset=None)
+        known = stored.dtype in NAMES or not stored.dtype.is_floating_point
+        return Stored(stored.shape, stored.dtype if known else torch.float32)
     matrix = sum(size > 1 for size in stored.shape) > 1
     if not matrix or name.endswith(KEPT_FLOAT32):
         dtype = torch.float32

@@ -9,7 +9,7 @@ apart.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,17 +112,38 @@ def header_config(file: WeightFile) -> AudioXConfig | None:
     """The config in the header of a file that this project wrote; None of any other file.
 
     Raises:
-        WeightsError: there is one and it cannot be read.
+        WeightsError: there is one and it cannot be read, or it has other sizes than the tensors.
     """
     if (header := file.header.get("audiox")) is None:
         return None
     try:
-        return AudioXConfig.from_json(header)
-    except ValueError as error:
+        config = AudioXConfig.from_json(header)
+        borne_out = config_from_shapes(file.shapes, config)
+    except (ValueError, ArithmeticError) as error:
         raise WeightsError(
             f"{file.path.name} was written by another version of this pack ({error}): update the "
             "pack, or convert the file again."
         ) from error
+    said, found = _flat(asdict(config)), _flat(asdict(borne_out))
+    for name, value in said.items():
+        expected = found[name]
+        if name.endswith("depth") and value == expected:  # it may be of a part in another file
+            expected = min(value, len(file.tensors))
+        if value != expected:
+            raise WeightsError(
+                f"{file.path.name} has a header that its tensors do not bear out: {name} is "
+                f"{value}, the tensors allow {expected}. Download or convert the file again."
+            )
+    return config
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one: `dit.depth` -> 24."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
+        flat |= {prefix + name: value} if inner is None else inner
+    return flat
 
 
 def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:

@@ -220,5 +220,11 @@ def shapes_of(module: nn.Module) -> dict[str, Shape]:
 
 def _layout(build: Callable[[], nn.Module], prefix: str) -> dict[str, Shape]:
     """The names and shapes of a module that is built on the meta device."""
-    with torch.device("meta"):
-        return {prefix + name: shape for name, shape in shapes_of(build()).items()}
+    try:
+        with torch.device("meta"):
+            module = build()
+    except Exception as error:  # a library's own, for each kind of impossible size
+        raise WeightsError(
+            f"No AudioX model can have these sizes ({error}): use the file as it was released."
+        ) from error
+    return {prefix + name: shape for name, shape in shapes_of(module).items()}

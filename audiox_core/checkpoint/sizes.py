@@ -88,6 +88,9 @@ TEXT_SIZES: Table = {
 }
 
 
+_OOBLECK = OobleckConfig()
+
+
 class _Shapes:
     """Shapes below a prefix."""
 
@@ -101,10 +104,13 @@ class _Shapes:
     def count(self, prefix: str, missing: int) -> int:
         """How many layers are numbered behind a prefix."""
         behind = (name.removeprefix(prefix) for name in self.shapes if name.startswith(prefix))
-        return sum(n.isdecimal() for n in {name.partition(".")[0] for name in behind}) or missing
+        found = sum(n.isdecimal() for n in {name.partition(".")[0] for name in behind})
+        return found or min(missing, len(self.shapes))
 
     def config(self, preset: Any, table: Table) -> Any:
         """A preset with the sizes that are found; heads keep the preset's width of a head."""
+        if not self.shapes:  # a part that the file does not hold
+            return preset
         sizes: dict[str, int] = {}
         for field, where in table.items():
             known = getattr(preset, field)
@@ -127,7 +133,7 @@ def config_from_shapes(shapes: Mapping[str, Shape], preset: AudioXConfig) -> Aud
         preset: of its variant.
     """
     own = any(name.startswith(VAE) for name in shapes)
-    vae = oobleck_sizes(shapes, VAE if own else AUDIO_VAE)  # else it has a file of its own
+    vae = oobleck_sizes(shapes, VAE if own else AUDIO_VAE, preset.vae)  # or in another file
     latent = replace(preset.latent, channels=vae.latent_channels, hop_length=vae.hop_length)
     dit_sizes = MMDIT_SIZES if isinstance(preset.dit, MMDiTConfig) else V1_DIT_SIZES
     config = replace(
@@ -161,9 +167,13 @@ def _video(shapes: _Shapes, preset: Any) -> Any:
     )
 
 
-def oobleck_sizes(shapes: Mapping[str, Shape], prefix: str) -> OobleckConfig:
-    """The VAE's sizes from its encoder's and decoder's convolutions."""
-    preset, found = OobleckConfig(), _Shapes(shapes, prefix)
+def oobleck_sizes(
+    shapes: Mapping[str, Shape], prefix: str, preset: OobleckConfig = _OOBLECK
+) -> OobleckConfig:
+    """The VAE's sizes from its encoder's and decoder's convolutions; else the preset's."""
+    found = _Shapes(shapes, prefix)
+    if not found.shapes:
+        return preset
     config = found.config(preset, OOBLECK_SIZES)
     stages = found.count("encoder.layers.", len(preset.strides) + 3) - 3
     multipliers, strides = [], []

@@ -7,7 +7,8 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -18,10 +19,10 @@ from zipfile import ZipFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import WeightsError, is_out_of_memory
 from .auxiliary_files import fetch_again
 
 Shape = tuple[int, ...]
@@ -80,18 +81,21 @@ class WeightFile:
         """Tensors as stored, mapped where the format allows: used pages count as memory."""
         if self.kind != "safetensors":
             return {name: self.loaded[name] for name in names}
-        with safe_open(self.path, framework="pt") as file:
+        with reading(self.path), safe_open(self.path, framework="pt") as file:
             return {name: file.get_tensor(self.wrapper + name) for name in names}
 
     def copy(self, name: str) -> Tensor:
         """A tensor as stored, in memory of its own; the file's pages are not held beside it."""
         stored = self.tensors[name]
-        if stored.offset is None:
-            return self.loaded[name].clone(memory_format=torch.contiguous_format)
-        raw = np.fromfile(self.path, np.uint8, stored.nbytes, offset=stored.offset)
-        if len(raw) < stored.nbytes:
-            raise _damaged(self.path, "it became shorter while it was read")
-        return torch.from_numpy(raw).view(stored.dtype).view(stored.shape)
+        with reading(self.path):
+            if not stored.elements:
+                return torch.empty(stored.shape, dtype=stored.dtype)
+            if stored.offset is None:
+                return self.loaded[name].clone(memory_format=torch.contiguous_format)
+            raw = np.fromfile(self.path, np.uint8, stored.nbytes, offset=stored.offset)
+            if len(raw) < stored.nbytes:
+                raise EOFError("it became shorter while it was read")
+            return torch.from_numpy(raw).view(stored.dtype).view(stored.shape)
 
     def fingerprint(self) -> str:
         """A checksum of all names and weights; the header does not count."""
@@ -154,7 +158,7 @@ def open_weights(path: str | Path) -> WeightFile:
             "weights ([[`convert --dtype float8_e4m3fn`|weight_dtype of the loader]]) are as small."
         )
     if suffix in UNFINISHED:
-        raise _damaged(path, f"its name ends in {suffix}, like a download in progress")
+        raise _unreadable(path, f"its name ends in {suffix}, like a download in progress")
     if suffix in SAFETENSORS:
         return _open_safetensors(path)
     if suffix in PICKLES:
@@ -163,23 +167,38 @@ def open_weights(path: str | Path) -> WeightFile:
     raise WeightsError(f"{path.name} is not a supported weights file: expected one of {known}.")
 
 
-def _damaged(path: Path, reason: object) -> WeightsError:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a library raises while it reads a weights file into a WeightsError."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: object) -> WeightsError:
+    size = path.stat().st_size if path.is_file() else 0
+    if isinstance(error, Exception) and is_out_of_memory(error):
+        return WeightsError(
+            f"There is not enough memory to read {path.name} ({size / 1e9:.2f} GB): close other "
+            "programs, or convert the file to a smaller data type on another computer "
+            "(`python -m audiox_core convert --dtype float16`)."
+        )
     return WeightsError(
-        f"{path.name} is damaged or incomplete ({path.stat().st_size:,} bytes; "
-        f"{str(reason)[:120]}): download it again into {path.absolute().parent}. "
-        f"{fetch_again(path)} resumes the download."
+        f"{path.name} is damaged or incomplete ({size:,} bytes; {str(error)[:120]}): download it "
+        f"again into {path.absolute().parent}. {fetch_again(path)} resumes the download."
     )
 
 
 def _open_safetensors(path: Path) -> WeightFile:
-    try:
+    with reading(path):
         with safe_open(path, framework="pt") as file:  # checks the header against the length
             header = file.metadata() or {}
         with path.open("rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
             entries = json.loads(raw.read(length))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
     entries.pop("__metadata__", None)
     if strange := {e["dtype"] for e in entries.values()} - DTYPES.keys():
         raise WeightsError(
@@ -199,18 +218,16 @@ def _open_safetensors(path: Path) -> WeightFile:
 def _open_pickle(path: Path) -> WeightFile:
     with path.open("rb") as file:
         if not file.read(2).startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
-            raise _damaged(path, "it is not a checkpoint file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about how the pickle was written
+            raise _unreadable(path, "it is not a checkpoint file")
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about how the pickle was written
+        try:
             content, mapped = _load_pickle(path)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path.name} holds more than weights{_unsafe(error)}, which could run code when it is "
-            "loaded. It was not loaded: use a .safetensors file."
-        ) from error
-    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
-        raise _damaged(path, error) from error
+        except pickle.UnpicklingError as error:
+            raise WeightsError(
+                f"{path.name} holds more than weights{_unsafe(error)}, which could run code when "
+                "it is loaded. It was not loaded: use a .safetensors file."
+            ) from error
     container, state = _state(content)
     if not state:
         raise WeightsError(f"{path.name} contains no weights: choose the checkpoint of a model.")
@@ -219,8 +236,12 @@ def _open_pickle(path: Path) -> WeightFile:
     state = {str(k): v.detach() for k, v in state.items() if isinstance(v, Tensor)}
     wrapper = wrapper_of(state)
     state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
-    if odd := next((n for n, t in state.items() if t.layout != torch.strided), None):
-        raise WeightsError(f"{path.name} has a sparse tensor '{odd}', which is not supported.")
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+            kind = "sparse" if "sparse" in str(tensor.layout) else "quantized or nested"
+            raise WeightsError(f"{path.name} has a {kind} tensor '{name}', which is not supported.")
+        if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise _unreadable(path, f"'{name}' has more numbers than the file")
     offsets = _offsets(path, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, memory-mapped" if mapped else "legacy pickle, loaded completely"

@@ -93,6 +93,66 @@ def test_a_number_that_does_not_fit_is_refused(released_file, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
 
 
+MATRIX = f"{DIT}transformer.layers.0.self_attn.to_qkv.weight"
+IDS = "conditioner.conditioners.video_prompt.visual_encoder_model.vision_model.embeddings."
+
+
+def of_dtype(tensor, name):
+    dtype = getattr(torch, name, None)
+    if dtype is None:
+        pytest.skip("this torch does not have it")
+    if name.startswith("q"):
+        return torch.quantize_per_tensor(tensor.float(), 0.1, 0, dtype)
+    if name in ("bits8", "float4_e2m1fn_x2"):  # only views
+        return torch.zeros(tensor.shape, dtype=torch.uint8).view(dtype)
+    return tensor.to(dtype)
+
+
+@pytest.mark.parametrize("target", [None, torch.float16, torch.float8_e4m3fn])
+@pytest.mark.parametrize(
+    "stored",
+    ["float64", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"],
+)
+def test_every_floating_point_type_is_converted(released_file, state, tmp_path, stored, target):
+    matrix = of_dtype(state[MATRIX], stored)
+    out = convert([released_file(**{MATRIX: matrix})], tmp_path / "o.safetensors", dtype=target)
+    loaded = open_checkpoint(out.path).load_backbone().state_dict()[MATRIX.removeprefix(DIT)]
+    exact = matrix.float() if target is None else matrix.float().to(target).float()
+    assert torch.equal(loaded, exact)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("target", [None, torch.bfloat16])
+@pytest.mark.parametrize(
+    "stored",
+    ["uint8", "int8", "bool", "int64", "uint16", "complex64", "bits8", "qint8", "float4_e2m1fn_x2"],
+)
+def test_numbers_that_are_no_weights_are_one_line(released_file, state, tmp_path, stored, target):
+    path = released_file(**{MATRIX: of_dtype(state[MATRIX], stored)})
+    with pytest.raises(WeightsError, match=rf"model\.ckpt .*(to_qkv|{stored})"):
+        convert([path], tmp_path / "out.safetensors", dtype=target)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+@pytest.mark.parametrize("stored", ["int64", "int32", "uint16", "complex64"])
+def test_tensors_that_are_not_used_are_kept_where_the_format_can(released_file, tmp_path, stored):
+    ids = torch.arange(17).to(getattr(torch, stored))[None]
+    path = released_file(**{f"{IDS}position_ids": ids})
+    if stored.startswith("int"):
+        found = load_file(convert([path], tmp_path / "out.safetensors").path)
+        assert torch.equal(found[f"{IDS}position_ids"], ids)
+    else:
+        with pytest.raises(WeightsError, match=f"position_ids' as {stored}"):
+            convert([path], tmp_path / "out.safetensors")
+
+
+def test_numbers_that_are_not_finite_are_not_converted(released_file, state, tmp_path):
+    path = released_file(**{MATRIX: state[MATRIX] * torch.nan})
+    with pytest.raises(WeightsError, match=r"has NaN or infinite values in .*to_qkv"):
+        convert([path], tmp_path / "out.safetensors")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
 def test_an_equal_vae_from_a_second_file_is_stored_once(released_file, state, tmp_path):
     vae = vae_file(state, tmp_path / "VAE.ckpt")
     made = convert([released_file(), vae], tmp_path / "out.safetensors")
