@@ -17,7 +17,7 @@ from .bridge.sampling import (
     settings,
     sigmas_of,
 )
-from .bridge.schema import schema, tell
+from .bridge.schema import schema, told
 
 MODEL = "From AudioX Load Checkpoint or AudioX Load Model, optionally with LoRAs or patches."
 PRESET = (
@@ -74,8 +74,10 @@ class AudioXScheduler(io.ComfyNode):
         cls, model: Any, preset: str, steps: int, sigma_min: float, sigma_max: float, denoise: float
     ) -> io.NodeOutput:
         used = settings(model, preset, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
-        tell(cls, f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}")
-        return io.NodeOutput(sigmas_of(model, used, OURS, denoise))
+        return told(
+            f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}",
+            sigmas_of(model, used, OURS, denoise),
+        )
 
 
 class AudioXSampler(io.ComfyNode):
@@ -168,7 +170,9 @@ class AudioXSampler(io.ComfyNode):
         name = scheduler if preset == CUSTOM else OURS
         sigmas = sigmas_of(model, used, name, denoise)
         line = f"{used.sampler}, {name}, {len(sigmas) - 1} steps, cfg {used.cfg:g}"
-        tell(cls, f"{line}\n{advice(config_of(model), used)}".rstrip())
-        return io.NodeOutput(
-            sample(model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas)
+        return told(
+            f"{line}\n{advice(config_of(model), used)}".rstrip(),
+            sample(
+                model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas
+            ),
         )
