@@ -28,8 +28,8 @@ LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
 GET_TURBO = (
     "AudioX-Turbo needs 4 steps and no guidance: AudioX Sampler uses both unless you set others."
     "\n\nTo download it, open a terminal in the folder of this pack and run:\n\n"
-    "python -m audiox_core fetch audiox-turbo t5-base --dir ../../models\n\nThen press R in ComfyUI. The weights are "
-    "licensed for non-commercial use (CC-BY-NC-4.0)."
+    "python -m audiox_core fetch audiox-turbo t5-base --dir ../../models\n\n"
+    "Then press R in ComfyUI. The weights are licensed for non-commercial use (CC-BY-NC-4.0)."
 )
 
 
