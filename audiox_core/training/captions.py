@@ -16,8 +16,17 @@ from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
 from .invalid_items import Report
-from .manifest import LATEST_START, LONGEST_LINE, NAMES, Item, Manifest, Task, collect, cut_caption
-from .media import MediaFolder, media_files
+from .manifest import (
+    LONGEST_LINE,
+    NAMES,
+    Item,
+    Manifest,
+    Task,
+    collect,
+    cut_caption,
+    seconds_of,
+)
+from .media import MediaFolder, media_files, sound_problem
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _COUNTER = re.compile(r"\d+|take\d*|copy", re.IGNORECASE)  # numbers a file and describes nothing
@@ -99,7 +108,7 @@ def _columns(cells: Sequence[str], path: Path) -> tuple[list[str], bool]:
     head = [cell.lower() for cell in cells]
     has_header = sum(name in _NAMES for name in head) >= 2
     if not has_header:
-        starts = [n for n in (1, 2) if len(cells) > 2 and _is_start(cells[n])]
+        starts = [n for n in (1, 2) if len(cells) > 2 and seconds_of(cells[n]) is not None]
         head = ["path", "start", "caption"] if starts == [1] else ["path", "caption", "start"]
         head = head if starts else head[:2]
     if len(cells) < 2 or not all(set(head) & names for names in (_MEDIA, {*NAMES["caption"]})):
@@ -108,13 +117,6 @@ def _columns(cells: Sequence[str], path: Path) -> tuple[list[str], bool]:
             "optionally start."
         )
     return head, has_header
-
-
-def _is_start(text: str) -> bool:
-    try:
-        return 0 <= float(text) <= LATEST_START
-    except ValueError:
-        return False
 
 
 def find_files(folder: Path) -> tuple[list[Path], list[InvalidItem]]:
@@ -233,14 +235,8 @@ def _contents(file: Path) -> MediaInfo:
         contents = probe_media(file)
     except MediaError as error:
         raise _SkipError("unreadable media", str(error)) from error
-    if not contents.has_sound:
-        raise _SkipError(
-            "no sound", "The video has no audio track, so it cannot be a training target."
-        )
-    if not contents.seconds:
-        raise _SkipError("empty sound", "Its audio track is empty.")
-    if contents.seconds > LATEST_START:
-        raise _SkipError("unreadable media", f"Its header claims {contents.seconds:g} s of sound.")
+    if problem := sound_problem(contents):
+        raise _SkipError(*problem)
     return contents
 
 

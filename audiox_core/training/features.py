@@ -39,6 +39,7 @@ from ..config import AudioXConfig
 from ..errors import AudioXError, SettingsError
 from ..models.oobleck import Oobleck
 from .clips import DataSource, TrainingClip, pad_crop
+from .distributed import STOPPING
 
 SHARD = 32  # clips
 END_AFTER = 10  # seconds that a worker has to remove the shard that it was writing
@@ -273,9 +274,8 @@ _worker: list[MakeItem] = []  # of a worker process
 
 def _start_worker(maker: Maker) -> None:
     torch.set_num_threads(1)  # one of several processes
-    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the parent ends its workers
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in STOPPING:  # a terminal sends them to all; the parent ends its workers
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
     Thread(target=_end_with_parent, daemon=True).start()
     _worker.append(maker.open())

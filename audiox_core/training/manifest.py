@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -167,24 +166,25 @@ def collect(records: Iterable[tuple[int, Mapping[str, Any] | bytes]]) -> Manifes
     return Manifest(tuple(items), tuple(invalid), cut)
 
 
-def write(path: Path, items: Iterable[Item]) -> int:
-    """Write a manifest, completely or not at all; returns the number of lines.
+def write(path: Path, items: Iterable[Item]) -> None:
+    """Write a manifest, completely or not at all.
 
     Raises:
         MediaError: the file cannot be written.
     """
-    count = 0
+    write_lines(path, (item.to_record() for item in items))
+
+
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, completely or not at all; a name that is not valid text is escaped.
+
+    Raises:
+        MediaError: the file cannot be written.
+    """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for item in items:
-            file.write(json_line(item.to_record()))
-            count += 1
-    return count
-
-
-def json_line(record: Mapping[str, Any]) -> str:
-    """A record as a readable line; a file name that is not valid text is escaped."""
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    return line if _is_text(line) else json.dumps(record) + "\n"
+        for record in records:
+            line = json.dumps(record, ensure_ascii=False)
+            file.write((line if _is_text(line) else json.dumps(record)) + "\n")
 
 
 def cut_caption(caption: str) -> str:
@@ -262,15 +262,19 @@ def _start(record: Mapping[str, Any]) -> float | None:
     value = _value(record, "start")
     if value is None:
         return None
+    if (start := seconds_of(value)) is None:
+        message = f"Its start is {shown(value)}: expected 0 to {LATEST_START:,} seconds."
+        raise _BadLineError("bad start", message)
+    return start
+
+
+def seconds_of(value: Any) -> float | None:
+    """A number, or a text with one, as the start of an item; None if it is no such time."""
     try:
         start = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
-        start = float("nan")
-    if not isfinite(start) or not 0 <= start <= LATEST_START:
-        raise _BadLineError(
-            "bad start", f"Its start is {shown(value)}: expected 0 to {LATEST_START:,} seconds."
-        )
-    return start
+        return None
+    return start if 0 <= start <= LATEST_START else None
 
 
 def _task(record: Mapping[str, Any]) -> Task | None:
