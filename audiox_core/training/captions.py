@@ -94,7 +94,8 @@ def read_table(path: Path) -> Manifest:
         raise SettingsError(f"{path} is an empty table: it needs the columns path and caption.")
     head, has_header = _columns(lines[0][0], path)
     records = ((n, dict(zip(head, cells, strict=False))) for cells, n in lines[has_header:])
-    return collect((n, {k: record[k] for k in record if k in _NAMES}) for n, record in records)
+    named = ((n, {k: record[k] for k in record if k in _NAMES}) for n, record in records)
+    return collect(named, needs_caption=True)
 
 
 def _delimiter(line: str) -> str:
@@ -161,8 +162,9 @@ def caption_files(
             taken[status.st_dev, status.st_ino] = name
         except _SkipError as skip:
             made.skipped.append(InvalidItem(name, 0, *skip.args))
-        except OSError as error:
-            made.skipped.append(InvalidItem(name, 0, "unreadable media", f"{error.strerror}."))
+        except (MediaError, OSError) as error:
+            why = str(getattr(error, "strerror", None) or error).rstrip(".")
+            made.skipped.append(InvalidItem(name, 0, "unreadable media", f"{why}."))
         on_file()
     return made
 
@@ -192,21 +194,18 @@ def _rows_by_file(
     for row in rows:
         media = row.path or row.id
         try:
-            if not row.caption:
-                raise _SkipError("no caption", "The row lacks a caption.")
             path, start = folder.find(media, row.start)
-        except _SkipError as skip:
-            made.skipped.append(InvalidItem(media, row.line, *skip.args))
+            found[path].append(replace(row, start=start))
         except MediaError as error:
             made.skipped.append(InvalidItem(media, row.line, "missing media", f"{error}."))
-        else:
-            found[path].append(replace(row, start=start))
     return dict(found)
 
 
 def _add(made: Captioned, file: Path, name: str, rows: Sequence[Item], settings: Settings) -> None:
     """All items of a file."""
-    contents = _contents(file)
+    contents = probe_media(file)
+    if problem := sound_problem(contents):
+        raise _SkipError(*problem)
     task = settings.task or Task("text+video" if contents.has_picture else "text", "audio")
     if "video" in task.needs and not contents.has_picture:
         raise _SkipError(
@@ -230,16 +229,6 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Item], settings:
         made.sources[source] += 1
 
 
-def _contents(file: Path) -> MediaInfo:
-    try:
-        contents = probe_media(file)
-    except MediaError as error:
-        raise _SkipError("unreadable media", str(error)) from error
-    if problem := sound_problem(contents):
-        raise _SkipError(*problem)
-    return contents
-
-
 def _caption(
     made: Captioned, file: Path, contents: MediaInfo, start: float | None, settings: Settings
 ) -> tuple[str, str]:
@@ -249,8 +238,6 @@ def _caption(
         end = end if step is None else min(end, begin + step)
         try:
             return settings.captioner(read_frame(file, (begin + end) / 2)), "captioner"
-        except MediaError as error:
-            raise _SkipError("unreadable picture", str(error)) from error
         except CaptionerError as error:
             if not made.sources["captioner"]:  # it never worked, so it never will
                 raise

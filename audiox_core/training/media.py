@@ -6,7 +6,7 @@ Axes: `c` audio channels, `n` samples, `f` video frames, `h w` pixels.
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -117,8 +117,9 @@ class MediaFolder:
         """
         # macOS decomposes accents into two characters
         for spelling in (name, _composed(name), unicodedata.normalize("NFD", name)):
-            if _is_file(found := self.folder / spelling):
-                return found, start
+            with suppress(OSError, ValueError):  # a name that no file can have
+                if (found := self.folder / spelling).is_file():
+                    return found, start
         if Path(name).suffix.lower() in _SUFFIXES:
             raise MediaError(f"there is no file {self.folder / name}")
         cut = [] if start is None else [f"{name}_{start:g}", f"{name}_{int(start):06d}"]
@@ -134,14 +135,6 @@ class MediaFolder:
         order = {suffix: place for place, suffix in enumerate(_SUFFIXES)}
         files = sorted(media_files(self.folder), key=lambda path: order[path.suffix.lower()])
         return {_composed(path.stem): path for path in reversed(files)}  # the first one wins
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is something to open; False for a name that no file can have."""
-    try:
-        return path.exists() and not path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _composed(name: str) -> str:
