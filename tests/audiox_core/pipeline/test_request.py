@@ -5,7 +5,7 @@ import pytest
 from audiox_core import Request
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError
-from audiox_core.pipeline.request import check_inputs, sampling_of
+from audiox_core.pipeline.request import check_request, sampling_of
 from audiox_core.variants import VARIANTS
 
 V1 = AudioXConfig()
@@ -13,8 +13,8 @@ V1 = AudioXConfig()
 
 def test_a_request_with_any_input_is_accepted():
     for inputs in ({"prompt": "rain"}, {"video": "a.mp4"}, {"image": "a.png"}, {"audio": "a.wav"}):
-        check_inputs(Request(**inputs))
-    check_inputs(Request(init_audio="a.wav"))
+        check_request(Request(**inputs))
+    check_request(Request(init_audio="a.wav"))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_request_with_any_input_is_accepted():
 )
 def test_inputs_that_exclude_one_another_are_refused(settings, message):
     with pytest.raises(SettingsError, match=message):
-        check_inputs(Request(**settings))
+        check_request(Request(**settings))
 
 
 def test_a_variation_has_limits_by_the_objective():
