@@ -365,6 +365,9 @@ def _embedded() -> Checkpoint:
     return load_checkpoint(device="cpu")
 
 
+inspect(EMBEDDED)  # torch makes a folder for its compiler with the first module on `meta`
+
+
 def examine(path: Path) -> list[str]:
     """Do all that the pack does with a weights file; returns the faults."""
     faults: list[str] = []
