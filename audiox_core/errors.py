@@ -8,7 +8,8 @@ class AudioXError(Exception):
 
     def __init__(self, message: str) -> None:
         line = " ".join(message.split())  # whatever a library's text brings
-        super().__init__("".join(c if c.isprintable() else "?" for c in line))
+        line = "".join(c if c.isprintable() else "?" for c in line)
+        super().__init__(line if len(line) < 1800 else f"{line[:1200]} … {line[-500:]}")
 
 
 class MediaError(AudioXError):
