@@ -1,19 +1,94 @@
-"""`python -m audiox_core`."""
+"""`python -m audiox_core`: the signals and output streams of the process."""
 
+import io
+import os
 import signal
 import sys
+from contextlib import suppress
+from types import FrameType
+from typing import TextIO
+
+from .errors import printable
+
+# Ctrl-C, and what a system, a job queue or a closed terminal sends
+STOPPING = [s for s in signal.Signals if s.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
+
+
+class Output(io.TextIOWrapper):
+    """stderr or stdout whose reader may go away: what cannot be written is dropped.
+
+    So a command that has written its file succeeds, and nothing fails when Python exits.
+    """
+
+    def write(self, text: str) -> int:
+        """Write text, or drop it."""
+        with suppress(OSError):
+            return super().write(text)
+        self._drop()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written, or drop it."""
+        try:
+            super().flush()
+        except OSError:
+            self._drop()
+
+    def _drop(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())  # also for what is still buffered
+        os.close(nowhere)
+
+
+class Results(Output):
+    """stdout: names and notes of files cannot control the terminal."""
+
+    def write(self, text: str) -> int:
+        """Write lines of text without control characters."""
+        super().write("\n".join(printable(line) for line in text.split("\n")))
+        return len(text)
+
+
+def opened(stream: TextIO | None, kind: type[Output]) -> TextIO:
+    """A stream of the process as an output of a kind; a closed one shows nothing.
+
+    Characters that its encoding lacks are escaped.
+    """
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+    encoding, line_buffering = stream.encoding, stream.line_buffering
+    return kind(stream.detach(), encoding, "backslashreplace", line_buffering=line_buffering)
+
+
+def stop(number: int, _frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt with the number of the signal; a second signal ends the process."""
+    _restore_signals()
+    raise KeyboardInterrupt(number)
+
+
+def _restore_signals() -> None:
+    for number in STOPPING:
+        if signal.getsignal(number) is stop:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def run() -> int:
-    """The command line; a request to terminate is handled like Ctrl-C: nothing is left behind."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """The command line; every signal to stop is handled like Ctrl-C: nothing is left behind."""
+    sys.stdout, sys.stderr = opened(sys.stdout, Results), opened(sys.stderr, Output)
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` asks
+            signal.signal(number, stop)
     try:
-        from .cli import main  # here, for it takes seconds in which Ctrl-C may come
+        from .cli import main  # here, for it takes seconds in which a signal may come
 
         return main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         sys.stderr.write("error: Stopped; nothing was written.\n")
-        return 130
+        return 128 + (error.args or (signal.SIGINT,))[0]
+    finally:
+        _restore_signals()
+        sys.stdout.flush()
 
 
-sys.exit(run())
+if __name__ == "__main__":
+    sys.exit(run())

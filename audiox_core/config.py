@@ -258,12 +258,9 @@ class AudioXConfig:
             ValueError: no model can have these sizes.
         """
         _check_sizes(self)
-        for what, size, divisor in self._multiples():
-            if size % divisor:
-                raise ValueError(f"{what} is {size}, but must be a multiple of {divisor}")
-        for what, size, expected in self._equals():
-            if size != expected:
-                raise ValueError(f"{what} is {size}, but must be {expected}")
+        for what, size, relation, other in self._relations():
+            if size % other if relation else size != other:
+                raise ValueError(f"{what} is {size}, but must be {relation}{other}")
         rotary = getattr(self.dit, "rotary_dim", self.dit.head_dim)
         if rotary > self.dit.head_dim or self.dit.head_dim % 2:
             raise ValueError(
@@ -287,32 +284,28 @@ class AudioXConfig:
         """Condition tokens of a window."""
         return self.video.tokens + self.text_tokens + self.audio_tokens
 
-    def _multiples(self) -> Iterator[tuple[str, int, int]]:
-        """What must be a multiple: its name, its size, the divisor."""
-        clip = self.video.clip
-        yield "dit.width", self.dit.width, self.dit.head_dim
-        yield "video.clip.width", clip.width, clip.heads
-        yield "video.clip.image", clip.image, clip.patch
-        if isinstance(self.dit, DiTConfig):
-            yield "dit.cond_dim", self.dit.cond_dim, self.dit.head_dim
-            yield "dit.width", self.dit.width, self.dit.cond_dim
-        if self.maf is not None:
-            yield "maf.width", self.maf.width, self.maf.heads
-        if self.video.sync is not None:
-            encoder = self.video.sync.encoder
-            yield "video.sync.encoder.width", encoder.width, encoder.heads
-            yield "video.sync.encoder.image", encoder.image, encoder.patch
-
-    def _equals(self) -> Iterator[tuple[str, int, int]]:
-        """What must have a certain size: its name, its size, the expected one."""
-        yield "the number of vae.strides", len(self.vae.strides), len(self.vae.multipliers)
-        if isinstance(self.dit, MMDiTConfig):
-            yield "dit.tokens", self.dit.tokens, self.tokens
-            yield "dit.positions", self.dit.positions, self.latent.window + 1
-        if self.maf is not None:
-            yield "maf.width", self.maf.width, self.dit.cond_dim
+    def _relations(self) -> Iterator[tuple[str, int, str, int]]:
+        """Sizes that fit each other: the name and value of one, "" or MULTIPLE, the other one."""
+        dit, clip, maf, sync = self.dit, self.video.clip, self.maf, self.video.sync
+        yield "dit.width", dit.width, MULTIPLE, dit.head_dim
+        yield "video.clip.width", clip.width, MULTIPLE, clip.heads
+        yield "video.clip.image", clip.image, MULTIPLE, clip.patch
+        yield "the number of vae.strides", len(self.vae.strides), "", len(self.vae.multipliers)
+        if isinstance(dit, MMDiTConfig):
+            yield "dit.tokens", dit.tokens, "", self.tokens
+            yield "dit.positions", dit.positions, "", self.latent.window + 1
+        else:
+            yield "dit.cond_dim", dit.cond_dim, MULTIPLE, dit.head_dim
+            yield "dit.width", dit.width, MULTIPLE, dit.cond_dim
+        if maf is not None:
+            yield "maf.width", maf.width, MULTIPLE, maf.heads
+            yield "maf.width", maf.width, "", dit.cond_dim
+        if sync is not None:
+            yield "video.sync.encoder.width", sync.encoder.width, MULTIPLE, sync.encoder.heads
+            yield "video.sync.encoder.image", sync.encoder.image, MULTIPLE, sync.encoder.patch
 
 
+MULTIPLE = "a multiple of "
 OBJECTIVE_NAMES = ("v", "rectified_flow")
 MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale", "sigma_min"}
 LARGEST = 10_000_000

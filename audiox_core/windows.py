@@ -11,14 +11,15 @@ Axes: `b` batch, `w` windows, `c` channels, `t` latent frames.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from .config import LatentConfig
-from .errors import SettingsError
+from .errors import SettingsError, check_number
 
-MIN_SECONDS, MAX_SECONDS = 0.1, 600.0  # of a sound
+MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
 
 # windows `b w c t` and their numbers -> predictions `b w c t`
@@ -63,11 +64,9 @@ class Plan:
 
 def check_seconds(seconds: float) -> None:
     """Raise SettingsError for a length in seconds that cannot be generated, or NaN."""
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        part = " For a part of a video, set its start and length." if seconds > MAX_SECONDS else ""
-        raise SettingsError(
-            f"The length is {seconds:g} s: it must be {MIN_SECONDS:g} to {MAX_SECONDS:g} s.{part}"
-        )
+    long = isinstance(seconds, Real) and seconds > MAX_SECONDS
+    hint = ". For a part of a video, set its start and length" if long else ""
+    check_number("The length", seconds, MIN_SECONDS, MAX_SECONDS, hint, unit=" s")
 
 
 def plan(latent_format: LatentConfig, seconds: float) -> Plan:

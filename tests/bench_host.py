@@ -25,7 +25,7 @@ from audiox_core.lab.bench import report
 from audiox_core.lab.bench.cases import Inputs, plain_step
 from audiox_core.lab.bench.timing import Group, measure
 from audiox_core.models.dit import DiT
-from audiox_core.models.oobleck import Oobleck, decode_chunked, encode_chunked
+from audiox_core.models.oobleck import ChunkedOobleck, Oobleck
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan_frames
 
@@ -140,14 +140,14 @@ def groups(sides: Sides) -> Iterator[Group]:
     decode = {
         "ComfyUI": lambda: sides.vae.decode(x),
         "ours, whole": lambda: vae.decode(x),
-        "ours, in chunks": lambda: decode_chunked(vae.decode, x),
+        "ours, in chunks": lambda: ChunkedOobleck(vae).decode(x),
     }
     yield Group("decode a window", decode)
     audio = inputs.waveform[None].to(inputs.device)
     encode = {
         "ComfyUI": lambda: sides.vae.encoder(audio).chunk(2, dim=1)[0],  # the mean, no draw
         "ours, whole": lambda: vae.encode(audio).mean,
-        "ours, in chunks": lambda: encode_chunked(vae.encode, audio, grid.hop_length).mean,
+        "ours, in chunks": lambda: ChunkedOobleck(vae).encode(audio).mean,
     }
     yield Group("encode 10 s", encode)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import AudioXConfig, MMDiTConfig
-from ..errors import WeightsError
+from ..errors import WeightsError, check_regular_file
 from ..hub.models import MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from .auxiliary_files import fetch_again, fetch_command, models_folder
@@ -23,8 +23,8 @@ from .sizes import config_from_shapes
 from .weight_file import WeightFile
 
 LORA = (
-    "a LoRA, not a model (pass it with --lora FILE beside --checkpoint; in ComfyUI, put it "
-    "into models/loras and connect a LoRA loader to the model)"
+    "a LoRA, not a model ([[pass it with --lora FILE beside --checkpoint|put it into "
+    "models/loras and connect a LoRA loader to the model]])"
 )
 MODEL, MAF_MODEL = "an AudioX model", "a model of the AudioX-MAF line"
 KINDS = (  # part of a tensor's name -> what such a file is; the first that fits
@@ -38,9 +38,15 @@ KINDS = (  # part of a tensor's name -> what such a file is; the first that fits
     (DIT, MODEL),
     (VIDEO, MODEL),
     (AUDIO, MODEL),
-    ("vfeat_extractor.", "a Synchformer (put it beside the model, or pass it with --synchformer)"),
-    ("encoder.block.", "a T5 text encoder (pass it with --text-encoder)"),
-    ("decoder.layers.", "an audio VAE alone (pass it with --vae)"),
+    (
+        "vfeat_extractor.",
+        "a Synchformer (put it beside the model[[, or pass it with --synchformer|]])",
+    ),
+    (
+        "encoder.block.",
+        "a T5 text encoder ([[pass it with --text-encoder|put it into models/text_encoders]])",
+    ),
+    ("decoder.layers.", "an audio VAE alone ([[pass it with --vae|select it in AudioX Load VAE]])"),
     ("vision_model.", "a CLIP vision model"),
 )
 NAMES = (  # part of a file's or folder's name -> the variant; the specific first
@@ -86,7 +92,7 @@ def detect(
             raise WeightsError(
                 f"{file.path.name} is not an AudioX model: it is {kind}. Choose model.ckpt or "
                 "model.safetensors of AudioX (`python -m audiox_core fetch audiox` downloads it "
-                "into models/audiox), or omit --checkpoint to use the embedded model."
+                "into models/audiox), or [[omit --checkpoint to use|select]] the embedded model."
             )
         config, source = _from_tensors(file, diffusion, variant, probe)
         try:
@@ -146,8 +152,8 @@ def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
         folder = models_folder(file.path) / MODELS[variant].folder
         get = f", or get that model into {folder} with `{fetch_command(variant, file.path)}`"
     return WeightsError(
-        f"{file.path}: --variant is {variant}, but {why}: omit --variant (variant in the "
-        f"loader node){get}."
+        f"{file.path.name}: [[--variant|variant]] is {variant}, but {why}: "
+        f"[[omit --variant|set variant to auto]]{get}."
     )
 
 
@@ -187,8 +193,9 @@ def _from_tensors(
     if len(left) > 1:
         names = sorted(left)
         raise WeightsError(
-            f"{file.path} may be {' or '.join(names)}: their tensors have the same names and "
-            f"shapes. Pass --variant {' or --variant '.join(names)} (variant in the loader node), "
+            f"{file.path.name} may be {' or '.join(names)}: their tensors have the same names and "
+            f"shapes. [[Pass --variant {' or --variant '.join(names)}|Set variant to "
+            f"{' or '.join(names)} in the loader]], "
             f"or keep the folder name that {fetch_again(file.path)} creates."
         )
     (name,) = left
@@ -217,6 +224,7 @@ def _read_release(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     if path is None:
         return {}, {}
     with _reading(path):
+        check_regular_file(path, WeightsError)
         data = json.loads(path.read_text(encoding="utf-8"))
         return data, dict(data.get("model", {}).get("diffusion", {}))
 

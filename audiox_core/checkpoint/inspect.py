@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..config import AudioXConfig
-from ..errors import WeightsError
+from ..errors import WeightsError, for_command_line
 from ..hub.models import LICENCE, MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from . import auxiliary_files as auxiliary
@@ -111,7 +111,7 @@ def inspect(
         WeightsError: the file cannot be read at all.
     """
     file = open_weights(path)
-    kind, parts, model = kind_of(file), _parts(file), {}
+    kind, parts, model = for_command_line(kind_of(file)), _parts(file), {}
     if kind in (MODEL, MAF_MODEL):
         config_json = Path(config) if config else auxiliary.find_config(file.path)
         model = _model(file, config_json, variant, deep)

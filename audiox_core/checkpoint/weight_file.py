@@ -155,7 +155,7 @@ def open_weights(path: str | Path) -> WeightFile:
         raise WeightsError(
             f"{path} is a GGUF file, which this pack cannot read: use the released .ckpt "
             f"({fetch_again(path)} downloads it into models/audiox) or a .safetensors file. float8 "
-            "weights (`convert --dtype float8_e4m3fn`, or weight_dtype in the loader) are as small."
+            "weights ([[`convert --dtype float8_e4m3fn`|weight_dtype of the loader]]) are as small."
         )
     if suffix in UNFINISHED:
         raise _unreadable(path, f"its name ends in {suffix}, like a download in progress")

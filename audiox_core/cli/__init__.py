@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 an error that the user can fix (one line on stderr), 130 i
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,13 +13,21 @@ from typing import NoReturn
 import torch
 from tqdm import tqdm
 
-from ..errors import AudioXError
+from ..errors import AudioXError, is_out_of_memory, one_line
 from .captions import add_captions
 from .generate import add_generate
 from .inspect import add_inspect
 from .train import add_train
 from .weights import add_convert, add_fetch
 
+COMMANDS = {
+    "generate": (add_generate, "generate audio, or a video with audio"),
+    "fetch": (add_fetch, "download released weights into models/"),
+    "inspect": (add_inspect, "report what a weights file is and whether it is complete"),
+    "convert": (add_convert, "put a released model into one safetensors file"),
+    "captions": (add_captions, "list the clips in a folder for training"),
+    "train": (add_train, "train a model, or continue training"),
+}
 LAB = {  # commands of the lab, which is imported when one of them is asked for
     "demo": "add sound to a rendered clip, and to your own video, with the embedded model",
     "lab": "measure this machine, the code and the embedded model",
@@ -30,7 +39,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong; the whole help is a `--help` away."""
-        line = " ".join(f"{self.prog}: error: {message} (see {self.prog} --help)".split())
+        line = one_line(f"{self.prog}: error: {message} (see {self.prog} --help)")
         self.exit(2, f"{line}\n")
 
 
@@ -46,21 +55,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.print_help()
         return 0
     _log_to_stderr()
+    stopped = "Stopped; nothing was written."
     try:
         options = parser.parse_args(arguments)
+        stopped = getattr(options, "stopped", stopped)
         return options.run(options)
-    except AudioXError as error:
-        message, code = str(error), 2
-    except torch.OutOfMemoryError:
-        message, code = "The GPU is out of memory: try --dtype float16 or --device cpu.", 2
-    except FileExistsError as error:  # of the folders that are made where they are not there
-        message, code = f"{error.filename} is a file, not a folder: choose another --output.", 2
-    except OSError as error:
-        message, code = f"Operating system error: {error}.", 2
-    except KeyboardInterrupt:
-        message, code = "Stopped; nothing was written.", 130
+    except KeyboardInterrupt as error:  # of `__main__`, with the number of the signal
+        message, code = stopped, 128 + (error.args or (signal.SIGINT,))[0]
+    except Exception as error:
+        message, code = _message(error), 2
+        if message is None:
+            raise
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def _message(error: Exception) -> str | None:
+    """What a user can do about an error, one line; None for an error of the program."""
+    if isinstance(error, AudioXError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return "The GPU is out of memory: try fewer --seconds, --dtype float16 or --device cpu."
+    if is_out_of_memory(error):
+        return (
+            "There is not enough memory: try fewer --seconds or --dtype bfloat16, or close other "
+            "programs."
+        )
+    if isinstance(error, FileExistsError):  # of the folders that are made where they are missing
+        return one_line(f"{error.filename} is a file, not a folder: choose another --output.")
+    if isinstance(error, OSError):
+        return one_line(f"Operating system error: {error}.")
+    return None
 
 
 def build_parser(
@@ -78,15 +103,10 @@ def build_parser(
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", parser_class=OneLineParser
     )
-    adders = {
-        "generate": add_generate,
-        "fetch": add_fetch,
-        "inspect": add_inspect,
-        "convert": add_convert,
-        "captions": add_captions,
-        "train": add_train,
-    }
-    parsers = {name: add(commands) for name, add in adders.items()}
+    parsers: dict[str, argparse.ArgumentParser] = {}
+    for name, (add_options, what) in COMMANDS.items():
+        parsers[name] = commands.add_parser(name, help=what)
+        add_options(parsers[name])
     parsers |= {name: commands.add_parser(name, help=what) for name, what in LAB.items()}
     if with_lab:
         from ..lab.commands.demo import add_demo
@@ -101,7 +121,7 @@ class _AboveTheBar(logging.Handler):
     """Log lines that do not run into the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        tqdm.write(one_line(self.format(record)), file=sys.stderr)
 
 
 def _log_to_stderr() -> None:

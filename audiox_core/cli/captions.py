@@ -2,96 +2,70 @@
 
 import argparse
 import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from ..config import AudioXConfig
 from ..device import choose_device
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number, one_line
 from ..media.files import check_output
 from ..training.captioner import Captioner
-from ..training.captions import Captioned, Settings, caption_files, find_files, read_table
+from ..training.captions import Settings, caption_files, find_files, read_table
 from ..training.clips import InvalidItem
 from ..training.invalid_items import Report, check, counted
-from ..training.manifest import GIVEN, TARGETS, Task, read, write
+from ..training.manifest import GIVEN, TARGETS, Manifest, Task, read, write
 from ..training.media import ManifestSource
+from .options import FILE, FOLDER, SECONDS, add_device
 
 MOST_WORKERS = 64
 
 
-def add_captions(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the subparsers; returns its parser."""
-    parser = commands.add_parser(
-        "captions",
-        help="list the clips in a folder for training",
-        description="Write a manifest of the videos and sounds in a folder, for training. Captions "
-        "come from the first of these sources that has one: table, captioner, file name.",
-        epilog="Tasks are <" + "|".join(GIVEN) + ">_condition-<" + "|".join(TARGETS) + ">.",
+def add_captions(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `captions` to its parser."""
+    parser.description = (
+        "Write a manifest of the videos and sounds in a folder, for training. Captions come from "
+        "the first of these sources that has one: table, captioner, file name."
     )
+    parser.epilog = f"Tasks are <{'|'.join(GIVEN)}>_condition-<{'|'.join(TARGETS)}>."
     parser.set_defaults(run=run_captions)
-    parser.add_argument(
-        "folder",
-        type=Path,
-        metavar="FOLDER",
-        help="folder with media files; subfolders are included",
-    )
+    add = parser.add_argument
+    add("folder", **FOLDER, help="folder with media files; subfolders are included")
     made = parser.add_mutually_exclusive_group(required=True)
+    made.add_argument("--output", "-o", **FILE, help="the manifest to write, as JSON lines")
     made.add_argument(
-        "--output", "-o", type=Path, metavar="FILE", help="the manifest to write, as JSON lines"
+        "--check", **FILE, help="read every clip of a manifest as training does; list invalid ones"
     )
-    made.add_argument(
-        "--check",
-        type=Path,
-        metavar="FILE",
-        help="read every clip of a manifest as training does, and report invalid items",
-    )
-    parser.add_argument(
-        "--csv",
-        type=Path,
-        metavar="FILE",
-        help="a CSV table with the columns path (or id), caption and optionally start",
-    )
-    parser.add_argument(
+    add("--csv", **FILE, help="CSV table: columns path (or id), caption and optionally start")
+    add(
         "--model",
         metavar="NAME_OR_FOLDER",
         help="an image captioner for transformers; it reads the middle frame of a video",
     )
-    parser.add_argument(
-        "--ask", metavar="TEXT", help="the question for a captioner that answers questions"
-    )
-    parser.add_argument(
-        "--from-names", action="store_true", help="dog_barking-03.mp4 is captioned 'dog barking'"
-    )
-    parser.add_argument(
+    add("--ask", metavar="TEXT", help="the question for a captioner that answers questions")
+    add("--from-names", action="store_true", help="dog_barking-03.mp4 is captioned 'dog barking'")
+    add(
         "--task",
         type=Task.parse,
         metavar="TASK",
         help="task of all items; the default is text+video_condition-audio, and for files without "
         "video text_condition-audio",
     )
-    parser.add_argument(
+    add(
         "--start-every",
-        type=float,
-        metavar="SECONDS",
+        **SECONDS,
         help="create an item every so many seconds, each with its own caption; by default each "
         "file is one item, and training takes a clip every ten seconds of it",
     )
-    parser.add_argument(
-        "--device", help="device of the captioner; the default is the best available"
-    )
-    parser.add_argument(
+    add_device(parser)
+    add(
         "--workers",
         type=int,
         default=min(os.cpu_count() or 1, MOST_WORKERS),
         metavar="N",
         help="number of clips that --check reads at a time; the default is one per core",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing manifest")
-    return parser
+    add("--overwrite", action="store_true", help="replace an existing manifest")
 
 
 def run_captions(options: argparse.Namespace) -> int:
@@ -102,34 +76,42 @@ def run_captions(options: argparse.Namespace) -> int:
 def _make(options: argparse.Namespace) -> int:
     listed = options.output.with_suffix(".skipped.jsonl")
     _check_options(options, (options.output, listed))
-    rows, bad_rows = ([], []) if options.csv is None else read_table(options.csv)
+    table = Manifest() if options.csv is None else read_table(options.csv)
     files, closed = find_files(options.folder)
-    if not files and not rows:
+    if not files and not table.items:
         raise SettingsError(f"{options.folder} contains no media files: choose another folder.")
+    captioner = None
+    if options.model is not None:
+        device = choose_device(options.device)
+        captioner = Captioner(options.model, question=options.ask, device=device)
     settings = Settings(
-        rows=rows,
-        captioner=_captioner(options),
+        table=table,
+        captioner=captioner,
         from_names=options.from_names,
         task=options.task,
         start_every=options.start_every,
     )
     with tqdm(total=len(files), unit="file", disable=None) as bar:
         made = caption_files(options.folder, files, settings, on_file=bar.update)
-    made.skipped += [*bad_rows, *closed]
-    _refuse_nothing(made, options.folder)
+    made.skipped += closed
+    report = made.report()
+    if not made.items:
+        first = made.skipped[0]
+        raise SettingsError(
+            f"No file in {options.folder} can be used: {counted(report.counts)}; "
+            f"the first is {first.item}: {first.message}"
+        )
     write(options.output, made.items)
-    _write_list(made.report(), listed)
     places = counted({f"by {source}": count for source, count in made.sources.items()})
     print(f"{len(made.items):,} items -> {options.output} ({places})")
-    _tell(made.report(), listed, "left out")
+    _list_invalid(report, listed, "left out")
     print(f"next: python -m audiox_core captions {options.folder} --check {options.output}")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     """Check a manifest; the exit code is 0 if at least one clip can be used."""
-    if not 1 <= options.workers <= MOST_WORKERS:
-        raise SettingsError(f"--workers is {options.workers}: it must be 1 to {MOST_WORKERS}.")
+    check_number("--workers", options.workers, 1, MOST_WORKERS)
     listed = options.check.with_suffix(".invalid.jsonl")
     manifest = read(options.check)
     check_output(listed)
@@ -137,10 +119,15 @@ def _check(options: argparse.Namespace) -> int:
     with tqdm(total=lines, unit="line", desc="looking", disable=None) as bar:
         source = ManifestSource(manifest, options.folder, AudioXConfig(), on_item=bar.update)
     with tqdm(total=len(source), unit="clip", desc="reading", disable=None) as bar:
-        report = check(source, workers=options.workers, on_item=_counting(bar))
-    _write_list(report, listed)
+
+        def count(invalid: InvalidItem | None) -> None:
+            if invalid is not None:
+                bar.set_postfix_str(one_line(f"last invalid: {invalid.item[:40]}"), refresh=False)
+            bar.update()
+
+        report = check(source, workers=options.workers, on_item=count)
     print(f"{report.usable:,} of {report.total:,} clips can be used")
-    _tell(report, listed, "invalid")
+    _list_invalid(report, listed, "invalid")
     if not report.usable:
         raise SettingsError(f"No valid clips: {counted(report.counts)}. See {listed}.")
     return 0
@@ -163,47 +150,18 @@ def _check_options(options: argparse.Namespace, targets: tuple[Path, ...]) -> No
         raise SettingsError(
             "No source of captions: add --csv FILE, --from-names or --model NAME_OR_FOLDER."
         )
-    if options.start_every is not None and not 0.1 <= options.start_every <= 1e6:
-        raise SettingsError(f"--start-every is {options.start_every:g}: it must be 0.1 or more.")
+    if options.start_every is not None:
+        check_number("--start-every", options.start_every, 0.1, 1_000_000)
     if options.ask is not None and options.model is None:
         raise SettingsError("--ask needs a captioner: add --model NAME_OR_FOLDER.")
 
 
-def _captioner(options: argparse.Namespace) -> Captioner | None:
-    if options.model is None:
-        return None
-    device = choose_device(options.device)
-    return Captioner(options.model, question=options.ask, device=device)
-
-
-def _refuse_nothing(made: Captioned, folder: Path) -> None:
-    if not made.items:
-        first = made.skipped[0]
-        raise SettingsError(
-            f"No file in {folder} can be used: {counted(made.report().counts)}; "
-            f"the first is {first.item}: {first.message}"
-        )
-
-
-def _write_list(report: Report, path: Path) -> None:
-    """Write the list of invalid items; without any, remove an older one."""
+def _list_invalid(report: Report, path: Path, what: str) -> None:
+    """Write the list of invalid items and say where; without any, remove an older list."""
     if report.invalid:
         report.write(path)
+        print(f"{len(report.invalid):,} {what} ({counted(report.counts)}) -> {path}")
     else:
         path.unlink(missing_ok=True)
-
-
-def _tell(report: Report, listed: Path, what: str) -> None:
-    if report.invalid:
-        print(f"{len(report.invalid):,} {what} ({counted(report.counts)}) -> {listed}")
     if report.notes:
         print(counted(report.notes))
-
-
-def _counting(bar: tqdm) -> Callable[[InvalidItem | None], None]:
-    def count(bar: tqdm, invalid: InvalidItem | None) -> None:
-        if invalid is not None:
-            bar.set_postfix_str(f"last invalid: {invalid.item[:40]}", refresh=False)
-        bar.update()
-
-    return partial(count, bar)

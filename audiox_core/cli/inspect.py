@@ -2,27 +2,23 @@
 
 import argparse
 import json
-import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ..checkpoint.inspect import Part, Report, inspect
-from .generate import add_variant
+from .options import FILE, add_json, add_variant, size_text
 
 
-def add_inspect(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the subparsers; returns its parser."""
-    parser = commands.add_parser(
-        "inspect",
-        help="report what a weights file is and whether it is complete",
-        description="Report what a weights file is, which parts it contains, what is missing, and "
-        "which other files it needs. Please add this to an issue about a file that does not load.",
+def add_inspect(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `inspect` to its parser."""
+    parser.description = (
+        "Report what a weights file is, which parts it contains, what is missing, and which other "
+        "files it needs. Please add this to an issue about a file that does not load."
     )
     parser.set_defaults(run=run_inspect)
-    parser.add_argument("file", type=Path, metavar="FILE", help=".safetensors, .ckpt, .pt, .pth")
+    parser.add_argument("file", **FILE, help=".safetensors, .ckpt, .pt, .pth")
     parser.add_argument(
         "--deep",
         action="store_true",
@@ -30,8 +26,7 @@ def add_inspect(commands: Any) -> argparse.ArgumentParser:
         "find its objective, which needs the memory of loading it",
     )
     add_variant(parser)
-    parser.add_argument("--json", action="store_true", help="print the full report as JSON")
-    return parser
+    add_json(parser, "the full report")
 
 
 def run_inspect(options: argparse.Namespace) -> int:
@@ -50,7 +45,7 @@ def run_inspect(options: argparse.Namespace) -> int:
 
 def as_text(report: Report) -> str:
     """The report as a table for people."""
-    rows = [("file", f"{report.file} ({_size(report.bytes)}, {report.stored_as})")]
+    rows = [("file", f"{report.file} ({size_text(report.bytes)}, {report.stored_as})")]
     rows += [("what it is", report.what)]
     rows += [("variant", f"{report.variant or 'unknown'}, from {report.decided_by}")] * bool(
         report.decided_by
@@ -79,7 +74,9 @@ def as_text(report: Report) -> str:
 
 def _part(part: Part) -> str:
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in part.dtypes.items())
-    return f"{part.tensors:5} tensors {part.elements:14,} numbers {_size(part.nbytes):>9}  {kinds}"
+    return (
+        f"{part.tensors:5} tensors {part.elements:14,} numbers {size_text(part.nbytes):>9}  {kinds}"
+    )
 
 
 def _layout(report: Report) -> str:
@@ -118,9 +115,3 @@ def _flat(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     groups = {"model": plain, **{k: v for k, v in config.items() if isinstance(v, dict)}}
     for name, group in groups.items():
         yield name, ", ".join(f"{key} {value}" for key, value in group.items())
-
-
-def _size(nbytes: int) -> str:
-    units = ("B", "kB", "MB", "GB")
-    power = min(int(math.log(nbytes, 1000)), 3) if nbytes else 0
-    return f"{nbytes / 1000**power:.{2 if power else 0}f} {units[power]}"

@@ -2,16 +2,20 @@
 
 import argparse
 import json
+import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ..device import choose_device
+from .options import FILE, add_device, add_json, add_output
+from .progress import late_bar
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTIONS = {
     "vae": "the VAE between audio and latents",
@@ -37,49 +41,35 @@ SHORT = {  # an option -> the setting that it stands for, and its kind
 }
 
 
-def add_train(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the subparsers; returns its parser."""
-    parser = commands.add_parser(
-        "train",
-        help="train a model, or continue training",
-        description="Train a stage: "
-        + "; ".join(f"{name} = {what}" for name, what in DESCRIPTIONS.items())
-        + ". An interrupted run continues with the same command and reaches the same numbers.",
-        epilog="All settings can be given in the TOML file, or as --set section.key=value. "
-        "Several GPUs: torchrun --nproc-per-node N -m audiox_core train …",
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `train` to its parser."""
+    stages = "; ".join(f"{name} = {what}" for name, what in DESCRIPTIONS.items())
+    parser.description = (
+        f"Train a stage: {stages}. An interrupted run continues with the same command and reaches "
+        "the same numbers."
     )
-    parser.set_defaults(run=run_train)
-    parser.add_argument(
-        "stage", choices=DESCRIPTIONS, metavar="STAGE", help=" or ".join(DESCRIPTIONS)
+    parser.epilog = (
+        "All settings can be given in the TOML file, or as --set section.key=value. Several GPUs: "
+        "torchrun --nproc-per-node N -m audiox_core train …"
     )
-    parser.add_argument("--data", metavar="world|FILE", help="rendered clips, or a manifest")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
-    parser.add_argument("--init", type=Path, metavar="FILE", help="the checkpoint to start from")
-    parser.add_argument(
-        "--text-encoder", type=Path, metavar="PATH", help="T5-base for the model given with --init"
-    )
-    parser.add_argument(
-        "--vae",
-        type=Path,
-        metavar="FILE",
-        help="VAE of the latents, if it is not the one in --init",
-    )
-    parser.add_argument(
-        "--output",
-        "-o",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="folder for weights, log, plot and the state to continue from; created if missing",
+    parser.set_defaults(run=run_train, stopped="Stopped; run the same command to continue.")
+    add = parser.add_argument
+    add("stage", choices=DESCRIPTIONS, metavar="STAGE", help=" or ".join(DESCRIPTIONS))
+    add("--data", metavar="world|FILE", help="rendered clips, or a manifest")
+    add("--config", **FILE, help="settings as TOML")
+    add("--init", **FILE, help="the checkpoint to start from")
+    add("--text-encoder", type=Path, metavar="PATH", help="T5-base for the model given with --init")
+    add("--vae", **FILE, help="VAE of the latents, if it is not the one in --init")
+    add_output(
+        parser,
+        "folder for weights, log, plot and the state to continue from; created if missing",
+        "FOLDER",
     )
     for name, (setting, kind) in SHORT.items():
-        parser.add_argument(f"--{name}", type=kind, metavar=name.upper(), help=setting)
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
-    )
-    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
-    return parser
+        add(f"--{name}", type=kind, metavar=name.upper(), help=setting)
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    add_device(parser)
+    add_json(parser)
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -93,7 +83,7 @@ def run_train(options: argparse.Namespace) -> int:
     if options.data is not None:
         assignments.append(("data.source", options.data))
     config = read_settings(options.config, assignments)
-    with _Bar() as bar, _stopped_early():
+    with late_bar(unit="clip", desc="preparing") as show:
         job = Job(
             stage=options.stage,
             config=config,
@@ -104,11 +94,12 @@ def run_train(options: argparse.Namespace) -> int:
             device=choose_device(options.device),
             command=shlex.join(["python", "-m", "audiox_core", *sys.argv[1:]]),
             data_source=_data_source(config.data.source),
-            on_cache=bar.cached,
-            on_skipped=lambda cache: tqdm.write(
-                f"{len(cache.skipped)} of {len(cache.skipped) + len(cache)} clips cannot be "
-                f"used: they are listed in {options.output / 'skipped.jsonl'}.",
-                file=sys.stderr,
+            on_cache=show,
+            on_skipped=lambda cache: logger.warning(
+                "%d of %d clips cannot be used: they are listed in %s.",
+                len(cache.skipped),
+                len(cache.skipped) + len(cache),
+                options.output / "skipped.jsonl",
             ),
             report=lambda report: tqdm.write(str(report)),
             on_save=_plot_losses,
@@ -148,34 +139,3 @@ def _plot_losses(folder: Path) -> None:
     from ..lab.plot_loss import plot_losses
 
     plot_losses(folder)
-
-
-@contextmanager
-def _stopped_early() -> Iterator[None]:
-    """Say that an interrupt before the first step loses nothing."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("Stopped; run the same command to continue.", file=sys.stderr)
-        raise SystemExit(130) from None
-
-
-class _Bar:
-    """Progress of the clips that are prepared."""
-
-    def __init__(self) -> None:
-        self.bar: tqdm | None = None
-
-    def cached(self, done: int, total: int) -> None:
-        """`done` of `total` clips are in the cache."""
-        self.bar = self.bar or tqdm(total=total, unit="clip", desc="preparing", initial=done)
-        self.bar.update(done - self.bar.n)
-        if done == total:
-            self.bar.close()
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self.bar is not None:
-            self.bar.close()

@@ -2,41 +2,31 @@
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from ..checkpoint.convert import STORED_DTYPES, convert
 from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError
-from .generate import add_variant
+from .options import FILE, FOLDER, add_json, add_output, add_variant, size_text
+
+MODELS_FOLDER = Path("models")
 
 
-def add_fetch(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the subparsers; returns its parser."""
-    parser = commands.add_parser(
-        "fetch",
-        help="download released weights into models/",
-        description="Download released weights from Hugging Face. The next run continues an "
-        "interrupted download; every file is compared with its hash on the hub, if there is one.",
-        epilog="Honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. " + LICENCE,
+def add_fetch(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `fetch` to its parser."""
+    parser.description = (
+        "Download released weights from Hugging Face. The next run continues an interrupted "
+        "download; every file is compared with its hash on the hub, if there is one."
     )
-    parser.set_defaults(run=run_fetch)
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=", ".join(MODELS))
-    parser.add_argument(
-        "--dir",
-        type=Path,
-        default=Path("models"),
-        metavar="FOLDER",
-        help="the models folder; the default is models",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print what would be downloaded, with sizes"
-    )
-    return parser
+    parser.epilog = "Honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. " + LICENCE
+    parser.set_defaults(run=run_fetch, stopped="Stopped; the next run continues from here.")
+    add = parser.add_argument
+    add("models", nargs="+", metavar="MODEL", help=", ".join(MODELS))
+    add("--dir", **FOLDER, default=MODELS_FOLDER, help="the models folder; the default is models")
+    add("--dry-run", action="store_true", help="print what would be downloaded, with sizes")
 
 
 def run_fetch(options: argparse.Namespace) -> int:
@@ -47,17 +37,13 @@ def run_fetch(options: argparse.Namespace) -> int:
         if any(MODELS[name].non_commercial for name in options.models):
             print(LICENCE)
         return 0
-    try:
-        with tqdm(unit="B", unit_scale=True, desc="downloading", disable=None) as bar:
-            jobs = fetch(
-                options.models,
-                options.dir,
-                on_job=lambda job: bar.write(_sentence(job)),
-                on_bytes=bar.update,
-            )
-    except KeyboardInterrupt:
-        print("Stopped; the next run continues from here.", file=sys.stderr)
-        return 130
+    with tqdm(unit="B", unit_scale=True, desc="downloading", disable=None) as bar:
+        jobs = fetch(
+            options.models,
+            options.dir,
+            on_job=lambda job: bar.write(_sentence(job)),
+            on_bytes=bar.update,
+        )
     for job in jobs:
         what = "verified" if job.hash else "not verified (the hub gave no hash)"
         print(f"{what}: {job.target}")
@@ -65,39 +51,31 @@ def run_fetch(options: argparse.Namespace) -> int:
     for name in sorted(needs):
         model = MODELS[name]
         if not all((options.dir / model.folder / file.name).is_file() for file in model.files):
-            print(f"Still needed: python -m audiox_core fetch {name}{_dir(options.dir)}")
+            folder = "" if options.dir == MODELS_FOLDER else f" --dir {options.dir}"
+            print(f"Still needed: python -m audiox_core fetch {name}{folder}")
     return 0
 
 
-def add_convert(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the subparsers; returns its parser."""
-    parser = commands.add_parser(
-        "convert",
-        help="put a released model into one safetensors file",
-        description="Write a model, and its VAE if it is a separate file, into one safetensors "
-        "file with its sizes in the header and one copy of the VAE.",
-        epilog="Norms, biases, gains and embeddings stay float32 with every dtype. With "
-        "float8_e4m3fn, the transformer's layers are float8 and the other matrices are "
-        "float16.",
+def add_convert(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `convert` to its parser."""
+    parser.description = (
+        "Write a model, and its VAE if it is a separate file, into one safetensors file with its "
+        "sizes in the header and one copy of the VAE."
+    )
+    parser.epilog = (
+        "Norms, biases, gains and embeddings stay float32 with every dtype. With float8_e4m3fn, "
+        "the transformer's layers are float8 and the other matrices are float16."
     )
     parser.set_defaults(run=run_convert)
-    parser.add_argument("input", nargs="+", type=Path, metavar="FILE", help="model.ckpt [VAE.ckpt]")
-    parser.add_argument(
-        "--output",
-        "-o",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="the file to write; it ends in .safetensors",
-    )
+    parser.add_argument("input", **FILE, nargs="+", help="model.ckpt [VAE.ckpt]")
+    add_output(parser, "the file to write; it ends in .safetensors")
     parser.add_argument(
         "--dtype",
         choices=STORED_DTYPES,
         help="data type of the matrices; the default is that of the input",
     )
     add_variant(parser)
-    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
-    return parser
+    add_json(parser)
 
 
 def run_convert(options: argparse.Namespace) -> int:
@@ -139,19 +117,11 @@ def _plan(names: list[str], folder: Path) -> list[Job]:
 
 
 def _sentence(job: Job) -> str:
-    size = "size unknown" if job.size is None else _bytes(job.size)
+    size = "size unknown" if job.size is None else size_text(job.size)
     if job.done:
         state = "already there"
     elif job.have:
-        state = f"continues after {_bytes(job.have)}"
+        state = f"continues after {size_text(job.have)}"
     else:
         state = "to download"
     return f"{job.model.repo} {job.file} -> {job.target} ({size}, {state})"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e3:,.0f} kB"
-
-
-def _dir(folder: Path) -> str:
-    return "" if folder == Path("models") else f" --dir {folder}"

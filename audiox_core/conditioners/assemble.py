@@ -70,7 +70,7 @@ def _same_windows(*parts: Tensor) -> list[Tensor]:
 
 
 def assemble_tokens(
-    present: Mapping[str, Tensor | None],
+    present: Mapping[str, Tensor],
     absent: Mapping[str, Tensor],
     strengths: Mapping[str, float],
     *,
@@ -80,10 +80,10 @@ def assemble_tokens(
     """Join the modalities that are present with the learned tokens of those that are absent.
 
     Args:
-        present: "text", "video" and "audio" -> tokens `w s d` (`1 s d` serves all windows), or
-            None for a modality that is absent.
-        absent: the same names -> the tokens that the model learned for absence, `1 s d`.
-        strengths: the same names -> 0 (absent) to 1 (present).
+        present: those of "text", "video" and "audio" that are not absent -> tokens `w s d`
+            (`1 s d` serves all windows).
+        absent: all three -> the tokens that the model learned for absence, `1 s d`.
+        strengths: all three -> 0 (absent) to 1 (present).
         negative: tokens of a negative prompt, `1 s d`. Without them the negative branch is zero
             in all tokens, which is the unconditional input of training.
         maf: the fusion block of the MAF line; None for AudioX v1.
@@ -91,7 +91,10 @@ def assemble_tokens(
     Raises:
         SettingsError: a strength outside of 0..1.
     """
-    tokens = {name: _masked(present[name], absent[name], strengths[name]) for name in absent}
+    tokens = {
+        name: apply_strength(none, present.get(name, none), strengths[name])
+        for name, none in absent.items()
+    }
     positive = join(**tokens) if maf is None else fuse(maf, **tokens)
     if negative is None:
         negative_branch = torch.zeros_like(positive)
@@ -102,7 +105,3 @@ def assemble_tokens(
         negative_branch = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
     flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, negative_branch)]
     return Conditioning(*flat, windows=len(positive))
-
-
-def _masked(present: Tensor | None, absent: Tensor, strength: float) -> Tensor:
-    return apply_strength(absent, absent if present is None else present, strength)

@@ -1,19 +1,19 @@
 """An audio or music prompt of ten seconds -> tokens: VAE latents or a spectrogram, projected.
 
 There are three kinds, one for each line of models. All have the same methods: `forward(audio, vae,
-noise, hide)` encodes a prompt, `absent(vae)` gives the tokens of no prompt. Parameter names follow
-the released checkpoints. Axes: `b` clips, `c` channels, `n` samples, `t` latent frames or
+noise, hide)` encodes a prompt, `absent(open_vae)` gives the tokens of no prompt. Parameter names
+follow the released checkpoints. Axes: `b` clips, `c` channels, `n` samples, `t` latent frames or
 spectrogram columns, `f` mel filters, `d` width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..config import AudioXConfig, MelConfig
+from ..config import AudioXConfig, LatentConfig, MelConfig
 from ..models.oobleck import OVERLAP, ChunkedOobleck, Oobleck
 from .masking import Span, hide_samples, is_absent, replace_absent
 from .mel import mel_filters
@@ -57,9 +57,7 @@ class AudioConditioner(nn.Module):
         """Latents `b c t` -> `b t d`."""
         return self.proj_out(rearrange(latent, "b c t -> b t c"))
 
-    needs_vae_for_absence = False
-
-    def absent(self, _vae: AnyVAE | None = None) -> Tensor:
+    def absent(self, _open_vae: Callable[[], AnyVAE] | None = None) -> Tensor:
         """The tokens that the model learned for no prompt, `1 t d`."""
         return self.empty_audio_feat
 
@@ -90,16 +88,9 @@ class ProjectedAudioConditioner(nn.Module):
         """Latents `b c t` of exactly the trained count -> `b tokens d`."""
         return self.proj_out(rearrange(self.proj_features_128(latent), "b c t -> b t c"))
 
-    @property
-    def needs_vae_for_absence(self) -> bool:
-        """Whether `absent` needs a VAE to encode silence."""
-        return self.vae is None
-
-    def absent(self, vae: AnyVAE | None = None) -> Tensor:
-        """Ten seconds of silence, `1 tokens d`; `vae` encodes them where there is no copy."""
-        encoder = self.vae or vae
-        if encoder is None:
-            raise ValueError("absent() needs a VAE: this conditioner has no copy of its own")
+    def absent(self, open_vae: Callable[[], AnyVAE]) -> Tensor:
+        """Ten seconds of silence, `1 tokens d`, encoded by `open_vae()` if there is no copy."""
+        encoder = self.vae or open_vae()
         weight = self.proj_out.weight
         # Far from its ends the latent of silence is the same in every frame, so a short silence
         # is enough; ten seconds at full size would take minutes on a CPU.
@@ -156,9 +147,7 @@ class MelAudioConditioner(nn.Module):
         columns = rearrange(log_mel, "b f t -> b t f").to(self.proj_features.weight)
         return self.proj_features(columns)
 
-    needs_vae_for_absence = False
-
-    def absent(self, _vae: AnyVAE | None = None) -> Tensor:
+    def absent(self, _open_vae: Callable[[], AnyVAE] | None = None) -> Tensor:
         """All columns masked, `1 t d`: the largest mask that training drew."""
         return self.project(torch.full((1, self.mel.filters, self.tokens), HIDDEN_MEL))
 
@@ -208,9 +197,8 @@ def encode_waveform(
     conditioner: AnyAudioConditioner,
     vae: AnyVAE | None,
     waveform: Tensor,
+    latent_format: LatentConfig,
     *,
-    samples: int,
-    sample_rate: int,
     hide: tuple[Span, ...] = (),
     noise: Tensor | None = None,
 ) -> Tensor:
@@ -218,18 +206,19 @@ def encode_waveform(
 
     Args:
         conditioner, vae: of a checkpoint; AudioX-MAF needs no VAE.
-        waveform: `c n` at `sample_rate`; cut or filled with silence to `samples`.
-        samples: length that the model was trained with (ten seconds).
-        sample_rate: Hz, the model's.
+        waveform: `c n` at the model's rate; cut or filled with silence to ten seconds, as in
+            training.
+        latent_format: of the model.
         hide: spans in seconds that are silenced first.
         noise: unit noise `1 c t` to draw the prompt's latents with; None takes their mean.
 
     Returns:
         Tokens `1 t d`.
     """
+    end = latent_format.conditioned_seconds
+    samples = latent_format.samples(end)
     waveform = waveform[..., :samples]
     waveform = pad(waveform, (0, samples - waveform.shape[-1]))
-    end = samples / sample_rate
     shares = [(min(1.0, a / end), min(1.0, b / end)) for a, b in hide]
     device = next(conditioner.parameters()).device
     return conditioner(waveform[None].to(device, torch.float32), vae, noise, shares)

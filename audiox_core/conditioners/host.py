@@ -6,7 +6,7 @@ that it needs. A loaded checkpoint returns its own modules; in ComfyUI its memor
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -49,6 +49,4 @@ class ModelHost(ABC):
     @cached_property
     def absent_audio(self) -> Tensor:
         """Tokens of no audio prompt, `1 s d`; some variants encode silence for them, once."""
-        audio = self.conditioners.audio
-        vae = self.use("vae") if audio.needs_vae_for_absence else None
-        return self.keep(audio.absent(vae))
+        return self.keep(self.conditioners.audio.absent(partial(self.use, "vae")))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 
 Span = tuple[float, float]  # seconds: from, to
 
@@ -67,8 +67,7 @@ def apply_strength(absent_tokens: Tensor, tokens: Tensor, strength: float) -> Te
     Raises:
         SettingsError: a strength outside of 0..1.
     """
-    if not 0 <= strength <= 1:
-        raise SettingsError(f"The strength is {strength:g}: it must be 0 to 1.")
+    check_number("The strength", strength, 0, 1)
     if strength == 1:
         return tokens
     absent_tokens = absent_tokens.expand_as(tokens)
@@ -203,12 +202,7 @@ def parse_hidden(text: str) -> dict[str, tuple[Span, ...]]:
 
 
 def _parts(text: str) -> list[str]:
-    parts = [part for part in text.replace(" ", "").split(",") if part]
-    if not parts:
-        raise SettingsError(
-            f"{text!r} is not a time range: use start-end in seconds, for example 0-2."
-        )
-    return parts
+    return [part for part in text.replace(" ", "").split(",") if part] or [text]
 
 
 def _span(text: str) -> Span:
@@ -217,7 +211,6 @@ def _span(text: str) -> Span:
         raise SettingsError(
             f"{text!r} is not a time range: use start-end in seconds, for example 0-2,5.5-8."
         )
-    begin, end = float(match[1]), float(match[2])
-    if end <= begin:
-        raise SettingsError(f"{text!r} ends before it starts: write the earlier time first.")
-    return begin, end
+    span = float(match[1]), float(match[2])
+    check_spans([span])
+    return span

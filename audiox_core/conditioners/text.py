@@ -10,7 +10,7 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
-from ..errors import SettingsError
+from ..errors import SettingsError, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ class TextConditioner(nn.Module):
         try:
             encoding = self.tokenizer.encode(prompt)
         except Exception as error:  # the library raises plain Exception, TypeError, …
+            if is_out_of_memory(error):
+                raise
             raise SettingsError(
                 f"The tokenizer cannot read the prompt ({str(error)[:60]}): use plain words."
             ) from error

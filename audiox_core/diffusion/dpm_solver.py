@@ -70,7 +70,7 @@ def sample_dpm_fast(
     """Spend as many model calls as `sigmas` has steps, in steps of order 3 and a remainder.
 
     Args:
-        denoise, x, sigmas, on_step: as in `samplers.sample_euler`; only the first and the last
+        denoise, x, sigmas, on_step: as in `samplers.solve`; only the first and the last
             positive sigma count.
         to_zero: False ends at the last positive sigma, as the reference does.
 

@@ -10,6 +10,7 @@ Axes: `b` batch, `c` latent channels, `t` latent frames, `l` sequence (time toke
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 
 from ..config import DiTConfig
 from .attention import AttentionFn, apply_rotary, rotary_angles, torch_attention
-from .layers import FeedForward, FourierFeatures, Layers, embedding_mlp
+from .backbone import BackboneBase
+from .layers import FeedForward, Layers
 
 KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 
@@ -26,13 +28,11 @@ KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
 class SelfAttention(nn.Module):
     """Self attention of the latent frames with rotary positions."""
 
-    def __init__(
-        self, dim: int, head_dim: int, *, ops: Any = nn, attention: AttentionFn = torch_attention
-    ) -> None:
+    def __init__(self, config: DiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
-        self.head_dim, self.attention = head_dim, attention
-        self.to_qkv = ops.Linear(dim, 3 * dim, bias=False)
-        self.to_out = ops.Linear(dim, dim, bias=False)
+        self.head_dim, self.attention = config.head_dim, attention
+        self.to_qkv = ops.Linear(config.width, 3 * config.width, bias=False)
+        self.to_out = ops.Linear(config.width, config.width, bias=False)
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         """x `b l dim`, angles `l rotary` -> `b l dim`."""
@@ -46,23 +46,16 @@ class CrossAttention(nn.Module):
     No mask: padding tokens take their part of the attention, as the model was trained.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        context_dim: int,
-        head_dim: int,
-        *,
-        ops: Any = nn,
-        attention: AttentionFn = torch_attention,
-    ) -> None:
+    def __init__(self, config: DiTConfig, *, ops: Any, attention: AttentionFn) -> None:
         super().__init__()
-        self.heads, self.head_dim, self.attention = dim // head_dim, head_dim, attention
-        self.to_q = ops.Linear(dim, dim, bias=False)
-        self.to_kv = ops.Linear(context_dim, 2 * context_dim, bias=False)
-        self.to_out = ops.Linear(dim, dim, bias=False)
+        self.head_dim, self.attention = config.head_dim, attention
+        self.heads = config.width // config.head_dim
+        self.to_q = ops.Linear(config.width, config.width, bias=False)
+        self.to_kv = ops.Linear(config.cond_dim, 2 * config.cond_dim, bias=False)
+        self.to_out = ops.Linear(config.width, config.width, bias=False)
 
     def keys_values(self, context: Tensor) -> KeysValues:
-        """Context `b s context_dim` -> keys and values `b h s d`, one head for each query head."""
+        """Context `b s cond_dim` -> keys and values `b h s d`, one head for each query head."""
         kv = rearrange(self.to_kv(context), "b s (kv h d) -> kv b h s d", kv=2, d=self.head_dim)
         shared = self.heads // kv.shape[2]
         keys, values = repeat(kv, "kv b h s d -> kv b (h shared) s d", shared=shared)
@@ -82,9 +75,9 @@ class Block(nn.Module):
         super().__init__()
         dim, kernel = config.width, {"ops": ops, "attention": attention}
         self.pre_norm = ops.LayerNorm(dim, eps=1e-5)
-        self.self_attn = SelfAttention(dim, config.head_dim, **kernel)
+        self.self_attn = SelfAttention(config, **kernel)
         self.cross_attend_norm = ops.LayerNorm(dim, eps=1e-5)
-        self.cross_attn = CrossAttention(dim, config.cond_dim, config.head_dim, **kernel)
+        self.cross_attn = CrossAttention(config, **kernel)
         self.ff_norm = ops.LayerNorm(dim, eps=1e-5)
         self.ff = FeedForward(dim, config.ff_mult, ops=ops)
 
@@ -129,24 +122,13 @@ class Context:
     attending: Tensor | None = None  # items of the batch that attend; None: all
 
 
-class DiT(nn.Module):
+class DiT(BackboneBase):
     """Predicts v from noisy latents, the diffusion time and the condition tokens."""
 
     def __init__(
         self, config: DiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
     ) -> None:
-        super().__init__()
-        io, width = config.io_channels, config.width
-        self.timestep_features = FourierFeatures(config.time_frequencies)
-        self.to_timestep_embed = embedding_mlp(
-            2 * config.time_frequencies, width, bias=True, ops=ops
-        )
-        self.to_cond_embed = embedding_mlp(config.cond_dim, config.cond_dim, bias=False, ops=ops)
-        if config.global_dim:
-            self.to_global_embed = embedding_mlp(config.global_dim, width, bias=False, ops=ops)
-        self.preprocess_conv = ops.Conv1d(io, io, 1, bias=False)
-        self.transformer = Transformer(config, ops=ops, attention=attention)
-        self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
+        super().__init__(config, partial(Transformer, config, ops=ops, attention=attention), ops)
 
     @staticmethod
     def no_tokens(like: Tensor) -> Tensor:
@@ -194,13 +176,7 @@ class DiT(nn.Module):
         """
         if not isinstance(context, Context):
             context = self.prepare(context)
-        time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
-        if global_cond is not None:
-            time_token = time_token + self.to_global_embed(global_cond)
-        x = x + self.preprocess_conv(x)
-        y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], context)
-        y = rearrange(y, "b t c -> b c t")
-        return y + self.postprocess_conv(y)
+        return self.predict(x, t, context, global_cond)
 
 
 def rename_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

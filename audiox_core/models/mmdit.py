@@ -11,6 +11,7 @@ channels, `t` latent frames, `l` positions (time token + frames), `s` condition 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ from torch.nn.functional import layer_norm, silu
 from ..config import MMDiTConfig
 from ..errors import SettingsError
 from .attention import AttentionFn, apply_rotary_pairs, rotary_angles, torch_attention
-from .layers import FourierFeatures, Layers, embedding_mlp
+from .backbone import BackboneBase
+from .layers import Layers
 
 RMS_EPS = 1e-6
 
@@ -165,26 +167,13 @@ class Transformer(nn.Module):
         return self.project_out(x)[:, 1:]
 
 
-class MMDiT(nn.Module):
+class MMDiT(BackboneBase):
     """Predicts v from the noisy latents of one window, the diffusion time and the condition."""
 
     def __init__(
         self, config: MMDiTConfig, *, ops: Any = nn, attention: AttentionFn = torch_attention
     ) -> None:
-        super().__init__()
-        io, width = config.io_channels, config.width
-        self.config = config
-        self.timestep_features = FourierFeatures(config.time_frequencies)
-        self.to_timestep_embed = embedding_mlp(
-            2 * config.time_frequencies, width, bias=True, ops=ops
-        )
-        # in the file and never run
-        self.to_cond_embed = embedding_mlp(config.cond_dim, config.cond_dim, bias=False, ops=ops)
-        if config.global_dim:
-            self.to_global_embed = embedding_mlp(config.global_dim, width, bias=False, ops=ops)
-        self.preprocess_conv = ops.Conv1d(io, io, 1, bias=False)
-        self.transformer = Transformer(config, ops=ops, attention=attention)
-        self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
+        super().__init__(config, partial(Transformer, config, ops=ops, attention=attention), ops)
 
     def no_tokens(self, like: Tensor) -> Tensor:
         """What `prepare` takes where no batch item has condition tokens, `0 s cond_dim`."""
@@ -231,8 +220,4 @@ class MMDiT(nn.Module):
             )
         if not isinstance(context, Modulations):
             context = self.prepare(self._null(x) if context is None else context)
-        time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
-        x = x + self.preprocess_conv(x)
-        y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], context)
-        y = rearrange(y, "b t c -> b c t")
-        return y + self.postprocess_conv(y)
+        return self.predict(x, t, context)

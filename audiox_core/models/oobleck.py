@@ -8,6 +8,7 @@ Axes: `b` batch, `c` channels, `n` audio samples, `t` latent frames.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -180,53 +181,17 @@ class Oobleck(nn.Module):
         return self.decoder(latent)
 
 
-def decode_chunked(
-    decode: Callable[[Tensor], Tensor],
-    latent: Tensor,
-    *,
-    chunk: int = CHUNK,
-    overlap: int = OVERLAP,
-) -> Tensor:
-    """Decode in overlapping pieces of `chunk` latent frames: flat memory, any length.
-
-    Each piece loses half the overlap at its inner edges; later pieces overwrite earlier ones.
-    """
-    total, whole = latent.shape[-1], latent.new_empty(0)
-    for piece, kept in _pieces(total, chunk, overlap):
-        audio = decode(latent[..., piece])
-        hop = audio.shape[-1] // (piece.stop - piece.start)
-        if not whole.numel():
-            whole = audio.new_empty(*audio.shape[:-1], total * hop)
-        start, stop = piece.start + kept.start, piece.start + kept.stop
-        whole[..., start * hop : stop * hop] = audio[..., kept.start * hop : kept.stop * hop]
-    return whole
-
-
-def encode_chunked(
-    encode: Callable[[Tensor], Posterior],
-    audio: Tensor,
-    hop_length: int,
-    *,
-    chunk: int = CHUNK,
-    overlap: int = OVERLAP,
-) -> Posterior:
-    """Encode in overlapping pieces of `chunk` latent frames; as in `decode_chunked`."""
-    posteriors, total = [], audio.shape[-1] // hop_length
-    for piece, kept in _pieces(total, chunk, overlap):
-        # the last latents see the samples behind the last whole frame, too
-        stop = audio.shape[-1] if piece.stop == total else piece.stop * hop_length
-        part = encode(audio[..., piece.start * hop_length : stop])
-        posteriors.append(Posterior(*(t[..., kept] for t in part)))
-    return Posterior(*(torch.cat(parts, dim=-1) for parts in zip(*posteriors, strict=True)))
-
-
 class ChunkedOobleck:
     """Encodes and decodes in overlapping pieces: the memory stays flat at any length.
+
+    Each piece loses half the overlap at its inner edges.
 
     Args:
         oobleck: the VAE.
         device: that it computes on; None is where its weights are.
         check: called before each piece; may raise to stop.
+        chunk, overlap: length of a piece and of the part that it shares with the next one, in
+            latent frames.
     """
 
     def __init__(
@@ -234,14 +199,13 @@ class ChunkedOobleck:
         oobleck: Oobleck,
         device: torch.device | None = None,
         check: Callable[[], None] = lambda: None,
+        *,
+        chunk: int = CHUNK,
+        overlap: int = OVERLAP,
     ) -> None:
-        self.oobleck, self.check = oobleck, check
+        self.oobleck, self.check, self.chunk, self.overlap = oobleck, check, chunk, overlap
         self.device = next(oobleck.parameters()).device if device is None else device
-
-    @property
-    def config(self) -> OobleckConfig:
-        """The sizes of the VAE."""
-        return self.oobleck.config
+        self.config = oobleck.config
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The weights of the VAE."""
@@ -249,30 +213,38 @@ class ChunkedOobleck:
 
     def encode(self, audio: Tensor) -> Posterior:
         """As `Oobleck.encode`; the result is where `audio` is."""
-
-        def encode(piece: Tensor) -> Posterior:
+        hop, parts = self.config.hop_length, []
+        total = audio.shape[-1] // hop
+        for piece, kept in self._pieces(total):
+            # the last latents see the samples behind the last whole frame, too
+            stop = audio.shape[-1] if piece.stop == total else piece.stop * hop
             self.check()
-            return Posterior(*(t.to(audio.device) for t in self.oobleck.encode(piece)))
-
-        return encode_chunked(encode, audio.to(self.device), self.config.hop_length)
+            part = self.oobleck.encode(audio[..., piece.start * hop : stop].to(self.device))
+            parts.append([t[..., kept].to(audio.device) for t in part])
+        return Posterior(*(torch.cat(part, dim=-1) for part in zip(*parts, strict=True)))
 
     def decode(self, latent: Tensor) -> Tensor:
         """As `Oobleck.decode`, one item of a batch at a time; the result is where `latent` is."""
+        return torch.cat([self._decode(item) for item in latent[:, None]])
 
-        def decode(piece: Tensor) -> Tensor:
+    def _decode(self, latent: Tensor) -> Tensor:
+        hop, total = self.config.hop_length, latent.shape[-1]
+        whole = latent.new_empty(1, self.config.io_channels, total * hop)
+        for piece, kept in self._pieces(total):
             self.check()
-            return self.oobleck.decode(piece).to(latent.device)
+            audio = self.oobleck.decode(latent[..., piece].to(self.device))
+            at = slice((piece.start + kept.start) * hop, (piece.start + kept.stop) * hop)
+            whole[..., at] = audio[..., kept.start * hop : kept.stop * hop]
+        return whole
 
-        items = latent.to(self.device)[:, None]
-        return torch.cat([decode_chunked(decode, item) for item in items])
-
-
-def _pieces(total: int, chunk: int, overlap: int) -> Iterator[tuple[slice, slice]]:
-    """The pieces of a latent, and the part of each that no later piece overwrites."""
-    starts = [0] if total <= chunk else [*range(0, total - chunk, chunk - overlap), total - chunk]
-    kept = [0, *(start + overlap // 2 for start in starts[1:]), total]
-    for start, begin, end in zip(starts, kept, kept[1:], strict=False):
-        yield slice(start, min(start + chunk, total)), slice(begin - start, end - start)
+    def _pieces(self, total: int) -> Iterator[tuple[slice, slice]]:
+        """The pieces of a latent, and the part of each that is kept."""
+        chunk, overlap = self.chunk, self.overlap
+        last = max(0, total - chunk)
+        starts = [*range(0, last, chunk - overlap), last]
+        edges = [0, *(start + overlap // 2 for start in starts[1:]), total]
+        for start, (begin, end) in zip(starts, pairwise(edges), strict=True):
+            yield slice(start, min(start + chunk, total)), slice(begin - start, end - start)
 
 
 def fold_weight_norm(state: Mapping[str, Tensor], *, in_place: bool = False) -> dict[str, Tensor]:

@@ -45,17 +45,12 @@ class DividedAttention(nn.Module):
         whole = torch_attention(q[:, :, :1], k, v)
         queries = rearrange(q[:, :, 1:], split, **sizes)
         groups = len(queries) // len(x)
-        keys, values = (
-            torch.cat(
-                [
-                    repeat(kv[:, :, :1], "n h l d -> (n g) h l d", g=groups),
-                    rearrange(kv[:, :, 1:], split, **sizes),
-                ],
-                dim=2,
-            )
-            for kv in (k, v)
-        )
-        parts = rearrange(torch_attention(queries, keys, values), join, **sizes)
+
+        def grouped(kv: Tensor) -> Tensor:
+            token = repeat(kv[:, :, :1], "n h l d -> (n g) h l d", g=groups)
+            return torch.cat([token, rearrange(kv[:, :, 1:], split, **sizes)], dim=2)
+
+        parts = rearrange(torch_attention(queries, grouped(k), grouped(v)), join, **sizes)
         return self.proj(torch.cat([whole, parts], dim=1))
 
 

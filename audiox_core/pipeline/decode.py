@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
-from ..errors import AudioXError, SettingsError
+from ..errors import AudioXError, SettingsError, check_number
 from ..media.audio import peak_normalize
 from ..media.loudness import normalize_loudness
 from ..models.oobleck import OVERLAP, ChunkedOobleck
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Level = Literal["keep", "peak", "loudness"]
 LEVELS = get_args(Level)
-MIN_LUFS = -70.0  # where EBU R 128 stops counting
+MIN_LUFS = -70  # where EBU R 128 stops counting
 
 
 @torch.no_grad()
@@ -96,8 +96,7 @@ def finish(
     """
     if level not in LEVELS:
         raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
-    if not MIN_LUFS <= lufs <= 0:
-        raise SettingsError(f"lufs is {lufs:g}: it must be {MIN_LUFS:g} to 0.")
+    check_number("lufs", lufs, MIN_LUFS, 0)
     check_finite(waveform)
     waveform = limit_peak(waveform)  # before known samples are put back, which stay as they are
     if init_audio is not None and init_audio.spans:

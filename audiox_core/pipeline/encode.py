@@ -18,12 +18,16 @@ from ..conditioners.host import ModelHost
 from ..conditioners.masking import Span, check_spans
 from ..conditioners.video import encode_sync, still_clip
 from ..diffusion.noise import stream, unit_noise
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
-from ..windows import check_seconds, plan, spans_in_window
+from ..windows import MAX_SECONDS, MIN_SECONDS, check_seconds, plan, spans_in_window
+
+MAX_START = 1_000_000  # seconds into a source
+
+OnProgress = Callable[[float], None]  # called with the share of a window that is done; may raise
 
 
 @dataclass(frozen=True)
@@ -91,20 +95,32 @@ def encode_video(
     seconds = seconds_from(clip, start, seconds)
     check_spans(hide)
     grids = frame_grids(host.config.video)
-    starts = plan(host.config.latent, seconds).start_seconds
-    tokens = []
-    for index, begin in enumerate(starts):
-        host.check_interrupt()
 
-        def show(share: float, done: int = index) -> None:
-            host.progress((done + share) / len(starts))
-
+    def encode(begin: float, report: OnProgress) -> Tensor:
         frames, *sync_frames = clip.frames(start + begin, start + seconds, grids)
         spans = spans_in_window(hide, begin)
-        sync = _sync_features(host, sync_frames, spans, show)
-        tokens.append(host.keep(host.use("video").encode(frames, spans, sync=sync)))
-        show(1.0)
-    return Features("video", torch.cat(tokens), host.config.variant, start, seconds)
+        sync = _sync_features(host, sync_frames, spans, report)
+        return host.use("video").encode(frames, spans, sync=sync)
+
+    tokens = _every_window(host, seconds, encode)
+    return Features("video", tokens, host.config.variant, start, seconds)
+
+
+def _every_window(
+    host: ModelHost, seconds: float, encode: Callable[[float, OnProgress], Tensor]
+) -> Tensor:
+    """Tokens of every window, `w s d`, from `encode`: start of a window -> its tokens, `1 s d`."""
+    starts, tokens = plan(host.config.latent, seconds).start_seconds, []
+    for index, begin in enumerate(starts):
+
+        def report(share: float, done: int = index) -> None:
+            host.check_interrupt()
+            host.progress((done + share) / len(starts))
+
+        host.check_interrupt()
+        tokens.append(host.keep(encode(begin, report)))
+        host.progress((index + 1) / len(starts))
+    return torch.cat(tokens)
 
 
 def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> float:
@@ -113,6 +129,11 @@ def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> floa
     Raises:
         SettingsError: the clip ends before `start`, or the length is out of range.
     """
+    if clip.seconds < MIN_SECONDS:
+        raise SettingsError(
+            f"{clip.name} is {clip.seconds:.2f} s long, at least {MIN_SECONDS:g} s are needed: "
+            "give a still picture with [[--image|AudioX Encode Image]]."
+        )
     if not 0 <= start < clip.seconds:
         raise SettingsError(
             f"{clip.name} is {clip.seconds:.2f} s long, but the start is {start:g} s: use an "
@@ -134,27 +155,23 @@ def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> F
     """
     check_spans(hide)
     config, spans = host.config.video.sync, tuple(hide)
-    clips = [] if config is None else [still_clip(image, config)]
-    sync = _sync_features(host, clips, spans, host.progress)
-    tokens = host.keep(host.use("video").encode_image(image, spans, sync=sync))
+
+    def encode(_begin: float, report: OnProgress) -> Tensor:
+        clips = [] if config is None else [still_clip(image, config)]
+        sync = _sync_features(host, clips, spans, report)
+        return host.use("video").encode_image(image, spans, sync=sync)
+
+    tokens = _every_window(host, host.config.latent.conditioned_seconds, encode)
     return Features("video", tokens, host.config.variant)
 
 
 def _sync_features(
-    host: ModelHost,
-    clips: Sequence[Tensor],
-    hide: tuple[Span, ...],
-    on_progress: Callable[[float], None],
+    host: ModelHost, clips: Sequence[Tensor], hide: tuple[Span, ...], report: OnProgress
 ) -> Tensor | None:
     """Synchformer's features of the frames of a window; None for a model without Synchformer."""
     config = host.config.video.sync
     if config is None:
         return None
-
-    def report(share: float) -> None:
-        host.check_interrupt()
-        on_progress(share)
-
     return encode_sync(host.use("sync"), clips[0], config.fps, hide, report)
 
 
@@ -184,41 +201,30 @@ def encode_audio(
     rate, described = latent_format.sample_rate, latent_format.conditioned_seconds
     waveform = resample(waveform, sample_rate, rate)
     total = waveform.shape[-1] / rate
+    check_number("start", start, -MAX_START, MAX_START, unit=" s")
     begin = max(0.0, total + start) if start < 0 else start
-    if not begin < total:
+    if not latent_format.samples(begin) < waveform.shape[-1]:
         raise SettingsError(
             f"The audio is {total:.2f} s long, but the start is {start:g} s: use an earlier start."
         )
-    if seconds is not None and not seconds > 0:
-        raise SettingsError(f"The length of the prompt is {seconds:g} s: it must be above 0.")
+    length = described if seconds is None else seconds
+    check_number("The length of the prompt", length, MIN_SECONDS, MAX_SECONDS, unit=" s")
     check_spans(hide)
-    end = begin + (described if seconds is None else seconds)
-    piece = waveform[:, latent_format.samples(begin) : latent_format.samples(end)]
-    if not piece.shape[-1]:
-        raise SettingsError(
-            f"The selected part ({seconds:g} s from {begin:g} s) contains no audio: use an "
-            "earlier start, or a length above 0."
-        )
+    piece = waveform[:, latent_format.samples(begin) : latent_format.samples(begin + length)]
     vae = None
     if latents:  # the VAE first: it is large, the conditioner small
         vae = ChunkedOobleck(host.use("vae"), host.device_of("vae"), host.check_interrupt)
     audio, device = host.use("audio"), host.device_of("audio")
     draws = stream(0, "audio prompt")  # the same for a prompt in every run
-    samples = latent_format.samples(described)
-    starts = plan(latent_format, piece.shape[-1] / rate).start_seconds
-    tokens = []
-    for index, at in enumerate(starts):
-        host.check_interrupt()
+
+    def encode(at: float, _report: OnProgress) -> Tensor:
         noise = unit_noise((1, latent_format.channels, latents), draws).to(device)
-        part = piece[:, latent_format.samples(at) :][:, :samples]
-        spans = spans_in_window(hide, at)
-        encoded = encode_waveform(
-            audio, vae, part, samples=samples, sample_rate=rate, hide=spans, noise=noise
-        )
-        tokens.append(host.keep(encoded))
-        host.progress((index + 1) / len(starts))
-    length = piece.shape[-1] / rate
-    return Features("audio", torch.cat(tokens), host.config.variant, begin, length)
+        part, spans = piece[:, latent_format.samples(at) :], spans_in_window(hide, at)
+        return encode_waveform(audio, vae, part, latent_format, hide=spans, noise=noise)
+
+    length = piece.shape[-1] / rate  # the audio may end earlier
+    tokens = _every_window(host, length, encode)
+    return Features("audio", tokens, host.config.variant, begin, length)
 
 
 def assemble(
@@ -261,19 +267,15 @@ def assemble(
         "audio": absent_audio,
     }
     maf = None if host.config.maf is None else host.use("maf")
-    present = {"text": text, **{f.kind: f.tokens for f in (video, audio) if f is not None}}
+    present: dict[str, Tensor] = {f.kind: f.tokens for f in (video, audio) if f is not None}
+    if text is not None:
+        present["text"] = text
     device = empty_text.device if maf is None else host.device_of("maf")
-    return assemble_tokens(
-        {name: _moved(present.get(name), device) for name in absent},
-        {name: tokens.to(device) for name, tokens in absent.items()},
-        {name: getattr(strengths, name) for name in absent},
-        negative=_moved(negative, device),
-        maf=maf,
+    present, absent = (
+        {name: tokens.to(device) for name, tokens in parts.items()} for parts in (present, absent)
     )
-
-
-def _moved(tokens: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if tokens is None else tokens.to(device)
+    negative = None if negative is None else negative.to(device)
+    return assemble_tokens(present, absent, vars(strengths), negative=negative, maf=maf)
 
 
 def _check_features(host: ModelHost, video: Features | None, audio: Features | None) -> None:

@@ -5,24 +5,27 @@ The caller creates a cache and passes it in; it lives as long as the caller keep
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from .encode import Features
 
 MEGABYTE = 1 << 20
 
 
 class FeatureCache:
-    """Tensors under keys of their content; the least recently used ones are dropped first."""
+    """Features under keys of their source; the least recently used ones are dropped first."""
 
     def __init__(self, max_bytes: int = 64 * MEGABYTE) -> None:
         """`max_bytes`: limit for all features together; a window takes 0.4 MB. 0 keeps nothing."""
         self.max_bytes = max_bytes
-        self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Features] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+    def get(self, key: Hashable, make: Callable[[], Features]) -> Features:
         """The features of a key: cached ones, or those that `make` returns, on the CPU.
 
         Features that are larger than the whole cache are returned and not kept.
@@ -30,8 +33,9 @@ class FeatureCache:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        made = make().detach().cpu()
-        if made.nbytes <= self.max_bytes:
+        made = make()
+        made = replace(made, tokens=made.tokens.detach().cpu())
+        if made.tokens.nbytes <= self.max_bytes:
             self._kept[key] = made
             while self.nbytes > self.max_bytes:
                 self._kept.popitem(last=False)
@@ -40,7 +44,7 @@ class FeatureCache:
     @property
     def nbytes(self) -> int:
         """Bytes that are kept now."""
-        return sum(tensor.nbytes for tensor in self._kept.values())
+        return sum(features.tokens.nbytes for features in self._kept.values())
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -50,18 +54,11 @@ class FeatureCache:
         self._kept.clear()
 
 
-def content_key(source: str | Path | Tensor) -> Hashable:
-    """A key for the content of a tensor, or of a file without reading it.
-
-    A file that was changed or replaced has another key.
-
-    Raises:
-        OSError: there is no such file.
-    """
-    if isinstance(source, Tensor):
-        digest = blake2b(_bytes(source), digest_size=16).digest()
-        return (tuple(source.shape), str(source.dtype), digest)
-    path = Path(source).absolute()
+def file_key(path: str | Path) -> Hashable:
+    """A key for the content of a file, without reading it: a changed file has another key."""
+    path = Path(path).absolute()
+    if not path.exists():  # the reader says so
+        return str(path)
     status = path.stat()
     # the inode and its time of change: programs set the time of modification back
     times = status.st_mtime_ns, status.st_ctime_ns
@@ -77,9 +74,6 @@ def weights_key(module: nn.Module) -> Hashable:
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         if tensor.ndim < 2:
-            digest.update(_bytes(tensor))
+            numbers = tensor.detach().cpu().contiguous().flatten()
+            digest.update(numbers.view(torch.uint8).numpy().data)
     return digest.digest()
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data

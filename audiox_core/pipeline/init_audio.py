@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from ..conditioners.masking import Span, check_spans
 from ..config import LatentConfig
 from ..diffusion.inpaint import paste_back, soft_mask
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 from ..windows import MAX_SECONDS, Plan, check_seconds, plan
 
 FEATHER_SECONDS = 0.1  # over which the mask rises inside of a regenerated span
@@ -62,6 +62,35 @@ class InitAudio:
         return torch.cat([pasted, generated[:, length:]], dim=-1)
 
 
+def init_audio(
+    known: Tensor,
+    latent_format: LatentConfig,
+    spans: Sequence[Span],
+    seconds: float,
+    *,
+    start: float = 0.0,
+    feather: float = FEATHER_SECONDS,
+) -> InitAudio:
+    """Cut or pad existing audio to the length of the result.
+
+    Args:
+        known: `2 n` at the model's rate.
+        latent_format: of the model.
+        spans: seconds of the result that are generated; empty for a variation of all of it.
+        seconds: length of the result.
+        start: of the existing audio in the result, seconds.
+        feather: seconds over which the noise mask rises inside of each generated span.
+
+    Raises:
+        SettingsError: the length is out of range, or a span is not valid or starts after the end.
+    """
+    check_seconds(seconds)
+    check_regenerated(spans, seconds)
+    begin, end = latent_format.samples(start), latent_format.samples(seconds)
+    waveform = pad(known, (begin, max(0, end - begin - known.shape[-1])))[:, :end]
+    return InitAudio(waveform, tuple(spans), feather)
+
+
 def extend_audio(
     known: Tensor,
     latent_format: LatentConfig,
@@ -101,10 +130,7 @@ def extend_audio(
             "There is nothing to regenerate: set regenerate, for example to 2.0-4.5, or extend "
             "the audio."
         )
-    check_seconds(seconds)
-    begin, end = latent_format.samples(before), latent_format.samples(seconds)
-    waveform = pad(known, (begin, max(0, end - begin - known.shape[-1])))[:, :end]
-    return InitAudio(waveform, tuple(spans), feather)
+    return init_audio(known, latent_format, spans, seconds, start=before, feather=feather)
 
 
 def noise_mask(
@@ -119,8 +145,7 @@ def noise_mask(
         feather: seconds over which the mask rises and falls inside of a span; not at the ends of
             the sound.
     """
-    if not 0 <= feather <= MAX_SECONDS:
-        raise SettingsError(f"feather is {feather:g} s: it must be 0 or more.")
+    check_number("feather", feather, 0, MAX_SECONDS, unit=" s")
     check_regenerated(spans, seconds)
     rate = latent_format.sample_rate / latent_format.hop_length
     masks = []
@@ -144,5 +169,5 @@ def check_regenerated(spans: Sequence[Span], seconds: float) -> None:
     if late := [begin for begin, _ in spans if begin >= seconds]:
         raise SettingsError(
             f"The range to regenerate starts at {late[0]:g} s, but the audio ends at "
-            f"{seconds:.2f} s. To continue the audio, pass a larger --seconds, or use extend_after."
+            f"{seconds:.2f} s. To continue the audio, [[pass a larger --seconds|set extend_after]]."
         )

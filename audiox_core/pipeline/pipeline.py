@@ -5,11 +5,10 @@ Times are seconds. Axes: `b` batch, `c` channels, `t` latent frames, `n` audio s
 
 import logging
 from collections.abc import Hashable
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning
@@ -32,8 +31,8 @@ from .encode import (
     encode_video,
     seconds_from,
 )
-from .feature_cache import FeatureCache, content_key, weights_key
-from .init_audio import InitAudio, check_regenerated
+from .feature_cache import FeatureCache, file_key, weights_key
+from .init_audio import InitAudio, init_audio
 from .request import DENOISE, Request, check_inputs, sampling_of
 from .sampling import StartLatent, sample
 from .soundtrack import Soundtrack
@@ -68,9 +67,9 @@ class Pipeline:
         sampling = self.sampling(request)
         if hint := advice(self.checkpoint.config, sampling):
             logger.warning("%s", hint)
-        clip, init_audio, seconds = self.sources(request)
+        clip, init, seconds = self.sources(request)
         conditioning = self.conditioning(request, clip, seconds)
-        start = self.start_latent(request, init_audio, seconds)
+        start = self.start_latent(request, init, seconds)
         latent = sample(
             self.checkpoint,
             conditioning,
@@ -81,7 +80,7 @@ class Pipeline:
         )
         waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
         return Soundtrack(
-            finish(waveform, self.latent_format, init_audio=init_audio),
+            finish(waveform, self.latent_format, init_audio=init),
             self.latent_format.sample_rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,
@@ -122,13 +121,9 @@ class Pipeline:
             seconds = known.shape[-1] / rate if seconds is None else seconds
         seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
         check_seconds(seconds)
-        check_regenerated(request.inpaint, seconds)
-        return clip, None if known is None else self._init_audio(request, known, seconds), seconds
-
-    def _init_audio(self, request: Request, known: Tensor, seconds: float) -> InitAudio:
-        samples = self.latent_format.samples(seconds)
-        known = pad(known[:, :samples], (0, max(0, samples - known.shape[-1])))
-        return InitAudio(known, tuple(request.inpaint))
+        if known is None:
+            return clip, None, seconds
+        return clip, init_audio(known, self.latent_format, request.inpaint, seconds), seconds
 
     def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> Conditioning:
         """Encode the inputs of a request and join them into both branches of guidance.
@@ -159,17 +154,10 @@ class Pipeline:
         """The features of the video or image of a request, from the cache where it has them."""
         if clip is None and request.image is None:
             return None
-        try:
-            key = None if self.cache is None else self._picture_key(request, seconds)
-        except OSError:  # no such file, for which the reader has a better message
-            key = None
-        if self.cache is None or key is None:
-            return self._encode_picture(request, clip, seconds)
-        tokens = self.cache.get(key, lambda: self._encode_picture(request, clip, seconds).tokens)
-        tokens, variant = tokens.to(self.checkpoint.device), self.checkpoint.variant
-        if clip is None:
-            return Features("video", tokens, variant)
-        return Features("video", tokens, variant, request.start, seconds)
+        encode = partial(self._encode_picture, request, clip, seconds)
+        if self.cache is None:
+            return encode()
+        return self.cache.get(self._picture_key(request, seconds), encode)
 
     def _encode_picture(self, request: Request, clip: Clip | None, seconds: float) -> Features:
         hide = tuple(request.hide.get("video", ()))
@@ -185,7 +173,7 @@ class Pipeline:
         encoders = (checkpoint.conditioners.video, checkpoint.conditioners.sync)
         model = (checkpoint.variant, checkpoint.path, checkpoint.config.video, checkpoint.device)
         weights = tuple(weights_key(encoder) for encoder in encoders if encoder is not None)
-        picture = content_key(request.video or request.image or "")
+        picture = file_key(request.video or request.image or "")
         hide = tuple(request.hide.get("video", ()))
         span = (request.start, seconds, request.timing) if request.video is not None else ()
         return (*model, weights, picture, hide, span)
@@ -199,22 +187,20 @@ class Pipeline:
         hide = tuple(request.hide.get("audio", ()))
         return encode_audio(self.checkpoint, waveform, rate, hide=hide)
 
-    def start_latent(
-        self, request: Request, init_audio: InitAudio | None, seconds: float
-    ) -> StartLatent:
+    def start_latent(self, request: Request, init: InitAudio | None, seconds: float) -> StartLatent:
         """The latent to start from: zeros, or the encoded init audio with its noise mask.
 
         Args:
             request: its denoise or noise level is used.
-            init_audio: from `sources`, or None.
+            init: the init audio from `sources`, or None.
             seconds: length of the audio.
         """
         device = self.checkpoint.device
-        if init_audio is None:
+        if init is None:
             frames = plan(self.latent_format, seconds).frames
             return StartLatent(torch.zeros(1, self.latent_format.channels, frames, device=device))
         vae = ChunkedOobleck(self.checkpoint.vae)
-        latent, mask = init_audio.encode(
+        latent, mask = init.encode(
             self.latent_format, lambda audio: vae.encode(audio.to(device)).mean
         )
         if mask is not None:

@@ -58,7 +58,7 @@ def predict(
     plan: Plan,
     cache: RunCache | None,
     key: Hashable = None,
-    forward: Forward | None = None,
+    forward: Forward,
 ) -> Tensor:
     """Predict a latent of any length, window by window, for one or more conditions.
 
@@ -71,12 +71,12 @@ def predict(
         plan: the windows of the latent.
         cache: of the run; None prepares the conditions at every call.
         key: identifies the conditions of a call among those of the same run.
-        forward: of the backbone; None calls the module itself.
+        forward: of the backbone.
 
     Returns:
         The prediction `b c t`.
     """
-    batch, run = len(x), forward or backbone
+    batch = len(x)
 
     def predict_windows(parts: Tensor, group: Sequence[int]) -> Tensor:
         prepare = partial(_prepare, backbone, conditions, batch // len(conditions), tuple(group), x)
@@ -85,7 +85,7 @@ def predict(
         else:
             prepared = cache.get((tuple(group), batch, x.dtype, key), x.device, prepare)
         rows = rearrange(parts, "b w c t -> (b w) c t")
-        predicted = run(rows, t.repeat_interleave(len(group)), prepared)
+        predicted = forward(rows, t.repeat_interleave(len(group)), prepared)
         return rearrange(predicted, "(b w) c t -> b w c t", b=batch)
 
     return over_windows(x, plan, predict_windows)

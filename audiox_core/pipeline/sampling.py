@@ -6,7 +6,6 @@ channels, `t` latent frames.
 """
 
 from dataclasses import dataclass, replace
-from math import isfinite
 
 import torch
 from torch import Tensor
@@ -19,13 +18,13 @@ from ..diffusion.noise import initial_noise, step_noise
 from ..diffusion.objectives import OBJECTIVES, OnStep
 from ..diffusion.samplers import SOLVERS, solve
 from ..diffusion.schedules import last_part
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 from ..windows import plan_frames
 from .predictor import predictor
 
 MAX_STEPS = 10_000
 MAX_SEED = 2**64 - 1
-MAX_CFG = 100.0
+MAX_CFG = 100
 MIN_DENOISE = 0.001
 
 
@@ -70,26 +69,19 @@ def check_sampling(sampling: SamplingConfig, objective: str) -> None:
 
 def check_numbers(sampling: SamplingConfig) -> None:
     """Raise SettingsError for numbers that no sampler can use, ours or a host's."""
-    if not 1 <= sampling.steps <= MAX_STEPS:
-        raise SettingsError(f"steps is {sampling.steps}: it must be 1 to {MAX_STEPS:,}.")
-    if not (isfinite(sampling.cfg) and 0 <= sampling.cfg <= MAX_CFG):
-        raise SettingsError(
-            f"cfg is {sampling.cfg:g}: it must be 0 to {MAX_CFG:g}, usually 3 to 8."
-        )
-    if not 0 <= sampling.cfg_rescale <= 1:
-        raise SettingsError(f"cfg_rescale is {sampling.cfg_rescale:g}: it must be 0 to 1.")
+    check_number("steps", sampling.steps, 1, MAX_STEPS, whole=True)
+    check_number("cfg", sampling.cfg, 0, MAX_CFG, ", usually 3 to 8")
+    check_number("cfg_rescale", sampling.cfg_rescale, 0, 1)
 
 
 def check_seed(seed: int) -> None:
     """Raise SettingsError for a seed that is out of range."""
-    if not 0 <= seed <= MAX_SEED:
-        raise SettingsError(f"The seed is {seed}: it must be 0 to 2^64 - 1.")
+    check_number("The seed", seed, 0, MAX_SEED, whole=True)
 
 
 def check_denoise(denoise: float) -> None:
     """Raise SettingsError for a share of the schedule that is out of range."""
-    if not MIN_DENOISE <= denoise <= 1:
-        raise SettingsError(f"denoise is {denoise:g}: it must be {MIN_DENOISE} to 1.")
+    check_number("denoise", denoise, MIN_DENOISE, 1)
 
 
 def check_latent(latent: Tensor, channels: int) -> None:

@@ -4,11 +4,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..config import AudioXConfig
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number, shown
 from .mask_sampler import MaskConfig
 
 MOST_STEPS = 1_000_000_000
-LONGEST_SHOWN = 80  # characters of a value in a message
 CHOICES = {
     "optim.precision": ("fp32", "bf16", "fp16"),
     "optim.schedule": ("inverse", "cosine", "constant"),
@@ -40,15 +39,6 @@ NOT_IN_IDENTITY = {
     "run": ("steps", "minutes", "save_every", "log_every"),
     "data": ("workers", "cache", "media"),
 }
-
-
-def shown(value: Any) -> str:
-    """A value as it is written in a message: on one line, and cut if it is long."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or deep nesting
-        return "too long to show"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 @dataclass(frozen=True)
@@ -174,10 +164,7 @@ class TrainConfig:
             for name in names.split():
                 value = self._value(name)
                 for number in value if isinstance(value, tuple) else (value,):
-                    if not low <= number <= high:
-                        raise SettingsError(
-                            f"{name} is {shown(number)}: it must be {low:,} to {high:,}."
-                        )
+                    check_number(name, number, low, high)
         low, high = self.masks.sound
         if low > high:
             raise SettingsError(f"masks.sound is [{low}, {high}]: write the smaller number first.")

@@ -12,13 +12,18 @@ from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..config import LARGEST
-from ..errors import SettingsError
-from .config import LONGEST_SHOWN, TrainConfig, shown
-from .files import check_file
+from ..errors import LONGEST_SHOWN, SettingsError, check_number, shown
+from .config import TrainConfig
 
-LARGEST_FILE = 1 << 20  # bytes
+LARGEST_FILE = 1 << 16  # bytes
+MOST_DOTS = 500  # of a line: for a key of n parts `tomllib` takes memory by the square of n
 LONGEST_TEXT = 4_096  # characters: as long as a path can be
 MOST_ENTRIES = 100  # of a list
+LARGEST_SIZES = {  # of a new model, by the last part of the name; of the others `LARGEST`
+    "depth": 1_000, "tokens": 10_000, "text_tokens": 10_000, "audio_tokens": 10_000,
+    "frames": 10_000, "image": 4_096, "window": 10_000, "conditioned_seconds": 120,
+    "hop_length": 100_000, "sample_rate": 768_000,
+}  # fmt: skip
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -72,9 +77,15 @@ def _read(path: Path) -> dict[str, Any]:
         )
     import tomllib
 
-    check_file(path, "a TOML file with sections such as [optim] and [run]", LARGEST_FILE)
+    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+        raise SettingsError(
+            f"{path} is not a file of settings: use a TOML file of at most {LARGEST_FILE:,} bytes."
+        )
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line has more than {MOST_DOTS} dots")
+        return tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(
             f"The settings {path} cannot be read ({str(error)[:160]}): use a TOML file with "
@@ -128,8 +139,9 @@ def _value(kind: Any, data: Any, where: str) -> Any:
             f"{where} is {shown(data)}: it must be at most {LONGEST_TEXT:,} characters, without "
             "control characters."
         )
-    if where.startswith("model.") and kind in (int, float) and not 0 <= data <= LARGEST:
-        raise SettingsError(f"{where} is {shown(data)}: it must be 0 to {LARGEST:,}.")
+    if where.startswith("model.") and kind in (int, float):
+        largest = LARGEST_SIZES.get(where.rpartition(".")[2], LARGEST)
+        check_number(where, data, 0, largest)
     return data
 
 

@@ -17,8 +17,8 @@ from torch.amp.grad_scaler import GradScaler
 
 from ..checkpoint.weight_file import Stored, WeightFile, open_weights
 from ..checkpoint.write import write_safetensors
-from ..errors import SettingsError, WeightsError
-from .config import MOST_STEPS, OptimConfig, shown
+from ..errors import SettingsError, WeightsError, shown
+from .config import MOST_STEPS, OptimConfig
 
 NAME = "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, for each weight

@@ -24,7 +24,7 @@ def test_a_message_of_several_lines_becomes_one_line():
 
 
 def test_characters_that_control_a_terminal_are_replaced():
-    assert str(WeightsError("a\x1b[31mb\ud800c\x07 é 雨")) == "a?[31mb?c? é 雨"
+    assert str(WeightsError("a\x1b[31mb\ud800c\x07 é 雨")) == "a\ufffd[31mb\ufffdc\ufffd é 雨"
 
 
 def test_a_very_long_message_keeps_its_beginning_and_the_remedy_at_its_end():

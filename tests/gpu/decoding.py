@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from audiox_core import open_checkpoint
-from audiox_core.models.oobleck import Oobleck, decode_chunked
+from audiox_core.models.oobleck import ChunkedOobleck, Oobleck
 
 from .bench import DTYPES, Bench, Row, precision
 from .models import V1, Zoo
@@ -27,8 +27,8 @@ def run(bench: Bench, zoo: Zoo) -> None:
         vae, x = zoo.vae(name), latent.to(DTYPES[name])
         ways = {
             "whole": partial(vae.decode, x),
-            "in pieces of 48": partial(decode_chunked, vae.decode, x),
-            "in pieces of 96": partial(decode_chunked, vae.decode, x, chunk=96),
+            "in pieces of 48": partial(ChunkedOobleck(vae).decode, x),
+            "in pieces of 96": partial(ChunkedOobleck(vae, chunk=96).decode, x),
         }
         for way, call in ways.items():
             known = flops if way == "whole" else None

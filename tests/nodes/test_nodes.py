@@ -200,7 +200,7 @@ BAD = {
     "mask": ("AudioXEncodeAudio", {**audio(SECOND), "time_mask": "two"}, "not a time range"),
     "nothing regenerated": ("AudioXInpaintLatent", audio(SECOND), "nothing to regenerate"),
     "late part": ("AudioXInpaintLatent", {**audio(SECOND), "regenerate": "4-5"}, "audio ends at"),
-    "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "must be above 0"),
+    "empty prompt": ("AudioXEncodeAudio", {**audio(SECOND), "length": 0.0}, "must be 0.1 to 600"),
     "no pixels": ("AudioXEncodeVideo", {"images": FRAMES[:, :0], "fps": 4.0}, "at least one"),
     "NaN video": ("AudioXEncodeVideo", {"images": FRAMES / 0 * 0, "fps": 4.0}, "contains NaN"),
     "NaN image": ("AudioXEncodeImage", {"image": FRAMES / 0 * 0}, "contains NaN"),

@@ -47,7 +47,7 @@ from audiox_core.media.pixels import resize_frames
 from audiox_core.media.video import pad_indices, reference_frame_indices
 from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
-from audiox_core.models.oobleck import Oobleck, decode_chunked, fold_weight_norm, snake_beta
+from audiox_core.models.oobleck import ChunkedOobleck, Oobleck, fold_weight_norm, snake_beta
 from audiox_core.models.temporal import TemporalTransformer
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan_frames
@@ -111,9 +111,8 @@ def vae(case: Case) -> Outputs:
     if "chunk_latent" in case.tensors:
         chunk, overlap = case.facts["chunk_size"], case.facts["overlap"]
         latent = case["chunk_latent"]
-        outputs["chunk_dec_audio"] = decode_chunked(
-            model.decode, latent, chunk=chunk, overlap=overlap
-        )
+        pieces = ChunkedOobleck(model, chunk=chunk, overlap=overlap)
+        outputs["chunk_dec_audio"] = pieces.decode(latent)
         outputs["unchunked_dec_audio"] = model.decode(latent)
     return outputs
 

@@ -21,7 +21,7 @@ from ...diffusion.objectives import Predict
 from ...models import Backbone, Prepared
 from ...models.dit import Context
 from ...models.mmdit import MMDiT, TimeAttention
-from ...models.oobleck import decode_chunked
+from ...models.oobleck import ChunkedOobleck
 from ...models.synchformer import sync_features
 from ...pipeline.decode import decode
 from ...pipeline.encode import Features, assemble
@@ -108,8 +108,7 @@ class Inputs:
             self.checkpoint.conditioners.audio,
             self.checkpoint.vae,
             self.waveform,
-            samples=self.waveform.shape[-1],
-            sample_rate=self.latent_format.sample_rate,
+            self.latent_format,
         )
 
 
@@ -251,7 +250,7 @@ def _decode(inputs: Inputs) -> dict[str, Way]:
     vae, latent = inputs.checkpoint.vae, inputs.latent
     return {
         "whole": lambda: vae.decode(latent),
-        "in chunks": lambda: decode_chunked(vae.decode, latent),
+        "in chunks": lambda: ChunkedOobleck(vae).decode(latent),
     }
 
 

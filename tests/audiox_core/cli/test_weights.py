@@ -49,7 +49,7 @@ def hub(hub_module, monkeypatch):
 def test_a_dry_run_prints_sizes_and_downloads_nothing(run, hub, tmp_path):
     code, out, _ = run("fetch", "t5-base", "--dry-run")
     assert code == 0
-    assert "models/text_encoders/t5-base/model.safetensors (2 kB, to download)" in out
+    assert "models/text_encoders/t5-base/model.safetensors (2.00 kB, to download)" in out
     assert not list(tmp_path.iterdir())
 
 
@@ -104,7 +104,7 @@ def test_a_dry_run_knows_every_file_of_a_release(run, hub, hub_module, model):
         hub.files[f"{repo}/{path}"] = hub_module.Served(b"x" * (1000 * size))
     code, out, _ = run("fetch", model, "--dry-run")
     expected = [
-        f"{repo} {path} -> models/{folder}/{name} ({size} kB, to download)"
+        f"{repo} {path} -> models/{folder}/{name} ({size}.00 kB, to download)"
         for size, (path, name) in enumerate((files | config).items(), start=1)
     ]
     assert code == 0

@@ -123,7 +123,7 @@ def test_spans_are_read_per_modality():
     "text", ["0-2", "text:0-2", "video:2-1", "video:1-1", "video", "video:-1-2", "", ",,"]
 )
 def test_other_hidden_spans_are_refused(text):
-    with pytest.raises(SettingsError, match=r"for example|ends before"):
+    with pytest.raises(SettingsError, match=r"for example|end after its start"):
         parse_hidden(text)
 
 
@@ -135,7 +135,7 @@ def test_spans_of_seconds_are_read():
     "text", ["", "2", "2-", "1-1", "2-1", "a-b", "1-2-3", "video:0-2", "1e3-2"]
 )
 def test_other_spans_are_refused(text):
-    with pytest.raises(SettingsError, match=r"for example|ends before"):
+    with pytest.raises(SettingsError, match=r"for example|end after its start"):
         parse_spans(text)
 
 

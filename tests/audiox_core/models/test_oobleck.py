@@ -4,10 +4,9 @@ import torch
 from audiox_core.config import OobleckConfig
 from audiox_core.lab.bench.memory import peak_bytes
 from audiox_core.models.oobleck import (
+    ChunkedOobleck,
     Oobleck,
     TrainedSnake,
-    decode_chunked,
-    encode_chunked,
     fold_weight_norm,
     snake_beta,
 )
@@ -46,7 +45,7 @@ def narrow_v1():
 def test_decoded_chunks_join_to_the_whole(narrow_v1, seeded, total):
     latent = torch.randn(1, 64, total, generator=seeded)
     whole = narrow_v1.decode(latent)
-    chunked = decode_chunked(narrow_v1.decode, latent)
+    chunked = ChunkedOobleck(narrow_v1).decode(latent)
     assert (chunked - whole).abs().max() < 1e-5 * whole.std()
 
 
@@ -54,7 +53,7 @@ def test_decoded_chunks_join_to_the_whole(narrow_v1, seeded, total):
 def test_encoded_chunks_join_to_the_whole(narrow_v1, seeded, frames):
     audio = 0.3 * torch.randn(1, 2, frames * 2048 + 77, generator=seeded)
     whole = narrow_v1.encode(audio)
-    chunked = encode_chunked(narrow_v1.encode, audio, 2048)
+    chunked = ChunkedOobleck(narrow_v1).encode(audio)
     for ours, theirs in zip(chunked, whole, strict=True):
         assert (ours - theirs).abs().max() < 1e-5 * theirs.std()
 
@@ -70,13 +69,13 @@ def test_a_decoded_window_takes_a_third_of_the_memory_in_chunks(weightless_v1):
     latent = torch.empty(1, 64, 236, device="meta")
     whole = peak_bytes(lambda: weightless_v1.decode(latent))
     assert whole < 3.1 * 128 * 236 * 2048 * 4  # three tensors of the last stage: none lives on
-    assert peak_bytes(lambda: decode_chunked(weightless_v1.decode, latent)) < whole / 3
+    assert peak_bytes(lambda: ChunkedOobleck(weightless_v1).decode(latent)) < whole / 3
 
 
 def test_an_encoded_window_takes_a_third_of_the_memory_in_chunks(weightless_v1):
     audio = torch.empty(1, 2, 236 * 2048, device="meta")
     whole = peak_bytes(lambda: weightless_v1.encode(audio))
-    chunked = peak_bytes(lambda: encode_chunked(weightless_v1.encode, audio, 2048))
+    chunked = peak_bytes(lambda: ChunkedOobleck(weightless_v1).encode(audio))
     assert chunked < whole / 3
 
 

@@ -70,9 +70,9 @@ def test_a_sound_prompt_is_encoded_alike_every_time(checkpoint, seeded):
     [
         ({"start": 3.0}, "3.00 s long, but the start is 3 s"),
         ({"start": float("nan")}, "start is nan"),
-        ({"seconds": 0.0}, "must be above 0"),
-        ({"seconds": -3.0}, "must be above 0"),
-        ({"seconds": float("nan")}, "must be above 0"),
+        ({"seconds": 0.0}, "must be 0.1 to 600"),
+        ({"seconds": -3.0}, "must be 0.1 to 600"),
+        ({"seconds": float("nan")}, "must be 0.1 to 600"),
         ({"hide": ((2.0, 1.0),)}, "2-1 is not valid"),
     ],
 )
@@ -170,3 +170,9 @@ def test_a_video_may_be_given_by_its_path(checkpoint, clips):
         encode_video(checkpoint, c, seconds=2.0) for c in (str(path), clip_from_file(path))
     )
     assert torch.equal(found.tokens, expected.tokens)
+
+
+def test_a_video_of_one_frame_is_told_to_be_a_picture(field):
+    clip = clip_from_file(field / "oneframe.mp4")
+    with pytest.raises(SettingsError, match=r"is 0\.04 s long, at least 0\.1 s .* --image"):
+        seconds_from(clip, 0.0)

@@ -55,7 +55,7 @@ def test_every_condition_is_prepared_once_and_null_ones_have_no_tokens():
     backbone, x = CountingBackbone(), torch.zeros(4, 1, 236)
     out = predict(
         backbone, x, torch.zeros(4), [tokens(5.0), None],
-        plan=plan_frames(LatentConfig(), 236), cache=None,
+        plan=plan_frames(LatentConfig(), 236), cache=None, forward=backbone,
     )  # fmt: skip
     assert backbone.prepared == [([5.0], [0, 0, None, None])]
     assert out[:, 0, 0].tolist() == [5, 5, 0, 0]
@@ -65,7 +65,13 @@ def test_each_window_has_its_own_tokens_and_one_window_serves_all():
     layout = plan_frames(LatentConfig(), 236 + 193)
     backbone, x = CountingBackbone(), torch.zeros(2, 1, layout.frames)
     out = predict(
-        backbone, x, torch.zeros(2), [tokens(1.0, 2.0), tokens(7.0)], plan=layout, cache=None
+        backbone,
+        x,
+        torch.zeros(2),
+        [tokens(1.0, 2.0), tokens(7.0)],
+        plan=layout,
+        cache=None,
+        forward=backbone,
     )
     assert backbone.prepared == [([1.0, 2.0, 7.0], [0, 1, 2, 2])]
     torch.testing.assert_close(out[0, 0, [0, -1]], torch.tensor([1.0, 2.0]))
@@ -76,13 +82,24 @@ def test_a_run_prepares_once_unless_its_conditions_change():
     backbone, x, cache = CountingBackbone(), torch.zeros(1, 1, 236), RunCache()
     layout = plan_frames(LatentConfig(), 236)
     for key in ("a", "a", "b"):
-        predict(backbone, x, torch.zeros(1), [tokens(1.0)], plan=layout, cache=cache, key=key)
+        predict(
+            backbone,
+            x,
+            torch.zeros(1),
+            [tokens(1.0)],
+            plan=layout,
+            cache=cache,
+            key=key,
+            forward=backbone,
+        )
     assert len(backbone.prepared) == 2
 
 
 def test_without_any_tokens_the_backbone_is_asked_for_none():
     backbone, x = CountingBackbone(), torch.zeros(2, 1, 236)
     layout = plan_frames(LatentConfig(), 236)
-    out = predict(backbone, x, torch.zeros(2), [None, None], plan=layout, cache=None)
+    out = predict(
+        backbone, x, torch.zeros(2), [None, None], plan=layout, cache=None, forward=backbone
+    )
     assert backbone.prepared == [([], [None, None])]
     assert not out.any()

@@ -44,7 +44,7 @@ def test_the_limits_themselves_are_allowed():
     for seed in (0, 2**64 - 1):
         check_seed(seed)
     for seed in (-1, 2**64):
-        with pytest.raises(SettingsError, match="must be 0 to 2"):
+        with pytest.raises(SettingsError, match="must be a whole number from 0 to 18,446"):
             check_seed(seed)
 
 
