@@ -8,7 +8,7 @@ from ..audiox_core.config import SamplingConfig
 from ..audiox_core.pipeline.sampling import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.variants import advice
 from .bridge.sampling import OWN, SAMPLERS, SCHEDULERS, config_of, sample, settings, sigmas_of
-from .bridge.schema import schema, told
+from .bridge.schema import schema, with_text
 
 MODEL = "From AudioX Load Checkpoint or AudioX Load Model, optionally with LoRAs or patches."
 STEPS = "Number of sampling steps; 0 is the model's own. More steps are slower, usually better."
@@ -64,7 +64,7 @@ class AudioXScheduler(io.ComfyNode):
         cls, model: Any, steps: int, sigma_min: float, sigma_max: float, denoise: float
     ) -> io.NodeOutput:
         used = settings(model, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
-        return told(
+        return with_text(
             f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}",
             sigmas_of(model, used, OWN, denoise),
         )
@@ -156,7 +156,7 @@ class AudioXSampler(io.ComfyNode):
         line = f"{used.sampler}, {schedule}, {len(sigmas) - 1} steps, cfg {used.cfg:g}"
         if used.cfg_rescale:
             line += f", cfg_rescale {used.cfg_rescale:g}"
-        return told(
+        return with_text(
             f"{line}\n{advice(config_of(model), used)}".rstrip(),
             sample(
                 model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas

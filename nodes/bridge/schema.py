@@ -28,6 +28,6 @@ def schema(**settings: Any) -> io.Schema:
     return io.Schema(**{name: value for name, value in settings.items() if name in _KNOWN})
 
 
-def told(text: str, *outputs: Any) -> io.NodeOutput:
+def with_text(text: str, *outputs: Any) -> io.NodeOutput:
     """The outputs of a node with a line that stays on it; `web/js/audiox.js` shows it."""
     return io.NodeOutput(*outputs, ui={"text": [text]})
