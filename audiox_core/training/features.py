@@ -259,9 +259,10 @@ def _start_worker(maker: Maker) -> None:
     torch.set_num_threads(1)  # one of several processes
     for number in STOPPING:  # a terminal sends them to all; the parent ends its workers
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     Thread(target=_end_with_parent, daemon=True).start()
     _worker.append(maker.open())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
 
 
 def _end_with_parent() -> None:
