@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
 from .audio import check_waveform
 
 _BLOCK_SECONDS = 0.01
 _ATTACK_SECONDS, _RELEASE_SECONDS = 0.05, 0.4
+_MAX_GAIN_DB = 120.0
 _QUIET_DB, _LOUD_DB = -50.0, -30.0  # dBFS at which ducking begins and is complete
 
 
@@ -37,6 +38,8 @@ def mix(
     Raises:
         SettingsError: a waveform of another shape, or one that is not finite.
     """
+    for name, gain in (("gain", gain_db), ("original", original_db), ("duck", duck_db)):
+        check_number(name, gain, -_MAX_GAIN_DB, _MAX_GAIN_DB, unit=" dB")
     made = _stereo(made) * 10 ** (gain_db / 20)
     if original is None:
         return made

@@ -82,9 +82,11 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
     except (ValueError, av.error.FFmpegError) as error:
         codec = codec_name(stream)
         better = [other for other in _SUGGESTIONS if other != suffix and holds(other, stream)]
+        remedy = "Convert the video to MP4 first"
+        if better:
+            remedy = f"[[Choose an output that ends in {' or '.join(better[:2])}|{remedy}]]"
         raise MediaError(
-            f"{suffix} files cannot store the {codec} video stream of {video.name}. Choose an "
-            f"output that ends in {' or '.join(better[:2]) or '.mkv'}."
+            f"{suffix} files cannot store the {codec} video stream of {video.name}. {remedy}."
         ) from error
 
 

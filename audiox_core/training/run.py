@@ -122,10 +122,9 @@ def load_init(job: Job) -> Checkpoint:
     """The checkpoint of `job.init`. Raises SettingsError if there is none."""
     if job.init is None:
         raise SettingsError(f"The stage {job.stage} needs a model: pass it with --init.")
-    file = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
-    checkpoint = file.load()
+    checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
     if job.vae is not None and not holds(job.init, AUDIO_VAE):  # the new VAE encodes prompts, too
-        prompts = replace(file, vae_path=None).load_conditioners()
+        prompts = open_checkpoint(job.init, text_encoder=job.text_encoder).load_conditioners()
         checkpoint = replace(checkpoint, conditioners=prompts)
     encoder: Any = checkpoint.conditioners.text.encoder
     encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too

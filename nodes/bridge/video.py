@@ -104,7 +104,7 @@ def _copied(video: Any, piece: FilePiece, waveform: Tensor, sample_rate: int) ->
         )
         return InputImpl.VideoFromFile(name), f"the video stream is copied{advice}"
     except MediaError as error:
-        log.info("%s is encoded anew: %s", piece.path.name, error)
+        log.info("%s is re-encoded: %s", piece.path.name, error)
         reason = error
     encoded, name = _temporary_file(".mp4"), _temporary_file(".mp4")
     quality = _QUALITY if "crf" in inspect.signature(video.save_to).parameters else {}
