@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from math import prod
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -217,12 +218,14 @@ def _open_safetensors(path: Path) -> WeightFile:
 
 def _open_pickle(path: Path) -> WeightFile:
     with path.open("rb") as file:
-        if not file.read(2).startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
-            raise _unreadable(path, "it is not a checkpoint file")
+        head = file.read(2)
+    mapped = head == b"PK"  # an archive, of which only what is used is read; else a bare pickle
+    if not mapped and head[:1] != b"\x80":
+        raise _unreadable(path, "it is not a checkpoint file")
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how the pickle was written
         try:
-            content, mapped = _load_pickle(path)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise WeightsError(
                 f"{path.name} holds more than weights{_unsafe(error)}, which could run code when "
@@ -283,33 +286,26 @@ def _what(value: Any) -> str:
     return type(value).__name__ + size
 
 
-def _load_pickle(path: Path) -> tuple[Any, bool]:
-    """The content, and whether its tensors are mapped: only what is used is read from disk."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True), True
-    except RuntimeError as error:
-        if "mmap can only be used" not in str(error):
-            raise
-        # written before torch 1.6
-        return torch.load(path, map_location="cpu", weights_only=True), False
-
-
 def _offsets(path: Path, state: Mapping[str, Tensor]) -> dict[str, int]:
     """Where mapped tensors lie in their file, so that they can be read past the map.
 
-    torch maps the file in one piece and does not say where. The records of the archive tell: the
-    storages must all fall upon records of their size. Where they do not, nothing is claimed.
+    torch maps the file in one piece, from the start of a page, and does not say where. The records
+    of the archive tell: the storages must all fall upon records of their size. Where no place or
+    more than one fits (a file may hold the same model twice), nothing is claimed.
     """
     storages = {
         t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in state.values()
     }
-    records = _records(path)
-    first = min(storages)
-    for record, size in records.items():
-        base = first - record
-        if size == storages[first] and all(records.get(p - base) == n for p, n in storages.items()):
-            return {n: t.data_ptr() - base for n, t in state.items() if t.is_contiguous()}
-    return {}
+    records, first = _records(path), min(storages)
+    bases = [
+        first - record
+        for record in records
+        if (first - record) % PAGESIZE == 0
+        and all(records.get(p - first + record) == size for p, size in storages.items())
+    ]
+    if len(bases) != 1:
+        return {}
+    return {n: t.data_ptr() - bases[0] for n, t in state.items() if t.is_contiguous()}
 
 
 def _records(path: Path) -> dict[int, int]:

@@ -113,6 +113,20 @@ def test_sparse_tensors_are_refused(tmp_path):
         open_weights(path)
 
 
+@pytest.mark.parametrize("elements", [64, 1024])  # of which 1024 float32 are a page
+@pytest.mark.parametrize("order", [("ema", "state_dict"), ("state_dict", "ema")])
+def test_a_second_copy_of_the_model_in_a_file_is_not_taken_for_it(tmp_path, order, elements):
+    def weights(entry):
+        start = 10.0 * order.index(entry)
+        return {f"w{i}": torch.full((elements,), start + i) for i in range(3)}
+
+    torch.save({entry: weights(entry) for entry in order}, tmp_path / "model.ckpt")
+    file = open_weights(tmp_path / "model.ckpt")
+    for name, expected in weights("state_dict").items():
+        assert torch.equal(file.copy(name), expected)
+        assert torch.equal(file.read([name])[name], expected)
+
+
 def test_parts_differ_in_every_name_and_bit_that_not_both_have(tmp_path):
     def save(name, **tensors):
         save_file({n.replace("_", "."): t for n, t in tensors.items()}, tmp_path / name)
