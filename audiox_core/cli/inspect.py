@@ -69,7 +69,7 @@ def as_text(report: Report) -> str:
     if report.config is not None:
         rows += [("sizes", ""), *((f"  {k}", v) for k, v in _flat(report.config))]
     rows += [("note", report.note)] * bool(report.note)
-    return "\n".join(f"{name:26}{text}".rstrip() for name, text in rows)
+    return "\n".join(printable(f"{name:26}{text}".rstrip()) for name, text in rows)
 
 
 def _part(part: Part) -> str:
