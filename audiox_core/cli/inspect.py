@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..checkpoint.inspect import Part, Report, inspect
+from ..errors import printable
 from .options import FILE, add_json, add_variant, size_text
 
 
