@@ -9,15 +9,18 @@ from typing import Any
 
 from ..checkpoint.checkpoint_file import load_checkpoint
 from ..checkpoint.lora import merge_lora
+from ..checkpoint.weight_file import open_weights
 from ..conditioners.masking import parse_hidden, parse_spans
 from ..device import DTYPES, choose_device
 from ..diffusion.samplers import SOLVERS
 from ..errors import SettingsError
 from ..media.audio import AUDIO_SUFFIXES
-from ..media.files import check_output, is_same_file
+from ..media.clip import clip_from_file
+from ..media.files import check_output, is_same_file, open_media
 from ..media.mux import VIDEO_SUFFIXES, check_mux
+from ..pipeline.encode import seconds_from
 from ..pipeline.pipeline import Pipeline
-from ..pipeline.request import Request, check_inputs
+from ..pipeline.request import Request, check_request
 from ..pipeline.soundtrack import Soundtrack
 from .options import FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
 from .progress import late_bar
@@ -111,7 +114,7 @@ def run_generate(options: argparse.Namespace) -> int:
     request = _request(options)
     _check_output(options.output, request)
     device = choose_device(options.device)
-    check_inputs(request)
+    _check_sources(options, request)
     checkpoint = load_checkpoint(
         options.checkpoint,
         text_encoder=options.text_encoder,
@@ -133,6 +136,19 @@ def run_generate(options: argparse.Namespace) -> int:
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
     print(json.dumps(summary) if options.json else _sentence(summary))
     return 0
+
+
+def _check_sources(options: argparse.Namespace, request: Request) -> None:
+    """Raise the errors of options and files that do not need a model, before it is loaded."""
+    check_request(request)
+    for path in (request.image, request.audio, request.init_audio):
+        if path is not None:
+            with open_media(Path(path)):
+                pass
+    if request.video is not None:
+        seconds_from(clip_from_file(request.video), request.start, request.seconds)
+    for path, _strength in options.lora:
+        open_weights(path)
 
 
 def parse_lora(text: str) -> tuple[Path, float]:

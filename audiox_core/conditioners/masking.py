@@ -13,6 +13,8 @@ The unconditional branch of guidance is none of these: it is zeros in all tokens
 
 import re
 from collections.abc import Sequence
+from math import inf
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -20,17 +22,29 @@ from torch import Tensor
 from ..errors import SettingsError, check_number
 
 Span = tuple[float, float]  # seconds: from, to
+MAX_SPANS = 1_000
 
 _SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)-(\d+(?:\.\d*)?|\.\d+)")
 
 
 def check_spans(spans: Sequence[Span]) -> None:
-    """Raise SettingsError for a span that does not run forwards from 0 or later."""
-    for begin, end in spans:
-        if not 0 <= begin < end:
+    """Raise SettingsError unless all are pairs of seconds that run forwards from 0 or later."""
+    try:
+        pairs = [(begin, end) for begin, end in spans]
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{str(spans)[:60]!r} is not a list of time ranges: use pairs of seconds such as "
+            "((0, 2), (5.5, 8))."
+        ) from error
+    if len(pairs) > MAX_SPANS:
+        raise SettingsError(f"There are {len(pairs):,} time ranges: use at most {MAX_SPANS:,}.")
+    for begin, end in pairs:
+        numbers = isinstance(begin, Real) and isinstance(end, Real)
+        if not numbers or not 0 <= begin < end < inf:
+            shown = f"{begin:g}-{end:g}" if numbers else f"{begin!r:.20}-{end!r:.20}"
             raise SettingsError(
-                f"The time range {begin:g}-{end:g} is not valid: it must start at 0 or later and "
-                "end after its start."
+                f"The time range {shown} is not valid: it must start at 0 or later and end after "
+                "its start."
             )
 
 

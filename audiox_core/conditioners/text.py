@@ -23,6 +23,17 @@ TASK_PROMPTS = {
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
+def check_prompt(prompt: str) -> None:
+    """Raise SettingsError for a prompt that is no text, or far too long."""
+    if not isinstance(prompt, str):
+        raise SettingsError(f"The prompt is a {type(prompt).__name__}: use text.")
+    if len(prompt) > MAX_CHARACTERS:
+        raise SettingsError(
+            f"The prompt has {len(prompt):,} characters, but models read at most about 100 words: "
+            "describe the sound in a few sentences."
+        )
+
+
 class TextConditioner(nn.Module):
     """A tokenizer and its encoder. Released AudioX files lack its weights: they are T5-base's."""
 
@@ -70,11 +81,7 @@ class TextConditioner(nn.Module):
 
     def _ids(self, prompt: str) -> list[int]:
         """The ids of a prompt, at most `tokens`; the last is the end token."""
-        if len(prompt) > MAX_CHARACTERS:
-            raise SettingsError(
-                f"The prompt has {len(prompt):,} characters; the model reads {self.tokens} "
-                "tokens, about 100 words. Describe the sound in a few sentences."
-            )
+        check_prompt(prompt)
         try:
             encoding = self.tokenizer.encode(prompt)
         except Exception as error:  # the library raises plain Exception, TypeError, …

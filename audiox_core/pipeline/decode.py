@@ -98,9 +98,9 @@ def finish(
         raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
     check_number("lufs", lufs, MIN_LUFS, 0)
     check_finite(waveform)
-    waveform = limit_peak(waveform)  # before known samples are put back, which stay as they are
+    waveform = limit_peak(waveform)  # alone first: known samples below full scale stay as they are
     if init_audio is not None and init_audio.spans:
-        waveform = init_audio.paste(waveform, latent_format)
+        waveform = limit_peak(init_audio.paste(waveform, latent_format))
     if level == "peak":
         return peak_normalize(waveform)
     if level == "loudness":

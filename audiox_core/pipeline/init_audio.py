@@ -82,10 +82,13 @@ def init_audio(
         feather: seconds over which the noise mask rises inside of each generated span.
 
     Raises:
-        SettingsError: the length is out of range, or a span is not valid or starts after the end.
+        SettingsError: the length is out of range, a span is not valid or starts after the end, or
+            the audio has samples that are no numbers.
     """
     check_seconds(seconds)
     check_regenerated(spans, seconds)
+    if not known.isfinite().all():
+        raise SettingsError("The existing audio has NaN or infinite samples: export it again.")
     begin, end = latent_format.samples(start), latent_format.samples(seconds)
     waveform = pad(known, (begin, max(0, end - begin - known.shape[-1])))[:, :end]
     return InitAudio(waveform, tuple(spans), feather)

@@ -14,6 +14,7 @@ from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
+from ..errors import SettingsError
 from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
 from ..media.pixels import read_image
@@ -33,7 +34,7 @@ from .encode import (
 )
 from .feature_cache import FeatureCache, file_key, weights_key
 from .init_audio import InitAudio, init_audio
-from .request import DENOISE, Request, check_inputs, sampling_of
+from .request import DENOISE, Request, check_request, sampling_of
 from .sampling import StartLatent, sample
 from .soundtrack import Soundtrack
 
@@ -101,7 +102,7 @@ class Pipeline:
             MediaError: a file cannot be read.
             SettingsError: the length is out of range.
         """
-        check_inputs(request)
+        check_request(request)
         clip, seconds = None, request.seconds
         if request.video is not None:
             clip = clip_from_file(request.video, timing=request.timing)
@@ -121,6 +122,12 @@ class Pipeline:
             seconds = known.shape[-1] / rate if seconds is None else seconds
         seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
         check_seconds(seconds)
+        for name, length in (("video", seconds), ("audio", self.latent_format.conditioned_seconds)):
+            if late := [begin for begin, _ in request.hide.get(name, ()) if begin >= length]:
+                raise SettingsError(
+                    f"The time to hide starts at {late[0]:g} s, but the {name} ends at "
+                    f"{length:.2f} s: change hide."
+                )
         if known is None:
             return clip, None, seconds
         return clip, init_audio(known, self.latent_format, request.inpaint, seconds), seconds
@@ -222,4 +229,5 @@ def generate(
     Raises:
         AudioXError: as in `Pipeline.generate`.
     """
+    check_request(request)
     return Pipeline(checkpoint or load_checkpoint()).generate(request, on_step)

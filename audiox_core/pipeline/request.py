@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..conditioners.masking import Span
+from ..conditioners.masking import Span, check_spans
+from ..conditioners.text import check_prompt
 from ..config import AudioXConfig, SamplingConfig
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number
+from ..windows import check_seconds
+from .encode import MAX_START
 from .sampling import check_denoise, check_seed, resolve_sampling
 
+SAMPLING = ("steps", "cfg", "cfg_rescale", "sampler")  # fields of a request and of SamplingConfig
 DENOISE = 0.5  # of a variation, where the request does not say
 MAX_SIGMA = {"v": 10_000.0, "rectified_flow": 1.0}  # of init_noise_level, by objective
 
@@ -47,31 +51,63 @@ def sampling_of(request: Request, config: AudioXConfig) -> SamplingConfig:
     Raises:
         SettingsError: a value that no run can use, or settings that exclude one another.
     """
-    names = ("steps", "cfg", "cfg_rescale", "sampler")
-    sampling = resolve_sampling(config, **{name: getattr(request, name) for name in names})
-    check_seed(request.seed)
-    _check_variation(request, sampling, config.objective)
+    check_request(request)
+    given = {name: getattr(request, name) for name in SAMPLING}
+    sampling = resolve_sampling(config, **given)
+    level, highest = request.init_noise_level, MAX_SIGMA[config.objective]
+    if level is not None and not sampling.sigma_min < level <= highest:
+        raise SettingsError(
+            f"init_noise_level is {level:g}: it must be above {sampling.sigma_min:g} and at "
+            f"most {highest:g}."
+        )
     return sampling
 
 
-def check_inputs(request: Request) -> None:
-    """Raise SettingsError if inputs are missing or exclude each other."""
+def check_request(request: Request) -> None:
+    """Check all that depends neither on the model nor on the content of files.
+
+    Raises:
+        SettingsError: a value that no run can use, a missing input, or inputs or settings that
+            exclude each other.
+    """
+    for name in ("prompt", "negative"):
+        check_prompt(getattr(request, name))
+    for name in ("video", "image", "audio", "init_audio"):
+        if not isinstance(path := getattr(request, name), str | Path | None):
+            raise SettingsError(f"{name} is a {type(path).__name__}: pass the path of a file.")
+    for name in ("text_strength", "video_strength", "audio_strength"):
+        check_number(name, getattr(request, name), 0, 1)
+    check_number("The start", request.start, 0, MAX_START, unit=" s")
+    if request.seconds is not None:
+        check_seconds(request.seconds)
+    if request.init_noise_level is not None:
+        check_number("init_noise_level", request.init_noise_level, 0, MAX_SIGMA["v"])
+    check_seed(request.seed)
+    # the limits are those of every model
+    resolve_sampling(AudioXConfig(), **{name: getattr(request, name) for name in SAMPLING})
+    _check_inputs(request)
+    _check_variation(request)
+
+
+def _check_inputs(request: Request) -> None:
     sources = {"video": request.video or request.image, "audio": request.audio}
-    prompt = request.prompt.strip() if request.prompt else ""
-    if not any((prompt, request.init_audio, *sources.values())):
+    if not any((request.prompt.strip(), request.init_audio, *sources.values())):
         raise SettingsError("The request has no input: pass a prompt, a video, an image or audio.")
-    if missing := [name for name in request.hide if not sources.get(name)]:
-        raise SettingsError(f"There is no {missing[0]} to hide: pass one, or change hide.")
+    if not isinstance(request.hide, Mapping):
+        raise SettingsError('hide is no table: use {"video": ((0, 2),)}, "audio", or both.')
+    for name, spans in request.hide.items():
+        if not sources.get(name):
+            raise SettingsError(f"There is no {name} to hide: pass one, or change hide.")
+        check_spans(spans)
     if request.video is not None and request.image is not None:
         raise SettingsError("A video and an image were given: use only one of them.")
-    if not request.start >= 0:
-        raise SettingsError(f"The start is {request.start:g} s: it must be 0 or more.")
     if request.start and request.video is None:
         raise SettingsError("start is a time in a video: pass a video, or leave start out.")
 
 
-def _check_variation(request: Request, sampling: SamplingConfig, objective: str) -> None:
+def _check_variation(request: Request) -> None:
     """Raise SettingsError if init audio is missing, or more than one way to change it is set."""
+    check_spans(request.inpaint)
     changes = {
         "denoise": request.denoise,
         "init_noise_level": request.init_noise_level,
@@ -84,9 +120,3 @@ def _check_variation(request: Request, sampling: SamplingConfig, objective: str)
         raise SettingsError(f"{' and '.join(given)} exclude each other: use one of them.")
     if request.denoise is not None:
         check_denoise(request.denoise)
-    level, highest = request.init_noise_level, MAX_SIGMA[objective]
-    if level is not None and not sampling.sigma_min < level <= highest:
-        raise SettingsError(
-            f"init_noise_level is {level:g}: it must be above {sampling.sigma_min:g} and at "
-            f"most {highest:g}."
-        )

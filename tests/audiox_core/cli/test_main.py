@@ -58,12 +58,18 @@ def test_the_module_runs_as_a_program(tmp_path):
             2,
             "steps is 0: it must be 1 or more.",
         ),
-        (torch.OutOfMemoryError("2 GiB"), 2, "The GPU is out of memory: try --dtype float16"),
+        (torch.OutOfMemoryError("2 GiB"), 2, "The GPU is out of memory: try fewer --seconds"),
+        (MemoryError(), 2, "There is not enough memory: try fewer --seconds"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "There is not enough"),
+        (OSError(12, "Cannot allocate memory"), 2, "There is not enough memory"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), 2, "There is not enough memory"),
         (FileExistsError(17, "File exists", "out"), 2, "out is a file, not a folder"),
         (OSError(28, "No space left"), 2, "Operating system error: [Errno 28] No space left."),
         (KeyboardInterrupt(), 130, "Stopped; nothing was written."),
+        (KeyboardInterrupt(15), 143, "Stopped; nothing was written."),
+        (OSError(5, "Error", "a\x1b[31m"), 2, "Operating system error: [Errno 5] Error: 'a"),
     ],
-    ids=["settings", "memory", "file", "disk", "interrupt"],
+    ids=repr,
 )
 def test_every_error_is_one_line_with_its_exit_code(run, monkeypatch, error, code, message):
     def fail(_options):
@@ -76,3 +82,13 @@ def test_every_error_is_one_line_with_its_exit_code(run, monkeypatch, error, cod
     found, out, (line,) = run("rain")
     assert (found, out) == (code, "")
     assert line.startswith(f"error: {message}")
+    assert line.isprintable()
+
+
+def test_an_error_of_the_program_is_not_hidden(run, monkeypatch):
+    parser = cli.OneLineParser()
+    parser.set_defaults(run=lambda _options: 1 / 0)
+    parser.add_argument("what")
+    monkeypatch.setattr(cli, "build_parser", lambda **_: (parser, {}))
+    with pytest.raises(ZeroDivisionError):
+        run("rain")

@@ -70,6 +70,16 @@ def test_known_samples_return_after_the_peak_was_limited():
     assert out[:, -4_000].tolist() == [1, 1]
 
 
+def test_known_samples_above_full_scale_are_limited_together_with_the_rest(caplog):
+    known = torch.full((2, 44_100), 2.0)
+    generated = torch.full((2, 44_100), 0.5)
+    with caplog.at_level(logging.INFO):
+        out = finish(generated, FORMAT, init_audio=InitAudio(known, spans=((0.5, 1.0),)))
+    assert out.abs().max() == 1
+    assert out[0, [0, 33_000]].tolist() == [1.0, 0.25]
+    assert "peaked at 2.00" in caplog.text
+
+
 @pytest.mark.parametrize("settings", [{"level": "loud"}, {"lufs": float("nan")}, {"lufs": 1.0}])
 def test_an_unknown_level_or_loudness_is_refused(settings):
     with pytest.raises(SettingsError, match=r"level is 'loud'|lufs is"):

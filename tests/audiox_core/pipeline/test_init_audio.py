@@ -5,7 +5,13 @@ import torch
 
 from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
-from audiox_core.pipeline.init_audio import InitAudio, check_regenerated, extend_audio, noise_mask
+from audiox_core.pipeline.init_audio import (
+    InitAudio,
+    check_regenerated,
+    extend_audio,
+    init_audio,
+    noise_mask,
+)
 from audiox_core.windows import plan_frames
 
 FORMAT = LatentConfig(sample_rate=2_048, hop_length=2_048, window=10, conditioned_seconds=9.0)
@@ -88,6 +94,12 @@ def test_extended_audio_lies_between_the_seconds_that_are_added():
     assert not init.waveform[:, :2_048].any()
     assert not init.waveform[:, 5 * 2_048 :].any()
     assert init.spans == ((0.0, 1.0), (2.0, 5.0), (5.0, 7.0))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_existing_audio_that_is_no_audio_is_refused(value):
+    with pytest.raises(SettingsError, match="NaN or infinite samples"):
+        init_audio(torch.full((2, 4 * 2_048), value), FORMAT, (), 4.0)
 
 
 @pytest.mark.parametrize(

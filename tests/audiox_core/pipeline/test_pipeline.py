@@ -288,6 +288,8 @@ def test_a_variation_has_the_length_of_its_sound(pipeline, known):
         ({"init_audio": "known", "denoise": float("nan")}, "denoise is nan"),
         ({"init_audio": "known", "init_noise_level": 0.01}, "init_noise_level is 0.01"),
         ({"init_audio": "known", "inpaint": ((3.0, 4.0),)}, "regenerate starts at 3 s"),
+        ({"image": "i.png", "hide": {"video": ((10, 11),)}}, "hide starts at 10 s, but the video"),
+        ({"audio": "a.wav", "hide": {"audio": ((10, 11),)}}, "hide starts at 10 s, but the audio"),
     ],
 )
 def test_invalid_variations_raise_an_error_that_names_them(pipeline, known, settings, message):

@@ -1,11 +1,12 @@
 """Requests that no run can serve are refused before anything is computed."""
 
+import numpy as np
 import pytest
 
 from audiox_core import Request
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError
-from audiox_core.pipeline.request import check_inputs, sampling_of
+from audiox_core.pipeline.request import check_request, sampling_of
 from audiox_core.variants import VARIANTS
 
 V1 = AudioXConfig()
@@ -13,8 +14,8 @@ V1 = AudioXConfig()
 
 def test_a_request_with_any_input_is_accepted():
     for inputs in ({"prompt": "rain"}, {"video": "a.mp4"}, {"image": "a.png"}, {"audio": "a.wav"}):
-        check_inputs(Request(**inputs))
-    check_inputs(Request(init_audio="a.wav"))
+        check_request(Request(**inputs))
+    check_request(Request(init_audio="a.wav"))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,64 @@ def test_a_request_with_any_input_is_accepted():
 )
 def test_inputs_that_exclude_one_another_are_refused(settings, message):
     with pytest.raises(SettingsError, match=message):
-        check_inputs(Request(**settings))
+        check_request(Request(**settings))
+
+
+NAN, INF = float("nan"), float("inf")
+NUMBERS = {
+    "seconds": (0.0, 600.1), "seed": (-1, 2**64, 1.5), "steps": (0, 10_001, 2.5),
+    "cfg": (-0.1, 100.1), "cfg_rescale": (-0.1, 1.1), "start": (-1.0, 2e6),
+    "text_strength": (-0.1, 1.1), "video_strength": (-0.1, 1.1), "audio_strength": (-0.1, 1.1),
+    "denoise": (0.0, 1.1), "init_noise_level": (-1.0, 10_001),
+}  # fmt: skip
+BAD_NUMBERS = [
+    (name, value) for name, values in NUMBERS.items() for value in (*values, NAN, INF, -INF, "two")
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_NUMBERS)
+def test_every_number_has_limits_that_hold_before_a_model_is_loaded(name, value):
+    request = Request(video="a.mp4", init_audio="a.wav", **{name: value})
+    with pytest.raises(SettingsError) as error:
+        check_request(request)
+    assert "must be" in str(error.value)
+
+
+BAD_SPANS = {
+    "reversed": ((2.0, 1.0),), "empty": ((1.0, 1.0),), "negative": ((-1.0, 1.0),),
+    "nan": ((NAN, 1.0),), "nan end": ((0.0, NAN),), "endless": ((0.0, INF),),
+    "words": (("one", "two"),), "text": "0-2", "a number": 3, "one number": (3.0,),
+    "three numbers": ((1.0, 2.0, 3.0),), "nothing": None, "too many": ((0.0, 1.0),) * 1001,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spans", BAD_SPANS.values(), ids=BAD_SPANS)
+@pytest.mark.parametrize("field", ["inpaint", "hide"])
+def test_time_ranges_that_are_none_are_refused_in_one_line(field, spans):
+    value = {"video": spans} if field == "hide" else spans
+    with pytest.raises(SettingsError, match="time range") as error:
+        check_request(Request(video="a.mp4", init_audio="a.wav", **{field: value}))
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hide": ((0.0, 1.0),)}, "hide is no table"),
+        ({"hide": {"text": ((0.0, 1.0),)}}, "no text to hide"),
+        ({"prompt": 5}, "The prompt is a int"),
+        ({"prompt": "x" * 5000}, "5,000 characters"),
+        ({"image": 5, "video": None}, "image is a int"),
+        ({"sampler": "magic"}, "Unknown sampler 'magic'"),
+    ],
+)
+def test_other_values_that_no_run_can_use_are_refused(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        check_request(Request(**{"video": "a.mp4", **settings}))
+
+
+def test_numbers_of_numpy_are_numbers():
+    check_request(Request(prompt="rain", seconds=np.float32(2), seed=np.int64(3), cfg=np.int32(2)))
 
 
 def test_a_variation_has_limits_by_the_objective():
