@@ -22,6 +22,8 @@ from .errors import SettingsError, check_number
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
 
+LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
+
 # windows `b w c t` and their numbers -> predictions `b w c t`
 PredictWindows = Callable[[Tensor, Sequence[int]], Tensor]
 
@@ -101,21 +103,27 @@ def plan_frames(latent_format: LatentConfig, frames: int) -> Plan:
     )
 
 
-def check_windows(given: int, plan: Plan) -> None:
-    """Check that a conditioning serves the windows of a latent.
+def check_windows(given: int, plan: Plan, seconds: float | None = None) -> None:
+    """Check that a conditioning serves a latent.
 
     Args:
         given: windows of the conditioning; 1 serves all.
         plan: of the latent.
+        seconds: that the video or audio tokens describe; None where they serve any length. Within
+            a single window they may differ from those of the latent.
 
     Raises:
-        SettingsError: the numbers differ.
+        SettingsError: the conditioning describes another length than that of the latent.
     """
-    if given not in (1, plan.windows):
+    length = plan.frames * plan.frame_seconds
+    apart = 0.0 if seconds is None else abs(ceil(seconds / plan.frame_seconds) - plan.frames)
+    other = plan.windows > 1 and apart * plan.frame_seconds > LENGTH_TOLERANCE
+    if other or given not in (1, plan.windows):
+        described = f"{given} windows" if seconds is None else f"{seconds:.2f} s"
         raise SettingsError(
-            f"The conditioning covers {given} windows, but the latent of "
-            f"{plan.frames * plan.frame_seconds:.2f} s has {plan.windows}: connect the same "
-            "seconds to both."
+            f"The conditioning was made for {described}, but the latent has {plan.windows} windows "
+            f"({length:.2f} s): use the same length for both. In ComfyUI, connect seconds of "
+            "AudioX Encode Video to AudioX Empty Latent."
         )
 
 

@@ -33,7 +33,7 @@ def predictor(
     Raises:
         SettingsError: the conditioning was made for another length.
     """
-    check_windows(conditioning.windows, windows)
+    check_windows(conditioning.windows, windows, conditioning.seconds)
     dtype = next(backbone.to_cond_embed.parameters()).dtype
     positive, negative = (
         rearrange(tokens.to(dtype), "1 (w s) d -> w s d", w=conditioning.windows)
