@@ -51,12 +51,13 @@ class Plan:
     def weights(self) -> Tensor:
         """Weight of each window's prediction, `w t`; at every frame they add up to 1."""
         if self.windows == 1:
-            return torch.ones(1, self.window)
+            return torch.ones(1, self.window, dtype=torch.float32)
         begin, end = self.fade
-        falling = torch.ones(self.window)
-        falling[begin:end] = torch.arange(end - begin, 0, -1) / (end - begin + 1)
+        falling = torch.ones(self.window, dtype=torch.float32)
+        steps = torch.arange(end - begin, 0, -1, dtype=torch.float32)
+        falling[begin:end] = steps / (end - begin + 1)
         falling[end:] = 0
-        weights = torch.ones(self.windows, self.window)
+        weights = torch.ones(self.windows, self.window, dtype=torch.float32)
         for index in range(self.windows - 1):
             shift = self.starts[index + 1] - self.starts[index]
             weights[index] *= falling

@@ -41,7 +41,9 @@ def from_core(conditioning: Conditioning, audiox: AudioXConfig) -> tuple[list, l
 
 
 def _checksum(tokens: Tensor, windows: int) -> Tensor:
-    return torch.cat([torch.tensor([[1.0, windows]]), tokens[:, 0], tokens[:, -1]], dim=1)
+    return torch.cat(
+        [torch.tensor([[1.0, windows]], dtype=torch.float32), tokens[:, 0], tokens[:, -1]], dim=1
+    )
 
 
 def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) -> Tensor:
