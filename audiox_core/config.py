@@ -248,7 +248,7 @@ class AudioXConfig:
         """Read `to_json` back. Raises ValueError where the text is not a config."""
         try:
             return _build(cls, json.loads(text)).checked()
-        except (TypeError, RecursionError) as error:
+        except (TypeError, RecursionError, ArithmeticError) as error:
             raise ValueError(str(error)) from error
 
     def checked(self) -> "AudioXConfig":
@@ -308,7 +308,11 @@ class AudioXConfig:
 MULTIPLE = "a multiple of "
 OBJECTIVE_NAMES = ("v", "rectified_flow")
 MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale", "sigma_min"}
-LARGEST = 10_000_000
+# the largest sizes by field: what tensors do not tell must not fill the memory all the same
+LARGEST = {
+    "window": 10_000, "conditioned_seconds": 1_000, "text_tokens": 10_000, "frames": 10_000,
+    "image": 4_096, "fps": 1_000, "fft": 65_536, "steps": 100_000, "": 10_000_000,
+}  # fmt: skip
 
 
 def _check_sizes(config: Any) -> None:
@@ -319,8 +323,9 @@ def _check_sizes(config: Any) -> None:
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, (int, float)) and not isinstance(number, bool):
                 zero_is_fine = number == 0 and item.name in MAY_BE_ZERO
-                if not isfinite(number) or number > LARGEST or (number <= 0 and not zero_is_fine):
-                    raise ValueError(f"{item.name} is {number}, which is out of range")
+                too_large = number > LARGEST.get(item.name, LARGEST[""])
+                if too_large or not isfinite(number) or (number <= 0 and not zero_is_fine):
+                    raise ValueError(f"{item.name} is {str(number)[:20]}, which is out of range")
 
 
 def _build(kind: Any, data: Any) -> Any:

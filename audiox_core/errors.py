@@ -1,19 +1,33 @@
 """Errors for users: every message says what was found, what was expected and what to do next."""
 
 import errno
+import re
 from numbers import Integral, Real
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-# what PyTorch and its libraries say where memory is missing
-_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "ALLOC_FAILED")
+# what PyTorch, safetensors and the system say where memory is missing
+_NO_MEMORY = (
+    "out of memory", "not enough memory", "allocate memory", "bad_alloc", "alloc_failed",
+    "os error 11)", "os error 12)", "resource temporarily unavailable",
+)  # fmt: skip
+
+LONGEST_SHOWN = 80  # characters of a value
+
+_TWO_WAYS = re.compile(r"\[\[(.*?)\|(.*?)\]\]", re.DOTALL)
 
 
 class AudioXError(Exception):
-    """An error that the user can fix. The message is one line and needs no context."""
+    """An error that the user can fix. The message is one line and needs no context.
+
+    Args:
+        message: what was found, what was expected and what to do next. `[[pass --vae|connect a
+            VAE]]` is what to do on the command line, and in ComfyUI.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+        super().__init__(one_line(for_command_line(message)))
+        self.for_node = one_line(_TWO_WAYS.sub(r"\2", message))
 
 
 class MediaError(AudioXError):
@@ -26,6 +40,20 @@ class WeightsError(AudioXError):
 
 class SettingsError(AudioXError):
     """A value is outside of the range that the model or the file allows."""
+
+
+def for_command_line(text: str) -> str:
+    """The text with the first of each pair `[[command line|ComfyUI]]`."""
+    return _TWO_WAYS.sub(r"\1", text)
+
+
+def shown(value: object) -> str:
+    """A value in a message: as in Python, and cut if it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or deep nesting
+        return "too long to show"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def check_number(
@@ -52,9 +80,9 @@ def check_number(
         SettingsError: the value is no number, not in the range, or NaN.
     """
     if not isinstance(value, Integral if whole else Real) or not low <= value <= high:
-        shown = f"{value:g}" if isinstance(value, float) else repr(value)[:40]
+        given = f"{value:g}" if isinstance(value, float) else shown(value)
         allowed = f"{'a whole number from ' if whole else ''}{low:,} to {high:,}{unit}{hint}"
-        raise SettingsError(f"{name} is {shown}{unit}: it must be {allowed}.")
+        raise SettingsError(f"{name} is {given}{unit}: it must be {allowed}.")
 
 
 def one_line(text: str) -> str:
@@ -68,11 +96,11 @@ def printable(text: str) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is missing, be it of Python, PyTorch or the system."""
-    if isinstance(error, OSError):
+    """Whether an exception of any library means that memory is missing."""
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno in (errno.ENOMEM, errno.EAGAIN)
-    known = isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
-    return known or isinstance(error, MemoryError)
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(mark in text for mark in _NO_MEMORY)
 
 
 def check_regular_file(path: Path, kind: type[AudioXError]) -> None:

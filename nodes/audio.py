@@ -112,6 +112,17 @@ class AudioXSoundtrack(io.ComfyNode):
                     step=0.5,
                     tooltip="Gain of the new audio, in dB.",
                 ),
+                io.Float.Input(
+                    "start",
+                    optional=True,  # added later: older API prompts do not have it
+                    default=0.0,
+                    min=0.0,
+                    max=86_400.0,
+                    step=0.01,
+                    tooltip="Second of the video at which the new audio begins. After AudioX Encode"
+                    " Video with a start, use the same value. Around the audio there is silence, or"
+                    " the video's own audio when mixed.",
+                ),
             ],
             outputs=[
                 io.Video.Output("video_out", display_name="video", tooltip="Connect to Save Video.")
@@ -127,7 +138,16 @@ class AudioXSoundtrack(io.ComfyNode):
         original_db: float,
         duck_db: float,
         gain_db: float,
+        start: float = 0.0,
     ) -> io.NodeOutput:
-        made, what = soundtracked(video, audio, mix_original, original_db, duck_db, gain_db)
+        made, what = soundtracked(
+            video,
+            audio,
+            start,
+            mix_original=mix_original,
+            original_db=original_db,
+            duck_db=duck_db,
+            gain_db=gain_db,
+        )
         tell(cls, what)
         return io.NodeOutput(made)

@@ -179,6 +179,38 @@ def clips() -> Path:
     return Path(spec.submodule_search_locations[0]) / "datasets" / "data"
 
 
+@pytest.fixture(scope="session")
+def numbers() -> Callable[[torch.Tensor], list[int]]:
+    """Which frames these are: `f 3 h w` -> their numbers."""
+    number_in = import_ours("numbered_clips").number_in
+    return lambda frames: [int(number_in(frame)) for frame in frames]
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., torch.Tensor]:
+    """A smooth random sound, `2 n`, below full scale."""
+    return import_ours("numbered_clips").make_noise
+
+
+@pytest.fixture(scope="session")
+def delay() -> Callable[[torch.Tensor, torch.Tensor], int]:
+    """By how many samples the first sound (`n`) comes after the second."""
+    return import_ours("numbered_clips").measure_delay
+
+
+@pytest.fixture
+def clip(tmp_path) -> Callable[..., Path]:
+    """Make a clip whose frame `k` shows the number `k`."""
+    make_clip = import_ours("numbered_clips").make_clip
+    return lambda name="clip.mp4", *args, **options: make_clip(tmp_path / name, *args, **options)
+
+
+@pytest.fixture(scope="session")
+def field() -> Path:
+    """Small files made after reports of users; each stands for a kind of fault."""
+    return Path(__file__).parent / "field"
+
+
 @pytest.fixture
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)

@@ -1,4 +1,8 @@
-"""A real ComfyUI for the tests: where it is, a server of it, a browser in front of it."""
+"""A real ComfyUI for the tests: where it is, a server of it, a browser in front of it.
+
+`COMFYUI_FRONT_END` is the folder of another front end, such as `comfyui_frontend_package/static` of
+the newest release.
+"""
 
 import importlib.util
 import json
@@ -79,6 +83,8 @@ class Server:
             "--base-directory", str(scratch), "--database-url", "sqlite:///:memory:",
             "--disable-auto-launch", *arguments,
         ]  # fmt: skip
+        if front_end := os.environ.get("COMFYUI_FRONT_END"):  # another release of it
+            command += ["--front-end-root", front_end]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=find_comfyui(), stdout=log, stderr=subprocess.STDOUT,

@@ -21,6 +21,9 @@ class Served:
     delay: float = 0.0  # seconds before each 64 KiB
     git: bool = False  # a small file: its ETag is git's hash
     ranges: bool = True
+    header: str | None = None  # the ETag as it is sent; None: the hash in quotes
+    busy: list[str] = field(default_factory=list)  # Retry-After of the next refusals with 429
+    trickle: float = 0.0  # seconds before each byte
 
     @property
     def etag(self) -> str:
@@ -37,6 +40,8 @@ class Hub:
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
         self.requests: list[list] = []
+        self.tokens: list[str | None] = []  # of each request
+        self.redirect = ""  # address that every GET is sent to, followed by the file's name
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -66,17 +71,27 @@ class Hub:
         return [r[2:] for r in self.requests if r[0] == "GET" and r[1].endswith(f"/{name}")]
 
     def answer(self, to: BaseHTTPRequestHandler, *, body: bool) -> None:
+        self.tokens.append(to.headers.get("Authorization"))
+        if self.redirect:
+            to.send_response(302)
+            to.send_header("Location", self.redirect + to.path.rpartition("/")[2])
+            to.send_header("Content-Length", "0")
+            return to.end_headers()
         repo, _, rest = to.path.partition("/resolve/")
         served = self.files.get(f"{repo.strip('/')}/{rest.partition('/')[2]}")
         if served is None or served.status != 200:
             return self.refuse(to, served.status if served else 404)
+        if served.busy:
+            return self.refuse(to, 429, served.busy.pop(0))
         wanted = to.headers.get("Range") if served.ranges else None
         start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted and body else 0
         record = [to.command, to.path, start, 0]
         self.requests.append(record)
         claimed = len(served.data) if served.size is None else served.size
         to.send_response(206 if start else 200)
-        to.send_header("ETag", f'"{served.etag}"')
+        header = f'"{served.etag}"' if served.header is None else served.header
+        if header:
+            to.send_header("ETag", header)
         to.send_header("X-Repo-Commit", COMMIT)
         to.send_header("Accept-Ranges", "bytes")
         to.send_header("Content-Length", str((len(served.data) if body else claimed) - start))
@@ -87,9 +102,10 @@ class Hub:
 
     def send(self, to: BaseHTTPRequestHandler, served: Served, start: int, record: list) -> None:
         stop = start + served.cuts.pop(0) if served.cuts else len(served.data)
-        for at in range(start, min(stop, len(served.data)), 1 << 16):
-            time.sleep(served.delay)
-            piece = served.data[at : min(at + (1 << 16), stop)]
+        size = 1 if served.trickle else 1 << 16
+        for at in range(start, min(stop, len(served.data)), size):
+            time.sleep(served.trickle or served.delay)
+            piece = served.data[at : min(at + size, stop)]
             try:
                 to.wfile.write(piece)
             except OSError:
@@ -98,11 +114,13 @@ class Hub:
         if start + record[3] < len(served.data):
             to.close_connection = True  # before all of the promised bytes
 
-    def refuse(self, to: BaseHTTPRequestHandler, status: int) -> None:
+    def refuse(self, to: BaseHTTPRequestHandler, status: int, retry_after: str = "") -> None:
         self.requests.append([to.command, to.path, 0, 0])
         to.send_response(status)
         codes = {404: "EntryNotFound", 401: "RepoNotFound", 403: "GatedRepo"}
         to.send_header("X-Error-Code", codes.get(status, ""))
         to.send_header("X-Repo-Commit", COMMIT)
+        if retry_after:
+            to.send_header("Retry-After", retry_after)
         to.send_header("Content-Length", "0")
         to.end_headers()

@@ -28,7 +28,7 @@ from audiox_core.checkpoint.layout import (
 )
 from audiox_core.checkpoint.weight_file import Shape
 from audiox_core.config import AudioXConfig, TextConfig
-from audiox_core.hub.models import MODELS
+from audiox_core.hub.models import MODELS, OPTIONAL
 from audiox_core.variants import VARIANTS
 
 from .toys import make_tokenizer
@@ -92,7 +92,9 @@ def make(folder: Path, variant: str = "audiox") -> Path:
     """The files of a release at full size with random weights, and a T5-base; the model's own."""
     config, release = VARIANTS[variant], MODELS[variant]
     text = folder / "models" / "text_encoders" / "t5-base"
-    files = [folder / "models" / release.folder / f.name for f in release.files if not f.optional]
+    files = [
+        folder / "models" / release.folder / f.name for f in release.files if f.name != OPTIONAL
+    ]
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file():

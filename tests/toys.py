@@ -39,7 +39,7 @@ from audiox_core.config import (
     TextConfig,
     VideoConfig,
 )
-from audiox_core.hub.models import MODELS
+from audiox_core.hub.models import MODELS, OPTIONAL
 from audiox_core.lab.from_scratch.tokenizer import train_tokenizer
 from audiox_core.variants import VARIANTS
 
@@ -142,7 +142,7 @@ def release(variant: str, models: Path) -> Path:
         state |= {AUDIO_VAE + name: tensor.clone() for name, tensor in vae.items()}
     folder = models / release.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (file.name for file in release.files if not file.optional):
+    for name in (file.name for file in release.files if file.name != OPTIONAL):
         content = sync if "synchformer" in name else vae if "vae" in name.lower() else state
         torch.save({"state_dict": content}, folder / name)
     return folder / release.files[0].name

@@ -112,7 +112,10 @@ def missing_vae(path: Path, variant: str | None) -> str:
             f"put vae.ckpt (or VAE.ckpt) of {release.page} into {folder}, download it with "
             f"`{fetch_command(release.name, path)}`"
         )
-    return f"{path.name} contains no VAE, and none was found beside it: {remedy}, or pass --vae."
+    return (
+        f"{path.name} contains no VAE, and none was found beside it: {remedy}, or "
+        "[[pass --vae|load one with AudioX Load VAE]]."
+    )
 
 
 def missing_text_encoder(checkpoint: Path) -> str:
@@ -121,7 +124,7 @@ def missing_text_encoder(checkpoint: Path) -> str:
     return (
         f"{checkpoint.name} needs the T5-base text encoder, which is not in the file. Download it "
         f"with `{fetch_command('t5-base', checkpoint)}`, put model.safetensors and tokenizer.json "
-        f"of {TEXT_ENCODER.page} into {folder}, or pass --text-encoder."
+        f"of {TEXT_ENCODER.page} into {folder}[[, or pass --text-encoder|]]."
     )
 
 
@@ -130,8 +133,8 @@ def missing_synchformer(checkpoint: Path) -> str:
     return (
         "This model needs Synchformer for video and images, and it was not found: put "
         "synchformer_state_dict.pth beside the checkpoint or into models/audiox "
-        f"(`{fetch_command('synchformer', checkpoint)}`) and load the model again, or pass "
-        "--synchformer."
+        f"(`{fetch_command('synchformer', checkpoint)}`) and load the model again"
+        "[[, or pass --synchformer|]]."
     )
 
 

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,33 +23,20 @@ from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import rename_norms
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
-from .auxiliary_files import (
-    find_config,
-    find_synchformer,
-    find_text_encoder,
-    find_vae,
-    missing_synchformer,
-    missing_text_encoder,
-    missing_vae,
-)
+from . import auxiliary_files as auxiliary
+from . import part_files
 from .detect import detect
 from .layout import AUDIO, AUDIO_VAE, DIT, MAF, SYNC, TEXT, VAE, VIDEO, check_layout
 from .modules import load_module
 from .objective_probe import probe_objective
-from .part_files import (
-    SynchformerFile,
-    TextEncoderFile,
-    VaeFile,
-    open_text_encoder,
-    same_below,
-    synchformer_in,
-    vae_in,
-)
-from .weight_file import WeightFile, open_weights
+from .part_files import SynchformerFile, TextEncoderFile, VaeFile
+from .weight_file import WeightFile, differing, open_weights
 
 logger = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -88,16 +75,15 @@ class Checkpoint(ModelHost):
 class CheckpointFile:
     """A file whose variant, sizes and auxiliary files are known; the loaders only read.
 
-    A missing auxiliary file is an error where a part that needs it is used.
+    A part that was not found, or that does not fit, is a `MissingModule`: using it is an error.
     """
 
     weights: WeightFile
     config: AudioXConfig
     source: str  # of the config, in words
-    text_encoder_path: Path | None  # None: the file's own, or none was found
-    vae_path: Path | None
-    # None: the variant has none; a `MissingModule`: none was found, or the one found is broken
-    synchformer: SynchformerFile | MissingModule | None
+    text_encoder: TextEncoderFile | MissingModule
+    vae: VaeFile | MissingModule
+    synchformer: SynchformerFile | MissingModule | None  # None: the variant has none
 
     @property
     def path(self) -> Path:
@@ -108,39 +94,6 @@ class CheckpointFile:
     def variant(self) -> str:
         """Which of the family it is."""
         return self.config.variant
-
-    @property
-    def has_text_encoder(self) -> bool:
-        """Whether the file holds a text encoder, or one was found."""
-        return self.text_encoder_path is not None or bool(self.weights.below(TEXT))
-
-    @cached_property
-    def text_encoder(self) -> TextEncoderFile:
-        """Where the text encoder is. Raises WeightsError where it is missing or does not fit."""
-        if not self.has_text_encoder:
-            raise WeightsError(missing_text_encoder(self.path))
-        return open_text_encoder(self.weights, self.text_encoder_path, self.config)
-
-    @cached_property
-    def vae(self) -> VaeFile:
-        """Where the VAE is. Raises WeightsError where it is missing or does not fit."""
-        if self.vae_path is not None:
-            return self._other_vae(self.vae_path)
-        if not self.weights.below(VAE):
-            raise WeightsError(missing_vae(self.path, self.variant))
-        check_layout(self.weights, self.config, "vae")
-        return VaeFile(self.weights, VAE, self.config.vae, self.config.latent)
-
-    def _other_vae(self, path: Path) -> VaeFile:
-        vae, latent = vae_in(open_weights(path)), self.config.latent
-        sizes = vae.sizes
-        if (sizes.latent_channels, sizes.hop_length) != (latent.channels, latent.hop_length):
-            raise WeightsError(
-                f"{path.name} uses latents with {sizes.latent_channels} channels and "
-                f"{sizes.hop_length} samples per frame, but the model uses {latent.channels} and "
-                f"{latent.hop_length}: use a VAE of the AudioX family."
-            )
-        return replace(vae, latent=latent)
 
     def load_backbone(
         self,
@@ -164,37 +117,30 @@ class CheckpointFile:
             WeightsError: the file's transformer is not whole.
         """
         check_layout(self.weights, self.config, "backbone")
-        return self._backbone(dtype, partial(build, ops=ops, attention=attention)).to(device)
-
-    def _backbone(self, dtype: torch.dtype, build: Callable[..., Backbone]) -> Backbone:
         if self.config.note:
             logger.warning("%s: %s", self.path.name, self.config.note)
-        build = partial(build, self.config.dit)
-        return load_module(self.weights, DIT, build, canonical=rename_norms, dtype=dtype)
+        build = partial(build, self.config.dit, ops=ops, attention=attention)
+        return load_module(self.weights, DIT, build, canonical=rename_norms, dtype=dtype).to(device)
 
     def load_conditioners(self, *, device: torch.device | str = "cpu") -> Conditioners:
         """All encoders, in float32, and what fuses their tokens.
 
-        In place of a text encoder or Synchformer that was not found is a `MissingModule`.
+        A text encoder or Synchformer that was not found, or does not fit, is a `MissingModule`.
 
         Raises:
-            WeightsError: the file's conditioners are not whole, or a file that was found does not
-                fit the model.
+            WeightsError: the file's conditioners are not whole.
         """
-        check_layout(self.weights, self.config, "conditioners")
-        return self._conditioners().to(device)
-
-    def _conditioners(self) -> Conditioners:
-        file, config, sync = self.weights, self.config, self.synchformer
-        if self.has_text_encoder:
-            text = self.text_encoder.load(config.text_tokens)
-        else:
-            text = MissingModule(missing_text_encoder(self.path))
+        file, config = self.weights, self.config
+        text, sync = self.text_encoder, self.synchformer
+        check_layout(file, config, "conditioners")
+        if isinstance(text, TextEncoderFile):
+            text = text.load(config.text_tokens)
         if isinstance(sync, SynchformerFile):
             sync = sync.load()
         video = load_module(file, VIDEO, partial(video_conditioner, config.video))
         maf = config.maf and load_module(file, MAF, partial(MAFBlock, config.maf))
-        return Conditioners(text, video, self._audio_conditioner(), sync=sync, maf=maf)
+        audio = self._audio_conditioner()
+        return Conditioners(text, video, audio, sync=sync, maf=maf).to(device)
 
     def _audio_conditioner(self) -> AnyAudioConditioner:
         prompt_vae = self._prompt_vae()
@@ -210,13 +156,13 @@ class CheckpointFile:
     def _prompt_vae(self) -> VaeFile | None:
         """The VAE of audio prompts where it is another than the one that decodes."""
         file, config = self.weights, self.config
-        if config.mel is not None:
+        prefix = AUDIO_VAE if file.below(AUDIO_VAE) else VAE
+        if config.mel is not None or not file.below(prefix):
             return None
-        main, copy = (VaeFile(file, p, config.vae, config.latent) for p in (VAE, AUDIO_VAE))
-        if not file.below(AUDIO_VAE):
-            return main if self.vae_path is not None and file.below(VAE) else None
-        equal = self.vae_path is None and same_below(file, VAE, file, AUDIO_VAE)
-        return None if equal else copy
+        decodes = isinstance(self.vae, MissingModule) or self.vae.weights is file
+        if decodes and not differing(file, VAE, file, prefix):
+            return None
+        return VaeFile(file, prefix, config.vae, config.latent)
 
     def load_vae(self, *, device: torch.device | str = "cpu", ops: Any = nn) -> Oobleck:
         """The VAE that encodes and decodes latents, in float32.
@@ -243,10 +189,12 @@ class CheckpointFile:
             WeightsError: a part is missing or not whole.
         """
         check_layout(self.weights, self.config)
-        _ = self.text_encoder, self.vae
+        for part in (self.text_encoder, self.vae):
+            if isinstance(part, MissingModule):
+                part()
         return Checkpoint(
-            self._conditioners().to(device),
-            self._backbone(dtype, backbone).to(device),
+            self.load_conditioners(device=device),
+            self.load_backbone(dtype=dtype, device=device),
             self.load_vae(device=device),
             self.config,
             self.path,
@@ -281,42 +229,48 @@ def open_checkpoint(
         WeightsError: a file is missing or damaged, holds no AudioX model, or nothing tells which.
     """
     file = open_weights(EMBEDDED if path is None else path)
-    config_json = find_config(file.path) if config is None else Path(config)
+    config_json = auxiliary.find_config(file.path) if config is None else Path(config)
     probe = partial(probe_objective, file)
     resolved, source = detect(file, config_json, variant=variant, probe=probe)
     logger.info("%s: %s, sizes from %s", file.path.name, resolved.variant, source)
-    sync = _synchformer(file, resolved, None if synchformer is None else Path(synchformer))
-    if isinstance(sync, SynchformerFile) and resolved.video.sync is not None:  # tells its sizes
-        sizes = replace(resolved.video.sync, encoder=sync.sizes)
-        resolved = replace(resolved, video=replace(resolved.video, sync=sizes))
-    text = None if text_encoder is None else Path(text_encoder)
-    if text is not None and text.is_dir():
-        text = text / "model.safetensors"
-    elif text is None and not file.below(TEXT):
-        text = find_text_encoder(file.path, text_encoder_folders)
-    vae_path = None if vae is None else Path(vae)
-    if vae_path is None and not file.below(VAE):
-        vae_path = find_vae(file.path)
-    return CheckpointFile(file, resolved, source, text, vae_path, sync)
+    if text_encoder is not None and Path(text_encoder).is_dir():
+        text_encoder = Path(text_encoder) / "model.safetensors"
 
-
-def _synchformer(
-    file: WeightFile, config: AudioXConfig, given: Path | None
-) -> SynchformerFile | MissingModule | None:
-    """As given, in the model's own file, or beside it; None: the variant has none."""
-    if config.video.sync is None:
+    def part(
+        prefix: str,
+        given: str | Path | None,
+        found: Path | None,
+        open_part: Callable[[WeightFile, AudioXConfig], P],
+        missing: str,
+    ) -> P | MissingModule:
+        """As given, in the model's own file, or as found; only what was given must fit."""
         if given is not None:
-            logger.warning("%s does not use Synchformer: %s is ignored.", config.variant, given)
-        return None
-    if given is not None:
-        return synchformer_in(open_weights(given), config)
-    path = None if file.below(SYNC) else find_synchformer(file.path)
-    if path is None and not file.below(SYNC):
-        return MissingModule(missing_synchformer(file.path))
-    try:
-        return synchformer_in(file if path is None else open_weights(path), config)
-    except WeightsError as error:  # an error for who uses it; the transformer does without
-        return MissingModule(str(error))
+            return open_part(open_weights(given), resolved)
+        if found is None and not file.below(prefix):
+            return MissingModule(missing)
+        try:
+            if found is None or file.below(prefix):
+                return open_part(file, resolved)
+            return open_part(open_weights(found), resolved)
+        except WeightsError as error:
+            return MissingModule(str(error))
+
+    found = auxiliary.find_text_encoder(file.path, text_encoder_folders)
+    missing = auxiliary.missing_text_encoder(file.path)
+    text_part = part(TEXT, text_encoder, found, part_files.text_encoder_in, missing)
+    missing = auxiliary.missing_vae(file.path, resolved.variant)
+    vae_part = part(VAE, vae, auxiliary.find_vae(file.path), part_files.vae_in, missing)
+    sync, sync_part = resolved.video.sync, None
+    if sync is not None:
+        found = auxiliary.find_synchformer(file.path)
+        missing = auxiliary.missing_synchformer(file.path)
+        sync_part = part(SYNC, synchformer, found, part_files.synchformer_in, missing)
+    elif synchformer is not None:
+        logger.warning("%s does not use Synchformer: %s is ignored.", resolved.variant, synchformer)
+    if sync is not None and isinstance(sync_part, SynchformerFile):  # tells its sizes
+        sync = replace(sync, encoder=sync_part.sizes)
+        resolved = replace(resolved, video=replace(resolved.video, sync=sync))
+    return CheckpointFile(file, resolved, source, text_part, vae_part, sync_part)
 
 
 def load_checkpoint(

@@ -1,10 +1,8 @@
 """Released files -> one safetensors with the config in its header and no VAE twice."""
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,15 +11,12 @@ from torch import Tensor
 from ..config import AudioXConfig
 from ..device import DTYPES
 from ..errors import SettingsError, WeightsError
-from .auxiliary_files import find_config, find_vae, missing_vae
-from .detect import detect
-from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout
-from .objective_probe import probe_objective
-from .part_files import VaeFile, same_below, vae_in
-from .weight_file import Stored, WeightFile, open_weights
-from .write import check_target, write_safetensors
-
-logger = logging.getLogger(__name__)
+from .checkpoint_file import open_checkpoint
+from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout, used
+from .modules import check_numbers, not_floating
+from .part_files import VaeFile
+from .weight_file import Stored, WeightFile, differing, open_weights, reading
+from .write import NAMES, check_target, write_safetensors
 
 FLOAT8 = torch.float8_e4m3fn
 STORED_DTYPES = {**DTYPES, "float8_e4m3fn": FLOAT8}
@@ -77,15 +72,12 @@ def convert(
         SettingsError: the output is one of the inputs, or there are too many.
     """
     output = Path(output)
-    model, vae = _open(inputs)
     check_target(output)
-    if output.exists() and any(output.samefile(file.path) for file in (model, vae) if file):
+    path, vae = _model_and_vae(inputs)
+    if output.exists() and any(output.samefile(path) for path in inputs):
         raise SettingsError(f"{output} is also an input: choose another name for the new file.")
-    config_json = Path(config) if config else find_config(model.path)
-    probe = partial(probe_objective, model)
-    settings, source = detect(model, config_json, variant=variant, probe=probe)
-    logger.info("%s: %s, sizes from %s", model.path.name, settings.variant, source)
-    decoder = _decoder(model, vae, settings)
+    file = open_checkpoint(path, vae=vae, config=config, variant=variant)
+    model, decoder, settings = file.weights, file.vae, file.config
     if not model.below(VAE):
         settings = replace(settings, vae=decoder.sizes)
     check_layout(model, settings)
@@ -95,9 +87,16 @@ def convert(
         for name, (file, theirs) in sources.items()
     }
 
+    if odd := next((n for n, stored in tensors.items() if stored.dtype not in NAMES), None):
+        raise not_floating(*sources[odd])
+
     def read(name: str) -> Tensor:
         file, theirs = sources[name]
-        return cast(file.copy(theirs), tensors[name].dtype, name)
+        tensor = file.copy(theirs)
+        with reading(file.path):  # there may be no memory for another dtype
+            if used([theirs]):
+                check_numbers(file, theirs, tensor)
+            return cast(tensor, tensors[name].dtype, name)
 
     own = {"format": "pt", "audiox": settings.to_json()}
     metadata = {**model.header, **_record(model, decoder), **own}
@@ -106,26 +105,15 @@ def convert(
     return Converted(output, settings, len(tensors), nbytes, copies)
 
 
-def _open(inputs: Sequence[str | Path]) -> tuple[WeightFile, WeightFile | None]:
-    """The model and the separate VAE, in whichever order they were given."""
+def _model_and_vae(inputs: Sequence[str | Path]) -> tuple[str | Path, str | Path | None]:
+    """The paths of the model and of the separate VAE, in whichever order they were given."""
     if not 1 <= len(inputs) <= 2:
         raise SettingsError(f"{len(inputs)} files were given: pass one model and at most one VAE.")
-    files = [open_weights(path) for path in inputs]
-    models = [file for file in files if file.below(DIT)] or files[:1]
-    others = [file for file in files if file is not models[0]]
-    if len(models) > 1:
+    models = [open_weights(path).below(DIT) != [] for path in inputs]
+    if models == [True, True]:
         raise SettingsError("Two complete models were given: convert them one at a time.")
-    return models[0], others[0] if others else None
-
-
-def _decoder(model: WeightFile, vae: WeightFile | None, config: AudioXConfig) -> VaeFile:
-    """The VAE that decodes: as given, the model's own, or the one beside the model."""
-    if vae is None and model.below(VAE):
-        return VaeFile(model, VAE, config.vae, config.latent)
-    path = find_vae(model.path) if vae is None else vae.path
-    if path is None:
-        raise WeightsError(missing_vae(model.path, config.variant))
-    return vae_in(vae or open_weights(path))
+    ordered = [*inputs][::-1] if models == [False, True] else [*inputs]
+    return ordered[0], ordered[1] if len(ordered) == 2 else None
 
 
 def _record(model: WeightFile, decoder: VaeFile) -> dict[str, str]:
@@ -143,7 +131,7 @@ def _sources(
     sources = {name: (model, name) for name in model.tensors}
     vae, prefix = decoder.weights, decoder.prefix
     if vae is not model:
-        check_below(vae, prefix, oobleck_layout(config.vae), "VAE of this model")
+        check_below(vae, prefix, oobleck_layout(config.vae, prefix), "VAE of this model")
         if not model.below(AUDIO_VAE) and config.mel is None:  # audio prompts keep the model's own
             for name in model.below(VAE):
                 sources[AUDIO_VAE + name.removeprefix(VAE)] = sources[name]
@@ -152,7 +140,7 @@ def _sources(
     if not any(name.startswith(AUDIO_VAE) for name in sources):
         return sources, "one"
     prompts = AUDIO_VAE if model.below(AUDIO_VAE) else VAE
-    if not same_below(vae, prefix, model, prompts):
+    if differing(vae, prefix, model, prompts):
         return sources, "two that differ, both kept"
     return {n: s for n, s in sources.items() if not n.startswith(AUDIO_VAE)}, "two equal, one kept"
 
@@ -160,7 +148,8 @@ def _sources(
 def stored_as(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
     """A tensor as it will be stored."""
     if dtype is None or not stored.dtype.is_floating_point:
-        return replace(stored, offset=None)
+        known = stored.dtype in NAMES or not stored.dtype.is_floating_point
+        return Stored(stored.shape, stored.dtype if known else torch.float32)
     matrix = sum(size > 1 for size in stored.shape) > 1
     if not matrix or name.endswith(KEPT_FLOAT32):
         dtype = torch.float32

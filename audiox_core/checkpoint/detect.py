@@ -7,8 +7,9 @@ apart.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,30 @@ from .sizes import config_from_shapes
 from .weight_file import WeightFile
 
 LORA = (
-    "a LoRA, not a model (pass it with --lora FILE beside --checkpoint; in ComfyUI, put it "
-    "into models/loras and connect a LoRA loader to the model)"
+    "a LoRA, not a model ([[pass it with --lora FILE beside --checkpoint|put it into "
+    "models/loras and connect a LoRA loader to the model]])"
 )
-FOREIGN_CHECKPOINTS = (  # part of a tensor's name -> what such a file is; the specific first
+MODEL, MAF_MODEL = "an AudioX model", "a model of the AudioX-MAF line"
+KINDS = (  # part of a tensor's name -> what such a file is; the first that fits
     ("lora_", LORA),
     (".lora.", LORA),
     ("hada_w1", LORA),
     ("lokr_w1", LORA),
     ("diffusion_ema.", "a raw AudioX training state, not the exported model"),
     ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
-)
-PARTS_ALONE = (  # the same for parts, whose names a whole model has too
-    ("vfeat_extractor.", "a Synchformer (put it beside the model, or pass it with --synchformer)"),
-    ("encoder.block.", "a T5 text encoder (pass it with --text-encoder)"),
-    ("decoder.layers.", "an audio VAE alone (pass it with --vae)"),
+    (MAF, MAF_MODEL),
+    (DIT, MODEL),
+    (VIDEO, MODEL),
+    (AUDIO, MODEL),
+    (
+        "vfeat_extractor.",
+        "a Synchformer (put it beside the model[[, or pass it with --synchformer|]])",
+    ),
+    (
+        "encoder.block.",
+        "a T5 text encoder ([[pass it with --text-encoder|put it into models/text_encoders]])",
+    ),
+    ("decoder.layers.", "an audio VAE alone ([[pass it with --vae|select it in AudioX Load VAE]])"),
     ("vision_model.", "a CLIP vision model"),
 )
 NAMES = (  # part of a file's or folder's name -> the variant; the specific first
@@ -72,13 +82,19 @@ def detect(
     """
     if empty := next((name for name, shape in file.shapes.items() if 0 in shape), None):
         raise WeightsError(f"{file.path.name} has an empty tensor '{empty}': download it again.")
+    release, diffusion = _read_release(config_json)
     if (config := header_config(file)) is not None:
         if variant not in (None, config.variant):
             raise _contradiction(file, variant, f"its header says {config.variant}")
         source = "the file's header"
     else:
-        _check_family(file)
-        config, source = _from_tensors(file, config_json, variant, probe)
+        if (kind := kind_of(file)) not in (MODEL, MAF_MODEL):
+            raise WeightsError(
+                f"{file.path.name} is not an AudioX model: it is {kind}. Choose model.ckpt or "
+                "model.safetensors of AudioX (`python -m audiox_core fetch audiox` downloads it "
+                "into models/audiox), or [[omit --checkpoint to use|select]] the embedded model."
+            )
+        config, source = _from_tensors(file, diffusion, variant, probe)
         try:
             config.checked()
         except ValueError as error:
@@ -88,24 +104,46 @@ def detect(
             ) from error
     if config_json is None:
         return config, source
-    return _override(config, config_json), f"{source}, overridden by {config_json.name}"
+    with _reading(config_json):
+        return _override(config, release, diffusion), f"{source}, overridden by {config_json.name}"
 
 
 def header_config(file: WeightFile) -> AudioXConfig | None:
     """The config in the header of a file that this project wrote; None of any other file.
 
     Raises:
-        WeightsError: there is one and it cannot be read.
+        WeightsError: there is one and it cannot be read, or it has other sizes than the tensors.
     """
     if (header := file.header.get("audiox")) is None:
         return None
     try:
-        return AudioXConfig.from_json(header)
-    except ValueError as error:
+        config = AudioXConfig.from_json(header)
+        borne_out = config_from_shapes(file.shapes, config)
+    except (ValueError, ArithmeticError) as error:
         raise WeightsError(
             f"{file.path.name} was written by another version of this pack ({error}): update the "
             "pack, or convert the file again."
         ) from error
+    said, found = _flat(asdict(config)), _flat(asdict(borne_out))
+    for name, value in said.items():
+        expected = found[name]
+        if name.endswith("depth") and value == expected:  # it may be of a part in another file
+            expected = min(value, len(file.tensors))
+        if value != expected:
+            raise WeightsError(
+                f"{file.path.name} has a header that its tensors do not bear out: {name} is "
+                f"{value}, the tensors allow {expected}. Download or convert the file again."
+            )
+    return config
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one: `dit.depth` -> 24."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
+        flat |= {prefix + name: value} if inner is None else inner
+    return flat
 
 
 def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
@@ -114,39 +152,28 @@ def _contradiction(file: WeightFile, variant: str, why: str) -> WeightsError:
         folder = models_folder(file.path) / MODELS[variant].folder
         get = f", or get that model into {folder} with `{fetch_command(variant, file.path)}`"
     return WeightsError(
-        f"{file.path}: --variant is {variant}, but {why}: omit --variant (variant in the "
-        f"loader node){get}."
+        f"{file.path.name}: [[--variant|variant]] is {variant}, but {why}: "
+        f"[[omit --variant|set variant to auto]]{get}."
     )
 
 
-def _check_family(file: WeightFile) -> None:
-    foreign = kind_of(file, FOREIGN_CHECKPOINTS)
-    if foreign is None and any(file.below(prefix) for prefix in (DIT, VIDEO, AUDIO)):
-        return
-    foreign = foreign or kind_of(file, PARTS_ALONE)
-    first = next(iter(file.shapes), "nothing")
-    looks = f"it looks like {foreign}" if foreign else f"its first tensor is '{first}'"
-    raise WeightsError(
-        f"{file.path.name} is not an AudioX model: {looks}. Choose model.ckpt or model.safetensors "
-        "of AudioX (`python -m audiox_core fetch audiox` downloads it into models/audiox), or omit "
-        "--checkpoint to use the embedded model."
-    )
-
-
-def kind_of(file: WeightFile, kinds: Sequence[tuple[str, str]]) -> str | None:
-    """The first kind of file of a table of which a tensor's name holds the mark; None: none."""
-    return next((kind for mark, kind in kinds if any(mark in name for name in file.shapes)), None)
+def kind_of(file: WeightFile) -> str:
+    """What a file is, in the words of `KINDS`."""
+    names = [*file.shapes] or ["nothing"]
+    kinds = (kind for mark, kind in KINDS if any(mark in name for name in names))
+    return next(kinds, f"something else: its first tensor is '{names[0]}'")
 
 
 def _from_tensors(
-    file: WeightFile, config_json: Path | None, variant: str | None, probe: Probe | None
+    file: WeightFile, diffusion: Mapping[str, Any], variant: str | None, probe: Probe | None
 ) -> tuple[AudioXConfig, str]:
     """A released file's config: the sizes from its tensors, the rest from its variant's preset."""
     if variant is not None and variant not in VARIANTS:
         raise WeightsError(f"Unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}.")
     possible = fitting(file)
+    objective = diffusion.get("diffusion_objective", diffusion.get("objective"))
     hints = [
-        ("config.json", _by_config(config_json)),
+        ("config.json", {n for n in AMBIGUOUS_VARIANTS if VARIANTS[n].objective == objective}),
         ("the file's name", _by_name(file.path)),
     ]
     left, used = set(possible), ["the tensors' shapes"]
@@ -160,19 +187,20 @@ def _from_tensors(
             raise _contradiction(file, variant, f"{used[-1]} says {' or '.join(sorted(left))}")
         left, used = {variant}, [*used, "the chosen variant"]
     if len({VARIANTS[name].objective for name in left}) > 1 and probe is not None:
-        objective = probe(config_from_shapes(file.shapes, possible[0]))
+        objective = probe(config_from_shapes(file.shapes, VARIANTS[possible[0]]))
         left = {name for name in left if VARIANTS[name].objective == objective}
         used.append("its output for pure noise")
     if len(left) > 1:
         names = sorted(left)
         raise WeightsError(
-            f"{file.path} may be {' or '.join(names)}: their tensors have the same names and "
-            f"shapes. Pass --variant {' or --variant '.join(names)} (variant in the loader node), "
+            f"{file.path.name} may be {' or '.join(names)}: their tensors have the same names and "
+            f"shapes. [[Pass --variant {' or --variant '.join(names)}|Set variant to "
+            f"{' or '.join(names)} in the loader]], "
             f"or keep the folder name that {fetch_again(file.path)} creates."
         )
     (name,) = left
     used.append(f"the preset of {name}")
-    return config_from_shapes(file.shapes, name), ", ".join(used)
+    return config_from_shapes(file.shapes, VARIANTS[name]), ", ".join(used)
 
 
 def fitting(file: WeightFile) -> tuple[str, ...]:
@@ -183,18 +211,6 @@ def fitting(file: WeightFile) -> tuple[str, ...]:
     return AMBIGUOUS_VARIANTS if mmdit else ("audiox-maf",)
 
 
-def _by_config(config_json: Path | None) -> set[str]:
-    """The variants that a release's config.json fits."""
-    if config_json is None:
-        return set()
-    try:
-        diffusion = _read_config(config_json).get("model", {}).get("diffusion", {})
-        objective = diffusion.get("diffusion_objective", diffusion.get("objective"))
-    except AttributeError as error:
-        raise _bad_config(config_json, error) from error
-    return {name for name in AMBIGUOUS_VARIANTS if VARIANTS[name].objective == objective}
-
-
 def _by_name(path: Path) -> set[str]:
     """The variant that a file's own name tells, else its folder's."""
     for name in (path.name, path.absolute().parent.name):
@@ -203,38 +219,39 @@ def _by_name(path: Path) -> set[str]:
     return set()
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
+def _read_release(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A release's config.json, and the table of the diffusion model in it."""
+    if path is None:
+        return {}, {}
+    with _reading(path):
         check_regular_file(path, WeightsError)
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _bad_config(path, error) from error
-    if not isinstance(data, dict):
-        raise _bad_config(path, TypeError("it is not a table"))
-    return data
+        return data, dict(data.get("model", {}).get("diffusion", {}))
 
 
-def _bad_config(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"{path} is not a config.json of an AudioX release ({error}): use the one that was "
-        "released with model.ckpt, or omit it."
-    )
-
-
-def _override(config: AudioXConfig, path: Path) -> AudioXConfig:
-    """What a released config.json says beyond the shapes: rate, lengths, frame rate, heads."""
-    data = _read_config(path)
+@contextmanager
+def _reading(config_json: Path) -> Iterator[None]:
+    """Turn what a wrong config.json raises into a WeightsError."""
     try:
-        dit = data.get("model", {}).get("diffusion", {}).get("config", {})
-        latent = config.latent
-        size = int(data.get("sample_size", latent.window * latent.hop_length))
-        rate = int(data.get("sample_rate", latent.sample_rate))
-        latent = replace(latent, sample_rate=rate, window=size // latent.hop_length)
-        if heads := int(dit.get("num_heads", 0)):
-            # what an MMDiT's release calls num_heads is the width of a head
-            head_dim = heads if isinstance(config.dit, MMDiTConfig) else config.dit.width // heads
-            config = replace(config, dit=replace(config.dit, head_dim=head_dim))
-        video = replace(config.video, fps=float(data.get("video_fps", config.video.fps)))
-        return replace(config, latent=latent, video=video).checked()
-    except (ValueError, AttributeError, TypeError, ArithmeticError) as error:
-        raise _bad_config(path, error) from error
+        yield
+    except (OSError, ValueError, AttributeError, TypeError, ArithmeticError, RecursionError) as e:
+        raise WeightsError(
+            f"{config_json} is not a config.json of an AudioX release ({e}): use the one that was "
+            "released with model.ckpt, or omit it."
+        ) from e
+
+
+def _override(
+    config: AudioXConfig, release: Mapping[str, Any], diffusion: Mapping[str, Any]
+) -> AudioXConfig:
+    """What a released config.json says beyond the shapes: rate, lengths, frame rate, heads."""
+    latent = config.latent
+    size = int(release.get("sample_size", latent.window * latent.hop_length))
+    rate = int(release.get("sample_rate", latent.sample_rate))
+    latent = replace(latent, sample_rate=rate, window=size // latent.hop_length)
+    if heads := int(diffusion.get("config", {}).get("num_heads", 0)):
+        # what an MMDiT's release calls num_heads is the width of a head
+        head_dim = heads if isinstance(config.dit, MMDiTConfig) else config.dit.width // heads
+        config = replace(config, dit=replace(config.dit, head_dim=head_dim))
+    video = replace(config.video, fps=float(release.get("video_fps", config.video.fps)))
+    return replace(config, latent=latent, video=video).checked()

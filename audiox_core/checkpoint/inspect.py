@@ -13,48 +13,30 @@ from typing import Any
 import torch
 
 from ..config import AudioXConfig
-from ..errors import WeightsError
+from ..errors import WeightsError, for_command_line
 from ..hub.models import LICENCE, MODELS
 from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
-from .auxiliary_files import (
-    fetch_command,
-    find_config,
-    find_synchformer,
-    find_text_encoder,
-    find_vae,
-    tokenizer_of,
-)
-from .detect import FOREIGN_CHECKPOINTS, PARTS_ALONE, detect, fitting, header_config, kind_of
-from .layout import (
-    AUDIO,
-    AUDIO_VAE,
-    DIT,
-    INV_FREQ,
-    MAF,
-    SYNC,
-    TEXT,
-    VAE,
-    VIDEO,
-    check_layout,
-    compare,
-    found_and_expected,
-)
+from . import auxiliary_files as auxiliary
+from . import layout
+from .detect import MAF_MODEL, MODEL, detect, fitting, header_config, kind_of
+from .layout import AUDIO_VAE, DIT, INV_FREQ, VAE, VIDEO
 from .objective_probe import noise_share, objective_of
-from .part_files import same_below, vae_in
+from .part_files import vae_in
 from .sizes import config_from_shapes
-from .weight_file import WeightFile, open_weights, same_tensor
+from .weight_file import WeightFile, differing, open_weights
 
 PARTS = {  # the longer prefix before the shorter
     "transformer": DIT,
     "video conditioner": VIDEO,
     "audio conditioner's VAE": AUDIO_VAE,
-    "audio conditioner": AUDIO,
+    "audio conditioner": layout.AUDIO,
     "VAE": VAE,
-    "text encoder": TEXT,
-    "MAF block": MAF,
-    "Synchformer": SYNC,
+    "text encoder": layout.TEXT,
+    "MAF block": layout.MAF,
+    "Synchformer": layout.SYNC,
+    "other": "",
 }
-FAMILY = (DIT, VIDEO, AUDIO, MAF)
+IN_THIS_FILE = "in this file"
 
 
 @dataclass(frozen=True)
@@ -129,18 +111,18 @@ def inspect(
         WeightsError: the file cannot be read at all.
     """
     file = open_weights(path)
-    stored, model = file.tensors.values(), {}
-    if any(file.below(prefix) for prefix in FAMILY):
-        config_json = Path(config) if config else find_config(file.path)
+    kind, parts, model = for_command_line(kind_of(file)), _parts(file), {}
+    if kind in (MODEL, MAF_MODEL):
+        config_json = Path(config) if config else auxiliary.find_config(file.path)
         model = _model(file, config_json, variant, deep)
     return Report(
         file=str(file.path),
         bytes=file.path.stat().st_size,
         stored_as=file.kind,
-        what=_kind(file),
-        tensors=len(stored),
-        elements=sum(tensor.elements for tensor in stored),
-        parts=_parts(file),
+        what=kind,
+        tensors=sum(part.tensors for part in parts),
+        elements=sum(part.elements for part in parts),
+        parts=parts,
         other_entries=dict(file.others),
         header={name: len(text) for name, text in sorted(file.header.items())},
         not_finite=_not_finite(file, on_tensor) if deep else None,
@@ -152,77 +134,59 @@ def _model(
     file: WeightFile, config_json: Path | None, variant: str | None, deep: bool
 ) -> dict[str, Any]:
     """The fields of a report that only a model of the family has."""
-    probe, objective = _probe(file) if deep else (None, None)
+    ambiguous, probe, objective = _ambiguous(file), None, None
+    if deep and ambiguous is not None:
+        probe, objective = _probe(file, ambiguous)
+    try:
+        known = None if objective is None else (lambda _sizes: objective)
+        config, source = detect(file, config_json, variant=variant, probe=known)
+        name, note, sizes = config.variant, config.note, asdict(config)
+        if objective not in (None, config.objective):
+            probe = f"{probe}, which does NOT match {name}"
+    except WeightsError as error:
+        config, note, sizes = ambiguous, f"{LICENCE} {error}", None
+        name, source = " or ".join(AMBIGUOUS_VARIANTS), "the tensors' shapes alone"
     checks = {
         "vae_copies": _vae_copies(file),
         "norm_betas": _norm_betas(file),
         "inv_freq": _inv_freq(file),
         "objective_probe": probe,
-    }
-    try:
-        known = None if objective is None else (lambda _sizes: objective)
-        config, source = detect(file, config_json, variant=variant, probe=known)
-    except WeightsError as error:
-        if (config := _any_that_fits(file)) is None:
-            return checks | {"auxiliary_files": _auxiliary_files(file, None), "note": str(error)}
-        name, source = " or ".join(fitting(file)), "the tensors' shapes alone"
-        note, sizes = f"{LICENCE} {error}", None
-    else:
-        name, note, sizes = config.variant, config.note, asdict(config)
-        if objective not in (None, config.objective):
-            checks["objective_probe"] = f"{probe}, which does NOT match {name}"
-    found, layout = found_and_expected(file, config)
-    return {
-        **checks,
-        **vars(compare(found, layout)),
-        "expected": len(layout),
-        "variant": name,
-        "decided_by": source,
-        "config": sizes,
         "note": note,
-        "auxiliary_files": _auxiliary_files(file, name),
     }
+    if config is None:
+        return checks | {"auxiliary_files": _auxiliary_files(file, None)}
+    found = {"variant": name, "decided_by": source, "config": sizes}
+    tensors = vars(layout.differences(file, config))
+    return {**checks, **found, **tensors, "auxiliary_files": _auxiliary_files(file, name)}
 
 
-def _any_that_fits(file: WeightFile) -> AudioXConfig | None:
-    """The sizes of a model of which only the variant is open; None of any other trouble."""
-    if (possible := fitting(file)) != AMBIGUOUS_VARIANTS:
-        return None
-    try:
-        return config_from_shapes(file.shapes, possible[0]).checked()
-    except (ValueError, ArithmeticError):
-        return None
-
-
-def _probe(file: WeightFile) -> tuple[str | None, str | None]:
-    """The answer to pure noise in words and its objective, where the tensors leave it open."""
+def _ambiguous(file: WeightFile) -> AudioXConfig | None:
+    """The sizes of a model of which only the variant is open; None of any other."""
     if fitting(file) != AMBIGUOUS_VARIANTS:
-        return None, None
+        return None
     try:
-        config = header_config(file) or config_from_shapes(file.shapes, AMBIGUOUS_VARIANTS[0])
-        check_layout(file, config, "backbone")
+        preset = VARIANTS[AMBIGUOUS_VARIANTS[0]]
+        return header_config(file) or config_from_shapes(file.shapes, preset).checked()
+    except (ValueError, ArithmeticError, WeightsError):
+        return None
+
+
+def _probe(file: WeightFile, config: AudioXConfig) -> tuple[str, str | None]:
+    """The answer to pure noise in words, and its objective."""
+    try:
+        layout.check_layout(file, config, "backbone")
         share = noise_share(file, config)
-    except (WeightsError, ArithmeticError) as error:
+    except WeightsError as error:
         return f"failed: {error}", None
     objective = objective_of(share)
     names = [name for name in AMBIGUOUS_VARIANTS if VARIANTS[name].objective == objective]
     return f"noise share {share:.3f}, which matches {' or '.join(names)}", objective
 
 
-def _kind(file: WeightFile) -> str:
-    """What a file is, in words."""
-    if file.below(MAF):
-        return "a model of the AudioX-MAF line"
-    if file.below(DIT) or file.below(VIDEO):
-        return "an AudioX model"
-    found = kind_of(file, (*FOREIGN_CHECKPOINTS, *PARTS_ALONE))
-    return found or f"something else: its first tensor is '{next(iter(file.shapes))}'"
-
-
 def _parts(file: WeightFile) -> list[Part]:
     left = dict(file.tensors)
     parts = []
-    for name, prefix in [*PARTS.items(), ("other", "")]:
+    for name, prefix in PARTS.items():
         taken = {key: left.pop(key) for key in [*left] if key.startswith(prefix)}
         if taken:
             stored = taken.values()
@@ -238,10 +202,8 @@ def _vae_copies(file: WeightFile) -> str:
         return "one" if main else "none"
     if not main:
         return "one, in the audio conditioner"
-    if same_below(file, VAE, file, AUDIO_VAE):
+    if not (different := differing(file, VAE, file, AUDIO_VAE)):
         return "two, equal bit for bit"
-    pairs = [(name, AUDIO_VAE + name.removeprefix(VAE)) for name in main]
-    different = [a for a, b in pairs if b not in file.tensors or not same_tensor(file, a, file, b)]
     return f"two that differ: {len(different)} of {len(main)} tensors, first {different[:1]}"
 
 
@@ -277,42 +239,44 @@ def _inv_freq(file: WeightFile) -> str | None:
 
 def _auxiliary_files(file: WeightFile, variant: str | None) -> dict[str, str]:
     """The files that are needed beside this one: where they are, or how to get them."""
-    get, found = fetch_command("t5-base", file.path), {"T5-base text encoder": "in this file"}
-    if not file.below(TEXT):
-        text = find_text_encoder(file.path, tokenizer=False)
+    get, found = (
+        auxiliary.fetch_command("t5-base", file.path),
+        {"T5-base text encoder": IN_THIS_FILE},
+    )
+    if not file.below(layout.TEXT):
+        text = auxiliary.find_text_encoder(file.path, tokenizer=False)
         found["T5-base text encoder"] = _where(text, get)
         if text is not None:
-            tokenizer = tokenizer_of(text)
-            found["T5-base tokenizer"] = _where(tokenizer if tokenizer.is_file() else None, get)
-    if file.below(SYNC):
-        found["Synchformer"] = "in this file"
+            found["T5-base tokenizer"] = _where(auxiliary.tokenizer_of(text), get)
+    if file.below(layout.SYNC):
+        found["Synchformer"] = IN_THIS_FILE
     elif f"{VIDEO}proj_sync.weight" in file.shapes:
-        get = f"{fetch_command('synchformer', file.path)} (for videos and images)"
-        found["Synchformer"] = _where(find_synchformer(file.path), get)
+        get = f"{auxiliary.fetch_command('synchformer', file.path)} (for videos and images)"
+        found["Synchformer"] = _where(auxiliary.find_synchformer(file.path), get)
     if "audiox" not in file.header:
-        config = find_config(file.path)
+        config = auxiliary.find_config(file.path)
         found["config.json"] = str(config or "not found; not needed for the released sizes")
     return {**found, "VAE": _vae_file(file, variant)}
 
 
 def _vae_file(file: WeightFile, variant: str | None) -> str:
     """Where the VAE is, and whether one beside the model is the same."""
-    path = find_vae(file.path)
+    path = auxiliary.find_vae(file.path)
     if not file.below(VAE):
-        get = fetch_command(variant if variant in MODELS else "NAME", file.path)
+        get = auxiliary.fetch_command(variant if variant in MODELS else "NAME", file.path)
         return _where(path, f"{get}, or pass --vae")
     if path is None or "audiox" in file.header:  # a conversion has rounded it
-        return "in this file"
+        return IN_THIS_FILE
     try:
         other = open_weights(path)
-        same = same_below(file, VAE, other, vae_in(other).prefix)
+        different = differing(file, VAE, other, vae_in(other).prefix)
     except WeightsError as error:
-        return f"in this file; beside it: {error}"
-    return f"in this file; {path} is {'equal bit for bit' if same else 'DIFFERENT'}"
+        return f"{IN_THIS_FILE}; beside it: {error}"
+    return f"{IN_THIS_FILE}; {path} is {'DIFFERENT' if different else 'equal bit for bit'}"
 
 
 def _where(path: Path | None, get: str) -> str:
-    return str(path) if path else f"MISSING: {get}"
+    return str(path) if path and path.is_file() else f"MISSING: {get}"
 
 
 def _not_finite(file: WeightFile, on_tensor: Callable[[int], object] | None) -> dict[str, str]:

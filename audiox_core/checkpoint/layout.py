@@ -3,7 +3,7 @@
 The list is made from the modules themselves, which are built on the meta device.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -56,6 +56,7 @@ UNUSED = (
 class Differences:
     """What a file lacks, has too much, or has in another shape: names as they stand in it."""
 
+    expected: int = 0  # tensors
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     misshapen: tuple[tuple[str, Shape, Shape], ...] = ()  # name, found, expected
@@ -64,23 +65,19 @@ class Differences:
         return bool(self.missing or self.unexpected or self.misshapen)
 
     def __str__(self) -> str:
-        shapes = [f"{name} {found} for {expected}" for name, found, expected in self.misshapen]
-        kinds = {
-            "missing": self.missing,
-            "unexpected": self.unexpected,
-            "of another shape": shapes,
-        }
-        return "; ".join(f"{len(n)} {what} ({_first(n)})" for what, n in kinds.items() if n)
-
-
-def _first(names: Collection[str]) -> str:
-    shown = ", ".join([*names][:2])
-    return f"{shown}, …" if len(names) > 2 else shown
+        shapes = tuple(f"{name} {found} for {expected}" for name, found, expected in self.misshapen)
+        kinds = [("missing", self.missing), ("unexpected", self.unexpected)]
+        return "; ".join(
+            f"{len(names)} {what} ({', '.join(names[:2])}{', …' if len(names) > 2 else ''})"
+            for what, names in [*kinds, ("of another shape", shapes)]
+            if names
+        )
 
 
 def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Differences:
     """How names and shapes differ; those that are not used do not count."""
     return Differences(
+        expected=len(expected),
         missing=tuple(used(sorted(expected.keys() - found.keys()))),
         unexpected=tuple(used(sorted(found.keys() - expected.keys()))),
         misshapen=tuple(
@@ -99,29 +96,33 @@ def used(names: Iterable[str]) -> list[str]:
 def check_layout(file: WeightFile, config: AudioXConfig, part: str | None = None) -> None:
     """Check that a file holds exactly the tensors of a model, or of a part of it.
 
+    Args:
+        file, config, part: as in `differences`.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected, or of another shape.
+    """
+    _check(file, differences(file, config, part), "AudioX model")
+
+
+def differences(file: WeightFile, config: AudioXConfig, part: str | None = None) -> Differences:
+    """How a file's tensors differ from those of a model, or of a part of it.
+
     A VAE that the whole file lacks is not missed: it may have a file of its own.
 
     Args:
         file: of the model.
         config: its sizes.
-        part: a key of `PARTS`; None checks all parts, beside which nothing else may be in the file.
-
-    Raises:
-        WeightsError: tensors are missing, unexpected, or of another shape.
+        part: a key of `PARTS`; None takes all parts, beside which nothing else may be in the file.
     """
-    raise_differences(file, *found_and_expected(file, config, part), "AudioX model")
-
-
-def found_and_expected(
-    file: WeightFile, config: AudioXConfig, part: str | None = None
-) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """The tensors of a part in a file, and those that it should hold; as in `check_layout`."""
-    prompt_vae = bool(file.below(AUDIO_VAE))
-    if part is not None:
+    if part is None:
+        parts = [name for name in PARTS if name != "vae" or file.below(VAE)]
+        found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
+    else:
+        parts = [part]
         found = {n: shape for n, shape in file.shapes.items() if n.startswith(PARTS[part])}
-        return found, part_layout(config, part, prompt_vae=prompt_vae)
-    found = {n: shape for n, shape in file.shapes.items() if not n.startswith((TEXT, SYNC))}
-    return found, released_layout(config, prompt_vae=prompt_vae, vae=bool(file.below(VAE)))
+    prompt_vae = bool(file.below(AUDIO_VAE))
+    return compare(found, released_layout(config, parts, prompt_vae=prompt_vae))
 
 
 def check_below(file: WeightFile, prefix: str, layout: Mapping[str, Shape], what: str) -> None:
@@ -129,7 +130,7 @@ def check_below(file: WeightFile, prefix: str, layout: Mapping[str, Shape], what
 
     Args:
         file: to check.
-        prefix: before the layout's names in the file.
+        prefix: before all names of the layout.
         layout: name -> shape.
         what: the file should hold, for the error.
 
@@ -137,55 +138,50 @@ def check_below(file: WeightFile, prefix: str, layout: Mapping[str, Shape], what
         WeightsError: tensors are missing, unexpected, or of another shape.
     """
     found = {name: file.shapes[name] for name in file.below(prefix)}
-    raise_differences(file, found, _below(prefix, layout), what)
+    _check(file, compare(found, layout), what)
 
 
-def raise_differences(
-    file: WeightFile, found: Mapping[str, Shape], expected: Mapping[str, Shape], what: str
-) -> None:
-    """Raise WeightsError where tensors are missing, unexpected or of another shape."""
-    if differences := compare(found, expected):
+def _check(file: WeightFile, found: Differences, what: str) -> None:
+    if found:
         raise WeightsError(
-            f"{file.path.name} is not a complete {what}: {differences}. Use the file as it was "
+            f"{file.path.name} is not a complete {what}: {found}. Use the file as it was "
             "released or converted."
         )
 
 
 def released_layout(
-    config: AudioXConfig, *, prompt_vae: bool = True, vae: bool = True
+    config: AudioXConfig, parts: Iterable[str] = PARTS, *, prompt_vae: bool = True
 ) -> dict[str, Shape]:
     """Name -> shape of all tensors of a file.
 
     Args:
         config: of the model.
+        parts: keys of `PARTS`.
         prompt_vae: with the second copy of the VAE, for audio prompts.
-        vae: with the VAE that decodes.
     """
-    parts = [part for part in PARTS if vae or part != "vae"]
-    layouts = (part_layout(config, part, prompt_vae=prompt_vae) for part in parts)
+    layouts = (_part_layout(config, part, prompt_vae) for part in parts)
     return {name: shape for layout in layouts for name, shape in layout.items()}
 
 
-def part_layout(config: AudioXConfig, part: str, *, prompt_vae: bool = True) -> dict[str, Shape]:
-    """Name -> shape of the tensors of a part; the other arguments as in `released_layout`."""
+@cache  # loading checks the whole file, then each part
+def _part_layout(config: AudioXConfig, part: str, prompt_vae: bool) -> Mapping[str, Shape]:
     if part == "backbone":
-        return _below(DIT, dit_layout(config.dit))
+        return dit_layout(config.dit, DIT)
     if part == "vae":
-        return _below(VAE, oobleck_layout(config.vae))
+        return oobleck_layout(config.vae, VAE)
     layout = _layout(partial(video_conditioner, config.video), VIDEO)
     layout |= _layout(partial(audio_conditioner, config), AUDIO)
     if config.maf is not None:
         layout |= _layout(partial(MAFBlock, config.maf), MAF)
     if prompt_vae and config.mel is None:  # a spectrogram needs none
-        layout |= _below(AUDIO_VAE, oobleck_layout(config.vae))
+        layout |= oobleck_layout(config.vae, AUDIO_VAE)
     return layout
 
 
-@cache  # loading a checkpoint asks for it up to three times
-def oobleck_layout(config: OobleckConfig) -> Mapping[str, Shape]:
+def oobleck_layout(config: OobleckConfig, prefix: str = "") -> dict[str, Shape]:
     """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
     layout: dict[str, Shape] = {}
-    for name, shape in _layout(partial(Oobleck, config)).items():
+    for name, shape in _layout(partial(Oobleck, config), prefix).items():
         if name.endswith(".weight"):
             layout[f"{name}_g"] = (shape[0], *[1] * (len(shape) - 1))
             layout[f"{name}_v"] = shape
@@ -194,16 +190,15 @@ def oobleck_layout(config: OobleckConfig) -> Mapping[str, Shape]:
     return layout
 
 
-def dit_layout(config: DiTConfig | MMDiTConfig) -> dict[str, Shape]:
+def dit_layout(config: DiTConfig | MMDiTConfig, prefix: str = "") -> dict[str, Shape]:
     """The transformer's tensors, its norms under their released names."""
-    theirs = {"weight": "gamma", "bias": "beta"}
-    shapes = _layout(partial(backbone, config))
+    shapes = _layout(partial(backbone, config), prefix)
     if isinstance(config, MMDiTConfig):
         return shapes  # its norms have no weights
-    layout: dict[str, Shape] = {INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
+    layout: dict[str, Shape] = {prefix + INV_FREQ.removeprefix(DIT): (config.rotary_dim // 2,)}
     for name, shape in shapes.items():
-        path, _, last = name.rpartition(".")
-        layout[f"{path}.{theirs[last]}" if path.endswith("norm") else name] = shape
+        theirs = name.replace("norm.weight", "norm.gamma").replace("norm.bias", "norm.beta")
+        layout[theirs] = shape
     return layout
 
 
@@ -223,11 +218,13 @@ def shapes_of(module: nn.Module) -> dict[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
-def _layout(build: Callable[[], nn.Module], prefix: str = "") -> dict[str, Shape]:
+def _layout(build: Callable[[], nn.Module], prefix: str) -> dict[str, Shape]:
     """The names and shapes of a module that is built on the meta device."""
-    with torch.device("meta"):
-        return _below(prefix, shapes_of(build()))
-
-
-def _below(prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    return {prefix + name: shape for name, shape in shapes.items()}
+    try:
+        with torch.device("meta"):
+            module = build()
+    except Exception as error:  # a library's own, for each kind of impossible size
+        raise WeightsError(
+            f"No AudioX model can have these sizes ({error}): use the file as it was released."
+        ) from error
+    return {prefix + name: shape for name, shape in shapes_of(module).items()}

@@ -6,6 +6,7 @@ The names are those that ComfyUI's own loaders read: `diffusion_model.<layer>.lo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from ..models import Backbone
+from .modules import check_numbers
 from .weight_file import WeightFile, open_weights
 
 PREFIX = "diffusion_model."
@@ -24,13 +26,19 @@ PEFT = {".lora_B.weight": UP, ".lora_A.weight": DOWN}
 class Adapter:
     """What is added to one layer's weight: up @ down * alpha / rank."""
 
-    up: Tensor  # `out rank`
-    down: Tensor  # `rank in`
+    up: Tensor  # `out rank`; of a convolution `out rank 1 …`
+    down: Tensor  # `rank in`; of a convolution `rank in kernel …`
     alpha: float
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight that it is added to."""
+        return (len(self.up), *self.down.shape[1:])
+
     def delta(self) -> Tensor:
-        """What it adds at strength 1, `out in` float32."""
-        return self.up.float() @ self.down.float() * (self.alpha / len(self.down))
+        """What it adds at strength 1, `out in` or `out in kernel …`, float32."""
+        product = self.up.flatten(1).float() @ self.down.flatten(1).float()
+        return product.view(self.shape) * (self.alpha / len(self.down))
 
 
 def merge_lora(model: Backbone, path: str | Path, strength: float = 1.0) -> int:
@@ -49,12 +57,11 @@ def merge_lora(model: Backbone, path: str | Path, strength: float = 1.0) -> int:
     for name, adapter in adapters.items():
         layer = layers.get(name)
         weight = getattr(layer, "weight", None)
-        shape = (len(adapter.up), adapter.down.shape[1])
-        if layer is None or weight is None or tuple(weight.shape) != shape:
+        if layer is None or weight is None or tuple(weight.shape) != adapter.shape:
             found = "no such layer" if weight is None else f"shape {tuple(weight.shape)}"
             raise WeightsError(
-                f"{Path(path).name} adapts '{name}' with shape {shape}, but the model has {found}: "
-                "choose a LoRA that was trained on this model."
+                f"{Path(path).name} adapts '{name}' with shape {adapter.shape}, but the model has "
+                f"{found}: choose a LoRA that was trained on this model."
             )
         delta = strength * adapter.delta().to(weight.device)
         merged = (weight.float() + delta).to(weight.dtype)
@@ -99,10 +106,30 @@ def _canonical(file: WeightFile) -> dict[str, str]:
 
 def _adapter(file: WeightFile, names: Mapping[str, str], layer: str) -> Adapter:
     up, down, alpha = names[layer + UP], names.get(layer + DOWN), names.get(layer + ALPHA)
-    if down is None or file.shapes[down][:1] != file.shapes[up][1:2]:
-        raise WeightsError(
-            f"{file.path.name} has '{up}', but no matching '{DOWN}': download it again."
-        )
-    tensors = {name: file.copy(name) for name in (up, down)}
-    rank = float(len(tensors[down]))
-    return Adapter(tensors[up], tensors[down], rank if alpha is None else file.copy(alpha).item())
+    if down is None:
+        raise _invalid(file, up, f"but no matching '{DOWN}'")
+    out_rank, rank_in = file.shapes[up], file.shapes[down]
+    # only a matrix, or a convolution with one step in `up`, is a product of low rank
+    if (
+        len(out_rank) < 2
+        or len(rank_in) < 2
+        or out_rank[1] != rank_in[0]
+        or prod(out_rank[2:]) != 1
+    ):
+        raise _invalid(file, down, f"of shape {rank_in}, which does not fit '{up}' {out_rank}")
+    tensors = {name: check_numbers(file, name, file.copy(name)) for name in (up, down)}
+    value = float(rank_in[0])
+    if alpha is not None:
+        numbers = file.copy(alpha).flatten()
+        numbers = numbers if numbers.is_complex() else numbers.float()  # some write an integer
+        check_numbers(file, alpha, numbers)
+        value = numbers[0].item()
+        if len(numbers) != 1 or value == 0:
+            raise _invalid(
+                file, alpha, f"of {numbers.tolist()[:3]}, but it must be one number, not 0"
+            )
+    return Adapter(tensors[up], tensors[down], value)
+
+
+def _invalid(file: WeightFile, name: str, what: str) -> WeightsError:
+    return WeightsError(f"{file.path.name} has '{name}' {what}: download it again.")

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from .layout import used
-from .weight_file import Shape, WeightFile
+from .weight_file import Shape, WeightFile, reading
 
 # in half precision the frequencies of the diffusion time would be off by up to 0.05 %
 KEPT_FLOAT32 = ("timestep_features.weight",)
+
+PACKED = getattr(torch, "float4_e2m1fn_x2", None)  # two numbers in one
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -55,10 +57,11 @@ def load_module(
     dtypes = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
     as_stored = [n for n in names if file.tensors[n].dtype == dtypes[n] and not copy]
     mapped = file.read(as_stored)
-    state = {
-        ours: _checked(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
-        for n, ours in names.items()
-    }
+    with reading(file.path):  # there may be no memory for another dtype
+        state = {
+            ours: check_numbers(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
+            for n, ours in names.items()
+        }
     with torch.device("meta"):
         module = build()
     module.load_state_dict(canonical(state), assign=True)
@@ -71,17 +74,24 @@ def _dtype(shape: Shape, name: str, dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if kept else dtype
 
 
-def _checked(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
+def check_numbers(file: WeightFile, name: str, tensor: Tensor) -> Tensor:
     """The tensor itself. Raises WeightsError where it holds no finite real numbers."""
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
-        found = f"{tensor.dtype}".removeprefix("torch.")
-        raise WeightsError(
-            f"{file.path.name} stores '{name}' as {found}, which is not a floating-point type: "
-            "download it again."
-        )
+    if not tensor.is_floating_point() or tensor.dtype == PACKED:
+        raise not_floating(file, name)
+    if not tensor.numel():
+        raise WeightsError(f"{file.path.name} has an empty tensor '{name}': download it again.")
     low, high = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()  # no second copy
     if not (low.isfinite() and high.isfinite()):
         raise WeightsError(
             f"{file.path.name} has NaN or infinite values in '{name}': download it again."
         )
     return tensor
+
+
+def not_floating(file: WeightFile, name: str) -> WeightsError:
+    """The error of a tensor that holds no real numbers."""
+    dtype = f"{file.tensors[name].dtype}".removeprefix("torch.")
+    return WeightsError(
+        f"{file.path.name} stores '{name}' as {dtype}, which is not a floating-point type: "
+        "download it again."
+    )

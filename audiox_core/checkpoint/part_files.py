@@ -18,22 +18,13 @@ from ..config import AudioXConfig, LatentConfig, OobleckConfig, SynchformerConfi
 from ..errors import WeightsError
 from ..models.oobleck import Oobleck, fold_weight_norm
 from ..models.synchformer import Synchformer
-from .auxiliary_files import find_vae, load_tokenizer, missing_vae, read_tokenizer
+from . import auxiliary_files as auxiliary
+from . import layout
 from .detect import header_config
-from .layout import (
-    DIT,
-    SYNC,
-    SYNC_ENCODER,
-    TEXT,
-    VAE,
-    check_below,
-    oobleck_layout,
-    synchformer_layout,
-    text_layout,
-)
+from .layout import DIT, SYNC, SYNC_ENCODER, TEXT, VAE, check_below
 from .modules import load_module
 from .sizes import oobleck_sizes, synchformer_sizes, text_sizes
-from .weight_file import WeightFile, open_weights, same_tensor
+from .weight_file import WeightFile, open_weights
 
 
 @dataclass(frozen=True)
@@ -68,21 +59,21 @@ def open_vae(path: str | Path) -> VaeFile:
     file = open_weights(path)
     config = header_config(file)
     if file.below(DIT) and not file.below(VAE):
-        if (beside := find_vae(file.path)) is None:
-            raise WeightsError(missing_vae(file.path, config and config.variant))
+        if (beside := auxiliary.find_vae(file.path)) is None:
+            raise WeightsError(auxiliary.missing_vae(file.path, config and config.variant))
         file = open_weights(beside)
-    return vae_in(file, config and config.latent)
+    return vae_in(file, config)
 
 
-def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
+def vae_in(file: WeightFile, config: AudioXConfig | None = None) -> VaeFile:
     """The VAE of an opened file.
 
     Args:
         file: a VAE alone, or a checkpoint that holds one.
-        latent: rate and lengths of the latents that it makes; None takes those of AudioX v1.
+        config: of the model that it is for; None takes the latents' rate of AudioX v1.
 
     Raises:
-        WeightsError: there is none, or it is not whole.
+        WeightsError: there is none, it is not whole, or its latents are not those of the model.
     """
     first = "decoder.layers.0.weight_v"
     prefix = next((p for p in (VAE, "") if p + first in file.shapes), None)
@@ -92,9 +83,16 @@ def vae_in(file: WeightFile, latent: LatentConfig | None = None) -> VaeFile:
             "a complete AudioX checkpoint."
         )
     sizes = oobleck_sizes(file.shapes, prefix)
-    check_below(file, prefix, oobleck_layout(sizes), "VAE")
-    made = {"channels": sizes.latent_channels, "hop_length": sizes.hop_length}
-    return VaeFile(file, prefix, sizes, replace(latent or LatentConfig(), **made))
+    check_below(file, prefix, layout.oobleck_layout(sizes, prefix), "VAE")
+    expected = LatentConfig() if config is None else config.latent
+    latent = replace(expected, channels=sizes.latent_channels, hop_length=sizes.hop_length)
+    if config is not None and latent != expected:
+        raise WeightsError(
+            f"{file.path.name} uses latents with {latent.channels} channels and "
+            f"{latent.hop_length} samples per frame, but the model uses {expected.channels} and "
+            f"{expected.hop_length}: use a VAE of the AudioX family."
+        )
+    return VaeFile(file, prefix, sizes, latent)
 
 
 @dataclass(frozen=True)
@@ -113,30 +111,23 @@ class TextEncoderFile:
         return TextConditioner(encoder, tokens, self.tokenizer)
 
 
-def open_text_encoder(
-    model: WeightFile, path: Path | None, config: AudioXConfig
-) -> TextEncoderFile:
-    """The text encoder of a model.
-
-    Args:
-        model: the model's own file, which holds it where `path` is None.
-        path: of a file of its own, with a tokenizer.json beside it.
-        config: of the model.
+def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
+    """The text encoder in a model's own file, or in one of its own beside a tokenizer.json.
 
     Raises:
         WeightsError: it is not a text encoder, not whole, or not the one that the model was
             trained with.
     """
-    file, prefix = (model, TEXT) if path is None else (open_weights(path), "")
+    prefix = TEXT if file.below(TEXT) else ""
     if f"{prefix}shared.weight" not in file.shapes:
         raise WeightsError(
             f"{file.path.name} is not a T5 text encoder: it has no tensor 'shared.weight'. "
             "Use model.safetensors of google-t5/t5-base."
         )
-    if path is None:
-        tokenizer = read_tokenizer(file.header.get("tokenizer", ""), file.path)
+    if prefix:
+        tokenizer = auxiliary.read_tokenizer(file.header.get("tokenizer", ""), file.path)
     else:
-        tokenizer = load_tokenizer(path)
+        tokenizer = auxiliary.load_tokenizer(file.path)
     sizes = text_sizes(file.shapes, prefix)
     if sizes.width != config.dit.cond_dim:
         raise WeightsError(
@@ -149,7 +140,7 @@ def open_text_encoder(
             f"The tokenizer has {size} tokens, but the text encoder in {file.path.name} has "
             f"{sizes.vocab_size}: use the tokenizer.json that belongs to it."
         )
-    check_below(file, prefix, text_layout(sizes), "T5 text encoder")
+    check_below(file, prefix, layout.text_layout(sizes, prefix), "T5 text encoder")
     return TextEncoderFile(file, prefix, sizes, tokenizer)
 
 
@@ -184,15 +175,5 @@ def synchformer_in(file: WeightFile, config: AudioXConfig) -> SynchformerFile:
             f"{file.path.name} outputs features of width {sizes.width}, but the model expects "
             f"{config.video.clip.width}: use synchformer_state_dict.pth of the release."
         )
-    check_below(file, prefix, synchformer_layout(sizes), "Synchformer")
+    check_below(file, prefix, layout.synchformer_layout(sizes, prefix), "Synchformer")
     return SynchformerFile(file, prefix, sizes)
-
-
-def same_below(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> bool:
-    """Whether two parts hold the same tensors, bit for bit."""
-    names, others = (
-        {name.removeprefix(p) for name in f.below(p)}
-        for f, p in ((file, prefix), (other, other_prefix))
-    )
-    pairs = ((prefix + name, other_prefix + name) for name in names)
-    return names == others and all(same_tensor(file, a, other, b) for a, b in pairs)

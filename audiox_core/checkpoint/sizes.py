@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..config import AudioXConfig, MMDiTConfig, OobleckConfig, SynchformerConfig, TextConfig
-from ..variants import VARIANTS
 from .layout import AUDIO, AUDIO_VAE, DIT, MAF, VAE, VIDEO
 from .weight_file import Shape
 
@@ -15,7 +14,7 @@ class Axis(NamedTuple):
 
     name: str
     axis: int
-    per: int = 1  # the size is a multiple of what is looked for
+    per: int | str = 1  # the size is a multiple of what is looked for: a number or a field's name
     missing: int | None = None  # size where the tensor is missing; None: the preset's
 
 
@@ -34,6 +33,10 @@ DIT_SIZES: Table = {
     "cond_dim": Axis("to_cond_embed.0.weight", 1),
     "global_dim": Axis("to_global_embed.0.weight", 1, missing=0),
     "time_frequencies": Axis("timestep_features.weight", 0),
+}
+V1_DIT_SIZES: Table = {
+    **DIT_SIZES,
+    "ff_mult": Axis("transformer.layers.0.ff.ff.2.weight", 1, per="width"),
 }
 MMDIT_SIZES: Table = {
     **DIT_SIZES,
@@ -56,7 +59,17 @@ CLIP_SIZES: Table = {
     "patch": Axis("vision_model.embeddings.patch_embedding.weight", 2),
     "projection": Axis("visual_projection.weight", 0),
 }
+TEMPORAL_SIZES: Table = {
+    "depth": Layers("Temp_transformer.layers."),
+    "heads": Axis("Temp_transformer.layers.0.0.fn.to_out.0.weight", 1, per="head_dim"),
+    "ff_width": Axis("Temp_transformer.layers.0.1.fn.net.0.weight", 0),
+}
 VIDEO_SIZES: Table = {"frames": Axis("Temp_pos_embedding", 1), "tokens": Axis("proj.weight", 0)}
+OOBLECK_SIZES: Table = {
+    "io_channels": Axis("encoder.layers.0.weight_v", 1),
+    "channels": Axis("encoder.layers.0.weight_v", 0),
+    "latent_channels": Axis("decoder.layers.0.weight_v", 1),
+}
 SYNCHFORMER_SIZES: Table = {
     "width": Axis("cls_token", 2),
     "depth": Layers("blocks."),
@@ -64,6 +77,18 @@ SYNCHFORMER_SIZES: Table = {
     "patch": Axis("patch_embed_3d.proj.weight", 3),
     "patch_frames": Axis("patch_embed_3d.proj.weight", 2),
 }
+_BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+TEXT_SIZES: Table = {
+    "vocab_size": Axis("shared.weight", 0),
+    "width": Axis("shared.weight", 1),
+    "depth": Layers("encoder.block."),
+    "heads": Axis(_BIAS, 1),
+    "head_dim": Axis("encoder.block.0.layer.0.SelfAttention.q.weight", 0, per="heads"),
+    "buckets": Axis(_BIAS, 0),
+}
+
+
+_OOBLECK = OobleckConfig()
 
 
 class _Shapes:
@@ -79,39 +104,43 @@ class _Shapes:
     def count(self, prefix: str, missing: int) -> int:
         """How many layers are numbered behind a prefix."""
         behind = (name.removeprefix(prefix) for name in self.shapes if name.startswith(prefix))
-        return sum(n.isdecimal() for n in {name.partition(".")[0] for name in behind}) or missing
+        found = sum(n.isdecimal() for n in {name.partition(".")[0] for name in behind})
+        return found or min(missing, len(self.shapes))
 
     def config(self, preset: Any, table: Table) -> Any:
         """A preset with the sizes that are found; heads keep the preset's width of a head."""
+        if not self.shapes:  # a part that the file does not hold
+            return preset
         sizes: dict[str, int] = {}
         for field, where in table.items():
             known = getattr(preset, field)
             if isinstance(where, Layers):
                 sizes[field] = self.count(where.prefix, known)
-            else:
-                missing = known * where.per if where.missing is None else where.missing
-                sizes[field] = self.size(where.name, where.axis, missing) // where.per
-        if "width" in sizes and hasattr(preset, "heads"):
+                continue
+            per = (vars(preset) | sizes)[where.per] if isinstance(where.per, str) else where.per
+            missing = known * per if where.missing is None else where.missing
+            sizes[field] = self.size(where.name, where.axis, missing) // per
+        if "width" in sizes and "heads" not in sizes and hasattr(preset, "heads"):
             sizes["heads"] = max(1, sizes["width"] // (preset.width // preset.heads))
         return replace(preset, **sizes)
 
 
-def config_from_shapes(shapes: Mapping[str, Shape], variant: str = "audiox") -> AudioXConfig:
-    """Every size that shapes tell; the variant's for the rest, and for what is missing.
+def config_from_shapes(shapes: Mapping[str, Shape], preset: AudioXConfig) -> AudioXConfig:
+    """Every size that shapes tell; the preset's for the rest, and for what is missing.
 
     Args:
         shapes: of all tensors of a checkpoint.
-        variant: a key of `VARIANTS`.
+        preset: of its variant.
     """
-    preset = VARIANTS[variant]
     own = any(name.startswith(VAE) for name in shapes)
-    vae = oobleck_sizes(shapes, VAE if own else AUDIO_VAE)  # else it has a file of its own
+    vae = oobleck_sizes(shapes, VAE if own else AUDIO_VAE, preset.vae)  # or in another file
     latent = replace(preset.latent, channels=vae.latent_channels, hop_length=vae.hop_length)
+    dit_sizes = MMDIT_SIZES if isinstance(preset.dit, MMDiTConfig) else V1_DIT_SIZES
     config = replace(
         preset,
         latent=latent,
         vae=vae,
-        dit=_backbone(_Shapes(shapes, DIT), preset.dit),
+        dit=_Shapes(shapes, DIT).config(preset.dit, dit_sizes),
         maf=preset.maf and _Shapes(shapes, MAF).config(preset.maf, MAF_SIZES),
         video=_video(_Shapes(shapes, VIDEO), preset.video),
     )
@@ -126,50 +155,34 @@ def config_from_shapes(shapes: Mapping[str, Shape], variant: str = "audiox") -> 
     return audio.config(config, {"audio_tokens": Axis("empty_audio_feat", 1)})
 
 
-def _backbone(shapes: _Shapes, preset: Any) -> Any:
-    if isinstance(preset, MMDiTConfig):
-        return shapes.config(preset, MMDIT_SIZES)
-    config = shapes.config(preset, DIT_SIZES)
-    inner = shapes.size("transformer.layers.0.ff.ff.2.weight", 1, preset.ff_mult * config.width)
-    return replace(config, ff_mult=inner // config.width)
-
-
 def _video(shapes: _Shapes, preset: Any) -> Any:
     tower = _Shapes(shapes.shapes, "visual_encoder_model.")
-    clip, temporal = tower.config(preset.clip, CLIP_SIZES), preset.temporal
+    clip = tower.config(preset.clip, CLIP_SIZES)
     positions = "vision_model.embeddings.position_embedding.weight"
     patches = tower.size(positions, 0, preset.clip.tokens) - 1
-    layer = "Temp_transformer.layers.0."
-    table: Table = {
-        "depth": Layers("Temp_transformer.layers."),
-        "heads": Axis(f"{layer}0.fn.to_out.0.weight", 1, per=temporal.head_dim),
-        "ff_width": Axis(f"{layer}1.fn.net.0.weight", 0),
-    }
     return replace(
         shapes.config(preset, VIDEO_SIZES),
         clip=replace(clip, image=round(patches**0.5) * clip.patch),
-        temporal=shapes.config(temporal, table),
+        temporal=shapes.config(preset.temporal, TEMPORAL_SIZES),
     )
 
 
-def oobleck_sizes(shapes: Mapping[str, Shape], prefix: str) -> OobleckConfig:
-    """The VAE's sizes from its encoder's and decoder's convolutions."""
-    preset, found = OobleckConfig(), _Shapes(shapes, prefix)
-    base = found.size("encoder.layers.0.weight_v", 0, preset.channels)
+def oobleck_sizes(
+    shapes: Mapping[str, Shape], prefix: str, preset: OobleckConfig = _OOBLECK
+) -> OobleckConfig:
+    """The VAE's sizes from its encoder's and decoder's convolutions; else the preset's."""
+    found = _Shapes(shapes, prefix)
+    if not found.shapes:
+        return preset
+    config = found.config(preset, OOBLECK_SIZES)
     stages = found.count("encoder.layers.", len(preset.strides) + 3) - 3
-    known = list(zip(preset.multipliers, preset.strides, strict=True))
     multipliers, strides = [], []
     for stage in range(stages):
         name = f"encoder.layers.{stage + 1}.layers.4.weight_v"
-        multiplier, stride = known[min(stage, len(known) - 1)]
-        multipliers.append(found.size(name, 0, base * multiplier) // base)
-        strides.append(found.size(name, 2, 2 * stride) // 2)
-    table: Table = {
-        "io_channels": Axis("encoder.layers.0.weight_v", 1),
-        "channels": Axis("encoder.layers.0.weight_v", 0),
-        "latent_channels": Axis("decoder.layers.0.weight_v", 1),
-    }
-    config = found.config(preset, table)
+        known = min(stage, len(preset.strides) - 1)  # where the tensor is missing
+        width = found.size(name, 0, config.channels * preset.multipliers[known])
+        multipliers.append(width // config.channels)
+        strides.append(found.size(name, 2, 2 * preset.strides[known]) // 2)
     return replace(config, multipliers=tuple(multipliers), strides=tuple(strides))
 
 
@@ -186,18 +199,7 @@ def synchformer_sizes(shapes: Mapping[str, Shape], prefix: str) -> SynchformerCo
 
 def text_sizes(shapes: Mapping[str, Shape], prefix: str = "") -> TextConfig:
     """A T5 encoder's sizes; its shapes tell all that matters."""
-    found, block = _Shapes(shapes, prefix), "encoder.block.0.layer."
-    attention, feed_forward = f"{block}0.SelfAttention.", f"{block}1.DenseReluDense."
-    bias = f"{attention}relative_attention_bias.weight"
+    found, feed_forward = _Shapes(shapes, prefix), "encoder.block.0.layer.1.DenseReluDense."
     gated = f"{feed_forward}wi_0.weight" in found.shapes
-    preset = TextConfig(gated=gated)
-    heads = found.size(bias, 1, preset.heads)
-    table: Table = {
-        "vocab_size": Axis("shared.weight", 0),
-        "width": Axis("shared.weight", 1),
-        "depth": Layers("encoder.block."),
-        "head_dim": Axis(f"{attention}q.weight", 0, per=heads),
-        "ff_width": Axis(f"{feed_forward}{'wi_0' if gated else 'wi'}.weight", 0),
-        "buckets": Axis(bias, 0),
-    }
-    return replace(found.config(preset, table), heads=heads)
+    inner = Axis(f"{feed_forward}{'wi_0' if gated else 'wi'}.weight", 0)
+    return found.config(TextConfig(gated=gated), {**TEXT_SIZES, "ff_width": inner})

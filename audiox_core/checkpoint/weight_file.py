@@ -7,24 +7,22 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from io import BytesIO
 from math import prod
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import WeightsError, is_out_of_memory
 from .auxiliary_files import fetch_again
 
 Shape = tuple[int, ...]
@@ -83,18 +81,21 @@ class WeightFile:
         """Tensors as stored, mapped where the format allows: used pages count as memory."""
         if self.kind != "safetensors":
             return {name: self.loaded[name] for name in names}
-        with safe_open(self.path, framework="pt") as file:
+        with reading(self.path), safe_open(self.path, framework="pt") as file:
             return {name: file.get_tensor(self.wrapper + name) for name in names}
 
     def copy(self, name: str) -> Tensor:
         """A tensor as stored, in memory of its own; the file's pages are not held beside it."""
         stored = self.tensors[name]
-        if stored.offset is None:
-            return self.loaded[name].clone(memory_format=torch.contiguous_format)
-        raw = np.fromfile(self.path, np.uint8, stored.nbytes, offset=stored.offset)
-        if len(raw) < stored.nbytes:
-            raise _damaged(self.path, "it became shorter while it was read")
-        return torch.from_numpy(raw).view(stored.dtype).view(stored.shape)
+        with reading(self.path):
+            if not stored.elements:
+                return torch.empty(stored.shape, dtype=stored.dtype)
+            if stored.offset is None:
+                return self.loaded[name].clone(memory_format=torch.contiguous_format)
+            raw = np.fromfile(self.path, np.uint8, stored.nbytes, offset=stored.offset)
+            if len(raw) < stored.nbytes:
+                raise EOFError("it became shorter while it was read")
+            return torch.from_numpy(raw).view(stored.dtype).view(stored.shape)
 
     def fingerprint(self) -> str:
         """A checksum of all names and weights; the header does not count."""
@@ -109,7 +110,17 @@ class WeightFile:
         return [name for name in self.tensors if name.startswith(prefix)]
 
 
-def same_tensor(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
+def differing(file: WeightFile, prefix: str, other: WeightFile, other_prefix: str) -> list[str]:
+    """Names below two prefixes of which not both have the same tensor, bit for bit."""
+    names, others = (
+        {name.removeprefix(p) for name in f.below(p)}
+        for f, p in ((file, prefix), (other, other_prefix))
+    )
+    unequal = (n for n in names & others if not _same(file, prefix + n, other, other_prefix + n))
+    return sorted({*(names ^ others), *unequal})
+
+
+def _same(file: WeightFile, name: str, other: WeightFile, other_name: str) -> bool:
     """Whether two tensors are equal in shape, dtype and every bit."""
     one, two = file.tensors[name], other.tensors[other_name]
     if (one.shape, one.dtype) != (two.shape, two.dtype):
@@ -128,27 +139,26 @@ def open_weights(path: str | Path) -> WeightFile:
     """
     path = Path(path)
     try:
-        mode = path.stat().st_mode
-        with path.open("rb") if S_ISREG(mode) else nullcontext(BytesIO()) as file:
-            head = file.read(4)  # it can be opened
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "not a regular file"
+            raise WeightsError(f"{path} is {what}: choose a weights file.")
+        with path.open("rb") as file:
+            head = file.read(4)
     except FileNotFoundError:
         raise WeightsError(
             f"There is no weights file {path}: check the name and the folder."
         ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{str(path)[:200]} cannot be read: {error}.") from error
-    if not S_ISREG(mode):
-        what = "a folder" if S_ISDIR(mode) else "not a regular file"
-        raise WeightsError(f"{path} is {what}: choose a weights file.")
     suffix = path.suffix.lower()
     if head == b"GGUF" or suffix == ".gguf":
         raise WeightsError(
             f"{path} is a GGUF file, which this pack cannot read: use the released .ckpt "
             f"({fetch_again(path)} downloads it into models/audiox) or a .safetensors file. float8 "
-            "weights (`convert --dtype float8_e4m3fn`, or weight_dtype in the loader) are as small."
+            "weights ([[`convert --dtype float8_e4m3fn`|weight_dtype of the loader]]) are as small."
         )
     if suffix in UNFINISHED:
-        raise _damaged(path, f"its name ends in {suffix}, like a download in progress")
+        raise _unreadable(path, f"its name ends in {suffix}, like a download in progress")
     if suffix in SAFETENSORS:
         return _open_safetensors(path)
     if suffix in PICKLES:
@@ -157,23 +167,38 @@ def open_weights(path: str | Path) -> WeightFile:
     raise WeightsError(f"{path.name} is not a supported weights file: expected one of {known}.")
 
 
-def _damaged(path: Path, reason: object) -> WeightsError:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a library raises while it reads a weights file into a WeightsError."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: object) -> WeightsError:
+    size = path.stat().st_size if path.is_file() else 0
+    if isinstance(error, Exception) and is_out_of_memory(error):
+        return WeightsError(
+            f"There is not enough memory to read {path.name} ({size / 1e9:.2f} GB): close other "
+            "programs, or convert the file to a smaller data type on another computer "
+            "(`python -m audiox_core convert --dtype float16`)."
+        )
     return WeightsError(
-        f"{path.name} is damaged or incomplete ({path.stat().st_size:,} bytes; "
-        f"{str(reason)[:120]}): download it again into {path.absolute().parent}. "
-        f"{fetch_again(path)} resumes the download."
+        f"{path.name} is damaged or incomplete ({size:,} bytes; {str(error)[:120]}): download it "
+        f"again into {path.absolute().parent}. {fetch_again(path)} resumes the download."
     )
 
 
 def _open_safetensors(path: Path) -> WeightFile:
-    try:
+    with reading(path):
         with safe_open(path, framework="pt") as file:  # checks the header against the length
             header = file.metadata() or {}
         with path.open("rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
             entries = json.loads(raw.read(length))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
     entries.pop("__metadata__", None)
     if strange := {e["dtype"] for e in entries.values()} - DTYPES.keys():
         raise WeightsError(
@@ -193,18 +218,16 @@ def _open_safetensors(path: Path) -> WeightFile:
 def _open_pickle(path: Path) -> WeightFile:
     with path.open("rb") as file:
         if not file.read(2).startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
-            raise _damaged(path, "it is not a checkpoint file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about how the pickle was written
+            raise _unreadable(path, "it is not a checkpoint file")
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about how the pickle was written
+        try:
             content, mapped = _load_pickle(path)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path.name} holds more than weights{_unsafe(error)}, which could run code when it is "
-            "loaded. It was not loaded: use a .safetensors file."
-        ) from error
-    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
-        raise _damaged(path, error) from error
+        except pickle.UnpicklingError as error:
+            raise WeightsError(
+                f"{path.name} holds more than weights{_unsafe(error)}, which could run code when "
+                "it is loaded. It was not loaded: use a .safetensors file."
+            ) from error
     container, state = _state(content)
     if not state:
         raise WeightsError(f"{path.name} contains no weights: choose the checkpoint of a model.")
@@ -213,8 +236,12 @@ def _open_pickle(path: Path) -> WeightFile:
     state = {str(k): v.detach() for k, v in state.items() if isinstance(v, Tensor)}
     wrapper = wrapper_of(state)
     state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
-    if odd := next((n for n, t in state.items() if t.layout != torch.strided), None):
-        raise WeightsError(f"{path.name} has a sparse tensor '{odd}', which is not supported.")
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+            kind = "sparse" if "sparse" in str(tensor.layout) else "quantized or nested"
+            raise WeightsError(f"{path.name} has a {kind} tensor '{name}', which is not supported.")
+        if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise _unreadable(path, f"'{name}' has more numbers than the file")
     offsets = _offsets(path, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, memory-mapped" if mapped else "legacy pickle, loaded completely"

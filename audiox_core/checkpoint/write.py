@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,7 +94,6 @@ def _replacing(path: Path, size: int) -> Iterator[BinaryIO]:
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.replace(path)
-                _sync_folder(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -123,13 +122,3 @@ def _check_room(path: Path, size: int) -> None:
             f"{path.name} needs {size / 1e9:.2f} GB, but {path.parent.absolute()} has "
             f"{free / 1e9:.2f} GB free: free some space, or choose another folder."
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -14,7 +14,7 @@ from ..training.captioner import Captioner
 from ..training.captions import Settings, caption_files, find_files, read_table
 from ..training.clips import InvalidItem
 from ..training.invalid_items import Report, check, counted
-from ..training.manifest import GIVEN, TARGETS, Task, read, write
+from ..training.manifest import GIVEN, TARGETS, Manifest, Task, read, write
 from ..training.media import ManifestSource
 from .options import FILE, FOLDER, SECONDS, add_device
 
@@ -76,16 +76,16 @@ def run_captions(options: argparse.Namespace) -> int:
 def _make(options: argparse.Namespace) -> int:
     listed = options.output.with_suffix(".skipped.jsonl")
     _check_options(options, (options.output, listed))
-    rows, bad_rows = ([], []) if options.csv is None else read_table(options.csv)
+    table = Manifest() if options.csv is None else read_table(options.csv)
     files, closed = find_files(options.folder)
-    if not files and not rows:
+    if not files and not table.items:
         raise SettingsError(f"{options.folder} contains no media files: choose another folder.")
     captioner = None
     if options.model is not None:
         device = choose_device(options.device)
         captioner = Captioner(options.model, question=options.ask, device=device)
     settings = Settings(
-        rows=rows,
+        table=table,
         captioner=captioner,
         from_names=options.from_names,
         task=options.task,
@@ -93,7 +93,7 @@ def _make(options: argparse.Namespace) -> int:
     )
     with tqdm(total=len(files), unit="file", disable=None) as bar:
         made = caption_files(options.folder, files, settings, on_file=bar.update)
-    made.skipped += [*bad_rows, *closed]
+    made.skipped += closed
     report = made.report()
     if not made.items:
         first = made.skipped[0]

@@ -19,7 +19,7 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
     """Add the options of `fetch` to its parser."""
     parser.description = (
         "Download released weights from Hugging Face. The next run continues an interrupted "
-        "download; every file is compared with the hash of the hub."
+        "download; every file is compared with its hash on the hub, if there is one."
     )
     parser.epilog = "Honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. " + LICENCE
     parser.set_defaults(run=run_fetch, stopped="Stopped; the next run continues from here.")
@@ -37,8 +37,16 @@ def run_fetch(options: argparse.Namespace) -> int:
         if any(MODELS[name].non_commercial for name in options.models):
             print(LICENCE)
         return 0
-    for path in fetch(options.models, options.dir, on_job=lambda job: print(_sentence(job))):
-        print(f"verified: {path}")
+    with tqdm(unit="B", unit_scale=True, desc="downloading", disable=None) as bar:
+        jobs = fetch(
+            options.models,
+            options.dir,
+            on_job=lambda job: bar.write(_sentence(job)),
+            on_bytes=bar.update,
+        )
+    for job in jobs:
+        what = "verified" if job.hash else "not verified (the hub gave no hash)"
+        print(f"{what}: {job.target}")
     needs = {need for name in options.models for need in MODELS[name].needs} - {*options.models}
     for name in sorted(needs):
         model = MODELS[name]
@@ -116,4 +124,4 @@ def _sentence(job: Job) -> str:
         state = f"continues after {size_text(job.have)}"
     else:
         state = "to download"
-    return f"{job.model.repo} {job.file.path} -> {job.target} ({size}, {state})"
+    return f"{job.model.repo} {job.file} -> {job.target} ({size}, {state})"

@@ -31,6 +31,7 @@ _MARGIN = Fraction(1, 10)  # seconds on both sides of a piece, for the resampler
 _PROMISING_FORMATS = ("wav", "w64", "flac", "aiff", "mov")  # whose header says the length exactly
 _CUT_OFF = Fraction(1, 2)  # seconds missing of that length
 _CUT_OFF_BYTES = 1 << 10  # missing of a WAV file; some writers count a few wrong
+_LONGEST_GAP = 3_600  # seconds of silence that are filled in; more is a wrong timestamp
 _UNKNOWN_SIZE = 0x7FFF0000
 
 
@@ -183,7 +184,14 @@ def _picture_origin(path: Path, otherwise: Fraction) -> Fraction:
 def _audio_stream(container: av.container.InputContainer, name: str) -> av.AudioStream:
     if not container.streams.audio:
         raise MediaError(f"{name} has no audio. Choose a file with an audio track.")
-    return container.streams.audio[0]
+    # phones put a spatial track first that only their own player decodes
+    decodable = [stream for stream in container.streams.audio if stream.codec_context]
+    if not decodable:
+        raise MediaError(
+            f"FFmpeg has no decoder for the audio of {name}. Export it with another audio codec, "
+            "such as AAC."
+        )
+    return decodable[0]
 
 
 def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Tensor:
@@ -231,6 +239,11 @@ def _join(
         if end is not None and offset >= end - begin:
             parts.append(torch.zeros(2, max(end - begin - filled, 0)))
             return torch.cat(parts, dim=1)[:, : end - begin], None
+        if offset - filled > _LONGEST_GAP * clock.rate:
+            raise MediaError(
+                f"The audio has a gap of {(offset - filled) / clock.rate:,.0f} s after "
+                f"{(begin + filled) / clock.rate:.2f} s. Export the file again."
+            )
         last = block.end
         new = block.samples[:, max(filled - offset, 0) :]
         if new.shape[-1]:

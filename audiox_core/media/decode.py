@@ -1,6 +1,6 @@
 """Decode sound of any sample format and layout to stereo floats with exact times."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
@@ -15,14 +15,17 @@ from .files import decode_frames, time_base
 
 _JITTER = Fraction(1, 20)  # seconds; Matroska rounds to milliseconds: that is no gap
 _DIAGONAL = sqrt(0.5)
-# Gains of a speaker for left and right (ITU-R BS.775)
+# Gains of a speaker for left and right, as FFmpeg mixes floats (ITU-R BS.775)
 _LEFT_RIGHT = {
     "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (_DIAGONAL, _DIAGONAL),
     "BL": (_DIAGONAL, 0.0), "BR": (0.0, _DIAGONAL), "BC": (0.5, 0.5),
     "SL": (_DIAGONAL, 0.0), "SR": (0.0, _DIAGONAL), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0),
-    "FLC": (_DIAGONAL, 0.0), "FRC": (0.0, _DIAGONAL), "WL": (_DIAGONAL, 0.0),
+    "FLC": (1.0, 0.0), "FRC": (0.0, 1.0), "WL": (_DIAGONAL, 0.0),
     "WR": (0.0, _DIAGONAL), "DL": (1.0, 0.0), "DR": (0.0, 1.0),
 }  # fmt: skip
+# The usual speakers of sound that comes without a layout, by the number of its channels
+_USUAL_LAYOUTS = {3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_RATES = range(1_000, 768_001)  # Hz; a header with another rate is damaged
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,14 @@ def stereo_blocks(
         name: of the file, for messages.
 
     Raises:
-        MediaError: nothing can be decoded, or the sample rate changes within the file.
+        MediaError: nothing can be decoded, or the sample rate is absurd or changes within the
+            file.
     """
+    if stream.rate and stream.rate not in _RATES:
+        raise MediaError(
+            f"{name} has a sample rate of {stream.rate:,} Hz in its header: expected "
+            f"{_RATES[0]:,} to {_RATES[-1]:,} Hz. Export it again."
+        )
     due, rate = None, 0
     for frame in decode_frames(container.demux(stream), name):
         if rate not in (0, frame.sample_rate):
@@ -74,14 +83,15 @@ def stereo_blocks(
         yield block
 
 
-def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
-    """Mix to left and right without exceeding the range -1..1.
+def to_stereo(samples: Tensor, speakers: Sequence[str] | None = None) -> Tensor:
+    """Mix to left and right as FFmpeg mixes floats: the sum of loud channels may exceed 1.
 
-    One channel goes to both at its own level; two stay as they are.
+    One channel goes to both at its own level; two stay as they are; the centre is 3 dB lower in
+    both. Channels whose speakers are unknown are averaged.
 
     Args:
-        samples: `c n`.
-        speakers: FFmpeg's names of the `c` channels.
+        samples: `c n`, float.
+        speakers: FFmpeg's names of the `c` channels; None takes the usual ones (5.1 for six).
 
     Returns:
         `2 n`.
@@ -89,12 +99,12 @@ def to_stereo(samples: Tensor, speakers: list[str]) -> Tensor:
     channels = len(samples)
     if channels <= 2:
         return samples.expand(2, -1)
-    if all(speaker in _LEFT_RIGHT for speaker in speakers):
-        mix = torch.tensor([_LEFT_RIGHT[speaker] for speaker in speakers]).T
-    else:  # the positions of the speakers are unknown
-        mix = torch.ones(2, channels)
-    loudest = mix.sum(dim=1).max()
-    return (mix / max(loudest, 1.0)).to(samples) @ samples
+    if speakers is None and channels in _USUAL_LAYOUTS:
+        speakers = [c.name for c in av.AudioLayout(_USUAL_LAYOUTS[channels]).channels]
+    if speakers is None or not all(speaker in _LEFT_RIGHT for speaker in speakers):
+        return samples.mean(dim=0).expand(2, -1)
+    mix = torch.tensor([_LEFT_RIGHT[speaker] for speaker in speakers]).T
+    return mix.to(samples) @ samples
 
 
 def _samples(frame: av.AudioFrame, name: str) -> Tensor:
@@ -114,4 +124,5 @@ def _samples(frame: av.AudioFrame, name: str) -> Tensor:
     else:
         whole = np.issubdtype(values.dtype, np.integer)
         full_scale = float(np.iinfo(values.dtype.name).max) + 1.0 if whole else 1.0
-    return torch.from_numpy(np.ascontiguousarray((values / full_scale).astype(np.float32)))
+    # in torch, which prints no warning about NaN
+    return torch.from_numpy(np.ascontiguousarray(values)).double().div(full_scale).float()

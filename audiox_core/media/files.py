@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
-from io import FileIO
+from io import FileIO, RawIOBase
 from math import floor, isfinite
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -32,11 +32,12 @@ _DAMAGE = (av.error.InvalidDataError, av.error.ExternalError)
 # FFmpeg's flag to invent missing presentation times; PyAV sets it, and with reordered frames in
 # AVI what it invents is wrong.
 _GENPTS = 0x1
+_RIGHTLY_INVENTED = ("mpeg",)  # MPEG program streams: few packets have a time, their order gives it
 _WRITE_BUFFER = 1 << 20  # bytes that PyAV hands over at a time
 _DECODING = ("avcodec_send_packet()", "avcodec_receive_frame()")  # PyAV's names for its steps
 
 
-def exact(value: float, name: str) -> Fraction:
+def exact(value: Fraction | float, name: str) -> Fraction:
     """The exact decimal number that a float was written as: 0.1 is 1/10.
 
     Raises:
@@ -47,7 +48,9 @@ def exact(value: float, name: str) -> Fraction:
     return value if isinstance(value, Fraction) else Fraction(str(value))
 
 
-def exact_piece(start: float, seconds: float | None) -> tuple[Fraction, Fraction | None]:
+def exact_piece(
+    start: Fraction | float, seconds: Fraction | float | None
+) -> tuple[Fraction, Fraction | None]:
     """Check the start and the length of a part of a file, both in seconds.
 
     Raises:
@@ -80,7 +83,8 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         ) from error
     try:
         with container:
-            container.flags &= ~_GENPTS
+            if container.format.name not in _RIGHTLY_INVENTED:
+                container.flags &= ~_GENPTS
             contexts = [stream.codec_context for stream in container.streams]
             opening = tuple(f'avcodec_open2("{codec.name}"' for codec in contexts if codec)
             yield container
@@ -88,6 +92,11 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         decoding = error.filename in _DECODING or str(error.filename).startswith(opening)
         if error.filename not in (None, name) and not decoding:
             raise  # an error of another file: a writer within the block
+        if isinstance(error, av.error.DecoderNotFoundError):
+            raise MediaError(
+                f"FFmpeg has no decoder for a stream of {path.name}. Export it with another codec, "
+                "such as H.264 or AAC."
+            ) from error
         raise MediaError(
             f"{path.name} is damaged ({_why(error)}). Export or download it again."
         ) from error
@@ -125,7 +134,9 @@ def decode_frames(packets: Iterable[av.Packet], name: str) -> Iterator[Any]:
     for packet in packets:
         try:
             frames = packet.decode()
-        except _DAMAGE as error:
+        except av.error.FFmpegError as error:
+            if not isinstance(error, _DAMAGE) and error.filename not in _DECODING:
+                raise
             damaged, reason, kind = damaged + 1, error, packet.stream.type
             continue
         for frame in frames:
@@ -167,12 +178,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def open_output(
-    path: Path, container_format: str, options: dict[str, str] | None = None
+    path: Path | None, container_format: str, options: dict[str, str] | None = None
 ) -> Iterator[av.container.OutputContainer]:
     """Open a container for writing; it is finished if the block succeeds, else discarded.
 
     Args:
-        path: of the file.
+        path: of the file; None keeps nothing of what is written.
         container_format: FFmpeg's name of the format.
         options: of FFmpeg's muxer.
 
@@ -180,7 +191,7 @@ def open_output(
         OSError: not every byte could be written.
     """
     # A file of our own: PyAV would leave its descriptor open when it cannot write a header.
-    with closing(_Output(Path(path))) as file:
+    with closing(_Output(None if path is None else Path(path))) as file:
         container = av.open(
             file, "w", format=container_format, options=options, buffer_size=_WRITE_BUFFER
         )
@@ -216,10 +227,11 @@ class _Output:
     errors.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.name = str(path.absolute())  # FFmpeg reads it again, to bring the index to the front
+    def __init__(self, path: Path | None) -> None:
+        # FFmpeg reads the file again by its name, to bring the index to the front
+        self.name = "" if path is None else str(path.absolute())
         self.error: BaseException | None = None
-        self._raw = _create(path)
+        self._raw = _Nothing() if path is None else _create(path)
 
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
@@ -249,6 +261,25 @@ class _Output:
     def check(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+class _Nothing(RawIOBase):
+    """A file that forgets what is written into it, but not where."""
+
+    def __init__(self) -> None:
+        self._at = self._end = 0
+
+    def write(self, data: Any) -> int:
+        self._at += len(data)
+        self._end = max(self._end, self._at)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._end)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
 
 
 def _create(path: Path) -> FileIO:

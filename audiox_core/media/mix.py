@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from ..errors import SettingsError, check_number
 from .audio import check_waveform
 
 _BLOCK_SECONDS = 0.01
 _ATTACK_SECONDS, _RELEASE_SECONDS = 0.05, 0.4
+_MAX_GAIN_DB = 120.0
 _QUIET_DB, _LOUD_DB = -50.0, -30.0  # dBFS at which ducking begins and is complete
 
 
@@ -36,6 +38,8 @@ def mix(
     Raises:
         SettingsError: a waveform of another shape, or one that is not finite.
     """
+    for name, gain in (("gain", gain_db), ("original", original_db), ("duck", duck_db)):
+        check_number(name, gain, -_MAX_GAIN_DB, _MAX_GAIN_DB, unit=" dB")
     made = _stereo(made) * 10 ** (gain_db / 20)
     if original is None:
         return made
@@ -44,6 +48,31 @@ def mix(
     original = pad(original, (0, length - original.shape[-1]))
     depth = original_db - duck_db * presence(made, sample_rate)
     return made + original * 10 ** (depth / 20)
+
+
+def place(waveform: Tensor, sample_rate: int, start: float, seconds: float) -> Tensor:
+    """Put a sound at a time of a longer one: silence around it, cut at the end.
+
+    Args:
+        waveform: `c n`.
+        sample_rate: Hz.
+        start: second at which the sound begins.
+        seconds: length of the result.
+
+    Returns:
+        `c m`, with `m = round(seconds * sample_rate)`.
+
+    Raises:
+        SettingsError: `start` is not a number from 0 to below `seconds`.
+    """
+    if not 0 <= start < seconds:
+        raise SettingsError(
+            f"start is {start:g} s, but the video lasts {seconds:.2f} s: the sound must start "
+            "within it."
+        )
+    length, before = round(seconds * sample_rate), round(start * sample_rate)
+    waveform = waveform[:, : length - before]
+    return pad(waveform, (before, length - before - waveform.shape[-1]))
 
 
 def presence(waveform: Tensor, sample_rate: int) -> Tensor:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
-from math import ceil, floor
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +16,7 @@ import av.container
 import av.error
 import av.stream
 import numpy as np
+import torch
 from av.stream import Disposition
 from torch import Tensor
 from torch.nn.functional import pad
@@ -24,7 +24,8 @@ from torch.nn.functional import pad
 from ..errors import MediaError, SettingsError
 from .audio import check_waveform
 from .audio_frames import audio_frames
-from .files import exact_piece, is_same_file, open_media, open_output, replacing, seek, time_base
+from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
+from .packets import Source, Span, decoded, shown, untimed
 from .resample import resample
 from .streams import (
     FORMATS,
@@ -36,7 +37,7 @@ from .streams import (
     kept_metadata,
     muxer_options,
 )
-from .timeline import PictureReader, is_cover, packet_time, picture_stream
+from .timeline import PictureReader, is_cover, picture_stream
 from .truncation import set_matroska_duration
 
 log = logging.getLogger(__name__)
@@ -47,26 +48,38 @@ _AAC_BIT_RATE = 256_000
 _OPUS_BIT_RATE = 192_000
 _OPUS_RATE = 48_000  # Hz, the one that Opus keeps time in
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_INTERLEAVE = Fraction(2)  # seconds by which streams may lie apart in a file
-_AUDIO_RUN_UP = Fraction(1, 10)  # seconds
-_STEPS_BACK = (0, 1, 5, 30)  # seconds; some containers land behind the wanted keyframe
 
 
-def check_mux(video: Path, output: Path) -> None:
-    """Check that `output` can store the video stream of `video`, before anything is computed.
+def check_mux(
+    video: Path,
+    output: Path,
+    *,
+    start: Fraction | float = 0.0,
+    seconds: Fraction | float | None = None,
+    exact: bool = False,
+) -> None:
+    """Check that a copy of `video` can be written, before anything is computed.
+
+    The copy is made once without being stored, so this reads the file but decodes nothing.
+
+    Args:
+        video, output, start, seconds, exact: as in `mux_soundtrack`.
 
     Raises:
-        MediaError: `video` cannot be read, or the container of `output` cannot store its codec.
-        SettingsError: an unknown suffix, or both are the same file.
+        MediaError: `video` cannot be read or copied, or `output` cannot store its codec.
+        SettingsError: a value out of range, an unknown suffix, or both are the same file.
     """
     video, output = Path(video), Path(output)
-    suffix = _suffix(output)
-    if is_same_file(video, output):
-        raise SettingsError(
-            f"{output.name} is the input video and would be overwritten. Choose another output."
-        )
-    with open_media(video) as source:
-        check_picture(picture_stream(source, video.name), video, suffix)
+    piece = _Piece.of(video, output, start, seconds)
+    suffix = output.suffix.lower()
+    sound = _sound(torch.zeros(2, 1), _OPUS_RATE, piece, suffix)
+    try:
+        _write(video, suffix, None, piece.span, sound, exact=exact)
+    except av.error.FFmpegError as error:
+        raise MediaError(
+            f"{suffix} files cannot store the video stream of {video.name} as it is "
+            f"({error.strerror}). Convert the video to MP4 first."
+        ) from error
 
 
 def mux_soundtrack(
@@ -75,9 +88,10 @@ def mux_soundtrack(
     sample_rate: int,
     output: Path,
     *,
-    start: float = 0.0,
-    seconds: float | None = None,
+    start: Fraction | float = 0.0,
+    seconds: Fraction | float | None = None,
     keep_audio: bool = False,
+    exact: bool = False,
 ) -> None:
     """Write a copy of a video, or of a piece of it, with a new soundtrack.
 
@@ -85,7 +99,7 @@ def mux_soundtrack(
     Subtitles, chapters, covers, tags, rotation and further video streams are copied; what the
     container cannot store is left out with a warning. A part starts at the keyframe at or before
     `start`: MP4 and MOV hide the frames before `start`; MKV and WebM show them, and the audio is
-    delayed to match. A part may end one or two frames late if its last frames depend on them.
+    delayed to match. A part may end up to three frames late if its last frames depend on them.
 
     Args:
         video: any video file.
@@ -95,48 +109,80 @@ def mux_soundtrack(
         start: seconds after the first frame's appearance.
         seconds: length of the part; None copies to the end.
         keep_audio: keep the audio of the video as further tracks that are not played by default.
+        exact: raise MediaError where the part would end late.
 
     Raises:
-        MediaError: the video cannot be read, the container cannot store its codec, or the output
-            cannot be written.
+        MediaError: the video cannot be read or copied, the container cannot store its codec, or
+            the output cannot be written.
         SettingsError: a value out of range, an unknown suffix, or `output` is `video`.
     """
     video, output = Path(video), Path(output)
-    begin, length = exact_piece(start, seconds)
     check_waveform(waveform, (2,))
-    check_mux(video, output)
-    with PictureReader(video) as reader:
-        if not reader.has_times:
-            raise _untimed(video)
-        origin, end = reader.packet_origin, reader.end()
-        cut = reader.shown_at(begin) if 0 < begin < end else Fraction(0)
-    if begin >= end:
-        raise SettingsError(
-            f"start is {start:g} s, but {video.name} ends at {float(end):.3f} s. Use an earlier "
-            "start."
-        )
-    stop = end if length is None else min(end, begin + length)
-    suffix = _suffix(output)
-    # Cut at a frame, as players differ in how they show a cut within one; the audio is delayed.
-    codec = "opus" if suffix == ".webm" else "aac"
-    sound = _sound(waveform, sample_rate, stop - begin, begin - cut, codec)
-    with replacing(output) as temporary, open_media(video) as source:
-        options = muxer_options(suffix, kept_metadata(source.metadata))
-        with open_output(temporary, FORMATS[suffix], options) as target:
-            copy = _Copy(source, target, video, suffix)
-            copy.declare(sound, keep_audio)
-            copy.write(sound, _Span(origin + cut, origin + stop, begin == 0))
+    piece = _Piece.of(video, output, start, seconds)
+    suffix = output.suffix.lower()
+    sound = _sound(waveform, sample_rate, piece, suffix)
+    with replacing(output) as file:
+        end = _write(video, suffix, file, piece.span, sound, keep_audio=keep_audio, exact=exact)
         if not is_mp4_like(suffix):
-            set_matroska_duration(temporary, copy.end)
+            set_matroska_duration(file, end)
 
 
 @dataclass(frozen=True)
-class _Span:
-    """The part that is copied, in seconds of the source."""
+class _Piece:
+    """What is copied, and where the sound lies on it, in seconds."""
 
-    start: Fraction
-    end: Fraction
-    from_beginning: bool  # including packets before the first frame
+    span: Span
+    wait: Fraction  # of the sound
+    seconds: Fraction  # of the sound, at most
+
+    @staticmethod
+    def of(
+        video: Path, output: Path, start: Fraction | float, seconds: Fraction | float | None
+    ) -> "_Piece":
+        begin, length = exact_piece(start, seconds)
+        suffix = _suffix(output)
+        if is_same_file(video, output):
+            raise SettingsError(
+                f"{output.name} is the input video and would be overwritten. Choose another output."
+            )
+        with open_media(video) as container:
+            check_picture(picture_stream(container, video.name), video, suffix)
+        with PictureReader(video) as reader:
+            if not reader.has_times:
+                raise untimed(video)
+            origin, end = reader.packet_origin, reader.end()
+            cut = reader.shown_at(begin) if 0 < begin < end else Fraction(0)
+        if begin >= end:
+            raise SettingsError(
+                f"start is {float(start):g} s, but {video.name} ends at {float(end):.3f} s. Use an "
+                "earlier start."
+            )
+        stop = end if length is None else min(end, begin + length)
+        # Cut at a frame, as players differ in how they show a cut within one; the audio waits.
+        span = Span(origin + cut, origin + stop, begin == 0)
+        return _Piece(span, begin - cut, stop - begin)
+
+
+def _write(
+    video: Path,
+    suffix: str,
+    target: Path | None,
+    span: Span,
+    sound: "_Sound",
+    *,
+    keep_audio: bool = False,
+    exact: bool = False,
+) -> Fraction:
+    """Write the copy to `target`, or nowhere; returns the second at which it ends."""
+    with open_media(video) as source:
+        options = muxer_options(
+            suffix, kept_metadata(source.metadata), index_first=target is not None
+        )
+        with open_output(target, FORMATS[suffix], options) as container:
+            copy = _Copy(source, container, video, suffix)
+            copy.declare(sound, keep_audio)
+            copy.write(sound, span, exact)
+    return copy.end
 
 
 @dataclass(frozen=True)
@@ -156,15 +202,14 @@ class _Sound:
         yield from stream.encode(None)
 
 
-def _sound(
-    waveform: Tensor, sample_rate: int, seconds: Fraction, wait: Fraction, codec: str
-) -> _Sound:
-    """Resample to a rate of the codec: `wait` seconds of silence, then at most `seconds`."""
-    opus = codec == "opus"
+def _sound(waveform: Tensor, sample_rate: int, piece: _Piece, suffix: str) -> _Sound:
+    """Resample to a rate of the container's codec, and put the sound on the piece."""
+    opus = suffix == ".webm"
     known = (_OPUS_RATE,) if opus else _AAC_RATES
     rate = sample_rate if sample_rate in known else _OPUS_RATE
     samples = resample(waveform.detach().cpu().float(), sample_rate, rate)
-    samples = pad(samples[:, : round(seconds * rate)].clamp(-1, 1), (round(wait * rate), 0)).numpy()
+    samples = samples[:, : round(piece.seconds * rate)].clamp(-1, 1)
+    samples = pad(samples, (round(piece.wait * rate), 0)).numpy()
     if opus:
         return _Sound("libopus", _OPUS_BIT_RATE, "flt", rate, samples)
     return _Sound("aac", _AAC_BIT_RATE, "fltp", rate, samples)
@@ -201,7 +246,7 @@ class _Copy:
                 self.copies[stream.index] = copy
         self.target.metadata.update(kept_metadata(self.source.metadata))
 
-    def write(self, sound: _Sound, span: _Span) -> None:
+    def write(self, sound: _Sound, span: Span, exact: bool) -> None:
         """Mux picture and sound side by side."""
         tick = time_base(self.picture)
         shift = round(span.start / tick) * tick  # one shift for all streams keeps them in sync
@@ -215,10 +260,12 @@ class _Copy:
             ) from error
         ours = sound.packets(self.sound)
         waiting = next(ours, None)
-        packets = _with_decoding_times(self._kept(span), self.picture.index)
+        packets = Source(self.source, self.picture, self.video).packets(
+            [*self.copies], span, run_up=is_mp4_like(self.suffix), exact=exact
+        )
         for packet in self._warn_of_early_frames(packets, span):
             self._move(packet, shift)
-            while waiting is not None and _shown(waiting) <= _decoded(packet):
+            while waiting is not None and shown(waiting) <= decoded(packet):
                 self._mux(waiting)
                 waiting = next(ours, None)
             self._mux(packet)
@@ -227,17 +274,17 @@ class _Copy:
 
     def _mux(self, packet: av.Packet) -> None:
         length = packet.duration or 0
-        self.end = max(self.end, _shown(packet) + length * packet.time_base)
+        self.end = max(self.end, shown(packet) + length * packet.time_base)
         self.target.mux(packet)
 
     def _warn_of_early_frames(
-        self, packets: Iterator[av.Packet], span: _Span
+        self, packets: Iterator[av.Packet], span: Span
     ) -> Iterator[av.Packet]:
         """Warn if frames before the start are shown, as Matroska cannot hide them."""
         reported = is_mp4_like(self.suffix)
         for packet in packets:
             if not reported and packet.stream.index == self.picture.index:
-                reported, early = True, span.start - _shown(packet)
+                reported, early = True, span.start - shown(packet)
                 if early > 0:
                     log.warning(
                         "%s files must start at a keyframe: the video starts %.3f s early, and "
@@ -254,125 +301,6 @@ class _Copy:
         packet.pts = (pts if pts is not None else dts or 0) - ticks
         packet.dts = (dts if dts is not None else pts or 0) - ticks
         packet.stream = self.copies[packet.stream.index]
-
-    def _kept(self, span: _Span) -> Iterator[av.Packet]:
-        """The packets to copy, in the file's order, still on the source's time."""
-        beyond: list[av.Packet] = []  # shown after the end, but a later packet may need them
-        for packet in self._packets(span):
-            if packet.stream.index != self.picture.index:
-                if is_cover(packet.stream) or _overlaps(packet, span, is_mp4_like(self.suffix)):
-                    yield packet
-                continue
-            self._refuse_untimed(packet)
-            decoded = _decoded(packet)
-            if decoded >= span.end + _INTERLEAVE:
-                break
-            if decoded < span.end:
-                beyond.append(packet)
-            if _shown(packet) < span.end:
-                yield from beyond
-                beyond = []
-
-    def _refuse_untimed(self, packet: av.Packet) -> None:
-        reordered = packet.pts is None and self.picture.codec_context.has_b_frames
-        if packet_time(packet) is None or reordered:
-            raise _untimed(self.video)
-
-    def _packets(self, span: _Span) -> Iterator[av.Packet]:
-        """Packets of the copied streams: all, or from the keyframe at or before the start on."""
-        streams = [self.source.streams[index] for index in self.copies]
-        if span.from_beginning:
-            return (packet for packet in self.source.demux(streams) if packet.size)
-        return _from_keyframe(self.source, self.picture, streams, span.start)
-
-
-def _shown(packet: av.Packet) -> Fraction:
-    """When a packet is shown; 0 if it has no timestamp."""
-    return packet_time(packet) or Fraction(0)
-
-
-def _decoded(packet: av.Packet) -> Fraction:
-    """When a packet is decoded, or else shown."""
-    ticks = packet.dts if packet.dts is not None else packet.pts
-    return (ticks or 0) * packet.time_base
-
-
-def _from_keyframe(
-    source: av.container.InputContainer,
-    picture: av.VideoStream,
-    streams: list[av.stream.Stream],
-    time: Fraction,
-) -> Iterator[av.Packet]:
-    """Packets from the picture's last keyframe at or before `time` on."""
-    for back in _STEPS_BACK:
-        if not seek(source, picture, time - back):
-            break
-        packets = (packet for packet in source.demux(streams) if packet.size)
-        head = []
-        for packet in packets:
-            head.append(packet)
-            if packet.stream.index == picture.index:
-                break
-        if head and head[-1].is_keyframe and _shown(head[-1]) <= time:
-            return chain(head, packets)
-    raise MediaError(
-        f"{Path(source.name).name} cannot be trimmed: it has no keyframe before "
-        f"{float(time):.3f} s. Convert the video to MP4 or MKV first, or start at 0."
-    )
-
-
-def _with_decoding_times(packets: Iterator[av.Packet], picture: int) -> Iterator[av.Packet]:
-    """Give the first video packets decoding times, which Matroska does not store."""
-    held: list[av.Packet] = []  # until one has a decoding time, which gives those of the others
-    without_times: list[av.Packet] = []
-    for packet in packets:
-        held.append(packet)
-        if packet.stream.index == picture:
-            if packet.dts is not None:
-                _count_back(without_times, packet.dts)
-                break
-            without_times.append(packet)
-    else:
-        _count_back(
-            without_times, min((packet.pts or 0 for packet in without_times), default=0) + 1
-        )
-    yield from chain(held, packets)
-
-
-def _count_back(packets: list[av.Packet], dts: int) -> None:
-    """Set decoding times that rise up to `dts` and lie before each packet's presentation."""
-    for packet in reversed(packets):
-        dts = packet.dts = min(dts - max(packet.duration or 0, 1), packet.pts or 0)
-
-
-def _overlaps(packet: av.Packet, span: _Span, early: bool) -> bool:
-    """Whether a packet beside the picture belongs to the piece; a subtitle is cut to it.
-
-    Args:
-        packet: of sound, subtitles or data; changed where it is a subtitle that began before.
-        span: the piece.
-        early: sound from shortly before the start comes along, which the next packets build on.
-    """
-    time = packet_time(packet)
-    if time is None or time >= span.end:
-        return False
-    if time >= span.start or span.from_beginning:
-        return True
-    end = time + (packet.duration or 0) * packet.time_base
-    if packet.stream.type == "audio":
-        return end > span.start - (_AUDIO_RUN_UP if early else 0)
-    if packet.stream.type == "subtitle" and end > span.start:
-        packet.pts = packet.dts = ceil(span.start / packet.time_base)
-        packet.duration = floor(end / packet.time_base) - packet.pts
-        return True
-    return False
-
-
-def _untimed(video: Path) -> MediaError:
-    return MediaError(
-        f"{video.name} has no timestamps for its frames, so its video stream cannot be copied. "
-        "Convert the video to MP4 or MKV first."
-    )
 
 
 def _suffix(output: Path) -> str:

@@ -21,6 +21,8 @@ Matrix = tuple[int, int, int, int]  # a b c d of the display matrix: x' = a x + 
 
 UPRIGHT: Matrix = (1, 0, 0, 1)
 
+_LARGEST = 4096  # pixels of a side; the models see 224
+
 
 def resize_frames(frames: Tensor, size: int) -> Tensor:
     """Stretch frames to a square without keeping their aspect ratio, as in training.
@@ -94,14 +96,22 @@ def upright(picture: Tensor, matrix: Matrix) -> Tensor:
 def rgb(frame: av.VideoFrame) -> Tensor:
     """An upright picture of a decoded frame of any pixel format, `3 h w` uint8.
 
-    Transparent pixels are blended with black: their stored colours are arbitrary.
+    Transparent pixels are blended with black: their stored colours are arbitrary. FFmpeg scales
+    pictures of more than 4096 pixels a side down, which takes little memory.
     """
+    scale = min(1.0, _LARGEST / max(frame.width, frame.height))
+    size = {}
+    if scale < 1:
+        size = {side: max(1, round(getattr(frame, side) * scale)) for side in ("width", "height")}
     if _has_alpha(frame):
-        pixels = torch.from_numpy(frame.to_ndarray(format="rgba")).int()
-        colour = (pixels[..., :3] * pixels[..., 3:] + 127) // 255
-        picture = colour.to(torch.uint8)
+        pixels = frame.to_ndarray(format="rgba", **size)
+        colour = pixels[..., :3].astype(np.uint16)  # holds 255 * 255 + 127
+        colour *= pixels[..., 3:]
+        colour += 127
+        colour //= 255
+        picture = torch.from_numpy(colour.astype(np.uint8))
     else:
-        picture = torch.from_numpy(frame.to_ndarray(format="rgb24"))
+        picture = torch.from_numpy(frame.to_ndarray(format="rgb24", **size))
     return upright(picture.permute(2, 0, 1), display_matrix(frame)).contiguous()
 
 

@@ -49,17 +49,21 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
     }
 
 
-def muxer_options(suffix: str, metadata: dict[str, str]) -> dict[str, str]:
+def muxer_options(
+    suffix: str, metadata: dict[str, str], *, index_first: bool = True
+) -> dict[str, str]:
     """Options of FFmpeg's muxer for a container.
 
     Args:
         suffix: of the file, such as ".mp4".
         metadata: tags that will be written.
+        index_first: bring the index to the front of an MP4 file, which reads the file again.
     """
     if not is_mp4_like(suffix):
         return {}
     free = {key.lower() for key in metadata} - _MP4_TAGS
-    return {"movflags": "+faststart" + ("+use_metadata_tags" if free else "")}
+    flags = ("+faststart" if index_first else "") + ("+use_metadata_tags" if free else "")
+    return {"movflags": flags} if flags else {}
 
 
 def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
@@ -77,10 +81,12 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
         _write_header(suffix, stream)
     except (ValueError, av.error.FFmpegError) as error:
         codec = codec_name(stream)
-        better = [other for other in _SUGGESTIONS if other != suffix and _holds(other, stream)]
+        better = [other for other in _SUGGESTIONS if other != suffix and holds(other, stream)]
+        remedy = "Convert the video to MP4 first"
+        if better:
+            remedy = f"[[Choose an output that ends in {' or '.join(better[:2])}|{remedy}]]"
         raise MediaError(
-            f"{suffix} files cannot store the {codec} video stream of {video.name}. Choose an "
-            f"output that ends in {' or '.join(better[:2]) or '.mkv'}."
+            f"{suffix} files cannot store the {codec} video stream of {video.name}. {remedy}."
         ) from error
 
 
@@ -184,7 +190,8 @@ def _attach_cover(
     target.add_attachment(*kinds[codec_name(stream)], data)
 
 
-def _holds(suffix: str, stream: av.stream.Stream) -> bool:
+def holds(suffix: str, stream: av.stream.Stream) -> bool:
+    """Whether a container can store a stream; nothing is written."""
     with suppress(ValueError, av.error.FFmpegError):
         _write_header(suffix, stream)
         return True

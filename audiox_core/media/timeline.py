@@ -18,7 +18,7 @@ import av.stream
 
 from ..errors import MediaError
 from .files import decode_frames, open_media, seek, time_base
-from .truncation import refuse_cut_matroska, refuse_cut_picture
+from .truncation import is_animated_webp, refuse_cut_matroska, refuse_cut_picture
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ _BACK_OFF = (0, 2, 10)  # seconds; some containers land behind the wanted keyfra
 _FAR_FUTURE = 10**7  # seconds; later than any end
 _STILL_FORMATS = ("_pipe", "image2")  # how FFmpeg's readers of single pictures end their names
 _LISTING_FORMATS = ("mov", "mp4")  # whose header lists where each frame lies
+_JUMP = Fraction(1, 2)  # seconds; frames that lie farther back ...
+_JUMPED_FRAMES = 8  # ... as many in a row are a second recording, not a wrong timestamp
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ def picture_stream(container: av.container.InputContainer, name: str) -> av.Vide
     if not streams:
         raise MediaError(f"{name} has no video stream. Choose a video file, or use it as audio.")
     kind = container.format.name
+    if kind == "webp_pipe" and is_animated_webp(Path(container.name)):
+        raise MediaError(
+            f"{name} is an animated WebP, which cannot be read. Convert it to MP4 or GIF."
+        )
     if kind.endswith(_STILL_FORMATS[0]) or kind == _STILL_FORMATS[1]:
         raise MediaError(f"{name} is a still image, not a video. Use the image option instead.")
     return streams[0]
@@ -60,6 +66,14 @@ def picture_stream(container: av.container.InputContainer, name: str) -> av.Vide
 def is_cover(stream: av.stream.Stream) -> bool:
     """Whether a stream is a cover picture that was attached to the file."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def jumping(path: Path, time: Fraction) -> MediaError:
+    """The error of a file whose timestamps jump back after `time` seconds."""
+    return MediaError(
+        f"The timestamps of {path.name} jump back at {float(time):.2f} s, as in recordings that "
+        "were joined. Convert the file to MP4 first."
+    )
 
 
 def packet_time(packet: av.Packet) -> Fraction | None:
@@ -82,20 +96,22 @@ class PictureReader:
         self._files = ExitStack()
 
     def __enter__(self) -> "PictureReader":
-        try:
-            self._open()
-        except BaseException:
-            self._files.close()
-            raise
+        self._open()
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
         return self._files.__exit__(*error)
 
     def _open(self) -> None:
-        """(Re)open the file at its beginning and decode the first frame: it sets the clock."""
+        """(Re)open the file at its beginning."""
         self._files.close()
-        self.container = self._files.enter_context(open_media(self.path))
+        with ExitStack() as files:  # closes the file if what follows fails
+            self._read_first(files.enter_context(open_media(self.path)))
+            self._files = files.pop_all()
+
+    def _read_first(self, container: av.container.InputContainer) -> None:
+        """Decode the first frame, which sets the clock."""
+        self.container = container
         self.stream = picture_stream(self.container, self.path.name)
         self.stream.thread_type = "AUTO"
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
@@ -148,7 +164,8 @@ class PictureReader:
             refuse_cut_matroska(self.path, self.rate)
         elif self.container.format.name == "gif":
             refuse_cut_picture(self.path)
-        tail = self._tail() if self.has_times else []
+        sparse = self.container.format.name == "mpeg"  # times count on from those of the start
+        tail = self._tail() if self.has_times and not sparse else []
         listed = self.container.format.name.startswith(_LISTING_FORMATS) and self.has_times
         if listed and (not tail or any(packet.is_corrupt for packet in tail)):
             raise MediaError(
@@ -197,6 +214,7 @@ class PictureReader:
         The frames of a damaged packet are skipped; the times of the others do not change.
         """
         last: Fraction | None = None
+        behind = 0  # frames in a row
         for frame in decode_frames(self._packets(), self.path.name):
             ticks = frame.pts if frame.pts is not None else frame.dts
             if ticks is not None:
@@ -205,7 +223,11 @@ class PictureReader:
                 time = Fraction(0) if last is None else last + 1 / self.rate
             if last is None or time > last:
                 yield TimedFrame(time, frame)
-                last = time
+                last, behind = time, 0
+            elif last - time > _JUMP:
+                behind += 1
+                if behind == _JUMPED_FRAMES:
+                    raise jumping(self.path, last - self.origin)
 
     def _packets(self) -> Iterator[av.Packet]:
         for packet in self.container.demux(self.stream):

@@ -1,6 +1,7 @@
-"""Find truncated files of the formats in which FFmpeg reads what is left without an error.
+"""What the bytes of a file say that FFmpeg does not report.
 
-A Matroska header gives the size and duration; GIF and JPEG files are parsed block by block.
+A Matroska header gives the size and duration of a file that may be truncated; GIF and JPEG files
+are parsed block by block; an animated WebP has a chunk that says so.
 """
 
 import re
@@ -24,6 +25,7 @@ _MILLISECOND = b"\x2a\xd7\xb1\x83\x0f\x42\x40"  # the unit of time that FFmpeg w
 _MISSING = Fraction(1, 2)  # seconds
 _MISSING_FRAMES = 2
 _FAR_FUTURE = 10**13  # microseconds; later than any end
+_WEBP_HEAD, _ANIMATED = 21, 0x02  # bytes up to the flags, and the flag
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # JPEG's markers without a length
 
 
@@ -82,6 +84,13 @@ def refuse_cut_picture(path: Path) -> None:
     raise MediaError(f"{path.name} is truncated: its end is missing. Export or download it again.")
 
 
+def is_animated_webp(path: Path) -> bool:
+    """Whether a WebP file holds an animation, which FFmpeg reads as a broken still image."""
+    with path.open("rb") as file:
+        head = file.read(_WEBP_HEAD)
+    return head.startswith(b"RIFF") and head[8:16] == b"WEBPVP8X" and bool(head[20] & _ANIMATED)
+
+
 @dataclass(frozen=True)
 class _MatroskaHead:
     """Size and duration in the header of a file; live streams have neither."""
@@ -115,6 +124,8 @@ class _MatroskaHead:
 
 def _number(data: bytes, at: int) -> tuple[int | None, int]:
     """Read a size in Matroska's coding (None if unknown), and the position after it."""
+    if at >= len(data):
+        return None, at
     length = 9 - data[at].bit_length()  # from the leading zeros
     ones = (1 << 7 * length) - 1
     value = int.from_bytes(data[at : at + length], "big") & ones

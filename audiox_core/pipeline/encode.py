@@ -136,6 +136,11 @@ def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> floa
     Raises:
         SettingsError: the clip ends before `start`, or the length is out of range.
     """
+    if clip.seconds < MIN_SECONDS:
+        raise SettingsError(
+            f"{clip.name} is {clip.seconds:.2f} s long, at least {MIN_SECONDS:g} s are needed: "
+            "give a still picture with [[--image|AudioX Encode Image]]."
+        )
     if not 0 <= start < clip.seconds:
         raise SettingsError(
             f"{clip.name} is {clip.seconds:.2f} s long, but the start is {start:g} s: use an "

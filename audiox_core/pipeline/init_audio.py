@@ -172,5 +172,5 @@ def check_regenerated(spans: Sequence[Span], seconds: float) -> None:
     if late := [begin for begin, _ in spans if begin >= seconds]:
         raise SettingsError(
             f"The range to regenerate starts at {late[0]:g} s, but the audio ends at "
-            f"{seconds:.2f} s. To continue the audio, pass a larger --seconds, or use extend_after."
+            f"{seconds:.2f} s. To continue the audio, [[pass a larger --seconds|set extend_after]]."
         )

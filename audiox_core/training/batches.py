@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from ..conditioners.audio import HIDDEN_MEL
 from ..conditioners.masking import hide_patches
 from ..conditioners.text import MAX_CHARACTERS, TextConditioner
 from ..config import AudioXConfig
@@ -50,20 +49,6 @@ class Batch:
         return Batch(**tree_map_only(Tensor, lambda tensor: tensor.to(device), vars(self)))
 
 
-@dataclass(frozen=True)
-class Silence:
-    """The posterior of a silent prompt, `c t` each; or a hidden spectrogram, with deviation 0."""
-
-    mean: Tensor
-    std: Tensor
-
-    @classmethod
-    def mel(cls, filters: int, columns: int) -> "Silence":
-        """The hidden columns of a spectrogram, as in the training of AudioX-MAF."""
-        mean = torch.full((filters, columns), HIDDEN_MEL)
-        return cls(mean, torch.zeros_like(mean))
-
-
 class Batches:
     """Batches by step. The same step and items: the same numbers, in every process and run."""
 
@@ -74,7 +59,7 @@ class Batches:
         model: AudioXConfig,
         text: TextConditioner,
         *,
-        silence: Silence,
+        silence: Posterior,
         items_per_step: int,
     ) -> None:
         self.cache, self.config, self.model, self.silence = cache, config, model, silence
@@ -144,7 +129,7 @@ class Batches:
         Latents are what is cached, so the silence replaces latents, not samples: a frame within
         the receptive field of the encoder (ten frames) still knows a little of what was hidden.
         """
-        silence = mean, std = self.silence.mean, self.silence.std
+        mean, std = self.silence
         if masks.absent["audio"][item]:
             pass
         elif "prompt_mel" in clip:
@@ -156,7 +141,7 @@ class Batches:
             at = torch.arange(mean.shape[-1])
             hidden = (begin <= at) & (at < end)
             mean, std = (
-                torch.where(hidden, s, x) for s, x in zip(silence, (mean, std), strict=True)
+                torch.where(hidden, s, x) for s, x in zip(self.silence, (mean, std), strict=True)
             )
         return mean, std
 

@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -16,29 +16,21 @@ from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
 from .invalid_items import Report
-from .manifest import LATEST_START, NAMES, Item, Task, cut_caption
+from .manifest import LATEST_START, LONGEST_LINE, NAMES, Item, Manifest, Task, collect, cut_caption
 from .media import MediaFolder, media_files
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _COUNTER = re.compile(r"\d+|take\d*|copy", re.IGNORECASE)  # numbers a file and describes nothing
 _DELIMITERS = "\t;,"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One caption of a table."""
-
-    media: str  # path or id
-    caption: str
-    start: float | None  # seconds
-    line: int
+_MEDIA = {name for key in ("path", "video_path", "id") for name in NAMES[key]}
+_NAMES = {*_MEDIA, *NAMES["caption"], *NAMES["start"]}  # of columns that are read
 
 
 @dataclass(frozen=True)
 class Settings:
     """Sources of captions, the first that has one counts, and how items are made."""
 
-    rows: Sequence[Row] = ()
+    table: Manifest = field(default_factory=Manifest)  # of `read_table`
     captioner: Callable[[Tensor], str] | None = None  # a picture `3 h w` to a sentence
     from_names: bool = False
     task: Task | None = None  # None: text, and video if there is a picture
@@ -64,8 +56,8 @@ class _SkipError(Exception):
     """Why a file becomes no item: reason, message."""
 
 
-def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
-    """Captions of a CSV table, and the rows without one.
+def read_table(path: Path) -> Manifest:
+    """Captions of a CSV table, as items of a manifest.
 
     If the table has a header, columns are found by its names, those of a manifest. Else they are
     path or id, caption and optionally start, or, as in vggsound.csv, id, start, caption.
@@ -75,10 +67,12 @@ def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
     """
     path = Path(path)
     try:
+        if not path.is_file():  # reading a pipe might never end
+            raise ValueError("there is no such file")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _delimiter(file.readline())
+            delimiter = _delimiter(file.readline(LONGEST_LINE))
             file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter)
+            reader = csv.reader(iter(partial(file.readline, LONGEST_LINE), ""), delimiter=delimiter)
             lines = [([cell.strip() for cell in cells], reader.line_num) for cells in reader]
             lines = [line for line in lines if any(line[0])]
     except (OSError, ValueError, csv.Error) as error:
@@ -89,12 +83,9 @@ def read_table(path: Path) -> tuple[list[Row], list[InvalidItem]]:
         ) from error
     if not lines:
         raise SettingsError(f"{path} is an empty table: it needs the columns path and caption.")
-    columns, has_header = _columns(lines[0][0], path)
-    rows, invalid = [], []
-    for cells, number in lines[has_header:]:
-        row = _row(cells, columns, number)
-        (rows if isinstance(row, Row) else invalid).append(row)
-    return rows, invalid
+    head, has_header = _columns(lines[0][0], path)
+    records = ((n, dict(zip(head, cells, strict=False))) for cells, n in lines[has_header:])
+    return collect((n, {k: record[k] for k in record if k in _NAMES}) for n, record in records)
 
 
 def _delimiter(line: str) -> str:
@@ -103,49 +94,27 @@ def _delimiter(line: str) -> str:
     return "\t" if "\t" in found else min(found, key=line.index, default=",")
 
 
-def _columns(cells: Sequence[str], path: Path) -> tuple[dict[str, int | None], bool]:
-    """Where media, caption and start are, and whether the first line is a header."""
+def _columns(cells: Sequence[str], path: Path) -> tuple[list[str], bool]:
+    """What each column is, as a manifest calls it, and whether the first line is a header."""
     head = [cell.lower() for cell in cells]
-    at = {
-        key: next((head.index(name) for name in names if name in head), None)
-        for key, names in NAMES.items()
-    }
-    has_header = sum(name in head for names in NAMES.values() for name in names) >= 2
-    if has_header:
-        media = next((at[k] for k in ("path", "video_path", "id") if at[k] is not None), None)
-        columns = {"media": media, "caption": at["caption"], "start": at["start"]}
-    else:
-        starts = [n for n in (1, 2) if len(cells) > 2 and _seconds(cells[n]) is not None]
-        caption = 2 if starts == [1] else 1
-        columns = {"media": 0, "caption": caption, "start": starts[-1] if starts else None}
-    if columns["media"] is None or columns["caption"] is None or len(cells) < 2:
+    has_header = sum(name in _NAMES for name in head) >= 2
+    if not has_header:
+        starts = [n for n in (1, 2) if len(cells) > 2 and _is_start(cells[n])]
+        head = ["path", "start", "caption"] if starts == [1] else ["path", "caption", "start"]
+        head = head if starts else head[:2]
+    if len(cells) < 2 or not all(set(head) & names for names in (_MEDIA, {*NAMES["caption"]})):
         raise SettingsError(
             f"{path} has the columns {', '.join(cells)[:80]}: expected path (or id), caption and "
             "optionally start."
         )
-    return columns, has_header
+    return head, has_header
 
 
-def _row(cells: Sequence[str], columns: dict[str, int | None], line: int) -> Row | InvalidItem:
-    media, caption, start = (
-        cells[n] if n is not None and n < len(cells) else "" for n in columns.values()
-    )
-    if not media or not caption:
-        name = media or f"line {line}"
-        return InvalidItem(name, line, "no caption", "The row lacks path or caption.")
-    seconds = _seconds(start) if start else None
-    if start and seconds is None:
-        message = f"Its start is {start[:40]!r}: expected seconds."
-        return InvalidItem(media, line, "bad start", message)
-    return Row(media, caption, seconds, line)
-
-
-def _seconds(text: str) -> float | None:
+def _is_start(text: str) -> bool:
     try:
-        value = float(text)
+        return 0 <= float(text) <= LATEST_START
     except ValueError:
-        return None
-    return value if isfinite(value) and 0 <= value <= LATEST_START else None
+        return False
 
 
 def find_files(folder: Path) -> tuple[list[Path], list[InvalidItem]]:
@@ -175,8 +144,8 @@ def caption_files(
         CaptionerError: the captioner does not work on pictures.
         SettingsError: no such folder.
     """
-    made = Captioned()
-    rows = _rows_by_file(MediaFolder(folder), settings.rows, made)
+    made = Captioned(skipped=[*settings.table.invalid], cut=settings.table.cut_captions)
+    rows = _rows_by_file(MediaFolder(folder), settings.table.items, made)
     taken: dict[tuple[int, int], str] = {}
     for file in dict.fromkeys([*files, *rows]):
         inside = file.is_relative_to(folder)
@@ -214,21 +183,26 @@ def starts_every(seconds: float, step: float) -> list[float]:
 
 
 def _rows_by_file(
-    folder: MediaFolder, rows: Sequence[Row], made: Captioned
-) -> dict[Path, list[Row]]:
+    folder: MediaFolder, rows: Sequence[Item], made: Captioned
+) -> dict[Path, list[Item]]:
     """Captions of a table by the file that they belong to."""
-    found: dict[Path, list[Row]] = defaultdict(list)
+    found: dict[Path, list[Item]] = defaultdict(list)
     for row in rows:
+        media = row.path or row.id
         try:
-            path, start = folder.find(row.media, row.start)
+            if not row.caption:
+                raise _SkipError("no caption", "The row lacks a caption.")
+            path, start = folder.find(media, row.start)
+        except _SkipError as skip:
+            made.skipped.append(InvalidItem(media, row.line, *skip.args))
         except MediaError as error:
-            made.skipped.append(InvalidItem(row.media, row.line, "missing media", f"{error}."))
-            continue
-        found[path].append(replace(row, start=start))
+            made.skipped.append(InvalidItem(media, row.line, "missing media", f"{error}."))
+        else:
+            found[path].append(replace(row, start=start))
     return dict(found)
 
 
-def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: Settings) -> None:
+def _add(made: Captioned, file: Path, name: str, rows: Sequence[Item], settings: Settings) -> None:
     """All items of a file."""
     contents = _contents(file)
     task = settings.task or Task("text+video" if contents.has_picture else "text", "audio")
@@ -236,8 +210,12 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Row], settings: 
         raise _SkipError(
             "no picture", f"{task} needs a video or an image, but the file has only audio."
         )
-    drafts = [(row.start, row.caption, "table") for row in rows]
-    if not drafts:
+    for row in rows:
+        if (row.start or 0) >= contents.seconds:
+            message = f"Its start is {row.start:g} s, but the sound ends at {contents.seconds:g} s."
+            made.skipped.append(InvalidItem(name, row.line, "bad start", message))
+    drafts = [(r.start, r.caption, "table") for r in rows if (r.start or 0) < contents.seconds]
+    if not rows:
         step = settings.start_every
         for start in [None] if step is None else starts_every(contents.seconds, step):
             drafts.append((start, *_caption(made, file, contents, start, settings)))
@@ -261,6 +239,8 @@ def _contents(file: Path) -> MediaInfo:
         )
     if not contents.seconds:
         raise _SkipError("empty sound", "Its audio track is empty.")
+    if contents.seconds > LATEST_START:
+        raise _SkipError("unreadable media", f"Its header claims {contents.seconds:g} s of sound.")
     return contents
 
 

@@ -4,6 +4,7 @@ Axes: `c` audio channels, `n` samples, `f` video frames, `h w` pixels.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -31,6 +32,8 @@ class TrainingClip:
 
 class Source(Protocol):
     """Clips by number. The same number is the same clip, in every process and every run."""
+
+    notes: Mapping[str, int]  # what was changed in items to make them usable, and how often
 
     def __len__(self) -> int:
         """The number of clips."""
@@ -76,11 +79,6 @@ class InvalidItemError(AudioXError):
         return type(self), (self.item,)
 
 
-def notes_of(source: Source) -> dict[str, int]:
-    """What a source changed in its items to make them usable, if it tells."""
-    return dict(getattr(source, "notes", {}))
-
-
 def clips_key(content: bytes, options: tuple[object, ...], config: AudioXConfig) -> str:
     """A hash of what clips depend on.
 
@@ -100,7 +98,7 @@ def clips_key(content: bytes, options: tuple[object, ...], config: AudioXConfig)
 def clip_range(source: Source, data: DataConfig) -> range:
     """The clips of a source that a run uses. Raises SettingsError if there are none."""
     length, first = len(source), data.first
-    for what, count in notes_of(source).items():
+    for what, count in source.notes.items():
         logger.warning("%s: %s %d times", data.source, what, count)
     last = min(first + data.clips, length) if data.clips else length
     if first >= last:

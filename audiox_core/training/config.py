@@ -4,11 +4,36 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..config import AudioXConfig
-from ..errors import SettingsError
+from ..errors import SettingsError, check_number, shown
 from .mask_sampler import MaskConfig
 
-PRECISIONS = ("fp32", "bf16", "fp16")
-SCHEDULES = ("inverse", "cosine", "constant")
+MOST_STEPS = 1_000_000_000
+CHOICES = {
+    "optim.precision": ("fp32", "bf16", "fp16"),
+    "optim.schedule": ("inverse", "cosine", "constant"),
+    "run.dtype": ("float32", "float16", "bfloat16"),
+}
+RANGES = (  # settings, smallest value, largest value
+    ("masks.patches masks.text masks.sound masks.masked masks.absent masks.unconditional", 0, 1),
+    ("data.music optim.warmup ema.beta", 0, 1),
+    ("optim.betas", 0, 0.99999),
+    ("optim.lr optim.weight_decay optim.power ema.power", 0, 10),
+    ("optim.inv_gamma ema.inv_gamma", 0.001, 1_000_000_000_000),
+    ("optim.clip vae.mel vae.wave vae.level vae.kl", 0, 1_000_000),
+    ("vae.crop_seconds", 0.001, 100),
+    ("vae.windows", 16, 65_536),
+    ("vae.floor", 1e-9, 1),
+    ("diffusion.timestep_skew", 0.1, 100),
+    ("diffusion.vocabulary", 16, 100_000),
+    ("lora.rank", 1, 4_096),
+    ("lora.alpha", 0, 1_000_000),
+    ("optim.batch optim.accumulation", 1, 4_096),
+    ("run.steps run.save_every run.log_every", 1, MOST_STEPS),
+    ("data.clips data.first optim.warmup_steps ema.update_after", 0, MOST_STEPS),
+    ("data.workers", 0, 1_024),
+    ("run.minutes", 0, 1_000_000),
+    ("run.seed data.seed", 0, 2**63 - 1),
+)
 # settings that may differ when a run is resumed; all others decide the numbers
 NOT_IN_IDENTITY = {
     "run": ("steps", "minutes", "save_every", "log_every"),
@@ -81,9 +106,8 @@ class VaeConfig:
     crop_seconds: float = 1.5
     mel: float = 1.0  # weights of the losses
     wave: float = 0.1
-    level: float = (
-        1.0  # of regions of the same spectrograms: keeps the loudness of unpredictable sounds
-    )
+    # of regions of the same spectrograms: keeps the loudness of unpredictable sounds
+    level: float = 1.0
     kl: float = 1e-4
     train_encoder: bool = True  # false: the latents stay those of --init
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
@@ -132,30 +156,23 @@ class TrainConfig:
 
     def checked(self) -> "TrainConfig":
         """The config itself. Raises SettingsError for invalid values."""
-        for name, value, known in (
-            ("optim.precision", self.optim.precision, PRECISIONS),
-            ("optim.schedule", self.optim.schedule, SCHEDULES),
-            ("run.dtype", self.run.dtype, ("float32", "float16", "bfloat16")),
-        ):
-            if value not in known:
-                raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(known)}.")
-        for name, value, low in (
-            ("optim.batch", self.optim.batch, 1),
-            ("optim.accumulation", self.optim.accumulation, 1),
-            ("run.steps", self.run.steps, 1),
-            ("run.save_every", self.run.save_every, 1),
-            ("run.log_every", self.run.log_every, 1),
-            ("run.seed", self.run.seed, 0),
-            ("run.minutes", self.run.minutes, 0),
-            ("optim.lr", self.optim.lr, 0),
-            ("diffusion.timestep_skew", self.diffusion.timestep_skew, 0.1),
-            ("lora.rank", self.lora.rank, 1),
-            ("data.clips", self.data.clips, 0),
-            ("data.workers", self.data.workers, 0),
-        ):
-            if not low <= value < float("inf"):
-                raise SettingsError(f"{name} is {value}: it must be {low:g} or more.")
+        for name, known in CHOICES.items():
+            if (value := self._value(name)) not in known:
+                choices = ", ".join(known)
+                raise SettingsError(f"{name} is {shown(value)}: choose one of {choices}.")
+        for names, low, high in RANGES:
+            for name in names.split():
+                value = self._value(name)
+                for number in value if isinstance(value, tuple) else (value,):
+                    check_number(name, number, low, high)
+        low, high = self.masks.sound
+        if low > high:
+            raise SettingsError(f"masks.sound is [{low}, {high}]: write the smaller number first.")
         return self
+
+    def _value(self, name: str) -> Any:
+        section, _, key = name.partition(".")
+        return getattr(getattr(self, section), key)
 
     def identity(self) -> dict[str, dict[str, Any]]:
         """All settings that decide the numbers of a run, for JSON."""

@@ -7,12 +7,19 @@ cannot be used are counted and listed.
 
 import json
 import multiprocessing
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 import torch
@@ -34,6 +41,7 @@ from ..models.oobleck import Oobleck
 from .clips import DataSource, TrainingClip, pad_crop
 
 SHARD = 32  # clips
+END_AFTER = 10  # seconds that a worker has to remove the shard that it was writing
 
 OnProgress = Callable[[int, int], None]  # clips done, clips in all
 
@@ -144,14 +152,6 @@ def _posterior(vae: Oobleck, audio: Tensor, name: str) -> dict[str, Tensor]:
     return {f"{name}mean": posterior.mean[0].half(), f"{name}std": posterior.std[0].half()}
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A clip that could not be used, and why."""
-
-    index: int
-    reason: str
-
-
 @dataclass
 class Cache:
     """Items by position, of shards that exist."""
@@ -160,7 +160,7 @@ class Cache:
     shards: list[Path]
     items: list[tuple[safe_open, int]] = field(default_factory=list)  # file and clip of each
     captions: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[tuple[int, str]] = field(default_factory=list)  # clips, why they are unusable
 
     def __post_init__(self) -> None:
         """Open the shards. Raises SettingsError for one that is damaged."""
@@ -168,14 +168,19 @@ class Cache:
             try:
                 file = safe_open(path, framework="pt")
                 header = file.metadata()
+                stored = {name.partition(".")[0] for name in file.keys()}  # noqa: SIM118
                 for clip, caption in json.loads(header["captions"]):
+                    if str(clip) not in stored or not isinstance(caption, str):
+                        raise ValueError(f"clip {clip} is not in it")
                     self.items.append((file, clip))
                     self.captions.append(caption)
-                self.skipped += [Skipped(*pair) for pair in json.loads(header["skipped"])]
-            except (SafetensorError, OSError, KeyError, ValueError) as error:
+                self.skipped += [
+                    (int(clip), str(why)) for clip, why in json.loads(header["skipped"])
+                ]
+            except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
                 raise SettingsError(
-                    f"The cache file {path} is damaged ({error}): delete it; it will be created "
-                    "again."
+                    f"The cache file {path} is damaged ({str(error)[:160]}): delete it; it will be "
+                    "created again."
                 ) from error
 
     def __len__(self) -> int:
@@ -231,7 +236,7 @@ def open_cache(
         on_progress(done, len(indices))
     cache = Cache(folder.name, [*jobs])
     if not cache.items:
-        first = cache.skipped[0].reason if cache.skipped else "there are none"
+        first = cache.skipped[0][1] if cache.skipped else "there are none"
         raise SettingsError(f"None of the {len(indices)} clips can be used; the first: {first}")
     return cache
 
@@ -258,6 +263,8 @@ def _make_shards(maker: Maker, jobs: Mapping[Path, range], workers: int) -> Iter
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             raise
 
 
@@ -266,7 +273,20 @@ _worker: list[MakeItem] = []  # of a worker process
 
 def _start_worker(maker: Maker) -> None:
     torch.set_num_threads(1)  # one of several processes
+    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the parent ends its workers
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
+    Thread(target=_end_with_parent, daemon=True).start()
     _worker.append(maker.open())
+
+
+def _end_with_parent() -> None:
+    """End this worker where its parent was killed; it would wait for work for ever."""
+    parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(END_AFTER)
+    os._exit(1)
 
 
 def _work(path: Path, part: range) -> None:
@@ -274,7 +294,9 @@ def _work(path: Path, part: range) -> None:
 
 
 def _write_shard(make: MakeItem, path: Path, part: range) -> None:
-    with FileLock(path.with_suffix(".lock")):
+    with ExitStack() as stack:
+        stack.callback(path.with_suffix(".lock").unlink, missing_ok=True)
+        stack.enter_context(FileLock(path.with_suffix(".lock")))
         if path.exists():  # another process was faster
             return
         tensors: dict[str, Tensor] = {}
@@ -290,4 +312,3 @@ def _write_shard(make: MakeItem, path: Path, part: range) -> None:
         metadata = {"captions": json.dumps(captions), "skipped": json.dumps(skipped)}
         stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
         write_safetensors(path, stored, tensors.__getitem__, metadata)
-    path.with_suffix(".lock").unlink(missing_ok=True)

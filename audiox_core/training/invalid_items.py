@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import AudioXError
 from ..media.files import replacing
-from .clips import InvalidItem, InvalidItemError, Source, notes_of
+from .clips import InvalidItem, InvalidItemError, Source
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,4 @@ def check(
             on_item(invalid)
             if invalid is not None:
                 found.append(invalid)
-    return Report(len(source), tuple(found), notes_of(source))
+    return Report(len(source), tuple(found), source.notes)

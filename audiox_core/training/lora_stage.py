@@ -13,7 +13,7 @@ from ..checkpoint.checkpoint_file import Checkpoint
 from ..checkpoint.lora import Adapter, lora_tensors
 from ..checkpoint.weight_file import Stored
 from ..checkpoint.write import write_safetensors
-from ..errors import SettingsError
+from ..errors import SettingsError, shown
 from .batches import Batches
 from .config import LoraConfig, TrainConfig
 from .diffusion_stage import Denoising, DiffusionStage
@@ -63,15 +63,16 @@ def adapted_layers(model: nn.Module, pattern: str) -> dict[str, nn.Linear]:
     """
     try:
         expression = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise SettingsError(
-            f"lora.pattern {pattern!r} is not a regular expression: {error}."
+            f"lora.pattern {shown(pattern)} is not a regular expression: {error}."
         ) from None
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear)}
     found = {name: layer for name, layer in linear.items() if expression.search(name)}
     if not found:
         raise SettingsError(
-            f"lora.pattern {pattern!r} matches no layer; layers are {', '.join([*linear][:4])}, …"
+            f"lora.pattern {shown(pattern)} matches no layer; some layers are "
+            f"{', '.join([*linear][:4])}."
         )
     return found
 

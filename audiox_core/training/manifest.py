@@ -12,7 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import SettingsError, shown
 from ..media.files import replacing
 from .clips import InvalidItem
 
@@ -34,7 +34,8 @@ GIVEN = {  # the inputs of a task: the first half of its name
 }
 TARGETS = ("audio", "music")  # the second half
 CAPTION_CHARACTERS = 1_000  # more than twice what the 128 tokens of a text hold
-LATEST_START = 1e6  # seconds: eleven days
+LATEST_START = 1_000_000  # seconds: eleven days
+LONGEST_NAME = 4_096  # characters of a path
 LONGEST_LINE = 1 << 20  # bytes; anything longer is not a manifest
 
 _TASK = re.compile(r"(?P<given>[a-z+]+)_condition-(?P<target>[a-z]+)")
@@ -103,7 +104,7 @@ class Item:
 
     def to_record(self) -> dict[str, Any]:
         """The line with our own keys, without empty fields."""
-        values = {**vars(self), "task": str(self.task or "")}
+        values = vars(self) | {"task": str(self.task or "")}
         return {n: v for n, v in values.items() if n != "line" and v not in ("", None)}
 
 
@@ -111,7 +112,7 @@ class Item:
 class Manifest:
     """A manifest; both parts are in its order."""
 
-    items: tuple[Item, ...]
+    items: tuple[Item, ...] = ()
     invalid: tuple[InvalidItem, ...] = ()  # lines that cannot be used
     cut_captions: int = 0  # captions beyond `CAPTION_CHARACTERS`
 
@@ -127,34 +128,42 @@ def read(path: Path) -> Manifest:
         SettingsError: no such file, or none of its lines can be used.
     """
     path = Path(path)
-    if path.is_dir():
+    if not path.is_file():  # reading a pipe might never end
         raise SettingsError(
-            f"{path} is a folder, not a manifest: create one with "
-            f"`python -m audiox_core captions {path} --output manifest.jsonl`."
+            f"{path} is not a file that can be read: choose a manifest in JSON lines; `python -m "
+            "audiox_core captions` writes one for a folder."
         )
-    items: dict[Item, int] = {}
-    invalid, cut = [], 0
     try:
-        for number, data in _lines(path):
-            try:
-                item, was_cut = _item(_record(data), number)
-                if item in items:
-                    raise _BadLineError("duplicate", f"It repeats line {items[item]}.")
-                items[item] = number
-                cut += was_cut
-            except _BadLineError as error:
-                reason, message = error.args
-                invalid.append(InvalidItem(f"line {number}", number, reason, message))
+        manifest = collect(_lines(path))
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}. Choose a manifest in JSON lines."
         ) from error
-    if not items:
+    if not manifest.items:
+        invalid = manifest.invalid
         first = f" Line {invalid[0].line}: {invalid[0].message}" if invalid else ""
         raise SettingsError(
             f"{path} cannot be used: none of its {len(invalid)} lines is valid.{first} Expected "
             'JSON lines such as {"path": "a.mp4", "caption": "a dog barks"}.'
         )
+    return manifest
+
+
+def collect(records: Iterable[tuple[int, Mapping[str, Any] | bytes]]) -> Manifest:
+    """The items of numbered records, or lines of JSON; those that cannot be used are listed."""
+    items: dict[Item, int] = {}
+    invalid, cut = [], 0
+    for number, data in records:
+        try:
+            record = _record(data) if isinstance(data, bytes) else data
+            item = _item(record, number)
+            if item in items:
+                raise _BadLineError("duplicate", f"It repeats line {items[item]}.")
+            items[item] = number
+            cut += len(item.caption) < len(_text(record, "caption"))
+        except _BadLineError as error:
+            reason, message = error.args
+            invalid.append(InvalidItem(f"line {number}", number, reason, message))
     return Manifest(tuple(items), tuple(invalid), cut)
 
 
@@ -213,8 +222,7 @@ def _record(data: bytes) -> dict[str, Any]:
     return {str(name).lower(): value for name, value in record.items()}
 
 
-def _item(record: Mapping[str, Any], line: int) -> tuple[Item, bool]:
-    """The item of a record, and whether its caption was cut."""
+def _item(record: Mapping[str, Any], line: int) -> Item:
     path, video_path, name = (_text(record, key) for key in ("path", "video_path", "id"))
     if not (path or video_path or name):
         names = ", ".join(NAMES["path"] + NAMES["video_path"] + NAMES["id"])
@@ -222,17 +230,15 @@ def _item(record: Mapping[str, Any], line: int) -> tuple[Item, bool]:
     caption = _text(record, "caption")
     if not _is_text(caption):
         raise _BadLineError("bad caption", "Its caption contains half of a surrogate pair.")
-    short = cut_caption(caption)
-    item = Item(
+    return Item(
         path=path or video_path,
         video_path=video_path if path and path != video_path else "",
         id=name if not (path or video_path) else "",
         start=_start(record),
-        caption=short,
+        caption=cut_caption(caption),
         task=_task(record),
         line=line,
     )
-    return item, short != caption
 
 
 def _value(record: Mapping[str, Any], key: str) -> Any:
@@ -246,7 +252,9 @@ def _text(record: Mapping[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _BadLineError(f"bad {key}", f"Its {key} is {value!r:.60}: expected text.")
+        raise _BadLineError(f"bad {key}", f"Its {key} is {shown(value)}: expected text.")
+    if key != "caption" and (len(value) > LONGEST_NAME or "\0" in value):
+        raise _BadLineError(f"bad {key}", f"Its {key} is {shown(value)}: no file is called so.")
     return value
 
 
@@ -260,7 +268,7 @@ def _start(record: Mapping[str, Any]) -> float | None:
         start = float("nan")
     if not isfinite(start) or not 0 <= start <= LATEST_START:
         raise _BadLineError(
-            "bad start", f"Its start is {value!r:.60}: expected seconds, 0 or more."
+            "bad start", f"Its start is {shown(value)}: expected 0 to {LATEST_START:,} seconds."
         )
     return start
 

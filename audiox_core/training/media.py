@@ -18,10 +18,10 @@ from ..config import AudioXConfig
 from ..errors import AudioXError, MediaError, SettingsError
 from ..media.audio import read_audio
 from ..media.probe import SOUND_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, probe_media
-from ..media.video import frame_grids, read_grids
+from ..media.video import frame_grids, probe_video, read_grids
 from .clips import InvalidItem, InvalidItemError, TrainingClip, clips_key, pad_crop
 from .config import DataConfig
-from .manifest import Item, Manifest, read
+from .manifest import LATEST_START, Item, Manifest, read
 
 SILENCE = 1e-4  # -80 dBFS: there is nothing to learn from a window without a louder sample
 _SUFFIXES = VIDEO_SUFFIXES + SOUND_SUFFIXES  # in this order if one id has several files
@@ -175,6 +175,8 @@ class ManifestSource:
         """
         listed = manifest if isinstance(manifest, Manifest) else read(manifest)
         self.folder, self.config = MediaFolder(media_folder), config
+        self._samples = config.latent.window * config.latent.hop_length
+        self._conditioned_seconds = config.latent.conditioned_seconds
         self.notes = {"captions cut": listed.cut_captions} if listed.cut_captions else {}
         self.targets: list[tuple[Item, float | None] | InvalidItem] = []  # start in the file
         for line in sorted((*listed.items, *listed.invalid), key=lambda line: line.line):
@@ -213,6 +215,8 @@ class ManifestSource:
             seconds = probe_media(path).seconds
         except AudioXError:  # raised when the clip is asked for
             return [(item, 0.0)]
+        if seconds > LATEST_START:  # its header is damaged: reading it says so
+            return [(item, 0.0)]
         rate = self.config.latent.sample_rate
         starts = target_starts(round(seconds * rate), rate, self._samples)
         if "audio" in item.needs and item.is_music:
@@ -244,9 +248,11 @@ class ManifestSource:
             return None, None
         if item.video_path:
             path, start, contents = self._open(item, item.video_path, start)
-        if not contents.has_picture:
+        with _errors_of(item, "unreadable picture"):
+            end = probe_video(path).seconds if contents.has_picture else 0.0
+        if start >= end:
             if "video" in item.needs:
-                message = f"{item.task} needs a video or an image, but {path.name} has none"
+                message = f"{item.task} needs a video, but {path.name} has none at {start:g} s"
                 raise _invalid(item, "no picture", message)
             return None, None
         with _errors_of(item, "unreadable picture"):
@@ -279,14 +285,6 @@ class ManifestSource:
         with _errors_of(item, "unreadable sound"):
             audio = read_audio(path, sample_rate=rate, start=start, seconds=seconds)
             return pad_crop(audio.clamp(-1, 1), samples)
-
-    @property
-    def _samples(self) -> int:
-        return self.config.latent.window * self.config.latent.hop_length
-
-    @property
-    def _conditioned_seconds(self) -> float:
-        return self.config.latent.conditioned_seconds
 
 
 def _invalid(item: Item, reason: str, message: str) -> InvalidItemError:

@@ -6,53 +6,31 @@ from math import cos, pi
 import torch
 from torch import Tensor
 
-from .config import OptimConfig
+from .config import EmaConfig, OptimConfig
 
 
 def learning_rate(step: int, config: OptimConfig, steps: int) -> float:
-    """Learning rate of a step of `steps`, by the schedule of a config."""
+    """Learning rate of a step of `steps`, by the schedule of a config.
+
+    "inverse" is an exponential warm-up, then a slow inverse decay; "cosine" a linear warm-up, then
+    half a cosine to 0; "constant" the linear warm-up alone.
+    """
     if config.schedule == "inverse":
-        return inverse_lr(
-            step, config.lr, inv_gamma=config.inv_gamma, power=config.power, warmup=config.warmup
-        )
-    total = steps if config.schedule == "cosine" else 0
-    return cosine_lr(step, config.lr, warmup_steps=config.warmup_steps, steps=total)
+        rising = 1 - config.warmup ** (step + 1)
+        return config.lr * rising * (1 + step / config.inv_gamma) ** -config.power
+    rising = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    if config.schedule == "constant" or steps <= config.warmup_steps:
+        return config.lr * rising
+    share = max(step - config.warmup_steps, 0) / (steps - config.warmup_steps)
+    return config.lr * rising * (1 + cos(pi * min(share, 1.0))) / 2
 
 
-def inverse_lr(
-    step: int,
-    base: float = 5e-5,
-    *,
-    inv_gamma: float = 1e6,
-    power: float = 0.5,
-    warmup: float = 0.99,
-) -> float:
-    """Learning rate of a step: an exponential warm-up, then a slow inverse decay."""
-    return base * (1 - warmup ** (step + 1)) * (1 + step / inv_gamma) ** -power
-
-
-def cosine_lr(step: int, base: float, *, warmup_steps: int = 0, steps: int = 0) -> float:
-    """Learning rate of a step: a linear warm-up, then half a cosine to 0; `steps` 0: constant."""
-    rising = min(1.0, (step + 1) / (warmup_steps + 1))
-    if steps <= warmup_steps:
-        return base * rising
-    share = max(step - warmup_steps, 0) / (steps - warmup_steps)
-    return base * rising * (1 + cos(pi * min(share, 1.0))) / 2
-
-
-def ema_decay(
-    step: int,
-    *,
-    beta: float = 0.9999,
-    power: float = 0.75,
-    inv_gamma: float = 1.0,
-    update_after: int = 1,
-) -> float:
-    """How much of the average stays at a step: nothing at first, `beta` in the end."""
-    done = max(step - update_after - 1, 0)
+def ema_decay(step: int, config: EmaConfig) -> float:
+    """How much of the average stays at a step: nothing at first, `config.beta` in the end."""
+    done = max(step - config.update_after - 1, 0)
     if done == 0:
         return 0.0
-    return min(max(1 - (1 + done / inv_gamma) ** -power, 0.0), beta)
+    return min(max(1 - (1 + done / config.inv_gamma) ** -config.power, 0.0), config.beta)
 
 
 @torch.no_grad()

@@ -15,9 +15,11 @@ import torch
 from ..checkpoint.checkpoint_file import Checkpoint, open_checkpoint
 from ..checkpoint.layout import AUDIO_VAE, TEXT
 from ..checkpoint.weight_file import open_weights
+from ..conditioners.audio import HIDDEN_MEL
 from ..config import AudioXConfig
 from ..errors import SettingsError
-from .batches import Batches, Silence
+from ..media.files import replacing
+from .batches import Batches, Posterior
 from .clips import DataSource, clip_range
 from .config import DataConfig, TrainConfig
 from .diffusion_stage import Denoising, DiffusionStage, choose_trained
@@ -26,6 +28,7 @@ from .export import ModelFile
 from .features import Cache, FeatureMaker, Maker, OnProgress, open_cache
 from .lora_stage import LoraStage
 from .media import ManifestData
+from .state import open_state
 from .trainer import Outcome, Report, Stage, train
 
 
@@ -62,6 +65,7 @@ def run_job(job: Job) -> Outcome:
     """
     if job.init is not None and job.init.absolute().parent == job.output.absolute():
         raise SettingsError(f"{job.init} is in the output folder: choose another --output.")
+    open_state(job.output)  # a damaged one is refused before hours of preparing clips
     job.output.mkdir(parents=True, exist_ok=True)
     with start_distributed(job.device) as dist:
         stage, cache = prepare(job, dist)
@@ -118,10 +122,9 @@ def load_init(job: Job, missing: str) -> Checkpoint:
     """The checkpoint of `job.init`. Raises SettingsError with `missing` if there is none."""
     if job.init is None:
         raise SettingsError(missing)
-    file = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder)
-    checkpoint = file.load()
+    checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
     if job.vae is not None and not holds(job.init, AUDIO_VAE):  # the new VAE encodes prompts, too
-        prompts = replace(file, vae_path=None).load_conditioners()
+        prompts = open_checkpoint(job.init, text_encoder=job.text_encoder).load_conditioners()
         checkpoint = replace(checkpoint, conditioners=prompts)
     encoder: Any = checkpoint.conditioners.text.encoder
     encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
@@ -154,8 +157,9 @@ def open_job_cache(job: Job, maker: Maker, source: DataSource, dist: Distributed
         on_progress=job.on_cache if dist.is_main else lambda *_: None,
     )
     if dist.is_main and cache.skipped:
-        lines = [json.dumps(vars(item)) + "\n" for item in cache.skipped]
-        (job.output / "skipped.jsonl").write_text("".join(lines), encoding="utf-8")
+        lines = [json.dumps({"index": k, "reason": why}) + "\n" for k, why in cache.skipped]
+        with replacing(job.output / "skipped.jsonl") as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
         job.on_skipped(cache)
     return cache
 
@@ -167,7 +171,7 @@ def make_batches(job: Job, checkpoint: Checkpoint, cache: Cache, dist: Distribut
         job.config,
         checkpoint.config,
         checkpoint.use("text"),
-        silence=_silence(checkpoint, dist.device),
+        silence=silence_of(checkpoint, dist.device),
         items_per_step=job.config.optim.items_per_step(dist.size),
     )
 
@@ -185,16 +189,17 @@ def holds(init: Path | None, prefix: str) -> bool:
     return init is not None and bool(open_weights(init).below(prefix))
 
 
-def _silence(checkpoint: Checkpoint, device: torch.device) -> Silence:
-    """What the model gets for a silent prompt."""
+def silence_of(checkpoint: Checkpoint, device: torch.device) -> Posterior:
+    """What the model gets for a silent prompt; of a spectrogram the hidden columns, exactly."""
     model = checkpoint.config
     if model.mel is not None:
-        return Silence.mel(model.mel.filters, model.audio_tokens)
+        mean = torch.full((model.mel.filters, model.audio_tokens), HIDDEN_MEL)
+        return mean, torch.zeros_like(mean)
     vae = (getattr(checkpoint.conditioners.audio, "vae", None) or checkpoint.vae).to(device)
     silence = torch.zeros(1, 2, model.latent.samples(model.latent.conditioned_seconds))
     with torch.inference_mode():
         posterior = vae.encode(silence.to(device))
-    return Silence(posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone())
+    return posterior.mean[0].cpu().clone(), posterior.std[0].cpu().clone()
 
 
 def _data_fingerprint(job: Job, cache: Cache) -> str:

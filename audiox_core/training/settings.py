@@ -1,17 +1,30 @@
 """Settings from TOML and `section.key=value`; for an unknown key the error suggests a known one."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import is_dataclass
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ..config import AudioXConfig
-from ..errors import SettingsError
+from ..config import LARGEST
+from ..errors import LONGEST_SHOWN, SettingsError, check_number, shown
 from .config import TrainConfig
+
+LARGEST_FILE = 1 << 16  # bytes
+MOST_DOTS = 500  # of a line: for a key of n parts `tomllib` takes memory by the square of n
+LONGEST_TEXT = 4_096  # characters: as long as a path can be
+MOST_ENTRIES = 100  # of a list
+LARGEST_SIZES = {  # of a new model, by the last part of the name; of the others `LARGEST`
+    "depth": 1_000, "tokens": 10_000, "text_tokens": 10_000, "audio_tokens": 10_000,
+    "frames": 10_000, "image": 4_096, "window": 10_000, "conditioned_seconds": 120,
+    "hop_length": 100_000, "sample_rate": 768_000,
+}  # fmt: skip
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def read_settings(
@@ -33,10 +46,14 @@ def read_settings(
         for section in sections:
             table = table.setdefault(section, {})
             if not isinstance(table, dict):
-                raise SettingsError(f"{name} cannot be set: {section} is not a section.")
+                raise SettingsError(f"{shown(name)} cannot be set: it is in no section.")
         table[key] = value
-    _check_keys(TrainConfig, data, "")
-    return _build(TrainConfig, data, "").checked()
+    config: TrainConfig = _build(TrainConfig, data, "")
+    try:
+        config.model.checked()
+    except ValueError as error:
+        raise SettingsError(f"[model] is not a model: {error}. Correct the sizes.") from error
+    return config.checked()
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -44,11 +61,11 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or "." not in name:
         raise SettingsError(
-            f"{text!r} is not a setting: write section.key=value, for example optim.lr=1e-4."
+            f"{shown(text)} is not a setting: write section.key=value, for example optim.lr=1e-4."
         )
     try:
         return name.strip(), json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name.strip(), value.strip()
 
 
@@ -60,64 +77,78 @@ def _read(path: Path) -> dict[str, Any]:
         )
     import tomllib
 
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
         raise SettingsError(
-            f"The settings {path} cannot be read ({error}): use a TOML file with sections such "
-            "as [optim] and [run]."
+            f"{path} is not a file of settings: use a TOML file of at most {LARGEST_FILE:,} bytes."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line has more than {MOST_DOTS} dots")
+        return tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"The settings {path} cannot be read ({str(error)[:160]}): use a TOML file with "
+            "sections such as [optim] and [run]."
         ) from error
 
 
 def _build(kind: Any, data: Any, where: str) -> Any:
-    if kind is AudioXConfig:
-        try:
-            return AudioXConfig.from_json(json.dumps(data))
-        except ValueError as error:
-            raise SettingsError(f"[{where}] is not a model: {error}. Correct the sizes.") from error
-    if isinstance(kind, type) and is_dataclass(kind):
-        hints = get_type_hints(kind)
-        return kind(**{key: _build(hints[key], data[key], _join(where, key)) for key in data})
+    """A section, a list or a single value of a type, from parsed TOML."""
     if get_origin(kind) is tuple:
-        inner, expected = get_args(kind)[0], get_args(kind)
-        many = expected[-1] is Ellipsis
-        if isinstance(data, (list, tuple)) and (many or len(data) == len(expected)):
-            return tuple(_build(inner, item, where) for item in data)
-        count = "several" if many else str(len(expected))
-        raise SettingsError(f"{where} is {data!r}: write {count} numbers in brackets.")
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if isinstance(data, str) and kind in (int, float):
-        with suppress(ValueError):
+        return _entries(get_args(kind), data, where)
+    kinds = get_args(kind) or (kind,)
+    sections = [kind for kind in kinds if is_dataclass(kind)]
+    if data is None and NoneType in kinds:
+        return None
+    if not sections:
+        return _value(kinds[0], data, where)
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{where} is {shown(data)}: expected a section with keys.")
+    known = [get_type_hints(kind) for kind in sections]
+    chosen = next((i for i, hints in enumerate(known) if data.keys() <= hints.keys()), 0)
+    hints = known[chosen]
+    for key in data.keys() - hints.keys():
+        raise _unknown(_join(where, key), key, hints)
+    built: Any = sections[chosen]
+    return built(**{key: _build(hints[key], data[key], _join(where, key)) for key in data})
+
+
+def _entries(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
+    many = kinds[-1] is Ellipsis
+    counts = range(MOST_ENTRIES + 1) if many else (len(kinds),)
+    if not isinstance(data, (list, tuple)) or len(data) not in counts:
+        count = f"at most {MOST_ENTRIES}" if many else str(len(kinds))
+        raise SettingsError(f"{where} is {shown(data)}: write {count} values in brackets.")
+    return tuple(_value(kinds[0], item, where) for item in data)
+
+
+def _value(kind: Any, data: Any, where: str) -> Any:
+    if kind in (int, float) and isinstance(data, (int, str)) and not isinstance(data, bool):
+        try:
             data = kind(data)
+        except OverflowError:  # an integer that is too large for a float
+            data = inf
+        except ValueError:
+            pass
     if not isinstance(data, kind) or (kind is not bool and isinstance(data, bool)):
         names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
-        raise SettingsError(f"{where} is {data!r}: it must be {names[kind]}.")
+        raise SettingsError(f"{where} is {shown(data)}: it must be {names[kind]}.")
+    if isinstance(data, str) and (len(data) > LONGEST_TEXT or CONTROL.search(data)):
+        raise SettingsError(
+            f"{where} is {shown(data)}: it must be at most {LONGEST_TEXT:,} characters, without "
+            "control characters."
+        )
+    if where.startswith("model.") and kind in (int, float):
+        largest = LARGEST_SIZES.get(where.rpartition(".")[2], LARGEST)
+        check_number(where, data, 0, largest)
     return data
 
 
-def _check_keys(kind: Any, data: Any, where: str) -> None:
-    """Raise SettingsError for a key that no dataclass of `kind` has, at any depth."""
-    kinds = [k for k in (get_args(kind) or (kind,)) if is_dataclass(k)]
-    if not kinds or data is None:
-        return
-    if not isinstance(data, Mapping):
-        raise SettingsError(f"{where} is {data!r}: expected a section with keys.")
-    known: dict[str, list[Any]] = {}
-    for one in kinds:
-        for name, hint in get_type_hints(one).items():
-            known.setdefault(name, []).append(hint)
-    for key, value in data.items():
-        if key not in known:
-            raise _unknown(_join(where, key), key, known)
-        for hint in known[key]:
-            _check_keys(hint, value, _join(where, key))
-
-
 def _unknown(name: str, key: str, known: Iterable[str]) -> SettingsError:
-    near = get_close_matches(key, known, n=1, cutoff=0.0)
+    near = get_close_matches(key[:LONGEST_SHOWN], known, n=1, cutoff=0.0)
     return SettingsError(
-        f"Unknown setting {name!r}: did you mean {near[0]!r}? Known settings: "
+        f"Unknown setting {shown(name)}: did you mean {near[0]!r}? Known settings: "
         f"{', '.join(sorted(known))}."
     )
 

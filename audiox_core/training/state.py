@@ -7,21 +7,23 @@ optimiser's two moments and a few numbers are enough.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from ..checkpoint.weight_file import Stored
+from ..checkpoint.weight_file import Stored, WeightFile, open_weights
 from ..checkpoint.write import write_safetensors
-from ..errors import SettingsError, WeightsError
-from .config import OptimConfig
+from ..errors import SettingsError, WeightsError, shown
+from .config import MOST_STEPS, OptimConfig
 
 NAME = "state.safetensors"
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW, for each weight
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, for each weight
+PROGRESS = {"step": int, "seconds": float, "sums": dict, "counted": int}  # numbers of a state
+SCALER_CHANGES = ("scale", "_growth_tracker")  # the other numbers of a scaler are settings
 
 
 @dataclass
@@ -41,13 +43,18 @@ class State:
     def begin(cls, module: nn.Module, config: OptimConfig, device: torch.device) -> "State":
         """The state before the first step of the weights that require gradients."""
         weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        fused = device.type in {"cpu", "cuda"}
         optimiser = torch.optim.AdamW(
             weights.values(),
             lr=config.lr,
             betas=config.betas,
             weight_decay=config.weight_decay,
-            fused=device.type in {"cpu", "cuda"},
+            fused=fused,
         )
+        for p in weights.values():  # as AdamW would at the first step: no state lacks a tensor
+            steps = torch.zeros((), dtype=torch.float32, device=p.device if fused else "cpu")
+            moments = {name: torch.zeros_like(p, requires_grad=False) for name in MOMENTS}
+            optimiser.state[p] = {"step": steps, **moments}
         fp16 = config.precision == "fp16" and device.type == "cuda"
         scaler = GradScaler(device.type, enabled=fp16)
         average = {name: p.detach().clone() for name, p in weights.items()}
@@ -65,14 +72,19 @@ class State:
         self.sums, self.counted = {}, 0
         return means
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of the state, by their names in the file."""
+        found: dict[str, Tensor] = {}
+        for name, parameter in self.weights.items():
+            parts = {"weights": parameter.detach(), "average": self.average[name]}
+            parts |= self.optimiser.state[parameter]
+            found |= {f"{part}/{name}": tensor for part, tensor in parts.items()}
+        return found
+
     def save(self, folder: Path, identity: Mapping[str, Any]) -> None:
         """Write the state. Raises WeightsError, and keeps the older state, if that fails."""
-        tensors = {f"weights/{name}": tensor.detach() for name, tensor in self.weights.items()}
-        tensors |= {f"average/{name}": tensor for name, tensor in self.average.items()}
-        for name, parameter in self.weights.items():
-            for moment in MOMENTS if parameter in self.optimiser.state else ():
-                tensors[f"{moment}/{name}"] = self.optimiser.state[parameter][moment]
-        progress = {name: getattr(self, name) for name in ("step", "seconds", "sums", "counted")}
+        tensors = self.tensors()
+        progress = {name: getattr(self, name) for name in PROGRESS}
         progress["scaler"] = self.scaler.state_dict()
         metadata = {"progress": json.dumps(progress), "identity": json.dumps(identity)}
         stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
@@ -83,32 +95,94 @@ class State:
 
         Raises:
             SettingsError: it belongs to a run with another identity; the message names both.
-            WeightsError: it is damaged.
+            WeightsError: it is damaged, or has a tensor or a number that this run cannot have made.
         """
-        path = folder / NAME
-        if not path.exists():
+        if (saved := open_state(folder)) is None:
             return
+        file, found, progress = saved
+        tensors = self.tensors()
         try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata()
-                _check_same(json.loads(header["identity"]), identity, folder)
-                progress = json.loads(header["progress"])
-                self.scaler.load_state_dict(progress["scaler"])
-                self.step, self.seconds = progress["step"], progress["seconds"]
-                self.sums, self.counted = progress["sums"], progress["counted"]
-                with torch.no_grad():
-                    known = set(file.keys())
-                    for name, parameter in self.weights.items():
-                        parameter.copy_(file.get_tensor(f"weights/{name}"))
-                        self.average[name].copy_(file.get_tensor(f"average/{name}"))
-                        for moment in MOMENTS if f"{MOMENTS[0]}/{name}" in known else ():
-                            tensor = file.get_tensor(f"{moment}/{name}").clone()
-                            on = "cpu" if moment == "step" else parameter.device
-                            self.optimiser.state[parameter][moment] = tensor.to(on)
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise WeightsError(
-                f"The state {path} cannot be read ({str(error)[:120]}): delete it to start over."
-            ) from error
+            _check_same(found, identity, folder)
+            for name in sorted(tensors.keys() | file.tensors.keys()):
+                of_file, of_run = (_described(table.get(name)) for table in (file.tensors, tensors))
+                if of_file != of_run:
+                    raise ValueError(f"its {name} is {of_file}, that of this run is {of_run}")
+            for name, tensor in tensors.items():
+                tensor.copy_(_checked(name, file.copy(name), progress["step"]))
+            self._load_scaler(progress["scaler"])
+        except (WeightsError, ValueError, RecursionError) as error:
+            raise _refused(file.path, error) from error
+        for name in PROGRESS:
+            setattr(self, name, progress[name])
+
+    def _load_scaler(self, found: Mapping[str, Any]) -> None:
+        own = self.scaler.state_dict()
+        if not own:  # no fp16 on this device
+            return
+        expected = own | {name: found.get(name) for name in SCALER_CHANGES}
+        scale, tracker = (expected[name] for name in SCALER_CHANGES)
+        possible = type(scale) is float and isfinite(scale) and scale > 0 and type(tracker) is int
+        if found != expected or not possible or not 0 <= tracker < own["growth_interval"]:
+            raise ValueError(f"the scaler of its gradients is {shown(found)}")
+        self.scaler.load_state_dict(dict(found))
+
+
+def open_state(folder: Path) -> tuple[WeightFile, dict[str, Any], dict[str, Any]] | None:
+    """The state file in a folder, its identity and its progress; None if there is no file.
+
+    Raises:
+        WeightsError: it is damaged, or has numbers that no run can have made.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        file = open_weights(path)
+        identity, progress = (json.loads(file.header[name]) for name in ("identity", "progress"))
+        if not isinstance(identity, dict):
+            raise ValueError("its identity is no table")
+        _check_progress(progress)
+    except (WeightsError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _refused(path, error) from error
+    return file, identity, progress
+
+
+def _refused(path: Path, error: Exception) -> WeightsError:
+    why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    return WeightsError(
+        f"The state {path} cannot be read or does not fit this run ({why[:300].rstrip('.')}): "
+        "delete it to start over, or use another --output."
+    )
+
+
+def _check_progress(progress: Mapping[str, Any]) -> None:
+    """Raise ValueError for numbers that no run can have counted."""
+    step, counted, sums = (progress[name] for name in ("step", "counted", "sums"))
+    possible = (
+        {name: type(value) for name, value in progress.items()} == PROGRESS | {"scaler": dict}
+        and {type(value) for value in sums.values()} <= {float}
+        and 0 <= counted <= step <= MOST_STEPS
+        and 0 <= progress["seconds"] < inf
+        and bool(counted) == bool(sums)
+        # the norm of a gradient is infinite now and then where fp16 is scaled
+        and all(isfinite(value) for name, value in sums.items() if name != "norm")
+        and all(map(str.isidentifier, sums))
+    )
+    if not possible:
+        raise ValueError(f"its progress is {shown(progress)}")
+
+
+def _described(tensor: Tensor | Stored | None) -> str:
+    return "missing" if tensor is None else f"{tuple(tensor.shape)} {tensor.dtype}"
+
+
+def _checked(name: str, tensor: Tensor, steps: int) -> Tensor:
+    """A tensor of the file. Raises ValueError for values that no run can have reached."""
+    kind = name.partition("/")[0]
+    low, high = {"step": (0, steps), "exp_avg_sq": (0, inf)}.get(kind, (-inf, inf))
+    if not (tensor.isfinite() & (tensor >= low) & (tensor <= high)).all():
+        raise ValueError(f"its {name} has values that are not finite or out of range")
+    return tensor
 
 
 def _check_same(found: Mapping[str, Any], expected: Mapping[str, Any], folder: Path) -> None:
@@ -116,10 +190,12 @@ def _check_same(found: Mapping[str, Any], expected: Mapping[str, Any], folder: P
     found, expected = (_flat(json.loads(json.dumps(table))) for table in (found, expected))
     names = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
     if names:
-        shown = "; ".join(f"{n} was {found.get(n)}, now {expected.get(n)}" for n in names[:3])
+        changes = [
+            f"{n:.80} was {shown(found.get(n))}, now {shown(expected.get(n))}" for n in names
+        ]
         raise SettingsError(
-            f"{folder} holds the state of a run with other settings ({shown}): use the same "
-            "settings to resume it, or another --output to start over."
+            f"{folder} holds the state of a run with other settings ({'; '.join(changes[:3])}): "
+            "use the same settings to resume it, or another --output to start over."
         )
 
 

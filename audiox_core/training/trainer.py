@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import AudioXError
+from ..media.files import replacing
 from .config import EmaConfig, OptimConfig, TrainConfig
 from .distributed import Distributed
 from .optim import ema_decay, learning_rate, update_average
@@ -197,7 +198,7 @@ def _update(state: State, optim: OptimConfig, ema: EmaConfig, steps: int) -> Non
         group["lr"] = learning_rate(state.step, optim, steps)
     state.scaler.step(state.optimiser)
     state.scaler.update()
-    decay = ema_decay(state.step, **vars(ema))
+    decay = ema_decay(state.step, ema)
     update_average(state.average.values(), state.weights.values(), decay)
 
 
@@ -226,21 +227,21 @@ def _log(path: Path, line: Report, loss: float, seconds: float) -> None:
 
 def _truncate_log(path: Path, step: int) -> None:
     """Remove what was logged after the state that the run resumes from."""
-    if not path.exists():
+    if not path.is_file():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError, KeyError, TypeError, RecursionError):  # of a run that was killed
+            entry = json.loads(line)
+            if entry["step"] <= step and isfinite(entry["loss"]):
                 kept.append(line + "\n")
-        except (ValueError, KeyError):
-            continue  # a line that a killed run did not finish
-    path.write_text("".join(kept), encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text("".join(kept), encoding="utf-8")
 
 
 @contextmanager
 def _interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM end the run after its step; a second one at once."""
+    """Ctrl-C, SIGTERM and SIGHUP end the run after its step; a second one at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -251,9 +252,10 @@ def _interrupts() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
 
-    old = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    old = {name: signal.signal(getattr(signal, name), stop) for name in names}
     try:
         yield event
     finally:
         for name, handler in old.items():
-            signal.signal(name, handler)
+            signal.signal(getattr(signal, name), handler)

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 
-from ...audiox_core.media.mix import mix
+from ...audiox_core.media.mix import mix, place
 from ...audiox_core.pipeline.decode import Level, check_finite, decode_with, finish, limit_peak
 from ...audiox_core.windows import plan
 from .encode import latent_format_of
 from .latent import INIT, SECONDS
-from .media import audio_of, clip_of_video, waveform_of, with_sound
+from .media import audio_of, waveform_of
+from .video import clip_of_video, with_sound
 
 
 def decoded(
@@ -49,16 +50,19 @@ def decoded(
 def soundtracked(
     video: Any,
     audio: Mapping[str, Any] | None,
+    start: float,
+    *,
     mix_original: bool,
     original_db: float,
     duck_db: float,
     gain_db: float,
 ) -> tuple[Any, str]:
-    """A VIDEO with this AUDIO, and whether its video stream is copied or re-encoded.
+    """A VIDEO with this AUDIO, and what became of its picture and sound, for the node to show.
 
     Args:
         video: VIDEO.
         audio: AUDIO; the first item of a batch is used.
+        start: second of the video at which the audio begins.
         mix_original: mix with the audio of the video instead of replacing it.
         original_db, gain_db: gains of the original and of the new audio, dB.
         duck_db: how far the original is lowered while the new audio is loud, dB.
@@ -66,7 +70,11 @@ def soundtracked(
     clip = clip_of_video(video)
     rate = int(audio["sample_rate"]) if audio is not None else 0
     sound = waveform_of(audio, rate)
+    end = start + sound.shape[-1] / rate
+    sound = place(sound, rate, start, clip.seconds)
     original = clip.sound(rate) if mix_original else None
     sound = mix(sound, original, rate, gain_db=gain_db, original_db=original_db, duck_db=duck_db)
     check_finite(sound)
-    return with_sound(video, clip, limit_peak(sound), rate)
+    made, picture = with_sound(video, clip, limit_peak(sound), rate)
+    heard = f"sound from {start:.2f} to {min(end, clip.seconds):.2f} s of {clip.seconds:.2f} s"
+    return made, f"{picture}; {heard}"

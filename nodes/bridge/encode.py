@@ -13,7 +13,8 @@ from ...audiox_core.pipeline import encode
 from ...audiox_core.pipeline.encode import Features, Strengths
 from .conditioners import NativeConditioners
 from .conditioning import EMPTY, from_core, text_tokens
-from .media import clip_of_video, first_image, waveform_of
+from .media import first_image, waveform_of
+from .video import clip_of_video
 
 
 def text_conditioning(conditioners: NativeConditioners, prompt: str, clip: Any) -> list:

@@ -11,7 +11,7 @@ import comfy.model_management as mm
 import torch
 
 from ...audiox_core.config import LatentConfig
-from ...audiox_core.errors import SettingsError
+from ...audiox_core.errors import check_number
 from ...audiox_core.pipeline.init_audio import extend_audio
 from ...audiox_core.windows import check_seconds, plan
 from .encode import latent_format_of, time_ranges
@@ -19,6 +19,7 @@ from .media import waveform_of
 
 SECONDS = "audiox_seconds"
 INIT = "audiox_init"
+MAX_BATCH = 64
 
 
 def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
@@ -29,8 +30,7 @@ def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
         batch: number of variations.
     """
     check_seconds(seconds)  # a linked value may be anything
-    if batch < 1:
-        raise SettingsError(f"The batch size is {batch}: it must be at least 1.")
+    check_number("batch_size", batch, 1, MAX_BATCH, whole=True)
     latent_format = LatentConfig()
     frames = plan(latent_format, seconds).frames
     shape = (batch, latent_format.channels, frames)

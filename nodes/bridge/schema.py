@@ -6,6 +6,13 @@ from typing import Any
 from comfy_api.latest import io
 from server import PromptServer
 
+from ...audiox_core.errors import AudioXError
+
+# ComfyUI shows the module, the class and the text of an error. The module of a pack is a path.
+for _kind in (AudioXError, *AudioXError.__subclasses__()):
+    _kind.__module__, _kind.__qualname__ = "builtins", "AudioX"
+AudioXError.__str__ = lambda error: error.for_node
+
 Conditioners = io.Custom("AUDIOX_CONDITIONERS")
 Features = io.Custom("AUDIOX_FEATURES")
 

@@ -64,6 +64,12 @@ def with_values(**changes):
         ({"vae__strides": [2, 0]}, "strides is 0"),
         ({"vae__strides": [2, 4]}, r"number of vae\.strides is 2, but must be 5"),
         ({"video__fps": float("nan")}, "fps is nan"),
+        ({"video__fps": float("inf")}, "fps is inf"),
+        ({"dit__depth": 10**400}, "depth is 10000000000000000000, which is out of range"),
+        ({"dit__depth": 2.5}, "expected int, but found 2.5"),
+        ({"text_tokens": 100_000}, "text_tokens is 100000"),
+        ({"latent__window": 10**6}, "window is 1000000"),
+        ({"latent__conditioned_seconds": 1e6}, "conditioned_seconds is 1000000"),
     ],
 )
 def test_sizes_that_no_model_can_have_are_refused(changes, message):

@@ -11,9 +11,10 @@ from audiox_core.conditioners.masking import hide_samples, hide_tokens
 from audiox_core.config import DiTConfig
 from audiox_core.diffusion.objectives import alpha_sigma
 from audiox_core.training.clips import pad_crop
+from audiox_core.training.config import EmaConfig, OptimConfig
 from audiox_core.training.mask_sampler import hidden_patches, hidden_tokens, kept_tokens
 from audiox_core.training.objective import diffusion_loss, noised_and_target
-from audiox_core.training.optim import ema_decay, inverse_lr
+from audiox_core.training.optim import ema_decay, learning_rate
 
 from .fixtures import Case, Outputs, adapter
 from .v1 import make_dit
@@ -30,8 +31,12 @@ def train(case: Case) -> Outputs:
         "noised": noised,
         "v_target": target,
         "mse": mse_loss(case["model_output"], target),
-        "ema_decay": torch.tensor([ema_decay(k) for k in case["ema_steps"].tolist()]).double(),
-        "lr": torch.tensor([inverse_lr(k) for k in case["lr_steps"].tolist()]).double(),
+        "ema_decay": torch.tensor(
+            [ema_decay(k, EmaConfig()) for k in case["ema_steps"].tolist()]
+        ).double(),
+        "lr": torch.tensor(
+            [learning_rate(k, OptimConfig(), 0) for k in case["lr_steps"].tolist()]
+        ).double(),
     }
     for name in case.recorded("padcrop_"):
         if name != "padcrop_in":

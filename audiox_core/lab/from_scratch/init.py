@@ -1,5 +1,6 @@
 """Modules with the weights that training starts from."""
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...conditioners.encoders import t5_encoder
 from ...conditioners.text import TextConditioner
 from ...conditioners.video import video_conditioner
 from ...config import AudioXConfig, OobleckConfig
+from ...errors import SettingsError
 from ...models import Backbone, DiT, backbone
 from ...models.maf import MAFBlock
 from ...models.oobleck import Oobleck
@@ -25,7 +27,9 @@ EXPERTS_STD = 0.02
 
 
 def new_vae(config: OobleckConfig, seed: int) -> Oobleck:
-    """A VAE that is initialised as a channel vocoder."""
+    """A VAE that is initialised as a channel vocoder. Raises SettingsError if it is too large."""
+    with torch.device("meta"):
+        check_memory(Oobleck(config))
     with seeded(seed):
         vae = Oobleck(config)
     init_vae(vae)
@@ -35,8 +39,14 @@ def new_vae(config: OobleckConfig, seed: int) -> Oobleck:
 def new_model(
     config: AudioXConfig, tokenizer: Tokenizer, seed: int
 ) -> tuple[Backbone, Conditioners]:
-    """A transformer and its conditioners with initial weights."""
+    """A transformer and its conditioners with initial weights.
+
+    Raises:
+        SettingsError: they are too large for the memory of this machine.
+    """
     video, text = config.video, config.text
+    with torch.device("meta"):
+        check_memory(backbone(config.dit), video_conditioner(video), t5_encoder(text))
     with seeded(seed):
         model = backbone(config.dit)
         conditioners = Conditioners(
@@ -52,6 +62,16 @@ def new_model(
         init_model(model)
         init_conditioners(conditioners)
     return model, conditioners
+
+
+def check_memory(*modules: nn.Module) -> None:
+    """Raise SettingsError if modules have more weights than this machine has memory for."""
+    size = sum(4 * p.numel() for module in modules for p in module.parameters())
+    if hasattr(os, "sysconf") and size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise SettingsError(
+            f"The weights of [model] take {size / 1e9:,.0f} GB, more than the memory of this "
+            "machine: use smaller sizes."
+        )
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from ...checkpoint.layout import DIT
 from ...checkpoint.part_files import open_vae
 from ...config import AudioXConfig
 from ...errors import SettingsError
+from ...media.files import replacing
 from ...training.diffusion_stage import choose_trained
 from ...training.distributed import Distributed
 from ...training.features import Cache
@@ -131,7 +132,8 @@ def _new_checkpoint(job: Job, model: AudioXConfig, cache: Cache, dist: Distribut
     path = job.output / "tokenizer.json"
     if dist.is_main and not path.exists():
         trained = train_tokenizer(cache.captions, job.config.diffusion.vocabulary)
-        path.write_text(trained.to_str(), encoding="utf-8")
+        with replacing(path) as temporary:  # a run that is killed leaves no half of it
+            temporary.write_text(trained.to_str(), encoding="utf-8")
     dist.wait()
     tokenizer = load_tokenizer(path)
     model = replace(model, text=replace(model.text, vocab_size=tokenizer.get_vocab_size()))

@@ -22,6 +22,7 @@ from ...checkpoint.weight_file import Stored
 from ...checkpoint.write import write_safetensors
 from ...conditioners.mel import mel_filters
 from ...config import AudioXConfig, LatentConfig, MelConfig
+from ...errors import SettingsError
 from ...models.oobleck import Oobleck
 from ...training.clips import DataSource, pad_crop
 from ...training.config import TrainConfig, VaeConfig
@@ -194,6 +195,12 @@ class VaeStage:
         self.order = Order(config.run.seed, len(cache))
         frames = round(config.vae.crop_seconds * rate / self.latent_format.hop_length)
         self.frames = max(1, frames)
+        samples = self.frames * self.latent_format.hop_length
+        if not any(window <= samples for window in config.vae.windows):
+            raise SettingsError(
+                f"vae.windows is {[*config.vae.windows]}: the pieces of vae.crop_seconds have "
+                f"{samples:,} samples, and at least one window must fit into them."
+            )
 
     def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
         """Pieces `b 2 n` and unit noise for their latents `b c t`."""

@@ -39,6 +39,7 @@ class World:
         if not 0 <= music <= 1:
             raise SettingsError(f"The share of music is {music:g}: it must be 0 to 1.")
         self.config, self.seed, self.count, self.music = config, seed, count, music
+        self.notes: dict[str, int] = {}
 
     def __len__(self) -> int:
         return self.count

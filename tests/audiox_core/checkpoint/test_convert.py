@@ -17,8 +17,8 @@ from audiox_core import open_checkpoint
 from audiox_core.checkpoint import write
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.convert import STORED_DTYPES, convert
-from audiox_core.checkpoint.detect import config_from_shapes
 from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE
+from audiox_core.checkpoint.sizes import config_from_shapes
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import AudioXConfig
 from audiox_core.errors import SettingsError, WeightsError
@@ -47,7 +47,7 @@ def test_the_header_of_a_converted_file_has_variant_and_sizes(released_file, tmp
     convert([path], tmp_path / "out.safetensors")
     with safe_open(tmp_path / "out.safetensors", "pt") as file:
         config = AudioXConfig.from_json(file.metadata()["audiox"])
-    assert config == config_from_shapes(open_weights(path).shapes)
+    assert config == config_from_shapes(open_weights(path).shapes, AudioXConfig())
 
 
 def test_tensors_are_aligned_to_the_size_of_their_dtype(released_file, tmp_path):
@@ -90,6 +90,66 @@ def test_a_number_that_does_not_fit_is_refused(released_file, tmp_path):
     path = released_file(**{name: torch.full((64, 64), 1e5)})
     with pytest.raises(WeightsError, match=r"to_cond_embed.* 1e\+05.*float16 is 6.55e\+04"):
         convert([path], tmp_path / "out.safetensors", dtype=torch.float16)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+MATRIX = f"{DIT}transformer.layers.0.self_attn.to_qkv.weight"
+IDS = "conditioner.conditioners.video_prompt.visual_encoder_model.vision_model.embeddings."
+
+
+def of_dtype(tensor, name):
+    dtype = getattr(torch, name, None)
+    if dtype is None:
+        pytest.skip("this torch does not have it")
+    if name.startswith("q"):
+        return torch.quantize_per_tensor(tensor.float(), 0.1, 0, dtype)
+    if name in ("bits8", "float4_e2m1fn_x2"):  # only views
+        return torch.zeros(tensor.shape, dtype=torch.uint8).view(dtype)
+    return tensor.to(dtype)
+
+
+@pytest.mark.parametrize("target", [None, torch.float16, torch.float8_e4m3fn])
+@pytest.mark.parametrize(
+    "stored",
+    ["float64", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"],
+)
+def test_every_floating_point_type_is_converted(released_file, state, tmp_path, stored, target):
+    matrix = of_dtype(state[MATRIX], stored)
+    out = convert([released_file(**{MATRIX: matrix})], tmp_path / "o.safetensors", dtype=target)
+    loaded = open_checkpoint(out.path).load_backbone().state_dict()[MATRIX.removeprefix(DIT)]
+    exact = matrix.float() if target is None else matrix.float().to(target).float()
+    assert torch.equal(loaded, exact)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("target", [None, torch.bfloat16])
+@pytest.mark.parametrize(
+    "stored",
+    ["uint8", "int8", "bool", "int64", "uint16", "complex64", "bits8", "qint8", "float4_e2m1fn_x2"],
+)
+def test_numbers_that_are_no_weights_are_one_line(released_file, state, tmp_path, stored, target):
+    path = released_file(**{MATRIX: of_dtype(state[MATRIX], stored)})
+    with pytest.raises(WeightsError, match=rf"model\.ckpt .*(to_qkv|{stored})"):
+        convert([path], tmp_path / "out.safetensors", dtype=target)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+@pytest.mark.parametrize("stored", ["int64", "int32", "uint16", "complex64"])
+def test_tensors_that_are_not_used_are_kept_where_the_format_can(released_file, tmp_path, stored):
+    ids = torch.arange(17).to(getattr(torch, stored))[None]
+    path = released_file(**{f"{IDS}position_ids": ids})
+    if stored.startswith("int"):
+        found = load_file(convert([path], tmp_path / "out.safetensors").path)
+        assert torch.equal(found[f"{IDS}position_ids"], ids)
+    else:
+        with pytest.raises(WeightsError, match=f"position_ids' as {stored}"):
+            convert([path], tmp_path / "out.safetensors")
+
+
+def test_numbers_that_are_not_finite_are_not_converted(released_file, state, tmp_path):
+    path = released_file(**{MATRIX: state[MATRIX] * torch.nan})
+    with pytest.raises(WeightsError, match=r"has NaN or infinite values in .*to_qkv"):
+        convert([path], tmp_path / "out.safetensors")
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
 
 

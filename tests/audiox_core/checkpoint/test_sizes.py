@@ -22,13 +22,14 @@ from audiox_core.variants import VARIANTS
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_all_sizes_of_a_release_are_read_from_shapes(variant):
-    assert config_from_shapes(released_layout(VARIANTS[variant]), variant) == VARIANTS[variant]
+    preset = VARIANTS[variant]
+    assert config_from_shapes(released_layout(preset), preset) == preset
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_other_sizes_are_read_from_shapes_too(toys, variant):
     config = toys.tiny(variant)
-    found = config_from_shapes(released_layout(config), variant)
+    found = config_from_shapes(released_layout(config), VARIANTS[variant])
     assert found.vae == config.vae
     # the width of a head is not in the shapes: the variant's is taken
     assert found.dit == replace(config.dit, head_dim=VARIANTS[variant].dit.head_dim)

@@ -1,10 +1,17 @@
+"""Weights files: names and shapes first; a file that cannot be read is one line."""
+
+import errno
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from audiox_core.checkpoint.weight_file import open_weights
+from audiox_core.checkpoint.weight_file import differing, open_weights
 from audiox_core.errors import WeightsError
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.float16)}
@@ -104,3 +111,78 @@ def test_sparse_tensors_are_refused(tmp_path):
     torch.save({"state_dict": {"a": torch.eye(3).to_sparse()}}, path)
     with pytest.raises(WeightsError, match="sparse tensor 'a'"):
         open_weights(path)
+
+
+def test_parts_differ_in_every_name_and_bit_that_not_both_have(tmp_path):
+    def save(name, **tensors):
+        save_file({n.replace("_", "."): t for n, t in tensors.items()}, tmp_path / name)
+        return open_weights(tmp_path / name)
+
+    zero, one = torch.zeros(2), torch.ones(2)
+    file = save("file.sft", a_x=zero, a_y=one, b_x=zero.clone(), b_y=one.clone(), z=one.clone())
+    assert differing(file, "a.", file, "a.") == differing(file, "a.", file, "b.") == []
+    changed = save("changed.sft", x=-zero, y=one)  # a negative zero
+    assert differing(file, "a.", changed, "") == ["x"]
+    less, narrow = save("less.sft", y=one), save("narrow.sft", x=zero, y=one.half())
+    assert differing(file, "a.", less, "") == differing(less, "", file, "a.") == ["x"]
+    assert differing(file, "a.", narrow, "") == ["y"]
+
+
+NO_MEMORY = [
+    MemoryError("Unable to allocate 3.4 GiB"),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    OSError(errno.EAGAIN, "Resource temporarily unavailable"),
+    RuntimeError("unable to mmap 9 bytes from file <x>: Cannot allocate memory (12)"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    SafetensorError("Error while deserializing header: Cannot allocate memory (os error 12)"),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=repr)
+@pytest.mark.parametrize("where", ["safe_open", "json.loads", "np.fromfile", "torch.load"])
+def test_missing_memory_is_not_damage(tmp_path, monkeypatch, error, where):
+    def fail(*_arguments, **_options):
+        raise error
+
+    path = tmp_path / ("model.ckpt" if where == "torch.load" else "model.safetensors")
+    torch.save(STATE, path) if where == "torch.load" else save_file(STATE, path)
+    monkeypatch.setattr(f"audiox_core.checkpoint.weight_file.{where}", fail)
+    with pytest.raises(WeightsError, match=r"not enough memory to read model.* close other prog"):
+        open_weights(path).copy("b")
+
+
+def test_another_error_of_the_system_is_damage(tmp_path, monkeypatch):
+    save_file(STATE, tmp_path / "model.safetensors")
+    file = open_weights(tmp_path / "model.safetensors")
+
+    def fail(*_arguments, **_options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("audiox_core.checkpoint.weight_file.np.fromfile", fail)
+    with pytest.raises(WeightsError, match=r"damaged or incomplete .*Input/output error"):
+        file.copy("b")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
+@pytest.mark.parametrize("suffix", ["safetensors", "ckpt"])
+def test_a_file_larger_than_the_memory_is_one_line(tmp_path, suffix):
+    """The limit is real: a process that may only map a little more than it has."""
+    state, path = {"lora_up": torch.zeros(1 << 25)}, tmp_path / f"model.{suffix}"
+    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    limited = (
+        "import resource, sys\n"
+        "from audiox_core.checkpoint.weight_file import open_weights\n"
+        "from audiox_core.errors import WeightsError\n"
+        "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (size + (80 << 20), -1))\n"
+        "try:\n"
+        "    file = open_weights(sys.argv[1])\n"
+        "    print([file.copy('lora_up').sum() for _ in range(2)])\n"
+        "except WeightsError as error:\n"
+        "    print(error)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", limited, str(path)],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.startswith(f"There is not enough memory to read model.{suffix}"), run.stderr

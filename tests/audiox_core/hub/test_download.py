@@ -2,9 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -39,10 +44,8 @@ def served(hub):
 @pytest.fixture
 def get(hub, tmp_path, monkeypatch):
     """Fetch `audiox` from our hub; returns the folder of the model."""
-    constants = huggingface_hub.constants
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "PAUSE", 0.01)
 
     def run(names=("audiox",), folder=tmp_path / "models"):
         fetch(names, folder, endpoint=hub.url)
@@ -107,10 +110,10 @@ def test_a_partial_download_of_another_version_is_deleted(hub, served, get, hub_
     assert left(folder) == ["config.json", "model.ckpt"]
 
 
-def test_a_damaged_partial_download_starts_again(served, get, tmp_path):
+def test_a_damaged_partial_download_starts_again(hub, get, tmp_path):
     folder = tmp_path / "models" / "audiox" / "audiox"
     folder.mkdir(parents=True)
-    (folder / f".model.ckpt.{served.etag[:16]}.part").write_bytes(b"x" * 1000)
+    plan(["audiox"], tmp_path / "models", endpoint=hub.url)[0].part.write_bytes(b"x" * 1000)
     assert (get() / "model.ckpt").read_bytes() == MODEL
 
 
@@ -144,6 +147,58 @@ def test_a_wrong_file_is_only_replaced_by_a_complete_download(served, get):
     served.cuts.clear()
     get()
     assert (folder / "model.ckpt").read_bytes() == MODEL
+
+
+@pytest.mark.parametrize("change", [str.upper, "W/{}".format, '"{}"'.format, 'W/"{}"'.format])
+def test_a_hash_is_recognised_however_the_etag_is_written(hub, served, get, tmp_path, change):
+    served.header = change(served.etag)
+    folder = get()
+    assert [job.hash for job in fetch(["audiox"], folder.parents[1], endpoint=hub.url)] == [
+        served.etag,
+        hub.files[f"{REPO}/config.json"].etag,
+    ]
+    served.header = change("0" * 64)  # other contents of the same length
+    with pytest.raises(HubError, match="has the hash"):
+        get()
+
+
+@pytest.mark.parametrize(
+    "header", ["", '"ab/../c"', 'W/"5e-1/a\\b"', "''\"/x/y", '"%s"' % ("z" * 500)]
+)
+def test_a_file_without_a_hash_is_downloaded_and_never_called_verified(
+    hub, served, get, tmp_path, header
+):
+    served.header, served.cuts = header, [300_000]
+    folder = get()
+    assert (folder / "model.ckpt").read_bytes() == MODEL
+    assert left(folder) == ["config.json", "model.ckpt"]
+    model, config = fetch(["audiox"], tmp_path / "models", endpoint=hub.url)
+    assert (model.done, model.hash) == (True, None)
+    assert config.hash
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "huggingface.co",
+        "ftp://x.org",
+        "http://",
+        "https://a b",
+        "http://[::1",
+        "http://x:99999",
+    ],
+)
+def test_an_address_of_the_hub_without_sense_is_one_line(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(HubError, match=r"is not a web address: set HF_ENDPOINT"):
+        plan(["audiox"], tmp_path)
+
+
+def test_a_server_that_is_not_a_hub_is_reported(hub, hub_module, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub_module, "COMMIT", "")
+    with pytest.raises(HubError, match="is not a Hugging Face hub"):
+        plan(["audiox"], tmp_path, endpoint=hub.url)
 
 
 def test_an_optional_file_may_be_missing(hub, get):
@@ -199,6 +254,75 @@ def test_too_little_disk_space_is_reported_before_the_first_byte(hub, get, monke
 
 
 @pytest.fixture
+def naps(monkeypatch):
+    """How long a busy server was waited for."""
+    naps = []
+    monkeypatch.setattr(module.transfer, "sleep", naps.append)
+    return naps
+
+
+def test_a_busy_server_is_asked_again_when_it_says(served, get, naps):
+    later = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=40))
+    served.busy = ["7", later, "soon"]
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+    assert naps[0] == 7
+    assert 30 < naps[1] <= 40
+    assert naps[2:] == [module.transfer.WAIT]
+
+
+@pytest.mark.parametrize(("header", "minutes"), [("600", 10), ("9" * 400, 1440)])
+def test_a_server_that_is_busy_for_long_is_not_waited_for(served, get, naps, header, minutes):
+    served.busy = [header] * 9
+    with pytest.raises(HubError, match=rf"is busy .*429.* again in {minutes} min"):
+        get()
+    assert naps == []
+
+
+def test_a_server_that_stays_busy_is_given_up(served, get, naps):
+    served.busy = ["1"] * 99
+    with pytest.raises(HubError, match=r"is busy .* again in 1 min"):
+        get()
+    assert naps == [1.0] * module.transfer.WAITS
+
+
+def test_a_server_that_sends_single_bytes_is_given_up_and_the_next_run_continues(
+    hub, served, get, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module.transfer, "WINDOW", 1.0)
+    served.cuts = [300_000, *[0] * 9]
+    with pytest.raises(HubError):
+        get()
+    served.cuts, served.trickle = [], 0.05
+    with pytest.raises(
+        HubError, match=r"too slowly \(\d\d bytes a second\).*continues the download"
+    ):
+        get()
+    (part,) = (tmp_path / "models/audiox/audiox").glob(".model.ckpt.*.part")
+    assert part.read_bytes() == MODEL[: part.stat().st_size]
+    assert part.stat().st_size > 300_000
+    have, served.trickle = part.stat().st_size, 0
+    hub.requests.clear()
+    assert (get() / "model.ckpt").read_bytes() == MODEL
+    assert hub.gets("model.ckpt") == [[have, len(MODEL) - have]]
+
+
+def test_a_server_that_answers_in_single_bytes_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.transfer, "WINDOW", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500:
+                    connection.send(bytes([byte]))
+                    time.sleep(0.05)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(HubError, match=r"could not be downloaded \(no answer within"):
+            plan(["audiox"], tmp_path, endpoint=f"http://127.0.0.1:{server.getsockname()[1]}")
+
+
+@pytest.fixture
 def tiny_disk(tmp_path):
     folder = tmp_path / "tiny"
     folder.mkdir()
@@ -234,6 +358,16 @@ def test_two_processes_do_not_write_the_same_file(hub, served, get, tmp_path):
         get()
 
 
+def test_unknown_models_are_refused(tmp_path):
+    with pytest.raises(HubError, match=r"Unknown model 'audio-x'.*audiox-maf-mmdit"):
+        plan(["audio-x"], tmp_path, ask=False)
+
+
+def test_a_file_is_stored_without_the_folders_of_its_repository(tmp_path):
+    jobs = plan(["audiox-turbo"], tmp_path, ask=False)
+    assert tmp_path / "audiox/audiox-turbo/vae.ckpt" in [job.target for job in jobs]
+
+
 def test_a_plan_has_the_sizes_and_downloads_nothing(hub, tmp_path):
     jobs = plan(["audiox"], tmp_path, endpoint=hub.url)
     assert [(job.file.name, job.size) for job in jobs] == [
@@ -262,7 +396,7 @@ def wait_for(condition, seconds=60):
 
 
 def test_a_killed_process_leaves_no_file_and_the_next_one_continues(hub, hub_module, tmp_path):
-    data = MODEL * 32  # the library hands over 10 MiB at a time
+    data = MODEL * 32
     served = hub_module.Served(data, delay=0.002)
     hub.files[f"{REPO}/model.ckpt"] = served
     folder = tmp_path / "audiox" / "audiox"

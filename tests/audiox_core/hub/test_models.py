@@ -2,17 +2,11 @@
 
 import pytest
 
-from audiox_core.hub.models import MODELS, HubError, HubFile, model_of
+from audiox_core.hub.models import MODELS
 
 
-def test_unknown_models_are_refused():
-    with pytest.raises(HubError, match=r"Unknown model 'audio-x'.*audiox-maf-mmdit"):
-        model_of("audio-x")
-
-
-def test_a_file_is_stored_without_the_folders_of_its_repository():
-    assert HubFile("pretransform/vae.ckpt").name == "vae.ckpt"
-    assert model_of("audiox-turbo").page == "https://huggingface.co/HKUSTAudio/AudioX-Turbo"
+def test_a_model_has_a_page_on_the_hub():
+    assert MODELS["audiox-turbo"].page == "https://huggingface.co/HKUSTAudio/AudioX-Turbo"
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.media.mix import mix, presence
+from audiox_core.media.mix import mix, place, presence
 
 RATE = 1_100  # Hz: blocks of 11 samples, whose middles are samples
 ATTACK, RELEASE = (1 - 2.718 ** (-0.01 / seconds) for seconds in (0.05, 0.4))
@@ -42,6 +42,21 @@ def test_a_longer_original_is_cut_at_its_end():
 def test_three_channels_are_refused():
     with pytest.raises(SettingsError):
         mix(constant(0.5, 2, channels=3), None, RATE)
+
+
+def test_a_sound_is_placed_between_silence():
+    placed = place(torch.ones(2, 3), 10, 0.2, 1.0)
+    assert placed[0].tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_a_sound_that_is_too_long_is_cut_at_the_end():
+    assert place(torch.arange(20.0)[None], 10, 0.5, 1.0)[0].tolist() == [0] * 5 + [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("start", [-0.1, 1.0, 7.0, float("nan"), float("inf")])
+def test_a_start_outside_of_the_video_is_refused(start):
+    with pytest.raises(SettingsError, match=r"the video lasts 1\.00 s"):
+        place(torch.ones(2, 3), 10, start, 1.0)
 
 
 def test_presence_rises_by_the_attack_and_falls_by_the_release():

@@ -378,6 +378,36 @@ def test_checking_an_output_leaves_no_file(clip, tmp_path, monkeypatch):
     assert not list(Path.cwd().iterdir())
 
 
+def test_what_cannot_be_copied_is_refused_before_anything_is_computed(field, tmp_path):
+    with pytest.raises(MediaError, match=r"no timestamps .* Convert the video to MP4 or MKV first"):
+        check_mux(field / "raw.h264", tmp_path / "b.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_joined_recordings_are_refused_before_anything_is_computed(clip, tmp_path):
+    joined = clip("a.ts", frames=50)
+    joined.write_bytes(joined.read_bytes() * 2)
+    with pytest.raises(MediaError, match="jump back"):
+        check_mux(joined, tmp_path / "b.mp4")
+
+
+@pytest.mark.parametrize(("frames", "exact"), [(75, True), (26, False)])
+def test_a_piece_that_would_end_late_can_be_refused(clip, noise, tmp_path, frames, exact):
+    reordered = {"bf": "3", "g": "50", "x264-params": "scenecut=0:b-adapt=0"}
+    video, output = clip(frames=100, options=reordered), tmp_path / "b.mp4"
+    arguments = {"seconds": Fraction(frames, 25), "exact": True}
+    if exact:
+        check_mux(video, output, **arguments)
+        mux_soundtrack(video, noise(4), RATE, output, **arguments)
+        with av.open(str(output)) as copy:
+            assert len(list(copy.decode(video=0))) == frames
+    else:
+        for refuse in (check_mux, lambda *a, **k: mux_soundtrack(a[0], noise(4), RATE, a[1], **k)):
+            with pytest.raises(MediaError, match="cannot be cut there"):
+                refuse(video, output, **arguments)
+        assert not output.exists()
+
+
 def test_an_error_of_the_copy_is_not_blamed_on_the_video(clip, noise, tmp_path, monkeypatch):
     def refuse(self, packet):
         raise av.error.InvalidDataError(1, "refused", self.target.name)

@@ -1,5 +1,6 @@
 """Pictures upright, in the right colours and at the right size."""
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -50,3 +51,11 @@ def test_a_picture_is_stretched_to_a_square():
 def test_a_picture_of_the_right_size_stays_as_it_is(seeded):
     frames = torch.randint(0, 256, (2, 3, 8, 8), generator=seeded, dtype=torch.uint8)
     assert torch.equal(resize_frames(frames, 8), frames)
+
+
+@pytest.mark.parametrize(("kind", "level"), [("rgb24", 200), ("rgba", 200 * 200 / 255)])
+def test_a_huge_picture_is_scaled_before_it_is_converted(kind, level):
+    pixels = np.full((100, 9_000, len(kind.rstrip("24"))), 200, np.uint8)
+    picture = rgb(av.VideoFrame.from_ndarray(pixels, format=kind))
+    assert picture.shape == (3, round(100 * 4_096 / 9_000), 4_096)
+    assert picture.float().mean().item() == pytest.approx(level, abs=2)

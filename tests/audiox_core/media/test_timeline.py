@@ -7,6 +7,7 @@ import pytest
 from audiox_core.errors import MediaError
 from audiox_core.media.files import open_media
 from audiox_core.media.timeline import PictureReader, packet_time, picture_stream
+from audiox_core.media.video import probe_video
 
 
 @pytest.fixture
@@ -53,3 +54,19 @@ def test_a_sound_file_has_no_picture(sound_file, noise):
     )
     with open_media(path) as container, pytest.raises(MediaError, match="no video stream"):
         picture_stream(container, "a.wav")
+
+
+def test_the_end_of_a_program_stream_is_that_of_its_last_frame(field):
+    assert probe_video(field / "mpeg2_b.mpg").seconds == pytest.approx(2.0, abs=1e-3)
+
+
+def test_a_picture_that_cannot_be_decoded_is_damaged_in_one_line(field):
+    with pytest.raises(MediaError, match=r"mdat-zeroed\.mp4 is damaged"):
+        probe_video(field / "mdat-zeroed.mp4")
+
+
+def test_recordings_that_were_joined_are_refused_where_the_times_jump_back(clip):
+    joined = clip("a.ts", frames=50)
+    joined.write_bytes(joined.read_bytes() * 2)
+    with PictureReader(joined) as reader, pytest.raises(MediaError, match=r"jump back at 1\.9\d s"):
+        list(reader.frames_from(Fraction(0)))

@@ -10,7 +10,7 @@ import pytest
 from audiox_core.errors import MediaError
 from audiox_core.media.audio import read_audio
 from audiox_core.media.pixels import read_image
-from audiox_core.media.truncation import set_matroska_duration
+from audiox_core.media.truncation import is_animated_webp, set_matroska_duration
 from audiox_core.media.video import probe_video
 
 
@@ -128,3 +128,22 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_a_photograph(picture):
     path.write_bytes(with_one + data[2 : len(data) // 2])
     with pytest.raises(MediaError, match="is truncated"):
         read_image(path)
+
+
+def test_a_header_at_the_border_of_the_first_bytes_is_read(field):
+    assert probe_video(field / "segment-at-65532.mkv").seconds == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [4, 11, 40])
+def test_a_matroska_header_that_ends_early_is_an_error_of_one_line(clip, size):
+    path = clip("a.mkv", frames=10)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(MediaError, match=r"a\.mkv"):
+        probe_video(path)
+
+
+def test_an_animated_webp_is_told_from_a_still_one(field):
+    assert is_animated_webp(field / "anim.webp")
+    assert not is_animated_webp(field / "phone.3gp")
+    with pytest.raises(MediaError, match=r"animated WebP.*Convert it to MP4 or GIF"):
+        probe_video(field / "anim.webp")

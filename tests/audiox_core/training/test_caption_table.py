@@ -1,5 +1,8 @@
 """A table with or without a header, with any of the usual delimiters."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from audiox_core.errors import SettingsError
@@ -11,8 +14,9 @@ def table(tmp_path):
     def make(text, encoding="utf-8"):
         path = tmp_path / "captions.csv"
         path.write_bytes(text.encode(encoding))
-        rows, broken = read_table(path)
-        return [(row.media, row.caption, row.start) for row in rows], broken
+        found = read_table(path)
+        rows = [(row.path or row.id, row.caption, row.start) for row in found.items]
+        return rows, [*found.invalid]
 
     return make
 
@@ -46,14 +50,14 @@ def test_a_bare_second_delimiter_is_part_of_the_caption(table):
 
 @pytest.mark.parametrize(
     ("row", "reason"),
-    [("a.mp4,,", "no caption"), (",rain,", "no caption"), ("a.mp4", "no caption"),
+    [(",rain,", "no media named"), ("b.mp4,wind,", "duplicate"), ("\0,rain,", "bad path"),
      ("a.mp4,rain,soon", "bad start"), ("a.mp4,rain,-1", "bad start"),
-     ("a.mp4,rain,nan", "bad start")],
+     ("a.mp4,rain,nan", "bad start"), ("a" * 5_000 + ",rain", "bad path")],
 )  # fmt: skip
 def test_a_bad_row_is_listed(table, row, reason):
-    rows, broken = table(f"path,caption,start\n{row}\nb.mp4,wind,\n")
+    rows, broken = table(f"path,caption,start\nb.mp4,wind,\n{row}\n")
     assert rows == [("b.mp4", "wind", None)]
-    assert [(b.line, b.reason) for b in broken] == [(2, reason)]
+    assert [(b.line, b.reason) for b in broken] == [(3, reason)]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +70,29 @@ def test_a_file_that_is_not_a_table_is_an_error(table, text, encoding):
         table(text, encoding)
 
 
-def test_a_missing_table_is_an_error(tmp_path):
-    with pytest.raises(SettingsError, match="No such file"):
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_tables_are_only_read_from_files(tmp_path, make):
+    make(tmp_path / "none.csv")
+    with pytest.raises(SettingsError, match="there is no such file"):
         read_table(tmp_path / "none.csv")
+
+
+def test_a_missing_table_is_an_error(tmp_path):
+    with pytest.raises(SettingsError, match="there is no such file"):
+        read_table(tmp_path / "none.csv")
+
+
+def test_a_line_of_a_gigabyte_is_refused_without_reading_it(tmp_path):
+    path = tmp_path / "captions.csv"
+    with path.open("wb") as file:
+        file.write(b"path,caption\na.mp4,rain\n")
+        file.truncate(1 << 30)
+    with pytest.raises(SettingsError, match="cannot be read as a table"):
+        read_table(path)
+
+
+def test_a_row_without_a_caption_is_left_out_with_its_reason(table):
+    assert table("path,caption\na.mp4,\nb.mp4,wind\n")[0] == [
+        ("a.mp4", "", None),
+        ("b.mp4", "wind", None),
+    ]

@@ -5,16 +5,17 @@ from collections import Counter
 
 import pytest
 
+from audiox_core.media.probe import MediaInfo
+from audiox_core.training import captions
 from audiox_core.training.captioner import CaptionerError
 from audiox_core.training.captions import (
-    Row,
     Settings,
     caption_files,
     caption_from_name,
     find_files,
     starts_every,
 )
-from audiox_core.training.manifest import Item, Task
+from audiox_core.training.manifest import Item, Manifest, Task, collect
 
 BOTH, WORDS = Task("text+video", "audio"), Task("text", "audio")
 
@@ -68,8 +69,9 @@ def test_the_default_task_depends_on_the_streams_of_the_file(captioned, film):
 def test_a_table_overrides_file_names_and_may_have_several_starts(captioned, film):
     film("a.mp4")
     film("b.mp4")
-    rows = [Row("a.mp4", "one", 0.0, 1), Row("a", "two", 1.0, 2), Row("gone.mp4", "three", None, 3)]
-    made = captioned(rows=rows, from_names=True)
+    rows = Item("a.mp4", caption="one", start=0.0), Item(id="a", caption="two", start=1.0)
+    table = Manifest((*rows, Item("gone.mp4", caption="three")))
+    made = captioned(table=table, from_names=True)
     assert [(i.path, i.caption, i.start) for i in made.items] == [
         ("a.mp4", "one", 0.0),
         ("a.mp4", "two", 1.0),
@@ -77,6 +79,31 @@ def test_a_table_overrides_file_names_and_may_have_several_starts(captioned, fil
     ]
     assert made.sources == Counter({"table": 2, "file name": 1})
     assert reasons(made) == {"gone.mp4": "missing media"}
+
+
+def test_rows_without_a_caption_or_after_the_end_of_their_file_are_reported(captioned, film):
+    film("a.wav", 3, picture=False)
+    film("b.wav", 3, picture=False)
+    rows = Item("a.wav", caption="one", start=3.5, line=1), Item("a.wav", caption="two", line=2)
+    made = captioned(table=Manifest((*rows, Item("b.wav", line=3))), from_names=True)
+    assert [(i.path, i.caption) for i in made.items] == [("a.wav", "two"), ("b.wav", "b")]
+    assert [(i.line, i.reason) for i in made.skipped] == [(3, "no caption"), (1, "bad start")]
+
+
+def test_a_header_that_claims_a_sound_of_years_is_reported(captioned, film, monkeypatch):
+    film("a.wav", picture=False)
+    monkeypatch.setattr(captions, "probe_media", lambda _: MediaInfo(True, False, 1e9))
+    made = captioned(from_names=True, start_every=0.1)
+    assert reasons(made) == {"a.wav": "unreadable media"}
+
+
+def test_files_with_odd_names_are_listed_in_plain_text(captioned, film, media):
+    film("red\x1b[31m\nrain.wav", picture=False)
+    os.mkfifo(media / "pipe.mp4")
+    made = captioned(from_names=True)
+    assert [i.path for i in made.items] == ["red\x1b[31m\nrain.wav"]
+    assert [i.reason for i in made.skipped] == ["unreadable media"]
+    assert all(i.message.isprintable() for i in made.skipped)
 
 
 def test_a_captioner_sees_the_middle_of_each_piece(captioned, film):
@@ -149,7 +176,8 @@ def test_a_captioner_that_fails_once_skips_one_file(captioned, film):
 
 def test_a_long_caption_is_cut_and_counted(captioned, film):
     film("a.mp4")
-    made = captioned(rows=[Row("a.mp4", "rain " * 2_000, None, 1)])
+    table = collect([(1, {"path": "a.mp4", "caption": "rain " * 2_000})])
+    made = captioned(table=table)
     assert made.report().notes == {"captions cut": 1}
     assert len(made.items[0].caption) <= 1_000
 

@@ -1,7 +1,6 @@
 """Clips of any source: ranges, keys, invalid items."""
 
 import pickle
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from audiox_core.training.clips import (
     InvalidItemError,
     clip_range,
     clips_key,
-    notes_of,
     pad_crop,
 )
 from audiox_core.training.config import DataConfig
@@ -47,7 +45,6 @@ def test_a_first_clip_after_the_last_one_is_refused():
 def test_changes_that_a_source_made_are_logged(caplog):
     clip_range(TenClips(), DataConfig(source="a.jsonl"))
     assert "a.jsonl: captions cut 2 times" in caplog.text
-    assert notes_of(SimpleNamespace()) == {}
 
 
 def test_an_invalid_item_names_its_line_and_survives_pickling():

@@ -1,9 +1,11 @@
 """Settings of a run: defaults, and what decides its numbers."""
 
+from dataclasses import fields
+
 import pytest
 
 from audiox_core.errors import SettingsError
-from audiox_core.training.config import OptimConfig, TrainConfig
+from audiox_core.training.config import RANGES, OptimConfig, TrainConfig
 from audiox_core.training.settings import read_settings
 
 
@@ -33,5 +35,21 @@ def test_the_items_of_a_step_are_those_of_all_processes():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
 def test_a_learning_rate_that_is_not_finite_or_negative_is_refused(value):
-    with pytest.raises(SettingsError, match=r"optim\.lr is .*: it must be 0 or more"):
+    with pytest.raises(SettingsError, match=r"optim\.lr is .*: it must be 0 to 10\."):
         TrainConfig(optim=OptimConfig(lr=value)).checked()
+
+
+def numbers(config):
+    """Names of all settings that are numbers, but for the model's."""
+    for section in fields(config):
+        for entry in fields(getattr(config, section.name)) if section.name != "model" else ():
+            value = getattr(getattr(config, section.name), entry.name)
+            first = value[0] if isinstance(value, tuple) and value else value
+            if isinstance(first, (int, float)) and not isinstance(first, bool):
+                yield f"{section.name}.{entry.name}"
+
+
+def test_every_number_has_a_range_that_contains_its_default():
+    ranged = [name for names, _, _ in RANGES for name in names.split()]
+    assert sorted(ranged) == sorted(numbers(TrainConfig()))
+    TrainConfig().checked()

@@ -1,6 +1,8 @@
 """Any spelling of a list is read; a line that says nothing usable is counted with its reason."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,16 @@ def test_a_written_manifest_reads_back_equal(tmp_path):
         ({"id": ["a"]}, "bad id"),
         ({"path": "a", "caption": {"en": "rain"}}, "bad caption"),
         ({"path": "a", "caption": "\ud800"}, "bad caption"),
+        ({"path": "a\0"}, "bad path"),
+        ({"path": "a" * 5_000}, "bad path"),
+        ({"video": "a" * 5_000}, "bad video_path"),
+        ({"id": "\0"}, "bad id"),
+        ({"path": "a", "task": "\x1b[31m" * 99}, "bad task"),
+        ('{"path": "a", "path": ' + "[" * 20_000, "not JSON"),
+        ('{"path": "a", "start": ' + "9" * 400 + "}", "bad start"),
+        ('{"path": "a", "start": ' + "9" * 9_000 + "}", "not JSON"),
+        ('{"path": "a", "start": -0.001}', "bad start"),
+        ({"path": "a", "start": [3]}, "bad start"),
         ({"path": "a", "start": -1}, "bad start"),
         ({"path": "a", "start": True}, "bad start"),
         ({"path": "a", "start": "soon"}, "bad start"),
@@ -91,7 +103,8 @@ def test_an_invalid_line_is_kept_with_its_reason(listed, line, reason):
     manifest = listed(GOOD, line)
     assert [item.path for item in manifest.items] == ["good.mp4"]
     assert [(b.line, b.reason) for b in manifest.invalid] == [(2, reason)]
-    assert "\n" not in manifest.invalid[0].message
+    assert manifest.invalid[0].message.isprintable()
+    assert len(manifest.invalid[0].message) < 300
 
 
 def test_half_of_a_manifest_can_be_invalid(listed):
@@ -125,13 +138,32 @@ def test_a_manifest_without_a_valid_line_is_an_error(tmp_path, content):
         read(path)
 
 
-def test_a_folder_is_not_a_manifest(tmp_path):
-    with pytest.raises(SettingsError, match=r"is a folder.*captions"):
-        read(tmp_path)
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_manifests_are_only_read_from_files(tmp_path, make):
+    make(tmp_path / "list.jsonl")
+    with pytest.raises(SettingsError, match=r"is not a file.*captions"):
+        read(tmp_path / "list.jsonl")
+
+
+def test_a_line_that_is_not_utf8_is_kept_with_its_reason(tmp_path):
+    path = tmp_path / "list.jsonl"
+    path.write_bytes(b'{"path": "a.mp4"}\n{"path": "caf\xe9.mp4"}\n{"path": "b\0.mp4"}\n')
+    manifest = read(path)
+    assert [item.path for item in manifest.items] == ["a.mp4"]
+    assert [(i.line, i.reason) for i in manifest.invalid] == [(2, "not JSON"), (3, "not JSON")]
+
+
+def test_a_line_of_megabytes_is_not_read_into_memory(tmp_path):
+    path = tmp_path / "list.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"path": "a.mp4"}\n')
+        file.truncate(1 << 30)  # a line of a gigabyte that takes no room on the disk
+    manifest = read(path)
+    assert [(i.line, i.reason) for i in manifest.invalid] == [(2, "not JSON")]
 
 
 def test_a_missing_manifest_is_an_error(tmp_path):
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="is not a file"):
         read(tmp_path / "none.jsonl")
 
 

@@ -3,43 +3,51 @@
 import pytest
 import torch
 
-from audiox_core.training.optim import cosine_lr, ema_decay, inverse_lr, update_average
+from audiox_core.training.config import EmaConfig, OptimConfig
+from audiox_core.training.optim import ema_decay, learning_rate, update_average
 
 
-def test_inverse_lr_warms_up_exponentially():
-    rates = [inverse_lr(step, 1.0, inv_gamma=1e12, warmup=0.5) for step in range(4)]
-    assert rates == pytest.approx([1 / 2, 3 / 4, 7 / 8, 15 / 16])
+def rates(steps, *, of=0, **settings):
+    config = OptimConfig(**settings)
+    return [learning_rate(step, config, of) for step in steps]
 
 
-def test_inverse_lr_decays_by_the_inverse_root():
+def test_the_inverse_schedule_warms_up_exponentially():
+    found = rates(range(4), lr=1.0, inv_gamma=1e12, warmup=0.5)
+    assert found == pytest.approx([1 / 2, 3 / 4, 7 / 8, 15 / 16])
+
+
+def test_the_inverse_schedule_decays_by_the_inverse_root():
     # far behind the warm-up: 1 + 3 and 1 + 8 gammas
-    rates = [inverse_lr(step, 2.0, inv_gamma=1_000, warmup=0.5) for step in (3_000, 8_000)]
-    assert rates == pytest.approx([2 / 2, 2 / 3])
-    assert inverse_lr(7_000, 1.0, inv_gamma=1_000, power=1.0, warmup=0.5) == pytest.approx(1 / 8)
+    found = rates((3_000, 8_000), lr=2.0, inv_gamma=1_000, warmup=0.5)
+    assert found == pytest.approx([2 / 2, 2 / 3])
+    assert rates([7_000], lr=1.0, inv_gamma=1_000, power=1.0, warmup=0.5) == pytest.approx([1 / 8])
 
 
-def test_inverse_lr_has_the_published_defaults():
-    assert inverse_lr(0) == pytest.approx(5e-5 * 0.01)
-    assert inverse_lr(3_000_000) == pytest.approx(5e-5 / 2)
+def test_the_inverse_schedule_has_the_published_defaults():
+    assert rates([0, 3_000_000]) == pytest.approx([5e-5 * 0.01, 5e-5 / 2])
 
 
-def test_cosine_lr_rises_linearly_and_falls_to_zero():
-    rates = [cosine_lr(step, 4.0, warmup_steps=3, steps=7) for step in range(9)]
+def test_the_cosine_schedule_rises_linearly_and_falls_to_zero():
+    found = rates(range(9), of=7, lr=4.0, schedule="cosine", warmup_steps=3)
     half = 4 * (1 + 2**-0.5) / 2
-    assert rates == pytest.approx([1, 2, 3, 4, half, 2, 4 - half, 0, 0], abs=1e-9)
+    assert found == pytest.approx([1, 2, 3, 4, half, 2, 4 - half, 0, 0], abs=1e-9)
 
 
-def test_cosine_lr_without_an_end_stays_level():
-    assert [cosine_lr(step, 4.0, warmup_steps=1) for step in (0, 1, 2, 99)] == [2, 4, 4, 4]
+def test_the_constant_schedule_stays_level_after_its_warm_up():
+    found = rates((0, 1, 2, 99), of=7, lr=4.0, schedule="constant", warmup_steps=1)
+    assert found == [2, 4, 4, 4]
 
 
 def test_the_average_follows_at_once_then_by_powers_then_by_beta():
     # after step 2 the number of updates n counts: 1 - (1 + n) ** -0.75
-    decays = [ema_decay(step) for step in range(5)]
+    decays = [ema_decay(step, EmaConfig()) for step in range(5)]
     assert decays == pytest.approx([0, 0, 0, 1 - 2**-0.75, 1 - 3**-0.75])
-    assert ema_decay(10_000_000) == 0.9999
-    assert ema_decay(2 + 15, power=0.5, update_after=1) == pytest.approx(1 - 1 / 4)
-    assert ema_decay(8, power=1.0, inv_gamma=2.0, update_after=3) == pytest.approx(1 - 1 / 3)
+    assert ema_decay(10_000_000, EmaConfig()) == 0.9999
+    slow = EmaConfig(power=0.5, update_after=1)
+    assert ema_decay(2 + 15, slow) == pytest.approx(1 - 1 / 4)
+    fast = EmaConfig(power=1.0, inv_gamma=2.0, update_after=3)
+    assert ema_decay(8, fast) == pytest.approx(1 - 1 / 3)
 
 
 def test_an_average_keeps_the_share_that_decay_says():

@@ -1,0 +1,1 @@
+"""The fuzz campaign: damaged media and weights files that may only end in one clear line."""

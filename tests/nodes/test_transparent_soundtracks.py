@@ -1,0 +1,371 @@
+"""A soundtrack is transparent: ComfyUI saves the same picture afterwards, with our sound."""
+
+import gc
+import importlib
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+import torch
+
+RATE = 44_100
+REORDERED = {"bf": "3", "g": "25", "x264-params": "scenecut=0:b-adapt=0"}
+# suffix, codec (None is H.264) and its options
+FILES = {
+    "mp4": ("a.mp4", None, {}),
+    "mp4 reordered": ("a.mp4", None, REORDERED),
+    "mov hevc": ("a.mov", "libx265", {}),
+    "mov mpeg4": ("a.mov", "mpeg4", {}),
+    "mov prores": ("a.mov", "prores_ks", {"pixels": "yuv422p10le"}),
+    "mkv": ("a.mkv", None, {"bf": "0"}),
+    "mkv reordered": ("a.mkv", None, REORDERED),
+    "mkv ffv1": ("a.mkv", "ffv1", {}),
+    "webm vp8": ("a.webm", "libvpx", {}),
+    "webm vp9": ("a.webm", "libvpx-vp9", {}),
+    "3gp": ("a.3gp", None, REORDERED),
+    "ts": ("a.ts", None, REORDERED),
+    "m2ts": ("a.m2ts", None, REORDERED),
+    "avi": ("a.avi", "mpeg4", {}),
+    "avi mjpeg": ("a.avi", "mjpeg", {"pixels": "yuvj420p"}),
+    "flv": ("a.flv", "flv", {}),
+    "flv h264": ("a.flv", None, REORDERED),
+    "wmv": ("a.wmv", "wmv2", {}),
+    "mpg": ("a.mpg", "mpeg2video", {}),
+    "gif": ("a.gif", "gif", {"pixels": "rgb8"}),
+}
+FRAMES, FPS = 75, 25
+FORMATS = {"webm vp8": "webm", "mkv ffv1": "mkv"}  # which MP4 cannot store
+
+
+@pytest.fixture(scope="module")
+def api(comfy) -> SimpleNamespace:
+    latest = importlib.import_module("comfy_api.latest")
+    return SimpleNamespace(inputs=latest.InputImpl, types=latest.Types)
+
+
+@pytest.fixture
+def source(clip):
+    """One of `FILES`: frame `k` shows the number `k`."""
+
+    def make(kind: str) -> Path:
+        name, codec, options = FILES[kind]
+        pixels = options.get("pixels", "yuv420p")
+        options = {key: value for key, value in options.items() if key != "pixels"}
+        return clip(name, FRAMES, FPS, codec=codec, pixels=pixels, options=options)
+
+    return make
+
+
+@pytest.fixture
+def saved(api, tmp_path):
+    """What Save Video writes of a VIDEO."""
+
+    def save(video, name: str = "saved", container: str = "auto") -> SimpleNamespace:
+        suffix = "mp4" if container == "auto" else container
+        path = tmp_path / f"{name}.{suffix}"
+        video.save_to(str(path), format=api.types.VideoContainer(container))
+        return seen(path)
+
+    return save
+
+
+def seen(path: Path) -> SimpleNamespace:
+    """What a player finds in a file."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = list(container.decode(stream))
+        context = stream.codec_context
+        return SimpleNamespace(
+            path=path,
+            begins_with_keyframe=packets[0].is_keyframe,
+            codec=context.name,
+            size=(frames[0].width, frames[0].height),
+            depth=context.format.components[0].bits,
+            colour=colour_of(path),
+            times=[float(frame.pts * frame.time_base) for frame in frames],
+            pictures=torch.stack(
+                [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in frames]
+            ).movedim(-1, 1),
+        )
+
+
+def colour_of(path: Path) -> tuple:
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        return context.color_trc, context.color_primaries, context.colorspace
+
+
+def read_sound(path: Path) -> torch.Tensor:
+    """The left channel of a file, `n` at 44,100 Hz; time 0 is that of the container."""
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+        frames = [made for f in container.decode(audio=0) for made in resampler.resample(f)]
+        frames += resampler.resample(None)
+        before = max(0, round(float(frames[0].pts * frames[0].time_base) * RATE))
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    return torch.from_numpy(np.concatenate([np.zeros(before, np.float32), samples]))
+
+
+def tone(seconds: float) -> dict:
+    time = torch.arange(round(seconds * RATE)) / RATE
+    wave = 0.5 * torch.sin(2 * torch.pi * 440 * time)
+    return {"waveform": wave.expand(1, 2, -1), "sample_rate": RATE}
+
+
+def sounding(wave: torch.Tensor) -> tuple[float, float]:
+    """The seconds between which a sound is loud."""
+    loud = (wave.abs() > 0.2).nonzero()
+    return loud[0].item() / RATE, loud[-1].item() / RATE
+
+
+def soundtrack(node, video, seconds: float = 1.0, **settings):
+    return node("AudioXSoundtrack", video=video, audio=tone(seconds), **settings)
+
+
+def check_same(ours: SimpleNamespace, alone: SimpleNamespace, colours: tuple = ()) -> None:
+    """The same frames, times, size and colours (or one of `colours`, those of the source)."""
+    assert ours.begins_with_keyframe
+    assert len(ours.times) == len(alone.times)
+    first, other = ours.times[0], alone.times[0]
+    assert [t - first for t in ours.times] == pytest.approx(
+        [t - other for t in alone.times], abs=2e-3
+    )
+    assert (ours.size, ours.depth) == (alone.size, alone.depth)
+    assert ours.colour in (alone.colour, *colours)
+    assert (ours.pictures.float() - alone.pictures.float()).abs().mean() < 8
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_frame_of_a_file_is_there_after_a_soundtrack(api, node, saved, source, numbers, kind):
+    path = source(kind)
+    ours = saved(
+        soundtrack(node, api.inputs.VideoFromFile(str(path)), start=1.0),
+        container=_format(api, kind),
+    )
+    assert numbers(ours.pictures) == list(range(FRAMES))
+    assert ours.begins_with_keyframe
+    steps = torch.tensor(ours.times).diff()
+    assert steps.tolist() == pytest.approx([1 / FPS] * (FRAMES - 1), abs=1.1e-3)
+    assert sounding(read_sound(ours.path)) == pytest.approx((1.0, 2.0), abs=0.03)
+    assert len(read_sound(ours.path)) / RATE == pytest.approx(FRAMES / FPS, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "kind", ["mp4", "mov hevc", "mov mpeg4", "webm vp9", "3gp", "ts", "flv h264"]
+)
+def test_a_file_that_comfyui_saves_alone_is_copied_bit_for_bit(api, node, saved, source, kind):
+    path = source(kind)
+    alone = saved(api.inputs.VideoFromFile(str(path)), "alone")
+    ours = saved(soundtrack(node, api.inputs.VideoFromFile(str(path))), "ours")
+    check_same(ours, alone)
+    assert torch.equal(ours.pictures, alone.pictures)
+
+
+# without MPEG program streams, whose last frames ComfyUI itself loses
+@pytest.mark.parametrize("kind", [*(kind for kind in FILES if kind != "mpg"), "vfr", "hlg"])
+@pytest.mark.parametrize(("start", "seconds"), [(1.0, 1.4), (0.7, 0.0), (0.0, 1.05)])
+def test_a_trimmed_video_is_the_same_as_without_a_soundtrack(
+    api, node, saved, source, field, kind, start, seconds
+):
+    if not hasattr(api.inputs.VideoFromFile, "as_trimmed"):
+        pytest.skip("this ComfyUI cannot trim videos")
+    path = source(kind) if kind in FILES else field / f"{kind}.mp4"
+    trim = {"start_time": start, "duration": seconds}
+    alone = saved(api.inputs.VideoFromFile(str(path), **trim), "alone")
+    ours = saved(soundtrack(node, api.inputs.VideoFromFile(str(path), **trim), 0.5), "ours")
+    check_same(ours, alone, (colour_of(path),))
+    sound = read_sound(ours.path)
+    assert sounding(sound) == pytest.approx((0.0, 0.5), abs=0.03)
+    length = ours.times[-1] - ours.times[0]
+    assert length - 0.05 < len(sound) / RATE < length + 0.25
+
+
+def test_a_trim_between_frames_that_depend_on_one_another_is_copied_where_that_is_exact(
+    api, node, source, monkeypatch
+):
+    """Counted by what the node shows."""
+    if not hasattr(api.inputs.VideoFromFile, "as_trimmed"):
+        pytest.skip("this ComfyUI cannot trim videos")
+    path, shown = str(source("mp4 reordered")), []
+    module = importlib.import_module(node.classes["AudioXSoundtrack"].__module__)
+    monkeypatch.setattr(module, "tell", lambda _, text: shown.append(text))
+    for frames in range(20, 28):
+        trim = {"start_time": 1.0, "duration": frames / FPS}
+        soundtrack(node, api.inputs.VideoFromFile(path, **trim), 0.2)
+    copied = [text for text in shown if text.startswith("the video stream is copied")]
+    encoded = [text for text in shown if text.startswith("the video stream is re-encoded")]
+    assert len(copied) + len(encoded) == 8
+    assert copied
+    assert encoded
+
+
+def test_a_video_in_memory_is_copied_like_its_file(api, node, saved, source):
+    path = source("mp4 reordered")
+    memory = api.inputs.VideoFromFile(BytesIO(path.read_bytes()))
+    check_same(
+        saved(soundtrack(node, memory), "ours"),
+        saved(api.inputs.VideoFromFile(str(path)), "alone"),
+    )
+
+
+def test_frames_made_in_the_graph_keep_their_number_and_depth(api, node, saved):
+    images = torch.linspace(0, 1, 30)[:, None, None, None].expand(-1, 48, 64, 3)
+    parts = api.types.VideoComponents(images=images, frame_rate=Fraction(12))
+    deep = {"bit_depth": 10} if hasattr(api.inputs.VideoFromComponents, "get_bit_depth") else {}
+    alone = saved(api.inputs.VideoFromComponents(parts, **deep), "alone")
+    ours = saved(soundtrack(node, api.inputs.VideoFromComponents(parts, **deep)), "ours")
+    check_same(ours, alone)
+    assert ours.depth == (10 if deep else 8)
+    assert len(read_sound(ours.path)) / RATE == pytest.approx(2.5, abs=0.05)
+
+
+class Cropped:
+    """A VIDEO of a file as newer ComfyUI crops it: its stream is still the whole picture."""
+
+    @staticmethod
+    def of(api, path, x, y, width, height):
+        class VideoFromFile(api.inputs.VideoFromFile):
+            def get_dimensions(self):
+                return width, height
+
+            def get_components(self):
+                parts = super().get_components()
+                parts.images = parts.images[:, y : y + height, x : x + width]
+                return parts
+
+            def save_to(self, path, **settings):
+                parts = self.get_components()
+                return api.inputs.VideoFromComponents(parts).save_to(path, **settings)
+
+        return VideoFromFile(str(path))
+
+
+def test_a_cropped_video_stays_cropped(api, node, loaded, saved, source):
+    path = source("mp4")
+    crop = (32, 16, 64, 48)
+    ours = saved(soundtrack(node, Cropped.of(api, path, *crop)), "ours")
+    check_same(ours, saved(Cropped.of(api, path, *crop), "alone"))
+    assert ours.size == (64, 48)
+    encode = {"conditioners": loaded.conditioners}
+    cropped, _ = node("AudioXEncodeVideo", video=Cropped.of(api, path, *crop), **encode)
+    parts = Cropped.of(api, path, *crop).get_components()
+    images, _ = node("AudioXEncodeVideo", images=parts.images, fps=float(FPS), **encode)
+    assert torch.equal(cropped.tokens, images.tokens)
+
+
+class VideoFromList:
+    """A list of videos as newer ComfyUI has it: saved part by part, never one tensor."""
+
+    def __init__(self, videos, complete_audio=None, codec="auto"):
+        self.videos, self.complete_audio = videos, complete_audio
+
+    def get_components(self):
+        raise ValueError("videos of different frame rates")
+
+
+def test_a_list_of_videos_is_read_part_by_part_and_keeps_its_parts(
+    api, node, loaded, clip, tmp_path
+):
+    parts = [
+        api.inputs.VideoFromFile(str(clip("a.mp4", frames=30, fps=10))),
+        api.inputs.VideoFromFile(str(clip("b.mp4", frames=50, fps=25))),
+    ]
+    videos = VideoFromList(parts)
+    features, seconds = node("AudioXEncodeVideo", video=videos, conditioners=loaded.conditioners)
+    assert seconds == pytest.approx(5.0, abs=0.05)
+    assert features.tokens.isfinite().all()
+    made = soundtrack(node, videos, start=3.5)
+    assert isinstance(made, VideoFromList)
+    assert made.videos is parts
+    assert made.complete_audio["waveform"].shape[-1] == 5 * RATE
+    assert sounding(made.complete_audio["waveform"][0, 0]) == pytest.approx((3.5, 4.5), abs=0.01)
+
+
+class TestSoundsAtASecond:
+    """`start` of AudioX Soundtrack."""
+
+    def test_the_video_s_own_sound_goes_on_around_the_new_one(self, api, node, clip, saved):
+        own = torch.full((2, 3 * RATE), 0.1)
+        own[:, ::2] *= -1  # no constant, which codecs remove
+        path = clip("a.mp4", FRAMES, FPS, sound=tone(3.0)["waveform"][0] * 0.5)
+        silent = {"waveform": torch.zeros(1, 2, RATE), "sample_rate": RATE}
+        made = node(
+            "AudioXSoundtrack",
+            video=api.inputs.VideoFromFile(str(path)),
+            audio=silent,
+            start=1.0,
+            mix_original=True,
+        )
+        heard = read_sound(saved(made).path)
+        assert len(heard) / RATE == pytest.approx(3.0, abs=0.05)
+        for begin in (0.2, 1.4, 2.6):
+            level = heard[int(begin * RATE) : int((begin + 0.2) * RATE)].abs().max()
+            assert level == pytest.approx(0.25, abs=0.05)
+
+    @pytest.mark.parametrize("start", [3.0, 12.5, float("nan"), -1.0])
+    def test_a_start_outside_of_the_video_is_refused(self, api, node, source, start):
+        video = api.inputs.VideoFromFile(str(source("mp4")))
+        with pytest.raises(Exception, match=r"the video lasts 3\.00 s"):
+            soundtrack(node, video, start=start)
+
+
+def test_temporary_copies_are_removed_with_their_videos(api, node, comfy, source):
+    folder = Path(comfy.folder_paths.get_temp_directory())
+    gc.collect()
+    before = set(folder.iterdir())
+    path = source("mp4 reordered")
+    videos = [
+        soundtrack(node, video)
+        for _ in range(5)
+        for video in (
+            api.inputs.VideoFromFile(str(path)),
+            api.inputs.VideoFromFile(BytesIO(path.read_bytes())),
+        )
+    ]
+    assert len(set(folder.iterdir()) - before) == 10
+    del videos
+    gc.collect()
+    assert set(folder.iterdir()) == before
+
+
+def test_a_trimmed_soundtrack_keeps_its_file_when_the_whole_is_let_go(api, node, saved, source):
+    if not hasattr(api.inputs.VideoFromFile, "as_trimmed"):
+        pytest.skip("this ComfyUI cannot trim videos")
+    trimmed = soundtrack(node, api.inputs.VideoFromFile(str(source("mp4")))).as_trimmed(1.0, 1.0)
+    gc.collect()
+    assert len(saved(trimmed).times) == 25
+
+
+@pytest.mark.parametrize("channels", [3, 4, 5, 6, 7, 8])
+def test_no_channel_of_a_prompt_or_soundtrack_is_lost(api, pack, channels):
+    media = importlib.import_module(f"{pack.__name__}.nodes.bridge.media")
+    audio = {"waveform": torch.eye(channels)[None], "sample_rate": RATE}
+    mixed = media.waveform_of(audio, RATE)
+    bass = {6: 3, 7: 3, 8: 3}.get(channels)  # FFmpeg leaves it out of stereo
+    for channel in range(channels):
+        assert (mixed[:, channel].abs().sum() > 0.4) == (channel != bass)
+
+
+def test_surround_in_the_graph_is_mixed_as_from_its_file(api, node, pack, field):
+    media = importlib.import_module(f"{pack.__name__}.nodes.bridge.media")
+    reader = importlib.import_module(f"{pack.__name__}.audiox_core.media.audio")
+    audio = api.inputs.VideoFromFile(str(field / "centre51.mp4")).get_components().audio
+    if audio["waveform"].shape[1] != 6:
+        pytest.skip("this ComfyUI reads surround as other than six channels")
+    mixed = media.waveform_of(audio, int(audio["sample_rate"]))
+    expected = reader.read_audio(field / "centre51.mp4", sample_rate=int(audio["sample_rate"]))
+    centre = audio["waveform"][0, 2].abs().max().item()
+    assert mixed.abs().max().item() == pytest.approx(centre * 0.5**0.5, rel=0.01)
+    assert mixed.abs().max().item() == pytest.approx(expected.abs().max().item(), rel=0.01)
+
+
+def _format(api, kind: str) -> str:
+    wanted = FORMATS.get(kind, "auto")
+    return wanted if hasattr(api.types.VideoContainer, wanted.upper()) else "auto"
