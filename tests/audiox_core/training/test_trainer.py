@@ -35,12 +35,13 @@ def test_a_killed_run_resumes_with_the_same_numbers(command, trained_model, tmp_
     assert losses(tmp_path) == pytest.approx(losses(trained_model.output), rel=1e-6)
 
 
-def test_a_stopped_run_saves_first(command, tmp_path, losses):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_run_saves_first(command, tmp_path, losses, number):
     process = command(tmp_path, "--steps", "5000")
     wait_for_step(process, tmp_path, 3)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     done = len(losses(tmp_path))
     assert f"Stopped after step {done} of 5000; run the same command to continue." in out
     assert (tmp_path / "model.safetensors").exists()
