@@ -6,7 +6,7 @@ by this project carries its `AudioXConfig` as JSON in the file's header.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from math import isfinite, prod
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -210,14 +210,6 @@ class SamplingConfig:
     sigma_min: float = 0.3
     sigma_max: float = 500.0
 
-    def presets(self) -> dict[str, "SamplingConfig"]:
-        """The model's own settings, twice as fine, and five times as fast."""
-        return {
-            "model default": self,
-            "quality": replace(self, steps=2 * self.steps),
-            "fast": replace(self, steps=max(min(self.steps, 2), self.steps // 5)),
-        }
-
 
 @dataclass(frozen=True)
 class AudioXConfig:
@@ -308,10 +300,11 @@ class AudioXConfig:
 MULTIPLE = "a multiple of "
 OBJECTIVE_NAMES = ("v", "rectified_flow")
 MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale", "sigma_min"}
-# the largest sizes by field: what tensors do not tell must not fill the memory all the same
-LARGEST = {
+LARGEST = 10_000_000
+# of fields that tensors do not tell: they must not fill the memory all the same
+LARGEST_OF = {
     "window": 10_000, "conditioned_seconds": 1_000, "text_tokens": 10_000, "frames": 10_000,
-    "image": 4_096, "fps": 1_000, "fft": 65_536, "steps": 100_000, "": 10_000_000,
+    "image": 4_096, "fps": 1_000, "fft": 65_536, "steps": 100_000,
 }  # fmt: skip
 
 
@@ -323,7 +316,7 @@ def _check_sizes(config: Any) -> None:
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, (int, float)) and not isinstance(number, bool):
                 zero_is_fine = number == 0 and item.name in MAY_BE_ZERO
-                too_large = number > LARGEST.get(item.name, LARGEST[""])
+                too_large = number > LARGEST_OF.get(item.name, LARGEST)
                 if too_large or not isfinite(number) or (number <= 0 and not zero_is_fine):
                     raise ValueError(f"{item.name} is {str(number)[:20]}, which is out of range")
 

@@ -13,6 +13,7 @@ _NO_MEMORY = (
 )  # fmt: skip
 
 LONGEST_SHOWN = 80  # characters of a value
+LONGEST_MESSAGE = 1_800  # characters
 
 _TWO_WAYS = re.compile(r"\[\[(.*?)\|(.*?)\]\]", re.DOTALL)
 
@@ -86,8 +87,13 @@ def check_number(
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks and escapes, whatever a file's name or a library brings."""
-    return printable(" ".join(text.split()))
+    """Text without line breaks and escapes, and not endless, whatever a file or a library brings.
+
+    What is cut out of a long text is its middle: the remedy stands at the end.
+    """
+    line = printable(" ".join(text.split()))
+    half = LONGEST_MESSAGE // 2
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:half]} … {line[-half:]}"
 
 
 def printable(text: str) -> str:

@@ -123,8 +123,8 @@ def check_windows(given: int, plan: Plan, seconds: float | None = None) -> None:
         described = f"{given} windows" if seconds is None else f"{seconds:.2f} s"
         raise SettingsError(
             f"The conditioning was made for {described}, but the latent has {plan.windows} windows "
-            f"({length:.2f} s): use the same length for both. In ComfyUI, connect seconds of "
-            "AudioX Encode Video to AudioX Empty Latent."
+            f"({length:.2f} s): [[use the same length for both|connect seconds of AudioX Encode "
+            "Video to AudioX Empty Latent]]."
         )
 
 

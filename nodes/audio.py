@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..audiox_core.pipeline.decode import LEVELS
 from .bridge.audio import decoded, soundtracked
-from .bridge.schema import schema, tell
+from .bridge.schema import schema, with_text
 
 
 class AudioXDecode(io.ComfyNode):
@@ -149,5 +149,4 @@ class AudioXSoundtrack(io.ComfyNode):
             duck_db=duck_db,
             gain_db=gain_db,
         )
-        tell(cls, what)
-        return io.NodeOutput(made)
+        return with_text(what, made)

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..audiox_core.conditioners.text import TASK_PROMPTS
 from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
 from .bridge.encode import audio_features, image_features, text_conditioning, video_features
-from .bridge.schema import Conditioners, Features, schema, tell
+from .bridge.schema import Conditioners, Features, schema, with_text
 
 CONDITIONERS = "From AudioX Load Checkpoint or AudioX Load Conditioners."
 TO_MASKED = "Connect to {} of AudioX Masked Conditioning."
@@ -127,8 +127,9 @@ class AudioXEncodeVideo(io.ComfyNode):
         images: Any = None,
     ) -> io.NodeOutput:
         features = video_features(conditioners, video, images, fps, start, length, time_mask)
-        tell(cls, f"{features.seconds:.2f} s, {features.windows} windows")
-        return io.NodeOutput(features, features.seconds)
+        return with_text(
+            f"{features.seconds:.2f} s, {features.windows} windows", features, features.seconds
+        )
 
 
 class AudioXEncodeImage(io.ComfyNode):

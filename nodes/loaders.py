@@ -7,7 +7,7 @@ from ..audiox_core.variants import VARIANTS
 from .bridge.conditioners import load_conditioners
 from .bridge.files import model_names, model_path, open_model
 from .bridge.model import WEIGHT_DTYPES, load_model
-from .bridge.schema import Conditioners, schema, tell
+from .bridge.schema import Conditioners, schema, with_text
 from .bridge.vae import load_vae
 
 LICENCE = "The released weights are licensed for non-commercial use (CC-BY-NC-4.0)."
@@ -70,8 +70,8 @@ class AudioXLoadCheckpoint(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
         checkpoint = open_model(file, _chosen(variant))
-        tell(cls, checkpoint.variant)
-        return io.NodeOutput(
+        return with_text(
+            checkpoint.variant,
             load_model(checkpoint, weight_dtype),
             load_conditioners(checkpoint),
             load_vae(checkpoint.vae),
@@ -103,8 +103,7 @@ class AudioXLoadModel(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
         checkpoint = open_model(file, _chosen(variant))
-        tell(cls, checkpoint.variant)
-        return io.NodeOutput(load_model(checkpoint, weight_dtype))
+        return with_text(checkpoint.variant, load_model(checkpoint, weight_dtype))
 
 
 class AudioXLoadConditioners(io.ComfyNode):

@@ -4,30 +4,23 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..audiox_core.config import SamplingConfig
 from ..audiox_core.pipeline.sampling import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.variants import advice
-from .bridge.sampling import (
-    CUSTOM,
-    OURS,
-    PRESETS,
-    SAMPLERS,
-    SCHEDULERS,
-    config_of,
-    sample,
-    settings,
-    sigmas_of,
-)
-from .bridge.schema import schema, tell
+from .bridge.sampling import OWN, SAMPLERS, SCHEDULERS, config_of, sample, settings, sigmas_of
+from .bridge.schema import schema, with_text
 
 MODEL = "From AudioX Load Checkpoint or AudioX Load Model, optionally with LoRAs or patches."
-PRESET = (
-    "'model default' uses the settings that the model was made for, 'quality' twice its steps, "
-    f"'fast' a fifth of them. Only '{CUSTOM}' uses the settings below, except denoise."
-)
-STEPS = "Number of sampling steps. More steps are slower and usually better."
-DENOISE = (
-    "1 generates new audio; lower values vary the audio in the latent. Used with every preset."
-)
+STEPS = "Number of sampling steps; 0 is the model's own. More steps are slower, usually better."
+DENOISE = "1 generates new audio; lower values vary the audio in the latent."
+
+
+def _steps() -> io.Int.Input:
+    return io.Int.Input("steps", default=0, min=0, max=MAX_STEPS, tooltip=STEPS)
+
+
+def _denoise() -> io.Float.Input:
+    return io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE)
 
 
 class AudioXScheduler(io.ComfyNode):
@@ -40,29 +33,26 @@ class AudioXScheduler(io.ComfyNode):
             description="The noise schedule of the model, for SamplerCustomAdvanced.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),
-                io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
-                io.Int.Input("steps", default=100, min=1, max=MAX_STEPS, tooltip=STEPS),
+                _steps(),
                 io.Float.Input(
                     "sigma_min",
-                    default=0.3,
-                    min=0.0001,
+                    default=0.0,
+                    min=0.0,
                     max=100.0,
                     step=0.0001,
                     round=False,
-                    tooltip="The lowest noise level before 0.",
+                    tooltip="The lowest noise level before 0; 0 is the model's own.",
                 ),
                 io.Float.Input(
                     "sigma_max",
-                    default=500.0,
-                    min=0.01,
+                    default=0.0,
+                    min=0.0,
                     max=10_000.0,
                     step=0.01,
                     round=False,
-                    tooltip="The highest noise level.",
+                    tooltip="The highest noise level; 0 is the model's own.",
                 ),
-                io.Float.Input(
-                    "denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE
-                ),
+                _denoise(),
             ],
             outputs=[
                 io.Sigmas.Output("sigmas", tooltip="Connect to sigmas of SamplerCustomAdvanced.")
@@ -71,11 +61,13 @@ class AudioXScheduler(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, preset: str, steps: int, sigma_min: float, sigma_max: float, denoise: float
+        cls, model: Any, steps: int, sigma_min: float, sigma_max: float, denoise: float
     ) -> io.NodeOutput:
-        used = settings(model, preset, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
-        tell(cls, f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}")
-        return io.NodeOutput(sigmas_of(model, used, OURS, denoise))
+        used = settings(model, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
+        return with_text(
+            f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}",
+            sigmas_of(model, used, OWN, denoise),
+        )
 
 
 class AudioXSampler(io.ComfyNode):
@@ -104,42 +96,39 @@ class AudioXSampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="The same seed and settings give the same audio.",
                 ),
-                io.Combo.Input("preset", options=PRESETS, tooltip=PRESET),
-                io.Int.Input("steps", default=100, min=1, max=MAX_STEPS, tooltip=STEPS),
+                _steps(),
                 io.Float.Input(
                     "cfg",
-                    default=7.0,
-                    min=0.0,
+                    default=-1.0,
+                    min=-1.0,
                     max=MAX_CFG,
                     step=0.1,
-                    tooltip="How closely the output follows text, video and audio. 1 turns guidance"
-                    " off and is twice as fast.",
+                    tooltip="How closely the output follows text, video and audio; -1 is the"
+                    " model's own. 1 turns guidance off and is twice as fast.",
                 ),
                 io.Float.Input(
                     "cfg_rescale",
-                    default=0.0,
-                    min=0.0,
+                    default=-1.0,
+                    min=-1.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Reduces harshness at a high cfg. 0 turns it off; 0.7 is a common"
-                    " value.",
+                    tooltip="Reduces harshness at a high cfg; -1 is the model's own. 0 turns it"
+                    " off; 0.7 is a common value.",
                 ),
                 io.Combo.Input(
                     "sampler_name",
                     options=SAMPLERS,
-                    default="dpmpp_3m_sde",
-                    tooltip="The solver. AudioX and the MAF models use dpmpp_3m_sde, Base uses"
-                    " euler and Turbo lcm.",
+                    default=OWN,
+                    tooltip=f"The solver. '{OWN}' is dpmpp_3m_sde for AudioX and the MAF models,"
+                    " euler for Base and lcm for Turbo.",
                 ),
                 io.Combo.Input(
                     "scheduler",
                     options=SCHEDULERS,
-                    default=OURS,
-                    tooltip=f"The noise schedule. '{OURS}' is the model's own.",
+                    default=OWN,
+                    tooltip=f"The noise schedule. '{OWN}' is the one that the model was made for.",
                 ),
-                io.Float.Input(
-                    "denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE
-                ),
+                _denoise(),
             ],
             outputs=[
                 io.Latent.Output("latent", tooltip="Connect to AudioX Decode or VAE Decode Audio.")
@@ -154,7 +143,6 @@ class AudioXSampler(io.ComfyNode):
         negative: Any,
         latent_image: Any,
         seed: int,
-        preset: str,
         steps: int,
         cfg: float,
         cfg_rescale: float,
@@ -162,13 +150,22 @@ class AudioXSampler(io.ComfyNode):
         scheduler: str,
         denoise: float,
     ) -> io.NodeOutput:
-        used = settings(
-            model, preset, steps=steps, cfg=cfg, cfg_rescale=cfg_rescale, sampler=sampler_name
+        used = settings(model, steps=steps, cfg=cfg, cfg_rescale=cfg_rescale, sampler=sampler_name)
+        sigmas = sigmas_of(model, used, scheduler, denoise)
+        schedule = _schedule(scheduler, used)
+        line = f"{used.sampler}, {schedule}, {len(sigmas) - 1} steps, cfg {used.cfg:g}"
+        if used.cfg_rescale:
+            line += f", cfg_rescale {used.cfg_rescale:g}"
+        return with_text(
+            f"{line}\n{advice(config_of(model), used)}".rstrip(),
+            sample(
+                model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas
+            ),
         )
-        name = scheduler if preset == CUSTOM else OURS
-        sigmas = sigmas_of(model, used, name, denoise)
-        line = f"{used.sampler}, {name}, {len(sigmas) - 1} steps, cfg {used.cfg:g}"
-        tell(cls, f"{line}\n{advice(config_of(model), used)}".rstrip())
-        return io.NodeOutput(
-            sample(model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas)
-        )
+
+
+def _schedule(name: str, used: SamplingConfig) -> str:
+    """What the node shows of the noise schedule."""
+    if name != OWN:
+        return name
+    return f"the model's schedule (sigma {used.sigma_max:g} to {used.sigma_min:g})"

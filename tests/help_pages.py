@@ -63,8 +63,9 @@ TIPS = {
         " does not follow the video, lower `text_strength`."
     ),
     "AudioXSampler": (
-        "Leave `preset` at `model default`. Each model then gets its own settings, for example"
-        " 4 steps without guidance for AudioX-Turbo. The node shows the settings that it used."
+        "Leave the settings as they are: each model then gets its own, for example 4 steps without"
+        " guidance for AudioX-Turbo. Every value that you set is used, and the node shows all that"
+        " were used. For a quick try, set `steps` to a fifth of the model's own."
     ),
     "AudioXScheduler": (
         "Connect it with KSamplerSelect, CFGGuider and RandomNoise to SamplerCustomAdvanced. Use"

@@ -18,7 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACK_FOLDER = "AudioX pack-under test"  # spaces and hyphens, as a user's folder may have
+PACK_FOLDER = (
+    "AudioX-pack.under-test"  # no identifier; with a space ComfyUI serves no scripts of it
+)
 # noise of the front ends themselves, on a first start without user files
 KNOWN_NOISE = (
     "Failed to load resource",

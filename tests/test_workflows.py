@@ -110,7 +110,7 @@ def shortened(prompt: dict) -> dict:
     """Fewer steps: the length of the run is not what is tested."""
     for node in prompt.values():
         if node["class_type"] == "AudioXSampler":
-            node["inputs"].update(preset="custom", steps=4)
+            node["inputs"].update(steps=4)
         if node["class_type"] == "KSampler":
             node["inputs"]["steps"] = 4
     return prompt
@@ -189,7 +189,7 @@ def prompt_of(front_end, name: str, steps: int = 3) -> dict:
     """A workflow as the front end sends it, with a short run."""
     path = next(path for path in WORKFLOWS if path.stem == name)
     prompt = front_end.open(json.loads(path.read_text()))["prompt"]
-    node_of(prompt, "AudioXSampler").update(preset="custom", steps=steps)
+    node_of(prompt, "AudioXSampler").update(steps=steps)
     return prompt
 
 
@@ -289,14 +289,14 @@ def test_every_saving_node_takes_our_sound(front_end, prompts):
     [
         (tiny("audiox-turbo"), {"cfg": 7.0, "steps": 4}, "distilled for cfg 1, not 7"),
         ("embedded", {"cfg": 7.0, "steps": 4}, "4 steps are few"),
-        (tiny("audiox-turbo"), {"preset": "model default"}, "lcm, audiox, 4 steps, cfg 1"),
+        (tiny("audiox-turbo"), {}, "lcm, the model's schedule (sigma 1 to 0), 4 steps, cfg 1"),
     ],
 )
 def test_the_node_shows_advice_about_unusual_settings(front_end, model, settings, advice):
     workflow = json.loads(next(p for p in WORKFLOWS if p.stem == "text_to_audio").read_text())
     values = {
         "AudioXLoadCheckpoint": {"file": model},
-        "AudioXSampler": {"preset": "custom", **settings},
+        "AudioXSampler": settings,
         "AudioXEmptyLatent": {"seconds": 2.0},
     }
     said = front_end.run(workflow, values)

@@ -22,15 +22,14 @@ EMBEDDED = (
     "an engine, and no real video. For your own clips, put a released model into models/audiox "
     "and select it in the loader."
 )
-# where `fetch` puts it; the widgets show Turbo's own settings, in case the preset becomes custom
+# where `fetch` puts it
 TURBO = "audiox-turbo/audiox_turbo.ckpt"
 LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
-OWN_OF_TURBO = {"steps": 4, "cfg": 1.0, "sampler_name": "lcm"}
 GET_TURBO = (
-    "AudioX-Turbo needs 4 steps and no guidance: the preset 'model default' sets both.\n\nTo "
-    "download it, open a terminal in the folder of this pack and run:\n\npython -m audiox_core "
-    "fetch audiox-turbo t5-base --dir ../../models\n\nThen press R in ComfyUI. The weights are "
-    "licensed for non-commercial use (CC-BY-NC-4.0)."
+    "AudioX-Turbo needs 4 steps and no guidance: AudioX Sampler uses both unless you set others."
+    "\n\nTo download it, open a terminal in the folder of this pack and run:\n\n"
+    "python -m audiox_core fetch audiox-turbo t5-base --dir ../../models\n\n"
+    "Then press R in ComfyUI. The weights are licensed for non-commercial use (CC-BY-NC-4.0)."
 )
 
 
@@ -158,7 +157,7 @@ GRAPHS = {
     "turbo_text_to_audio": [
         ("1 Model", [LOAD_TURBO, _note(GET_TURBO)]),
         ("2 Prompt", [_text("a train passes, its horn echoes"), _mask()]),
-        ("3 Sampling", [_latent(10.0), _sample(**OWN_OF_TURBO)]),
+        ("3 Sampling", [_latent(10.0), _sample()]),
         ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
     ],
     "turbo_video_soundtrack": [
@@ -170,7 +169,7 @@ GRAPHS = {
             _text("", "sound effects"),
             _mask(video="see.0"),
         ]),
-        ("3 Sampling", [_latent("see.1"), _sample(**OWN_OF_TURBO)]),
+        ("3 Sampling", [_latent("see.1"), _sample()]),
         ("4 Output", [
             DECODE,
             ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..conditioners.missing_module import MissingModule
 from ..config import AudioXConfig
 from ..device import DTYPES
 from ..errors import SettingsError, WeightsError
@@ -78,6 +79,8 @@ def convert(
         raise SettingsError(f"{output} is also an input: choose another name for the new file.")
     file = open_checkpoint(path, vae=vae, config=config, variant=variant)
     model, decoder, settings = file.weights, file.vae, file.config
+    if isinstance(decoder, MissingModule):
+        raise WeightsError(decoder.message)
     if not model.below(VAE):
         settings = replace(settings, vae=decoder.sizes)
     check_layout(model, settings)

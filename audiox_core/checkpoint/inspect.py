@@ -174,7 +174,6 @@ def _ambiguous(file: WeightFile) -> AudioXConfig | None:
 def _probe(file: WeightFile, config: AudioXConfig) -> tuple[str, str | None]:
     """The answer to pure noise in words, and its objective."""
     try:
-        layout.check_layout(file, config, "backbone")
         share = noise_share(file, config)
     except WeightsError as error:
         return f"failed: {error}", None

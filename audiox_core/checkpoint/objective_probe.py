@@ -12,7 +12,7 @@ import torch
 from ..config import AudioXConfig
 from ..models import backbone
 from ..models.dit import rename_norms
-from .layout import DIT
+from .layout import DIT, check_layout
 from .modules import load_module
 from .weight_file import WeightFile
 
@@ -37,12 +37,19 @@ def noise_share(file: WeightFile, config: AudioXConfig) -> float:
     """The share of the noise in a backbone's answer to pure noise at t = 1; loads the backbone.
 
     Args:
-        file: holds the backbone; its layout was checked.
+        file: holds the backbone.
         config: its sizes.
+
+    Raises:
+        WeightsError: the backbone is not whole.
     """
+    check_layout(file, config, "backbone")
     model = load_module(file, DIT, partial(backbone, config.dit), canonical=rename_norms)
-    draw = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, config.latent.channels, config.latent.window, generator=draw)
+    draw = torch.Generator("cpu").manual_seed(0)
+    # as ever where another pack has set another default dtype or device
+    kind = {"dtype": torch.float32, "device": "cpu"}
+    shape = (1, config.latent.channels, config.latent.window)
+    noise = torch.randn(shape, generator=draw, **kind)
     with torch.inference_mode():
-        answer = model(noise, torch.ones(1))
+        answer = model(noise, torch.ones(1, **kind))
     return ((answer * noise).sum() / noise.square().sum()).item()

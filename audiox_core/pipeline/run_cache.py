@@ -5,48 +5,100 @@ through `nodes/bridge/backbone.py`. Axes: `b` batch, `w` windows, `c` channels, 
 `s` tokens, `d` width.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
 from ..models import Backbone, Prepared
+from ..models.dit import Context
+from ..models.mmdit import Modulations
 from ..windows import Plan, over_windows
 
 # a backbone's forward: noisy latents `b c t`, times `b`, prepared conditions -> prediction `b c t`
 Forward = Callable[[Tensor, Tensor, Prepared], Tensor]
 
 
+LIMIT_BYTES = 2 << 30  # on each device: v1 keeps about 70 MB a window in half precision
+
+
+@dataclass
+class _Entry:
+    prepared: Any = None  # None: there was no room
+    size: int = 0  # bytes
+    used: int = 0  # the call that used it last
+
+
+@dataclass
+class _Slot:
+    """What is kept on one device."""
+
+    entries: dict[Hashable, _Entry] = field(default_factory=dict)
+    calls: int = 0
+
+    @property
+    def size(self) -> int:
+        return sum(entry.size for entry in self.entries.values())
+
+    def drop_unused(self) -> None:
+        """Drop what a whole round of calls did not use: the conditions have changed since."""
+        oldest = self.calls - len(self.entries) - 1
+        self.entries = {key: e for key, e in self.entries.items() if e.used >= oldest}
+
+
 class RunCache:
     """The prepared conditions of one sampling run: one slot for each device.
 
-    A slot has the conditions of the most recent group of windows, so the memory is that of one
-    group. A run of at most four guided windows is one group.
+    A slot keeps every group of windows up to a bound of memory; the groups beyond it are prepared
+    at every step.
     """
 
-    def __init__(self) -> None:
-        self._slots: dict[torch.device, tuple[Hashable, Prepared]] = {}
+    def __init__(self, limit: int = LIMIT_BYTES) -> None:
+        """Begin a run.
+
+        Args:
+            limit: bytes to keep on each device.
+        """
+        self._limit, self._slots = limit, defaultdict[torch.device, _Slot](_Slot)
 
     def get(self, key: Hashable, device: torch.device, prepare: Callable[[], Prepared]) -> Prepared:
-        """The prepared conditions of `key`; others on the same device are dropped.
+        """The prepared conditions of `key`.
 
         Args:
             key: identifies the conditions.
             device: the slot to use.
             prepare: computes the conditions if they are not there.
         """
-        kept = self._slots.get(device)
-        if kept is None or kept[0] != key:
-            kept = None
-            self._slots.pop(device, None)  # before the new ones are made: two are never held
-            self._slots[device] = kept = (key, prepare())
-        return kept[1]
+        slot = self._slots[device]
+        slot.calls += 1
+        slot.drop_unused()  # before others are made
+        entry = slot.entries.setdefault(key, _Entry())
+        entry.used = slot.calls
+        if entry.prepared is not None:
+            return entry.prepared
+        prepared = prepare()
+        size = _bytes(prepared)
+        if slot.size + size <= self._limit:
+            entry.prepared, entry.size = prepared, size
+        return prepared
 
     def clear(self) -> None:
         """Drop everything."""
         self._slots.clear()
+
+
+def _bytes(prepared: Any) -> int:
+    """Memory of the tensors of prepared conditions."""
+    if isinstance(prepared, Tensor):
+        return prepared.nbytes
+    if isinstance(prepared, Context | Modulations):
+        return _bytes(prepared.layers)
+    return sum(map(_bytes, prepared)) if isinstance(prepared, list | tuple) else 0
 
 
 def predict(
@@ -77,13 +129,16 @@ def predict(
         The prediction `b c t`.
     """
     batch = len(x)
+    # a condition of a single window serves every group of as many windows
+    shared = all(tokens is None or len(tokens) == 1 for tokens in conditions)
 
     def predict_windows(parts: Tensor, group: Sequence[int]) -> Tensor:
         prepare = partial(_prepare, backbone, conditions, batch // len(conditions), tuple(group), x)
         if cache is None:
             prepared = prepare()
         else:
-            prepared = cache.get((tuple(group), batch, x.dtype, key), x.device, prepare)
+            windows = len(group) if shared else tuple(group)
+            prepared = cache.get((windows, batch, x.dtype, key), x.device, prepare)
         rows = rearrange(parts, "b w c t -> (b w) c t")
         predicted = forward(rows, t.repeat_interleave(len(group)), prepared)
         return rearrange(predicted, "(b w) c t -> b w c t", b=batch)

@@ -13,6 +13,7 @@ from ..errors import AudioXError, SettingsError
 
 QUESTION = "Describe in one short sentence what can be heard in this scene."
 NEW_TOKENS = 60
+NEEDED = "config.json, the weights, the tokenizer and preprocessor_config.json"
 
 
 class CaptionerError(AudioXError):
@@ -138,19 +139,13 @@ def _is_local(model: str) -> bool:
 
 
 def _why_not_loaded(model: str, local: bool, error: Exception) -> str:
+    what = "is not a folder, and the hub did not provide it"
+    todo = "check the name and the connection, or download it and pass its folder"
     if isinstance(error, ImportError):
-        return (
-            f"{model} needs a package that is not installed ({_short(error)}): install it with pip."
-        )
-    if local:
-        return (
-            f"{model} cannot be loaded as a captioner ({_short(error)}): it needs config.json, "
-            "the weights, the tokenizer and preprocessor_config.json."
-        )
-    return (
-        f"{model} is not a folder, and the hub did not provide it ({_short(error)}): check the "
-        "name and the connection, or download it and pass its folder."
-    )
+        what, todo = "needs a package that is not installed", "install it with pip"
+    elif local:
+        what, todo = "cannot be loaded as a captioner", f"it needs {NEEDED}"
+    return f"{model} {what} ({_short(error)}): {todo}."
 
 
 def _added(made: Tensor, inputs: dict[str, Tensor]) -> Tensor:

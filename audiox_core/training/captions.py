@@ -16,8 +16,17 @@ from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
 from .invalid_items import Report
-from .manifest import LATEST_START, LONGEST_LINE, NAMES, Item, Manifest, Task, collect, cut_caption
-from .media import MediaFolder, media_files
+from .manifest import (
+    LONGEST_LINE,
+    NAMES,
+    Item,
+    Manifest,
+    Task,
+    collect,
+    cut_caption,
+    seconds_of,
+)
+from .media import MediaFolder, media_files, sound_problem
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _COUNTER = re.compile(r"\d+|take\d*|copy", re.IGNORECASE)  # numbers a file and describes nothing
@@ -85,7 +94,8 @@ def read_table(path: Path) -> Manifest:
         raise SettingsError(f"{path} is an empty table: it needs the columns path and caption.")
     head, has_header = _columns(lines[0][0], path)
     records = ((n, dict(zip(head, cells, strict=False))) for cells, n in lines[has_header:])
-    return collect((n, {k: record[k] for k in record if k in _NAMES}) for n, record in records)
+    named = ((n, {k: record[k] for k in record if k in _NAMES}) for n, record in records)
+    return collect(named, needs_caption=True)
 
 
 def _delimiter(line: str) -> str:
@@ -99,7 +109,7 @@ def _columns(cells: Sequence[str], path: Path) -> tuple[list[str], bool]:
     head = [cell.lower() for cell in cells]
     has_header = sum(name in _NAMES for name in head) >= 2
     if not has_header:
-        starts = [n for n in (1, 2) if len(cells) > 2 and _is_start(cells[n])]
+        starts = [n for n in (1, 2) if len(cells) > 2 and seconds_of(cells[n]) is not None]
         head = ["path", "start", "caption"] if starts == [1] else ["path", "caption", "start"]
         head = head if starts else head[:2]
     if len(cells) < 2 or not all(set(head) & names for names in (_MEDIA, {*NAMES["caption"]})):
@@ -108,13 +118,6 @@ def _columns(cells: Sequence[str], path: Path) -> tuple[list[str], bool]:
             "optionally start."
         )
     return head, has_header
-
-
-def _is_start(text: str) -> bool:
-    try:
-        return 0 <= float(text) <= LATEST_START
-    except ValueError:
-        return False
 
 
 def find_files(folder: Path) -> tuple[list[Path], list[InvalidItem]]:
@@ -159,8 +162,9 @@ def caption_files(
             taken[status.st_dev, status.st_ino] = name
         except _SkipError as skip:
             made.skipped.append(InvalidItem(name, 0, *skip.args))
-        except OSError as error:
-            made.skipped.append(InvalidItem(name, 0, "unreadable media", f"{error.strerror}."))
+        except (MediaError, OSError) as error:
+            why = str(getattr(error, "strerror", None) or error).rstrip(".")
+            made.skipped.append(InvalidItem(name, 0, "unreadable media", f"{why}."))
         on_file()
     return made
 
@@ -190,21 +194,18 @@ def _rows_by_file(
     for row in rows:
         media = row.path or row.id
         try:
-            if not row.caption:
-                raise _SkipError("no caption", "The row lacks a caption.")
             path, start = folder.find(media, row.start)
-        except _SkipError as skip:
-            made.skipped.append(InvalidItem(media, row.line, *skip.args))
+            found[path].append(replace(row, start=start))
         except MediaError as error:
             made.skipped.append(InvalidItem(media, row.line, "missing media", f"{error}."))
-        else:
-            found[path].append(replace(row, start=start))
     return dict(found)
 
 
 def _add(made: Captioned, file: Path, name: str, rows: Sequence[Item], settings: Settings) -> None:
     """All items of a file."""
-    contents = _contents(file)
+    contents = probe_media(file)
+    if problem := sound_problem(contents):
+        raise _SkipError(*problem)
     task = settings.task or Task("text+video" if contents.has_picture else "text", "audio")
     if "video" in task.needs and not contents.has_picture:
         raise _SkipError(
@@ -228,22 +229,6 @@ def _add(made: Captioned, file: Path, name: str, rows: Sequence[Item], settings:
         made.sources[source] += 1
 
 
-def _contents(file: Path) -> MediaInfo:
-    try:
-        contents = probe_media(file)
-    except MediaError as error:
-        raise _SkipError("unreadable media", str(error)) from error
-    if not contents.has_sound:
-        raise _SkipError(
-            "no sound", "The video has no audio track, so it cannot be a training target."
-        )
-    if not contents.seconds:
-        raise _SkipError("empty sound", "Its audio track is empty.")
-    if contents.seconds > LATEST_START:
-        raise _SkipError("unreadable media", f"Its header claims {contents.seconds:g} s of sound.")
-    return contents
-
-
 def _caption(
     made: Captioned, file: Path, contents: MediaInfo, start: float | None, settings: Settings
 ) -> tuple[str, str]:
@@ -253,8 +238,6 @@ def _caption(
         end = end if step is None else min(end, begin + step)
         try:
             return settings.captioner(read_frame(file, (begin + end) / 2)), "captioner"
-        except MediaError as error:
-            raise _SkipError("unreadable picture", str(error)) from error
         except CaptionerError as error:
             if not made.sources["captioner"]:  # it never worked, so it never will
                 raise

@@ -87,12 +87,10 @@ def clips_key(content: bytes, options: tuple[object, ...], config: AudioXConfig)
         options: settings of the source.
         config: sizes and rates of the model that reads the clips.
     """
-    digest = blake2b(content, digest_size=8)
-    latent, video = config.latent, config.video
-    digest.update(repr(options).encode())
-    digest.update(repr((latent, video.fps, video.frames, video.clip.image, video.sync)).encode())
-    digest.update(repr((config.text_tokens, config.audio_tokens)).encode())
-    return digest.hexdigest()
+    video = config.video
+    sizes = config.latent, video.fps, video.frames, video.clip.image, video.sync
+    depends = repr((options, sizes, config.text_tokens, config.audio_tokens))
+    return blake2b(content + depends.encode(), digest_size=8).hexdigest()
 
 
 def clip_range(source: Source, data: DataConfig) -> range:

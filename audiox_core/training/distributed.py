@@ -1,12 +1,16 @@
 """The processes of a run: a single one, or several that `torchrun` started."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, distributed
+
+# Ctrl-C, and what a system, a job queue or a closed terminal sends
+STOPPING = [s for s in signal.Signals if s.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from ..config import AudioXConfig
 from ..errors import AudioXError, SettingsError
 from ..models.oobleck import Oobleck
 from .clips import DataSource, TrainingClip, pad_crop
+from .distributed import STOPPING
 
 SHARD = 32  # clips
 END_AFTER = 10  # seconds that a worker has to remove the shard that it was writing
@@ -46,15 +47,8 @@ END_AFTER = 10  # seconds that a worker has to remove the shard that it was writ
 OnProgress = Callable[[int, int], None]  # clips done, clips in all
 
 
-@dataclass(frozen=True)
-class Item:
-    """What is cached of a clip."""
-
-    tensors: Mapping[str, Tensor]
-    caption: str = ""
-
-
-MakeItem = Callable[[int], Item]  # from a clip's number; raises AudioXError if it is unusable
+# The tensors and the caption of a clip, from its number; raises AudioXError if it is unusable.
+MakeItem = Callable[[int], tuple[Mapping[str, Tensor], str]]
 
 
 class Maker(Protocol):
@@ -107,7 +101,7 @@ class FeatureMaker:
         vae = file.load_vae() if self.vae is None else open_vae(self.vae).load()
         source = self.data_source.open()
 
-        def make(index: int) -> Item:
+        def make(index: int) -> tuple[Mapping[str, Tensor], str]:
             clip = source.clip(index)
             with torch.inference_mode():
                 tensors = {
@@ -115,7 +109,7 @@ class FeatureMaker:
                     **self._pictures(clip, conditioners),
                     **self._prompt(clip, vae, conditioners),
                 }
-            return Item({name: t.contiguous() for name, t in tensors.items()}, clip.caption)
+            return {name: t.contiguous() for name, t in tensors.items()}, clip.caption
 
         return make
 
@@ -174,9 +168,8 @@ class Cache:
                         raise ValueError(f"clip {clip} is not in it")
                     self.items.append((file, clip))
                     self.captions.append(caption)
-                self.skipped += [
-                    (int(clip), str(why)) for clip, why in json.loads(header["skipped"])
-                ]
+                for clip, why in json.loads(header["skipped"]):
+                    self.skipped.append((int(clip), str(why)))
             except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
                 raise SettingsError(
                     f"The cache file {path} is damaged ({str(error)[:160]}): delete it; it will be "
@@ -273,9 +266,8 @@ _worker: list[MakeItem] = []  # of a worker process
 
 def _start_worker(maker: Maker) -> None:
     torch.set_num_threads(1)  # one of several processes
-    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the parent ends its workers
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in STOPPING:  # a terminal sends them to all; the parent ends its workers
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
     Thread(target=_end_with_parent, daemon=True).start()
     _worker.append(maker.open())
@@ -303,12 +295,12 @@ def _write_shard(make: MakeItem, path: Path, part: range) -> None:
         captions, skipped = [], []
         for index in part:
             try:
-                item = make(index)
+                made, caption = make(index)
             except AudioXError as error:
                 skipped.append((index, str(error)))
                 continue
-            captions.append((index, item.caption))
-            tensors |= {f"{index}.{name}": tensor for name, tensor in item.tensors.items()}
+            captions.append((index, caption))
+            tensors |= {f"{index}.{name}": tensor for name, tensor in made.items()}
         metadata = {"captions": json.dumps(captions), "skipped": json.dumps(skipped)}
         stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
         write_safetensors(path, stored, tensors.__getitem__, metadata)

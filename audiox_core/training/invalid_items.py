@@ -1,6 +1,5 @@
 """Which items of a source can be trained on: a check that counts and lists the others."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..errors import AudioXError
-from ..media.files import replacing
 from .clips import InvalidItem, InvalidItemError, Source
+from .manifest import write_lines
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,7 @@ class Report:
             MediaError: the file cannot be written.
         """
         head = {"total": self.total, "counts": self.counts, "notes": dict(self.notes)}
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for record in (head, *map(asdict, self.invalid)):
-                file.write(json.dumps(record) + "\n")
+        write_lines(path, (head, *map(asdict, self.invalid)))
 
 
 def counted(counts: Mapping[str, int]) -> str:

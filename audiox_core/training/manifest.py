@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ LATEST_START = 1_000_000  # seconds: eleven days
 LONGEST_NAME = 4_096  # characters of a path
 LONGEST_LINE = 1 << 20  # bytes; anything longer is not a manifest
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # text with one cannot be written or tokenised
 _TASK = re.compile(r"(?P<given>[a-z+]+)_condition-(?P<target>[a-z]+)")
 
 
@@ -149,7 +149,9 @@ def read(path: Path) -> Manifest:
     return manifest
 
 
-def collect(records: Iterable[tuple[int, Mapping[str, Any] | bytes]]) -> Manifest:
+def collect(
+    records: Iterable[tuple[int, Mapping[str, Any] | bytes]], *, needs_caption: bool = False
+) -> Manifest:
     """The items of numbered records, or lines of JSON; those that cannot be used are listed."""
     items: dict[Item, int] = {}
     invalid, cut = [], 0
@@ -157,34 +159,38 @@ def collect(records: Iterable[tuple[int, Mapping[str, Any] | bytes]]) -> Manifes
         try:
             record = _record(data) if isinstance(data, bytes) else data
             item = _item(record, number)
+            if needs_caption and not item.caption:
+                raise _BadLineError("no caption", "It has no caption.")
             if item in items:
                 raise _BadLineError("duplicate", f"It repeats line {items[item]}.")
             items[item] = number
             cut += len(item.caption) < len(_text(record, "caption"))
         except _BadLineError as error:
-            reason, message = error.args
-            invalid.append(InvalidItem(f"line {number}", number, reason, message))
+            invalid.append(InvalidItem(f"line {number}", number, *error.args))
+        except SettingsError as error:
+            invalid.append(InvalidItem(f"line {number}", number, "bad task", str(error)))
     return Manifest(tuple(items), tuple(invalid), cut)
 
 
-def write(path: Path, items: Iterable[Item]) -> int:
-    """Write a manifest, completely or not at all; returns the number of lines.
+def write(path: Path, items: Iterable[Item]) -> None:
+    """Write a manifest, completely or not at all.
 
     Raises:
         MediaError: the file cannot be written.
     """
-    count = 0
+    write_lines(path, (item.to_record() for item in items))
+
+
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, completely or not at all; a name that is not valid text is escaped.
+
+    Raises:
+        MediaError: the file cannot be written.
+    """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for item in items:
-            file.write(json_line(item.to_record()))
-            count += 1
-    return count
-
-
-def json_line(record: Mapping[str, Any]) -> str:
-    """A record as a readable line; a file name that is not valid text is escaped."""
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    return line if _is_text(line) else json.dumps(record) + "\n"
+        for record in records:
+            line = json.dumps(record, ensure_ascii=False)
+            file.write((json.dumps(record) if _SURROGATE.search(line) else line) + "\n")
 
 
 def cut_caption(caption: str) -> str:
@@ -228,7 +234,7 @@ def _item(record: Mapping[str, Any], line: int) -> Item:
         names = ", ".join(NAMES["path"] + NAMES["video_path"] + NAMES["id"])
         raise _BadLineError("no media named", f"It has none of {names}.")
     caption = _text(record, "caption")
-    if not _is_text(caption):
+    if _SURROGATE.search(caption):
         raise _BadLineError("bad caption", "Its caption contains half of a surrogate pair.")
     return Item(
         path=path or video_path,
@@ -236,7 +242,7 @@ def _item(record: Mapping[str, Any], line: int) -> Item:
         id=name if not (path or video_path) else "",
         start=_start(record),
         caption=cut_caption(caption),
-        task=_task(record),
+        task=Task.parse(task) if (task := _text(record, "task")) else None,
         line=line,
     )
 
@@ -262,29 +268,16 @@ def _start(record: Mapping[str, Any]) -> float | None:
     value = _value(record, "start")
     if value is None:
         return None
-    try:
-        start = float("nan" if isinstance(value, bool) else value)
-    except (TypeError, ValueError, OverflowError):
-        start = float("nan")
-    if not isfinite(start) or not 0 <= start <= LATEST_START:
-        raise _BadLineError(
-            "bad start", f"Its start is {shown(value)}: expected 0 to {LATEST_START:,} seconds."
-        )
+    if (start := seconds_of(value)) is None:
+        message = f"Its start is {shown(value)}: expected 0 to {LATEST_START:,} seconds."
+        raise _BadLineError("bad start", message)
     return start
 
 
-def _task(record: Mapping[str, Any]) -> Task | None:
-    text = _text(record, "task")
+def seconds_of(value: Any) -> float | None:
+    """A number, or a text with one, as the start of an item; None if it is no such time."""
     try:
-        return Task.parse(text) if text else None
-    except SettingsError as error:
-        raise _BadLineError("bad task", str(error)) from error
-
-
-def _is_text(text: str) -> bool:
-    """Whether it can be written and tokenised: half of a surrogate pair cannot."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+        start = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return start if 0 <= start <= LATEST_START else None

@@ -6,7 +6,7 @@ Axes: `c` audio channels, `n` samples, `f` video frames, `h w` pixels.
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -117,8 +117,9 @@ class MediaFolder:
         """
         # macOS decomposes accents into two characters
         for spelling in (name, _composed(name), unicodedata.normalize("NFD", name)):
-            if _is_file(found := self.folder / spelling):
-                return found, start
+            with suppress(OSError, ValueError):  # a name that no file can have
+                if (found := self.folder / spelling).is_file():
+                    return found, start
         if Path(name).suffix.lower() in _SUFFIXES:
             raise MediaError(f"there is no file {self.folder / name}")
         cut = [] if start is None else [f"{name}_{start:g}", f"{name}_{int(start):06d}"]
@@ -134,14 +135,6 @@ class MediaFolder:
         order = {suffix: place for place, suffix in enumerate(_SUFFIXES)}
         files = sorted(media_files(self.folder), key=lambda path: order[path.suffix.lower()])
         return {_composed(path.stem): path for path in reversed(files)}  # the first one wins
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is something to open; False for a name that no file can have."""
-    try:
-        return path.exists() and not path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _composed(name: str) -> str:
@@ -212,13 +205,13 @@ class ManifestSource:
             return [(item, None)]
         try:
             path, _ = self.folder.find(item.path or item.id)
-            seconds = probe_media(path).seconds
-        except AudioXError:  # raised when the clip is asked for
-            return [(item, 0.0)]
-        if seconds > LATEST_START:  # its header is damaged: reading it says so
+            contents = probe_media(path)
+        except AudioXError:
+            contents = None
+        if contents is None or sound_problem(contents):  # raised when the clip is asked for
             return [(item, 0.0)]
         rate = self.config.latent.sample_rate
-        starts = target_starts(round(seconds * rate), rate, self._samples)
+        starts = target_starts(round(contents.seconds * rate), rate, self._samples)
         if "audio" in item.needs and item.is_music:
             starts = [start for start in starts if start >= self._conditioned_seconds] or starts[:1]
         return [(item, float(start)) for start in starts]
@@ -231,10 +224,8 @@ class ManifestSource:
             return path, begin or 0.0, probe_media(path)
 
     def _sound(self, item: Item, path: Path, contents: MediaInfo, start: float) -> Tensor:
-        if not contents.has_sound:
-            raise _invalid(item, "no sound", f"{path.name} has no audio to train on")
-        if not contents.seconds:
-            raise _invalid(item, "empty sound", f"{path.name} has an empty audio track")
+        if problem := sound_problem(contents):
+            raise _invalid(item, *problem)
         audio = self._read(item, path, start, self.config.latent.window_seconds, self._samples)
         if audio.abs().max() < SILENCE:
             raise _invalid(item, "silent", f"{path.name} is silent from {start:g} s on")
@@ -287,8 +278,18 @@ class ManifestSource:
             return pad_crop(audio.clamp(-1, 1), samples)
 
 
+def sound_problem(contents: MediaInfo) -> tuple[str, str] | None:
+    """Why the sound of a file cannot be a target: a reason and a sentence; None if it can."""
+    if not contents.has_sound:
+        return "no sound", "The file has no audio track, so it cannot be a training target."
+    if not 0 < contents.seconds <= LATEST_START:
+        reason = "empty sound" if contents.seconds <= 0 else "unreadable media"
+        return reason, f"The header says that its audio has {contents.seconds:g} s."
+    return None
+
+
 def _invalid(item: Item, reason: str, message: str) -> InvalidItemError:
-    return InvalidItemError(InvalidItem(item.name, item.line, reason, f"{message}."))
+    return InvalidItemError(InvalidItem(item.name, item.line, reason, f"{message.rstrip('.')}."))
 
 
 @contextmanager
@@ -297,4 +298,4 @@ def _errors_of(item: Item, reason: str) -> Iterator[None]:
     try:
         yield
     except (AudioXError, OSError) as error:
-        raise _invalid(item, reason, str(error).rstrip(".")) from error
+        raise _invalid(item, reason, str(error)) from error

@@ -18,7 +18,6 @@ from ..checkpoint.weight_file import open_weights
 from ..conditioners.audio import HIDDEN_MEL
 from ..config import AudioXConfig
 from ..errors import SettingsError
-from ..media.files import replacing
 from .batches import Batches, Posterior
 from .clips import DataSource, clip_range
 from .config import DataConfig, TrainConfig
@@ -27,6 +26,7 @@ from .distributed import Distributed, start_distributed
 from .export import ModelFile
 from .features import Cache, FeatureMaker, Maker, OnProgress, open_cache
 from .lora_stage import LoraStage
+from .manifest import write_lines
 from .media import ManifestData
 from .state import open_state
 from .trainer import Outcome, Report, Stage, train
@@ -92,7 +92,7 @@ def prepare(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
 
 
 def _diffusion_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    checkpoint = load_init(job, "Pass a model with --init.")
+    checkpoint = load_init(job)
     learns = job.config.diffusion.train_clip
     cache = features_cache(job, checkpoint.config, dist, clip_learns=learns)
     return diffusion_stage(job, dist, checkpoint, cache), cache
@@ -109,7 +109,7 @@ def diffusion_stage(
 
 
 def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
-    checkpoint = load_init(job, "A LoRA needs a model: pass it with --init.")
+    checkpoint = load_init(job)
     cache = features_cache(job, checkpoint.config, dist, clip_learns=False)
     batches = make_batches(job, checkpoint, cache, dist)
     return LoraStage(checkpoint, batches, job.config, dist), cache
@@ -118,10 +118,10 @@ def _lora_stage(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
 STAGES: Mapping[str, StageMaker] = {"diffusion": _diffusion_stage, "lora": _lora_stage}
 
 
-def load_init(job: Job, missing: str) -> Checkpoint:
-    """The checkpoint of `job.init`. Raises SettingsError with `missing` if there is none."""
+def load_init(job: Job) -> Checkpoint:
+    """The checkpoint of `job.init`. Raises SettingsError if there is none."""
     if job.init is None:
-        raise SettingsError(missing)
+        raise SettingsError(f"The stage {job.stage} needs a model: pass it with --init.")
     checkpoint = open_checkpoint(job.init, vae=job.vae, text_encoder=job.text_encoder).load()
     if job.vae is not None and not holds(job.init, AUDIO_VAE):  # the new VAE encodes prompts, too
         prompts = open_checkpoint(job.init, text_encoder=job.text_encoder).load_conditioners()
@@ -157,9 +157,8 @@ def open_job_cache(job: Job, maker: Maker, source: DataSource, dist: Distributed
         on_progress=job.on_cache if dist.is_main else lambda *_: None,
     )
     if dist.is_main and cache.skipped:
-        lines = [json.dumps({"index": k, "reason": why}) + "\n" for k, why in cache.skipped]
-        with replacing(job.output / "skipped.jsonl") as temporary:
-            temporary.write_text("".join(lines), encoding="utf-8")
+        records = ({"index": clip, "reason": why} for clip, why in cache.skipped)
+        write_lines(job.output / "skipped.jsonl", records)
         job.on_skipped(cache)
     return cache
 

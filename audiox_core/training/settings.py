@@ -109,9 +109,14 @@ def _build(kind: Any, data: Any, where: str) -> Any:
     chosen = next((i for i, hints in enumerate(known) if data.keys() <= hints.keys()), 0)
     hints = known[chosen]
     for key in data.keys() - hints.keys():
-        raise _unknown(_join(where, key), key, hints)
+        near = get_close_matches(key[:LONGEST_SHOWN], hints, n=1, cutoff=0.0)
+        raise SettingsError(
+            f"Unknown setting {shown(f'{where}.{key}'.lstrip('.'))}: did you mean {near[0]!r}? "
+            f"Known settings: {', '.join(sorted(hints))}."
+        )
     built: Any = sections[chosen]
-    return built(**{key: _build(hints[key], data[key], _join(where, key)) for key in data})
+    names = {key: f"{where}.{key}".lstrip(".") for key in data}
+    return built(**{key: _build(hints[key], data[key], name) for key, name in names.items()})
 
 
 def _entries(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
@@ -144,15 +149,3 @@ def _value(kind: Any, data: Any, where: str) -> Any:
         largest = LARGEST_SIZES.get(name, LARGEST.get(name, LARGEST[""]))
         check_number(where, data, 0, largest)
     return data
-
-
-def _unknown(name: str, key: str, known: Iterable[str]) -> SettingsError:
-    near = get_close_matches(key[:LONGEST_SHOWN], known, n=1, cutoff=0.0)
-    return SettingsError(
-        f"Unknown setting {shown(name)}: did you mean {near[0]!r}? Known settings: "
-        f"{', '.join(sorted(known))}."
-    )
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key

@@ -22,8 +22,8 @@ from .config import MOST_STEPS, OptimConfig
 
 NAME = "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, for each weight
-PROGRESS = {"step": int, "seconds": float, "sums": dict, "counted": int}  # numbers of a state
-SCALER_CHANGES = ("scale", "_growth_tracker")  # the other numbers of a scaler are settings
+PROGRESS = {"step": int, "seconds": float, "sums": dict, "counted": int, "scaler": dict}
+SCALER = {"scale": 1.0, "_growth_tracker": 0}  # what changes in a scaler of gradients
 
 
 @dataclass
@@ -84,8 +84,9 @@ class State:
     def save(self, folder: Path, identity: Mapping[str, Any]) -> None:
         """Write the state. Raises WeightsError, and keeps the older state, if that fails."""
         tensors = self.tensors()
-        progress = {name: getattr(self, name) for name in PROGRESS}
-        progress["scaler"] = self.scaler.state_dict()
+        progress = {name: getattr(self, name) for name in ("step", "seconds", "sums", "counted")}
+        scaler = SCALER | self.scaler.state_dict()
+        progress["scaler"] = {name: scaler[name] for name in SCALER}
         metadata = {"progress": json.dumps(progress), "identity": json.dumps(identity)}
         stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
         write_safetensors(folder / NAME, stored, lambda name: tensors[name].cpu(), metadata)
@@ -109,22 +110,12 @@ class State:
                     raise ValueError(f"its {name} is {of_file}, that of this run is {of_run}")
             for name, tensor in tensors.items():
                 tensor.copy_(_checked(name, file.copy(name), progress["step"]))
-            self._load_scaler(progress["scaler"])
         except (WeightsError, ValueError, RecursionError) as error:
             raise _refused(file.path, error) from error
-        for name in PROGRESS:
-            setattr(self, name, progress[name])
-
-    def _load_scaler(self, found: Mapping[str, Any]) -> None:
-        own = self.scaler.state_dict()
-        if not own:  # no fp16 on this device
-            return
-        expected = own | {name: found.get(name) for name in SCALER_CHANGES}
-        scale, tracker = (expected[name] for name in SCALER_CHANGES)
-        possible = type(scale) is float and isfinite(scale) and scale > 0 and type(tracker) is int
-        if found != expected or not possible or not 0 <= tracker < own["growth_interval"]:
-            raise ValueError(f"the scaler of its gradients is {shown(found)}")
-        self.scaler.load_state_dict(dict(found))
+        if scaler := self.scaler.state_dict():  # empty without fp16
+            self.scaler.load_state_dict(scaler | progress.pop("scaler"))
+        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.sums, self.counted = progress["sums"], progress["counted"]
 
 
 def open_state(folder: Path) -> tuple[WeightFile, dict[str, Any], dict[str, Any]] | None:
@@ -157,12 +148,15 @@ def _refused(path: Path, error: Exception) -> WeightsError:
 
 def _check_progress(progress: Mapping[str, Any]) -> None:
     """Raise ValueError for numbers that no run can have counted."""
-    step, counted, sums = (progress[name] for name in ("step", "counted", "sums"))
+    step, counted, sums, scaler = (progress[n] for n in ("step", "counted", "sums", "scaler"))
     possible = (
-        {name: type(value) for name, value in progress.items()} == PROGRESS | {"scaler": dict}
-        and {type(value) for value in sums.values()} <= {float}
+        _kinds(progress) == PROGRESS
+        and {*_kinds(sums).values()} <= {float}
+        and _kinds(scaler) == _kinds(SCALER)
         and 0 <= counted <= step <= MOST_STEPS
         and 0 <= progress["seconds"] < inf
+        and 0 < scaler["scale"] < inf
+        and 0 <= scaler["_growth_tracker"] <= step
         and bool(counted) == bool(sums)
         # the norm of a gradient is infinite now and then where fp16 is scaled
         and all(isfinite(value) for name, value in sums.items() if name != "norm")
@@ -170,6 +164,10 @@ def _check_progress(progress: Mapping[str, Any]) -> None:
     )
     if not possible:
         raise ValueError(f"its progress is {shown(progress)}")
+
+
+def _kinds(table: Mapping[str, Any]) -> dict[str, type]:
+    return {name: type(value) for name, value in table.items()}
 
 
 def _described(tensor: Tensor | Stored | None) -> str:

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import AudioXError
 from ..media.files import replacing
 from .config import EmaConfig, OptimConfig, TrainConfig
-from .distributed import Distributed
+from .distributed import STOPPING, Distributed
 from .optim import ema_decay, learning_rate, update_average
 from .state import State
 
@@ -253,10 +253,11 @@ def _interrupts() -> Iterator[list[int]]:
         if len(received) > 1:
             raise KeyboardInterrupt(number)
 
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    old = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    old = {n: signal.getsignal(n) for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN}
     try:
+        for number in old:  # not those that `nohup` ignores
+            signal.signal(number, stop)
         yield received
     finally:
-        for name, handler in old.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -23,11 +23,9 @@ from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.pipeline.sampling import check_denoise, check_numbers, run_sigmas
 
-OURS = "audiox"  # the scheduler of the checkpoint's own sigmas
-CUSTOM = "custom"
-PRESETS = [*SamplingConfig().presets(), CUSTOM]
-SAMPLERS = comfy.samplers.KSampler.SAMPLERS
-SCHEDULERS = [OURS, *comfy.samplers.KSampler.SCHEDULERS]
+OWN = "model default"  # of a combo: what the model was made for
+SAMPLERS = [OWN, *comfy.samplers.KSampler.SAMPLERS]
+SCHEDULERS = [OWN, *comfy.samplers.KSampler.SCHEDULERS]
 ONE_BY_ONE = {"dpm_adaptive"}  # whose steps depend on the whole batch
 
 
@@ -41,18 +39,25 @@ def config_of(model: Any) -> AudioXConfig:
     return config
 
 
-def settings(model: Any, preset: str, **custom: Any) -> SamplingConfig:
-    """The settings of a preset; the numbers of the widgets count with `custom` alone."""
-    own = config_of(model).sampling
-    chosen = replace(own, **custom) if preset == CUSTOM else own.presets()[preset]
-    check_numbers(chosen)  # a linked value may be anything
-    return chosen
+def settings(model: Any, **widgets: Any) -> SamplingConfig:
+    """The settings of a run: those of the widgets, and the model's own where a widget says so.
+
+    Args:
+        model: MODEL.
+        widgets: fields of `SamplingConfig`. The model's own value is `OWN` for a name, -1 for cfg
+            and cfg_rescale, and 0 for the others.
+    """
+    own = {"cfg": -1, "cfg_rescale": -1, "sampler": OWN}
+    chosen = {name: v for name, v in widgets.items() if v != own.get(name, 0)}
+    sampling = replace(config_of(model).sampling, **chosen)
+    check_numbers(sampling)  # a linked value may be anything
+    return sampling
 
 
 def sigmas_of(model: Any, sampling: SamplingConfig, scheduler: str, denoise: float) -> Tensor:
     """Sigmas of a run, by the checkpoint's own schedule or one of ComfyUI's."""
     check_denoise(denoise)
-    if scheduler == OURS:
+    if scheduler == OWN:
         return run_sigmas(config_of(model), sampling, denoise)
     return comfy.samplers.KSampler(
         model,

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 from comfy_api.latest import io
-from server import PromptServer
 
 from ...audiox_core.errors import AudioXError
 
@@ -26,14 +25,9 @@ def schema(**settings: Any) -> io.Schema:
     """
     for output in settings["outputs"]:
         output.display_name = output.display_name or output.id
-    return io.Schema(
-        **{name: value for name, value in settings.items() if name in _KNOWN},
-        hidden=[io.Hidden.unique_id],
-    )
+    return io.Schema(**{name: value for name, value in settings.items() if name in _KNOWN})
 
 
-def tell(node: Any, text: str) -> None:
-    """Show a line on the node that is running."""
-    server = getattr(PromptServer, "instance", None)
-    if server is not None and node.hidden is not None and node.hidden.unique_id is not None:
-        server.send_progress_text(text, node.hidden.unique_id)
+def with_text(text: str, *outputs: Any) -> io.NodeOutput:
+    """The outputs of a node with a line that stays on it; `web/js/audiox.js` shows it."""
+    return io.NodeOutput(*outputs, ui={"text": [text]})

@@ -50,6 +50,13 @@ def test_a_number_out_of_range_is_named_with_its_limits(value, options, message)
     assert str(error.value) == message
 
 
+def test_a_very_long_message_keeps_its_beginning_and_the_remedy_at_its_end():
+    message = str(WeightsError(f"It has '{'x' * 9_000}': download it again."))
+    assert message.startswith("It has 'xxx")
+    assert message.endswith("xxx': download it again.")
+    assert len(message) < 2_000
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -59,7 +66,9 @@ def test_a_number_out_of_range_is_named_with_its_limits(value, options, message)
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), True),
         (OSError(12, "Cannot allocate memory"), True),
         (OSError(11, "Resource temporarily unavailable"), True),
+        (RuntimeError("unable to mmap 9 bytes from file <x>: Cannot allocate memory (12)"), True),
         (OSError(2, "No such file"), False),
+        (ValueError("expected 12 bytes"), False),
         (RuntimeError("shape mismatch"), False),
     ],
     ids=repr,

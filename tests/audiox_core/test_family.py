@@ -279,7 +279,7 @@ def test_a_lora_is_refused_as_a_checkpoint(refused, tmp_path, monkeypatch, name)
     monkeypatch.chdir(tmp_path)
     save_file({name: torch.ones(4, 64)}, tmp_path / "mine.safetensors")
     line = refused("mine.safetensors")
-    for part in ("mine.safetensors", "a LoRA", "--lora FILE", "models/loras", "fetch audiox`"):
+    for part in ("mine.safetensors", "a LoRA", "--lora FILE", "fetch audiox`"):
         assert part in line
 
 
@@ -312,7 +312,7 @@ def test_a_base_file_declared_as_turbo_is_refused_by_its_name(released, refused)
     line = refused(path, "--variant", "audiox-turbo", "--prompt", "rain")
     folder = path.parents[2]
     for part in (
-        f"{path}: --variant is audiox-turbo, but the file's name says audiox-base",
+        f"{path.name}: --variant is audiox-turbo, but the file's name says audiox-base",
         f"into {folder / 'audiox' / 'audiox-turbo'} with",
         f"`python -m audiox_core fetch audiox-turbo --dir {folder}`",
     ):
@@ -339,7 +339,7 @@ def test_an_ambiguous_variant_error_names_the_option(released, refused, run):
     settings = {"model": {"diffusion": {"diffusion_objective": "rectified_flow"}}}
     path.with_name("config.json").write_text(json.dumps(settings), encoding="utf-8")
     line = refused(path)
-    assert f"{path} may be audiox-base or audiox-turbo" in line
+    assert f"{path.name} may be audiox-base or audiox-turbo" in line
     assert "Pass --variant audiox-base or --variant audiox-turbo" in line
     given = ("--checkpoint", path, "--variant", "audiox-turbo", "--prompt", "rain")
     code, out, _ = run("generate", *QUICK, *given, "-o", "a.wav", "--json")

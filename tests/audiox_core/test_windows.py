@@ -115,7 +115,9 @@ def test_tokens_of_a_video_serve_its_length(windows, seconds, frames):
 def test_tokens_of_a_video_of_another_length_are_refused(windows, seconds, frames, lengths):
     with pytest.raises(SettingsError, match=lengths) as error:
         check_windows(windows, plan_frames(SMALL, frames), seconds)
-    assert "connect seconds of AudioX Encode Video to AudioX Empty Latent" in str(error.value)
+    assert str(error.value).endswith("use the same length for both.")
+    assert error.value.for_node.endswith("connect seconds of AudioX Encode Video to AudioX Empty "
+                                         "Latent.")  # fmt: skip
 
 
 def test_spans_are_seen_from_the_start_of_a_window():

@@ -68,7 +68,10 @@ def pack(comfy, host) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def node(comfy, pack):
-    """Run a node of ours or of ComfyUI as its executor does: `node("AudioXDecode", vae=…)`."""
+    """Run a node of ours or of ComfyUI as its executor does: `node("AudioXDecode", vae=…)`.
+
+    `node.text` is what the last one says.
+    """
     extension = comfy.loop.run_until_complete(pack.comfy_entrypoint())
     ours = {
         c.GET_SCHEMA().node_id: c for c in comfy.loop.run_until_complete(extension.get_node_list())
@@ -83,6 +86,7 @@ def node(comfy, pack):
                     if not socket.optional and (default := _default(socket)) is not None:
                         inputs.setdefault(socket.id, default)
                 result = kind.EXECUTE_NORMALIZED(**inputs)
+                run.text = (getattr(result, "ui", None) or {}).get("text", [""])[0]
                 result = result.result if hasattr(result, "result") else result
             else:
                 result = getattr(kind(), kind.FUNCTION)(**inputs)

@@ -36,7 +36,7 @@ def described(node, parts, seconds=SECONDS, negative=False, seed=0):
 
 def run(node, parts, branches, seconds=SECONDS, batch=1, **settings):
     latent = node("AudioXEmptyLatent", seconds=seconds, batch_size=batch)
-    settings = {"preset": "custom", "steps": 2, "cfg": 3.0, "sampler_name": "euler", **settings}
+    settings = {"steps": 2, "cfg": 3.0, "sampler_name": "euler", **settings}
     positive, negative = branches
     return node("AudioXSampler", model=parts.model, positive=positive, negative=negative,
                 latent_image=latent, **settings)  # fmt: skip
@@ -81,7 +81,7 @@ def test_ksampler_gives_the_same_latent_as_audiox_sampler(node, family, variant)
                "latent_image": latent, "seed": 3, "steps": 3, "cfg": 2.0,
                "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}  # fmt: skip
     native = node("KSampler", **sockets)["samples"]
-    ours = node("AudioXSampler", preset="custom", **sockets)["samples"]
+    ours = node("AudioXSampler", **sockets)["samples"]
     assert torch.equal(native, ours)
 
 
@@ -108,7 +108,7 @@ def test_turbo_is_exact_at_any_count_in_our_sampler(node, family, turbo, steps):
     found = run(node, parts, (positive, negative), 10.0, **settings)["samples"]
     expected = turbo(parts, positive, steps, seed, step_noise(found, seed))
     assert (found - expected).abs().max() < 1e-4 * expected.std()
-    sigmas = node("AudioXScheduler", model=parts.model, preset="custom", steps=steps)
+    sigmas = node("AudioXScheduler", model=parts.model, steps=steps)
     torch.testing.assert_close(sigmas, torch.linspace(1, 0, steps + 1))
 
 
@@ -117,7 +117,7 @@ def test_turbo_is_exact_with_our_sigmas_in_a_native_sampler(node, family, turbo,
     parts, seed = family("audiox-turbo"), 5
     positive, negative = described(node, parts, 10.0)
     guider = node("CFGGuider", model=parts.model, positive=positive, negative=negative, cfg=1.0)
-    sigmas = node("AudioXScheduler", model=parts.model, preset="custom", steps=steps)
+    sigmas = node("AudioXScheduler", model=parts.model, steps=steps)
     found = node(
         "SamplerCustomAdvanced", noise=node("RandomNoise", noise_seed=seed), guider=guider,
         sampler=node("KSamplerSelect", sampler_name="lcm"), sigmas=sigmas,
@@ -145,20 +145,17 @@ def turbo(core_sample):
 
 
 @ALL
-def test_defaults_are_the_variants_own(node, family, pack, variant, monkeypatch):
+def test_defaults_are_the_variants_own(node, family, variant):
     parts = family(variant)
-    bridge = importlib.import_module(f"{pack.__name__}.nodes.sampling")
-    said = []
-    monkeypatch.setattr(bridge, "tell", lambda _node, line: said.append(line))
     sampling = parts.model.model.audiox.sampling
-    sigmas = node("AudioXScheduler", model=parts.model, preset="model default")
+    sigmas = node("AudioXScheduler", model=parts.model)
     assert len(sigmas) == sampling.steps + 1
     assert sigmas[0] == pytest.approx(sampling.sigma_max)
     latent = run(node, parts, described(node, parts, 10.0), 10.0, steps=1, cfg=7.0)
     assert latent["samples"].isfinite().all()
     distilled = variant == "audiox-turbo"
-    assert ("distilled for cfg 1" in said[-1]) == distilled
-    assert ("1 steps are few" in said[-1]) == (not distilled)
+    assert ("distilled for cfg 1" in node.text) == distilled
+    assert ("1 steps are few" in node.text) == (not distilled)
 
 
 @ALL
@@ -283,7 +280,7 @@ def test_a_shorter_latent_than_a_window_is_refused_by_mmdit(node, family, varian
     short = node("EmptyLatentAudio", seconds=10.0, batch_size=1)
     with pytest.raises(Exception, match="AudioX Empty Latent"):
         node("AudioXSampler", model=parts.model, positive=positive, negative=negative,
-             latent_image=short, preset="custom", steps=1)  # fmt: skip
+             latent_image=short, steps=1)  # fmt: skip
 
 
 def test_conditioners_of_another_variant_are_refused(node, family):

@@ -77,7 +77,7 @@ def test_latents_go_through_latent_nodes(native, node, loaded, branches, name):
     positive, negative = branches()
     latent = node("AudioXEmptyLatent", seconds=3.0, batch_size=2)
     run = {"model": loaded.model, "positive": positive, "negative": negative, "cfg": 1.0}
-    run |= {"preset": "custom", "steps": 1, "sampler_name": "euler"}
+    run |= {"steps": 1, "sampler_name": "euler"}
     made = node("AudioXSampler", latent_image=latent, **run)
     given = {"samples1": made, "samples2": made} if name in PAIRS else {"samples": made}
     changed = native(name, **given, **settings)
@@ -130,7 +130,7 @@ def test_a_host_in_half_precision_is_supported(node, loaded):
         "AudioXMaskedConditioning", text=text, video=video, audio=heard, **shared
     )
     made = node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
-                latent_image={"samples": latent}, preset="custom", steps=1)  # fmt: skip
+                latent_image={"samples": latent}, steps=1)  # fmt: skip
     for part in (video.tokens, still.tokens, heard.tokens, positive[0][0], made["samples"]):
         assert part.isfinite().all()
     assert node("AudioXDecode", vae=loaded.vae, latent=made)["waveform"].dtype == torch.float32

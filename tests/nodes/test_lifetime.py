@@ -38,7 +38,7 @@ def work(node, loaded, branches):
     encode = {"conditioners": loaded.conditioners}
     positive, negative = branches()
     oobleck = loaded.vae.first_stage_model.oobleck
-    run = {"model": loaded.model, "positive": positive, "negative": negative, "preset": "custom"}
+    run = {"model": loaded.model, "positive": positive, "negative": negative}
     run["latent_image"] = node("AudioXEmptyLatent", seconds=45.0)
     vae = {"vae": loaded.vae}
     return {
@@ -95,9 +95,9 @@ def prompt(file: str) -> dict:
                      audio_strength=1.0),
         "latent": made("AudioXEmptyLatent", seconds=25.0, batch_size=1),
         "sample": made("AudioXSampler", model=["load", 0], positive=["mask", 0],
-                       negative=["mask", 1], latent_image=["latent", 0], seed=0, preset="custom",
+                       negative=["mask", 1], latent_image=["latent", 0], seed=0,
                        steps=2, cfg=3.0, cfg_rescale=0.5, sampler_name="dpmpp_3m_sde",
-                       scheduler="audiox", denoise=1.0),
+                       scheduler="model default", denoise=1.0),
         "decode": made("AudioXDecode", vae=["load", 2], latent=["sample", 0], level="keep",
                        lufs=-16.0, trim=True, paste_back=True),
         "save": made("PreviewAudio", audio=["decode", 0]),

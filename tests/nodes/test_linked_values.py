@@ -45,7 +45,6 @@ def connected(node, loaded) -> dict[str, dict[str, Any]]:
             "positive": positive,
             "negative": negative,
             "latent_image": latent,
-            "preset": "custom",
             "steps": 1,
         },
         "AudioXDecode": {"vae": vae, "latent": latent},

@@ -20,7 +20,7 @@ def test_a_prompt_becomes_sound(node, loaded, branches):
     positive, negative = branches()
     latent = node("AudioXEmptyLatent", seconds=3.0)
     made = node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
-                latent_image=latent, preset="custom", steps=2)  # fmt: skip
+                latent_image=latent, steps=2)  # fmt: skip
     audio = node("AudioXDecode", vae=loaded.vae, latent=made)
     assert audio["waveform"].shape == (1, 2, 132_300)
     assert audio["sample_rate"] == 44_100
@@ -156,7 +156,7 @@ def test_repair_keeps_the_known_samples(node, loaded, branches):
     assert seconds == 7
     positive, negative = branches()
     made = node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
-                latent_image=latent, preset="custom", steps=3)  # fmt: skip
+                latent_image=latent, steps=3)  # fmt: skip
     free = made["samples"] != latent["samples"]
     frames = free.any(dim=1)[0].nonzero().flatten() * 2048 / 44_100
     assert frames.min() >= 1.9

@@ -117,7 +117,6 @@ class Graph:
             negative=negative,
             latent_image=latent,
             seed=SEED,
-            preset="custom",
             steps=STEPS,
             cfg=CFG,
             sampler_name=solver,

@@ -34,7 +34,7 @@ def run(node, loaded):
     def make(positive, negative, latent, **settings):
         settings = {"steps": STEPS, "sampler_name": "dpmpp_2m", **settings}
         return node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
-                    latent_image=latent, preset="custom", **settings)  # fmt: skip
+                    latent_image=latent, **settings)  # fmt: skip
 
     return make
 
@@ -208,7 +208,7 @@ def test_conditionings_and_latents_that_do_not_fit_are_refused(node, loaded, win
                conditioning_to_strength=0.5)  # fmt: skip
     area = [[positive[0][0], {**positive[0][1], "area": (100, 0)}]]
     cases = [
-        (positive, short, "use the same length for both"),
+        (positive, short, "connect seconds of AudioX Encode Video"),
         (raw, short, "connect AudioX Masked Conditioning"),
         (concat, long, "ConditioningConcat"),
         (uneven, long, "different lengths"),
@@ -225,7 +225,7 @@ def test_samplercustomadvanced_gives_the_same_latent(node, loaded, branches, run
     positive, negative = branches()
     latent = empty(node, 45.0, 2)
     guider = node("CFGGuider", model=loaded.model, positive=positive, negative=negative, cfg=3.0)
-    sigmas = node("AudioXScheduler", model=loaded.model, preset="custom", steps=STEPS,
+    sigmas = node("AudioXScheduler", model=loaded.model, steps=STEPS,
                   sigma_min=0.03, sigma_max=100.0)  # fmt: skip
     made = node(
         "SamplerCustomAdvanced", noise=node("RandomNoise", noise_seed=4), guider=guider,

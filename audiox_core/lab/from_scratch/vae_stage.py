@@ -28,7 +28,7 @@ from ...training.clips import DataSource, pad_crop
 from ...training.config import TrainConfig, VaeConfig
 from ...training.distributed import Distributed
 from ...training.export import unfold_weight_norm
-from ...training.features import Cache, Item, MakeItem
+from ...training.features import Cache, MakeItem
 from ...training.rng import Order, generator, noise
 
 FULL_SCALE = 32_767  # of the samples in the cache
@@ -54,10 +54,10 @@ class Sounds:
         """As `features.Maker`."""
         source = self.data_source.open()
 
-        def make(index: int) -> Item:
+        def make(index: int) -> tuple[dict[str, Tensor], str]:
             clip = source.clip(index)
             samples = (clip.audio.clamp(-1, 1) * FULL_SCALE).round().to(torch.int16)
-            return Item({"audio": samples}, clip.caption)
+            return {"audio": samples}, clip.caption
 
         return make
 

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from audiox_core import load_checkpoint, open_checkpoint
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.layout import text_layout
+from audiox_core.checkpoint.objective_probe import noise_share
 from audiox_core.checkpoint.part_files import open_vae
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
 from audiox_core.conditioners.missing_module import MissingModule
@@ -355,6 +356,48 @@ def test_files_in_half_precision_load_in_the_requested_dtype(state, save, stored
     name = "transformer.layers.0.self_attn.to_qkv.weight"
     expected = state[f"model.model.{name}"].to(stored).to(torch.bfloat16)
     assert torch.equal(loaded.backbone.state_dict()[name], expected)
+
+
+@pytest.fixture(params=["float16", "float64", "meta"])
+def other_default(request):
+    """Set a default dtype or device as another pack does; returns what sets it."""
+
+    def apply():
+        if request.param == "meta":
+            torch.set_default_device("meta")
+        else:
+            torch.set_default_dtype(getattr(torch, request.param))
+
+    yield apply
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+
+
+def attributes(checkpoint):
+    """Every tensor of a model: parameters, buffers, and what is only kept on a module."""
+    parts = (checkpoint.conditioners, checkpoint.backbone, checkpoint.vae)
+    modules = [(f"{i}.{name}", m) for i, p in enumerate(parts) for name, m in p.named_modules()]
+    tensors = ((n, {**vars(m), **m._parameters, **m._buffers}) for n, m in modules)
+    return {f"{n}.{k}": v for n, a in tensors for k, v in a.items() if isinstance(v, torch.Tensor)}
+
+
+def test_another_default_dtype_or_device_changes_nothing_that_is_loaded(other_default):
+    expected = attributes(load_checkpoint(device="cpu"))
+    other_default()
+    found = attributes(load_checkpoint(device="cpu"))
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert (found[name].dtype, found[name].device) == (tensor.dtype, tensor.device)
+        assert torch.equal(found[name], tensor)
+
+
+def test_another_default_dtype_or_device_does_not_change_the_objective_probe(
+    toys, tmp_path, other_default
+):
+    file = open_checkpoint(toys.release("audiox-turbo", tmp_path))
+    expected = noise_share(file.weights, file.config)
+    other_default()
+    assert noise_share(file.weights, file.config) == expected
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 import torch
 
 from audiox_core.config import LatentConfig
+from audiox_core.models.dit import Context
+from audiox_core.models.mmdit import Modulations
 from audiox_core.pipeline.run_cache import RunCache, predict
 from audiox_core.windows import plan_frames
 
@@ -31,14 +33,50 @@ def tokens(*values):
     return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
 
 
-def test_a_key_is_prepared_once_and_another_key_replaces_it():
-    cache, made = RunCache(), []
+class Asked:
+    """Asks a cache for tensors of a size, and notes what had to be made."""
 
-    def get(key, device=CPU):
-        return cache.get(key, device, lambda: made.append(key) or key)
+    def __init__(self, limit: int) -> None:
+        self.cache, self.made = RunCache(limit), []
 
-    assert [get("a"), get("a"), get("b"), get("a")] == ["a", "a", "b", "a"]
-    assert made == ["a", "b", "a"]
+    def __call__(self, keys: str, size: int = 100) -> str:
+        self.made = []
+        for key in keys:
+            self.cache.get(key, CPU, lambda key=key: self._make(key, size))
+        return "".join(self.made)
+
+    def _make(self, key: str, size: int) -> torch.Tensor:
+        self.made.append(key)
+        return torch.zeros(size, dtype=torch.uint8)
+
+
+def test_every_group_of_a_run_is_prepared_once():
+    asked = Asked(limit=1_000)
+    assert asked("abcabcabc") == "abc"
+
+
+def test_groups_beyond_the_limit_are_prepared_again_and_the_others_are_kept():
+    asked = Asked(limit=250)
+    assert asked("abcd" * 3) == "abcd" + "cd" * 2
+
+
+def test_conditions_that_are_no_longer_used_make_room():
+    asked = Asked(limit=250)
+    asked("ab" * 3)
+    assert asked("cd" * 4).count("c") <= 3
+    assert asked("cd" * 4) == ""
+
+
+def test_the_tensors_of_both_backbones_count():
+    cache = RunCache(limit=100)
+    for prepared in (
+        Context([(torch.zeros(10), torch.zeros(10)), None]),
+        Modulations([torch.zeros(20)]),
+    ):
+        made = []
+        for _ in range(2):
+            cache.get(type(prepared), META, lambda p=prepared, m=made: m.append(1) or p)
+        assert len(made) == 1 + (isinstance(prepared, Modulations))  # 80 bytes each
 
 
 def test_each_device_has_a_slot_of_its_own():
@@ -93,6 +131,22 @@ def test_a_run_prepares_once_unless_its_conditions_change():
             forward=backbone,
         )
     assert len(backbone.prepared) == 2
+
+
+def test_a_condition_that_serves_every_window_is_prepared_once_for_groups_of_a_size():
+    backbone, cache = CountingBackbone(), RunCache()
+    layout = plan_frames(LatentConfig(), 236 + 19 * 193)  # groups of 8, 8 and 4 windows
+    for _ in range(3):
+        predict(
+            backbone,
+            torch.zeros(1, 1, layout.frames),
+            torch.zeros(1),
+            [tokens(1.0)],
+            plan=layout,
+            cache=cache,
+            forward=backbone,
+        )
+    assert [len(rows) for _, rows in backbone.prepared] == [8, 4]
 
 
 def test_without_any_tokens_the_backbone_is_asked_for_none():

@@ -50,7 +50,8 @@ def test_a_bare_second_delimiter_is_part_of_the_caption(table):
 
 @pytest.mark.parametrize(
     ("row", "reason"),
-    [(",rain,", "no media named"), ("b.mp4,wind,", "duplicate"), ("\0,rain,", "bad path"),
+    [("a.mp4,,", "no caption"), ("a.mp4", "no caption"), (",rain,", "no media named"),
+     ("b.mp4,wind,", "duplicate"), ("\0,rain,", "bad path"),
      ("a.mp4,rain,soon", "bad start"), ("a.mp4,rain,-1", "bad start"),
      ("a.mp4,rain,nan", "bad start"), ("a" * 5_000 + ",rain", "bad path")],
 )  # fmt: skip
@@ -89,10 +90,3 @@ def test_a_line_of_a_gigabyte_is_refused_without_reading_it(tmp_path):
         file.truncate(1 << 30)
     with pytest.raises(SettingsError, match="cannot be read as a table"):
         read_table(path)
-
-
-def test_a_row_without_a_caption_is_left_out_with_its_reason(table):
-    assert table("path,caption\na.mp4,\nb.mp4,wind\n")[0] == [
-        ("a.mp4", "", None),
-        ("b.mp4", "wind", None),
-    ]

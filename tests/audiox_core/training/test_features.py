@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from audiox_core.errors import MediaError, SettingsError
 from audiox_core.training import features as module
-from audiox_core.training.features import Item, open_cache
+from audiox_core.training.features import open_cache
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,11 @@ class Numbers:
     def open(self):
         return self.make
 
-    def make(self, index: int) -> Item:
+    def make(self, index):
         if index in self.broken:
             raise MediaError(f"clip {index} is broken")
         self.made.append(index)
-        return Item(
-            {"number": torch.tensor([index]), "half": torch.tensor(index / 2)}, f"no {index}"
-        )
+        return {"number": torch.tensor([index]), "half": torch.tensor(index / 2)}, f"no {index}"
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,45 @@ def test_cached_items_are_not_made_again(tmp_path):
     again = Numbers()
     assert len(open_cache(again, tmp_path, range(10))) == 10
     assert again.made == [4, 5, 6, 7]
+
+
+def test_an_interrupt_leaves_complete_shards_and_nothing_else(tmp_path):
+    @dataclass(frozen=True)
+    class Interrupted(Numbers):
+        def make(self, index):
+            if index == 6:
+                raise KeyboardInterrupt
+            return super().make(index)
+
+    with pytest.raises(KeyboardInterrupt):
+        open_cache(Interrupted(), tmp_path, range(10))
+    assert [path.name for path in (tmp_path / "numbers").iterdir()] == ["000000-000003.safetensors"]
+    again = Numbers()
+    assert len(open_cache(again, tmp_path, range(10))) == 10
+    assert again.made == [*range(4, 10)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("captions", None),
+        ("captions", '[[99, "of no tensor"]]'),
+        ("captions", "[[0, 1]]"),
+        ("captions", "[0]"),
+        ("captions", "{"),
+        ("skipped", "[[1]]"),
+        ("skipped", '[["x", "why"]]'),
+    ],
+)
+def test_a_shard_with_a_wrong_header_is_named(tmp_path, name, text):
+    open_cache(Numbers(), tmp_path, range(4))
+    (path,) = (tmp_path / "numbers").iterdir()
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    header.pop(name)
+    save_file(load_file(path), path, header if text is None else header | {name: text})
+    with pytest.raises(SettingsError, match=r"safetensors is damaged .*delete it"):
+        open_cache(Numbers(), tmp_path, range(4))
 
 
 def test_unusable_clips_are_counted_and_listed(tmp_path):

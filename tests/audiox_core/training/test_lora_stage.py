@@ -98,7 +98,7 @@ def test_an_invalid_or_unmatched_pattern_is_an_error(trained_model, pattern, sai
 
 
 def test_training_a_lora_without_a_model_is_refused(job, tmp_path):
-    with pytest.raises(SettingsError, match="A LoRA needs a model"):
+    with pytest.raises(SettingsError, match="lora needs a model"):
         run_job(job("lora", tmp_path))
 
 

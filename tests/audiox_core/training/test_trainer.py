@@ -47,6 +47,40 @@ def test_a_stopped_run_saves_first(command, tmp_path, losses, number):
     assert (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['{"step": 3, "lo', "[1]", '{"step": "2"}', '{"step": 2, "loss": NaN}', "[" * 9_999, "\udcff"],
+)
+def test_a_line_of_the_log_that_no_run_wrote_is_dropped(job, tmp_path, losses, line):
+    run_job(job("vae", tmp_path, changes={"run.steps": 2}))
+    with (tmp_path / "log.jsonl").open("a", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"{line}\n")
+    run_job(job("vae", tmp_path, changes={"run.steps": 3}))
+    assert len(losses(tmp_path)) == 3
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_run_that_is_stopped_while_workers_prepare_clips_leaves_nothing(
+    command, tmp_path, number
+):
+    cache = tmp_path / "cache"
+    process = command(tmp_path / "run", "--cache", cache, "--clips", "128", "--workers", "2")
+    end = time.monotonic() + 120
+    while not [name for name in names_in(cache) if name.endswith(".lock")]:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)  # also until no worker holds the pipes
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert "Traceback" not in err
+    assert all(name.endswith(".safetensors") and name[0] != "." for name in names_in(cache)), out
+
+
 def test_an_incomplete_line_of_the_log_is_dropped(job, tmp_path, losses):
     run_job(job("vae", tmp_path, changes={"run.steps": 2}))
     with (tmp_path / "log.jsonl").open("a", encoding="utf-8") as file:
