@@ -60,10 +60,25 @@ def opened(stream: TextIO | None, kind: type[Output]) -> TextIO:
     return kind(stream.detach(), encoding, "backslashreplace", line_buffering=line_buffering)
 
 
-def stop(number: int, _frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt with the number of the signal; a second signal ends the process."""
+def stop(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt with the number of the signal; a second signal ends the process.
+
+    It waits for the end of an import: libraries turn an exception in its middle into another one.
+    """
     _restore_signals()
-    raise KeyboardInterrupt(number)
+    if _importing(frame) and hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda _alarm, frame: stop(number, frame))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        raise KeyboardInterrupt(number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _restore_signals() -> None:

@@ -22,6 +22,8 @@ from .errors import SettingsError, check_number
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
 
+LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
+
 # pieces `r c t`, and the window and the part of the batch of equal shares of them -> predictions
 PredictWindows = Callable[[Tensor, Sequence[tuple[int, int]]], Tensor]
 
@@ -49,12 +51,13 @@ class Plan:
     def weights(self) -> Tensor:
         """Weight of each window's prediction, `w t`; at every frame they add up to 1."""
         if self.windows == 1:
-            return torch.ones(1, self.window)
+            return torch.ones(1, self.window, dtype=torch.float32)
         begin, end = self.fade
-        falling = torch.ones(self.window)
-        falling[begin:end] = torch.arange(end - begin, 0, -1) / (end - begin + 1)
+        falling = torch.ones(self.window, dtype=torch.float32)
+        steps = torch.arange(end - begin, 0, -1, dtype=torch.float32)
+        falling[begin:end] = steps / (end - begin + 1)
         falling[end:] = 0
-        weights = torch.ones(self.windows, self.window)
+        weights = torch.ones(self.windows, self.window, dtype=torch.float32)
         for index in range(self.windows - 1):
             shift = self.starts[index + 1] - self.starts[index]
             weights[index] *= falling
@@ -116,21 +119,27 @@ def active_windows(weights: Tensor, plan: Plan) -> tuple[int, ...]:
     )
 
 
-def check_windows(given: int, plan: Plan) -> None:
-    """Check that a conditioning serves the windows of a latent.
+def check_windows(given: int, plan: Plan, seconds: float | None = None) -> None:
+    """Check that a conditioning serves a latent.
 
     Args:
         given: windows of the conditioning; 1 serves all.
         plan: of the latent.
+        seconds: that the video or audio tokens describe; None where they serve any length. Within
+            a single window they may differ from those of the latent.
 
     Raises:
-        SettingsError: the numbers differ.
+        SettingsError: the conditioning describes another length than that of the latent.
     """
-    if given not in (1, plan.windows):
+    length = plan.frames * plan.frame_seconds
+    apart = 0.0 if seconds is None else abs(ceil(seconds / plan.frame_seconds) - plan.frames)
+    other = plan.windows > 1 and apart * plan.frame_seconds > LENGTH_TOLERANCE
+    if other or given not in (1, plan.windows):
+        described = f"{given} windows" if seconds is None else f"{seconds:.2f} s"
         raise SettingsError(
-            f"The conditioning covers {given} windows, but the latent of "
-            f"{plan.frames * plan.frame_seconds:.2f} s has {plan.windows}: connect the same "
-            "seconds to both."
+            f"The conditioning was made for {described}, but the latent has {plan.windows} windows "
+            f"({length:.2f} s): [[use the same length for both|connect seconds of AudioX Encode "
+            "Video to AudioX Empty Latent]]."
         )
 
 

@@ -1,6 +1,7 @@
 """The command line: the same pipeline and errors as the Python interface. One file a command.
 
-Exit codes: 0 done, 2 an error that the user can fix (one line on stderr), 130 interrupted.
+Exit codes: 0 done, 2 an error that the user can fix (one line on stderr), 130 stopped by Ctrl-C,
+143 and 129 by SIGTERM and SIGHUP.
 """
 
 import argparse

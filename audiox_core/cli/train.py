@@ -113,14 +113,14 @@ def run_train(options: argparse.Namespace) -> int:
         "output": str(outcome.weights),
         "step": outcome.step,
         "steps": outcome.steps,
-        "interrupted": outcome.interrupted,
+        "interrupted": outcome.interrupted > 0,
     }
     why = "Stopped" if outcome.interrupted else "The time limit was reached"
     ended = f"{why} after step {outcome.step} of {outcome.steps}; run the same command to continue."
     sentence = f"{outcome.weights}: {outcome.step} steps" if outcome.finished else ended
     if outcome.weights is not None:  # else another process prints it
         print(json.dumps(summary) if options.json else sentence)
-    return 130 if outcome.interrupted else 0
+    return 128 + outcome.interrupted if outcome.interrupted else 0
 
 
 def _data_source(name: str) -> Callable[..., Any]:

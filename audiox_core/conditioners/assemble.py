@@ -48,6 +48,7 @@ class Conditioning:
     positive: Tensor  # `1 (w s) d`
     negative: Tensor  # `1 (w s) d`; zero in all tokens where there is no negative prompt
     windows: int
+    seconds: float | None = None  # that the video or audio describes; None: it serves any length
 
 
 def join(video: Tensor, text: Tensor, audio: Tensor) -> Tensor:
@@ -76,6 +77,7 @@ def assemble_tokens(
     *,
     negative: Tensor | None = None,
     maf: MAFBlock | None = None,
+    seconds: float | None = None,
 ) -> Conditioning:
     """Join the modalities that are present with the learned tokens of those that are absent.
 
@@ -87,6 +89,7 @@ def assemble_tokens(
         negative: tokens of a negative prompt, `1 s d`. Without them the negative branch is zero
             in all tokens, which is the unconditional input of training.
         maf: the fusion block of the MAF line; None for AudioX v1.
+        seconds: that the tokens describe; None: they serve any length.
 
     Raises:
         SettingsError: a strength outside of 0..1.
@@ -104,4 +107,4 @@ def assemble_tokens(
     else:
         negative_branch = fuse(maf, **{**absent, "text": negative}).expand_as(positive)
     flat = [rearrange(branch, "w s d -> 1 (w s) d") for branch in (positive, negative_branch)]
-    return Conditioning(*flat, windows=len(positive))
+    return Conditioning(*flat, windows=len(positive), seconds=seconds)

@@ -96,7 +96,7 @@ class ProjectedAudioConditioner(nn.Module):
         # is enough; ten seconds at full size would take minutes on a CPU.
         edge = OVERLAP + 4
         frames = min(self.latents, 2 * edge + 1)
-        silence = torch.zeros(1, 2, frames * encoder.config.hop_length)
+        silence = torch.zeros(1, 2, frames * encoder.config.hop_length, dtype=torch.float32)
         latent = encoder.encode(silence.to(next(encoder.parameters()).device)).mean.to(weight)
         if frames < self.latents:
             middle = latent[..., edge : edge + 1].expand(-1, -1, self.latents - 2 * edge)
@@ -129,7 +129,7 @@ class MelAudioConditioner(nn.Module):
     def log_mel(self, audio: Tensor) -> Tensor:
         """Audio `b c n` -> natural log of its mel magnitudes, `b f t`, computed in float32."""
         mel, mono = self.mel, audio.float().mean(dim=1)
-        window = torch.hann_window(mel.fft, device=audio.device)
+        window = torch.hann_window(mel.fft, dtype=torch.float32, device=audio.device)
         spectrum = torch.stft(
             mono,
             mel.fft,

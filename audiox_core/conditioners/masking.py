@@ -99,7 +99,7 @@ def hidden_frames(count: int, fps: float, spans: tuple[Span, ...]) -> Tensor:
     Returns:
         `f` bool.
     """
-    times = torch.arange(count) / fps
+    times = torch.arange(count, dtype=torch.float32) / fps
     inside = [(times >= begin) & (times < end) for begin, end in spans]
     return torch.stack(inside).any(dim=0) if inside else torch.zeros(count, dtype=torch.bool)
 
@@ -173,7 +173,7 @@ def random_spans(
     Returns:
         The start and the end (exclusive) of each span.
     """
-    shares = torch.rand(items, generator=generator) * (high - low) + low
+    shares = torch.rand(items, generator=generator, dtype=torch.float32) * (high - low) + low
     spans = []
     for count in (shares * length).int().tolist():  # in float32, as it was trained
         begin = torch.randint(0, length - count + 1, (1,), generator=generator).item()

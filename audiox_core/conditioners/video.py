@@ -133,8 +133,9 @@ def video_conditioner(config: VideoConfig) -> VideoConditioner:
 
 def clip_pixels(frames: Tensor) -> Tensor:
     """Frames `f 3 h w` in 0..255 -> CLIP's input: scaled to 0..1 once, then normalised."""
-    mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
-    return (frames.float() / 255 - mean) / std
+    frames = frames.float() / 255
+    mean, std = (frames.new_tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
+    return (frames - mean) / std
 
 
 def stretch(image: Tensor, size: int) -> Tensor:

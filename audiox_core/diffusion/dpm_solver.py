@@ -81,7 +81,7 @@ def sample_dpm_fast(
     begin, end = _lambdas(sigmas)
     rest = calls % 3
     orders = [3] * (calls // 3) + [rest] if rest else [3] * (calls // 3 - 1) + [2, 1]
-    ends = torch.linspace(begin.item(), end.item(), len(orders) + 1)
+    ends = torch.linspace(begin.item(), end.item(), len(orders) + 1, dtype=torch.float32)
     for index, order in enumerate(orders):
         step, denoised = _begin(denoise, x, *ends[index : index + 2])
         on_step(index, x, denoised)

@@ -7,6 +7,7 @@ Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from math import ceil, floor
 
 import torch
@@ -29,12 +30,13 @@ def soft_mask(
     Returns:
         `t` in 0..1; 1 is generated.
     """
-    mask = torch.zeros(frames)
+    mask = torch.zeros(frames, dtype=torch.float32)
     first, last = floor(begin), ceil(end)
     mask[first:last] = 1
     rise, fall = round(ramp_in), round(ramp_out)
-    mask[first : first + rise] = torch.hann_window(2 * rise, periodic=False)[:rise]
-    mask[max(last - fall, 0) : last] = torch.hann_window(2 * fall, periodic=False)[fall:]
+    window = partial(torch.hann_window, periodic=False, dtype=torch.float32)
+    mask[first : first + rise] = window(2 * rise)[:rise]
+    mask[max(last - fall, 0) : last] = window(2 * fall)[fall:]
     return mask
 
 
@@ -78,9 +80,9 @@ def paste_back(
     Returns:
         `c n`.
     """
-    weight = torch.zeros(decoded.shape[-1])
+    weight = torch.zeros(decoded.shape[-1], dtype=torch.float32)
     for begin, end in spans:
-        positions = torch.arange(begin, min(end, len(weight)))
+        positions = torch.arange(begin, min(end, len(weight)), dtype=torch.float32)
         inwards = torch.minimum(positions - begin + 1, end - positions).clamp(max=fade + 1)
         edge = torch.ones_like(positions) if fade == 0 else inwards / (fade + 1)
         weight[begin : begin + len(positions)] = torch.maximum(

@@ -39,7 +39,7 @@ def linear(steps: int, _sigma_min: float = 0.0, sigma_max: float = 1.0) -> Tenso
     Returns:
         `steps + 1` times, falling to 0, float32.
     """
-    return torch.linspace(min(1.0, sigma_max), 0, steps + 1)
+    return torch.linspace(min(1.0, sigma_max), 0, steps + 1, dtype=torch.float32)
 
 
 def last_part(

@@ -23,7 +23,14 @@ from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
-from ..windows import MAX_SECONDS, MIN_SECONDS, check_seconds, plan, spans_in_window
+from ..windows import (
+    LENGTH_TOLERANCE,
+    MAX_SECONDS,
+    MIN_SECONDS,
+    check_seconds,
+    plan,
+    spans_in_window,
+)
 
 MAX_START = 1_000_000  # seconds into a source
 
@@ -254,7 +261,7 @@ def assemble(
         SettingsError: features of another kind, model or length, or a strength outside of 0..1.
         WeightsError: the empty prompt is needed and there is no text encoder.
     """
-    _check_features(host, video, audio)
+    seconds = _described_seconds(host, video, audio, strengths)
     if empty_text is None:
         empty_text = text if text is not None and strengths.text == 1 else encode_text(host, "")
     if audio is not None and strengths.audio == 1 and negative is None:
@@ -275,10 +282,20 @@ def assemble(
         {name: tokens.to(device) for name, tokens in parts.items()} for parts in (present, absent)
     )
     negative = None if negative is None else negative.to(device)
-    return assemble_tokens(present, absent, vars(strengths), negative=negative, maf=maf)
+    return assemble_tokens(
+        present, absent, vars(strengths), negative=negative, maf=maf, seconds=seconds
+    )
 
 
-def _check_features(host: ModelHost, video: Features | None, audio: Features | None) -> None:
+def _described_seconds(
+    host: ModelHost, video: Features | None, audio: Features | None, strengths: Strengths
+) -> float | None:
+    """The length of the sound that features describe; None if they serve any length.
+
+    Raises:
+        SettingsError: features of another kind or model, or of two lengths.
+    """
+    lengths = {}
     for kind, features in (("video", video), ("audio", audio)):
         if features is None:
             continue
@@ -291,9 +308,20 @@ def _check_features(host: ModelHost, video: Features | None, audio: Features | N
                 f"The {kind} features were made for {features.variant}, but the conditioners "
                 f"are {host.config.variant}: load both from one checkpoint."
             )
-    counts = {f.windows for f in (video, audio) if f is not None} - {1}
-    if len(counts) > 1 and video is not None and audio is not None:
+        # an audio prompt of ten seconds is what comes before the sound, whatever its length
+        prompt = kind == "audio" and features.windows == 1
+        if features.seconds is not None and getattr(strengths, kind) > 0 and not prompt:
+            lengths[kind] = features.seconds
+    windows = {f.windows for f in (video, audio) if f is not None} - {1}
+    apart = max(lengths.values(), default=0.0) - min(lengths.values(), default=0.0)
+    if video is not None and audio is not None and (len(windows) > 1 or apart > LENGTH_TOLERANCE):
         raise SettingsError(
-            f"The video has {video.windows} windows, but the audio has {audio.windows}: use the "
+            f"The video has {_length(video)}, but the audio prompt has {_length(audio)}: use the "
             "same length for both, or an audio prompt of at most ten seconds."
         )
+    return next(iter(lengths.values()), None)
+
+
+def _length(features: Features) -> str:
+    seconds = "" if features.seconds is None else f" ({features.seconds:.2f} s)"
+    return f"{features.windows} windows{seconds}"

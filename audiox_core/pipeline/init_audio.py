@@ -157,7 +157,7 @@ def noise_mask(
         ramp = min(feather * rate, (last - first) / 2)
         ramps = {"ramp_in": ramp if begin > 0 else 0, "ramp_out": ramp if end < seconds else 0}
         masks.append(soft_mask(layout.frames, first, last, **ramps))
-    after = (torch.arange(layout.frames) >= seconds * rate).float()
+    after = (torch.arange(layout.frames, dtype=torch.float32) >= seconds * rate).float()
     return torch.stack([*masks, after]).amax(dim=0)
 
 

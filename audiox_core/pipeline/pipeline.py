@@ -219,7 +219,8 @@ class Pipeline:
         device = self.checkpoint.device
         if init is None:
             frames = plan(self.latent_format, seconds).frames
-            return StartLatent(torch.zeros(1, self.latent_format.channels, frames, device=device))
+            shape = (1, self.latent_format.channels, frames)
+            return StartLatent(torch.zeros(shape, dtype=torch.float32, device=device))
         vae = ChunkedOobleck(self.checkpoint.vae)
         latent, mask = init.encode(
             self.latent_format, lambda audio: vae.encode(audio.to(device)).mean

@@ -47,8 +47,10 @@ def predictor(
     dtype = next(backbone.to_cond_embed.parameters()).dtype
     device = timeline[0][1].positive.device
 
+    for _, given in timeline:
+        check_windows(given.windows, windows, given.seconds)
+
     def of_windows(tokens: Tensor, count: int) -> Tensor:
-        check_windows(count, windows)
         return rearrange(tokens.to(dtype), "1 (w s) d -> w s d", w=count)
 
     conditions: list[Tensor | None] = [of_windows(c.positive, c.windows) for _, c in timeline]

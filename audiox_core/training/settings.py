@@ -140,6 +140,7 @@ def _value(kind: Any, data: Any, where: str) -> Any:
         expected = f"at most {LONGEST_TEXT:,} characters, without control characters"
         raise SettingsError(f"{where} is {shown(data)}: it must be {expected}.")
     if where.startswith("model.") and kind in (int, float):
-        largest = LARGEST_SIZES.get(where.rpartition(".")[2], LARGEST)
+        name = where.rpartition(".")[2]
+        largest = LARGEST_SIZES.get(name, LARGEST.get(name, LARGEST[""]))
         check_number(where, data, 0, largest)
     return data

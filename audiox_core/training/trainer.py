@@ -77,7 +77,7 @@ class Outcome:
     step: int
     steps: int
     weights: Path | None  # None in all processes but the main one
-    interrupted: bool = False
+    interrupted: int = 0  # number of the signal that ended it, or 0
     out_of_time: bool = False  # `run.minutes` were over
 
     @property
@@ -136,12 +136,12 @@ def train(
     first, saved, path = state.step, state.step, None
     seconds_before, began = state.seconds, time.monotonic()
     interrupted = out_of_time = False
-    with _interrupts() as interrupt:
+    with _interrupts() as signals:
         while state.step < config.run.steps and not interrupted and not out_of_time:
             losses = _step(stage, module, state, config, dist)
             seconds = time.monotonic() - began
             out_of_time = bool(config.run.minutes) and seconds > 60 * config.run.minutes
-            losses, interrupted, out_of_time = _agree(dist, losses, interrupt.is_set(), out_of_time)
+            losses, interrupted, out_of_time = _agree(dist, losses, bool(signals), out_of_time)
             if not isfinite(losses["loss"]):
                 raise TrainingError(
                     f"The loss of step {state.step + 1} is not finite: use a smaller optim.lr than "
@@ -159,7 +159,8 @@ def train(
                 saved, path = state.step, save()
         if state.step == first:  # nothing was left to do
             path = save()
-    return Outcome(state.step, config.run.steps, path, interrupted, out_of_time)
+    number = (signals or [signal.SIGINT])[0] if interrupted else 0  # else of another process
+    return Outcome(state.step, config.run.steps, path, number, out_of_time)
 
 
 def _step(
@@ -239,23 +240,23 @@ def _truncate_log(path: Path, step: int) -> None:
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C, SIGTERM and SIGHUP end the run after its step; a second one at once."""
-    event = threading.Event()
+def _interrupts() -> Iterator[list[int]]:
+    """Signals that end the run after its step: Ctrl-C, SIGTERM, SIGHUP; a second one at once."""
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield received
         return
 
     def stop(number: int, _frame: Any) -> None:
-        if event.is_set():
+        received.append(number)
+        if len(received) > 1:
             raise KeyboardInterrupt(number)
-        event.set()
 
     old = {n: signal.getsignal(n) for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         for number in old:  # not those that `nohup` ignores
             signal.signal(number, stop)
-        yield event
+        yield received
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

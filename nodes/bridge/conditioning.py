@@ -31,6 +31,7 @@ def from_core(conditioning: Conditioning, audiox: AudioXConfig) -> tuple[list, l
     """Both branches -> positive and negative CONDITIONING."""
     tokens = conditioning.positive.shape[1] // conditioning.windows
     facts = {"variant": audiox.variant, "windows": conditioning.windows, "tokens": tokens}
+    facts["seconds"] = conditioning.seconds
     branches = (conditioning.positive.cpu().float(), conditioning.negative.cpu().float())
     positive, negative = (
         [[branch, {KEY: dict(facts), "pooled_output": _checksum(branch, conditioning.windows)}]]
@@ -40,7 +41,9 @@ def from_core(conditioning: Conditioning, audiox: AudioXConfig) -> tuple[list, l
 
 
 def _checksum(tokens: Tensor, windows: int) -> Tensor:
-    return torch.cat([torch.tensor([[1.0, windows]]), tokens[:, 0], tokens[:, -1]], dim=1)
+    return torch.cat(
+        [torch.tensor([[1.0, windows]], dtype=torch.float32), tokens[:, 0], tokens[:, -1]], dim=1
+    )
 
 
 def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) -> Tensor:
@@ -65,7 +68,7 @@ def tokens_of_a_run(given: Mapping[str, Any], audiox: AudioXConfig, plan: Plan) 
             f"node changed it (ConditioningConcat?). Use ConditioningCombine, or {CONNECT}."
         )
     _check_checksum(given.get("pooled_output"), flat, windows)
-    check_windows(windows, plan)
+    check_windows(windows, plan, facts.get("seconds"))
     return rearrange(flat, "1 (w s) d -> w s d", w=windows)
 
 

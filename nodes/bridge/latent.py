@@ -34,7 +34,7 @@ def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
     latent_format = LatentConfig()
     frames = plan(latent_format, seconds).frames
     shape = (batch, latent_format.channels, frames)
-    samples = torch.zeros(shape, device=mm.intermediate_device())
+    samples = torch.zeros(shape, dtype=torch.float32, device=mm.intermediate_device())
     # newer samplers stretch an empty latent by this number, unless it is the model's own
     ratio = {"downscale_ratio_temporal": latent_format.hop_length}
     return {"samples": samples, "type": "audio", SECONDS: seconds, **ratio}

@@ -73,7 +73,9 @@ class AudioXModel(comfy.model_base.BaseModel):
     def _check_sampling(self) -> None:
         """Nodes may change the range of the noise, not how the model reads it."""
         sampling = self.model_sampling
-        ends = torch.tensor([float(sampling.sigma_min), float(sampling.sigma_max)])
+        ends = torch.tensor(
+            [float(sampling.sigma_min), float(sampling.sigma_max)], dtype=torch.float32
+        )
         first, last = sampling.timestep(ends).tolist()
         if not isinstance(sampling, self.trained_sampling) or not 0 <= first <= last <= 1:
             raise SettingsError(

@@ -92,8 +92,32 @@ def test_conditions_serve_all_windows_or_each_its_own():
     made = plan_frames(SMALL, 50)
     for given_windows in (1, 3):
         check_windows(given_windows, made)
-    with pytest.raises(SettingsError, match=r"2 windows, but the latent of 5\.00 s has 3"):
+    with pytest.raises(SettingsError, match=r"2 windows, but the latent has 3 windows \(5\.00 s\)"):
         check_windows(2, made)
+
+
+@pytest.mark.parametrize(
+    ("windows", "seconds", "frames"),
+    [(1, None, 50), (3, 5.0, 50), (3, 4.9, 50), (1, 0.5, 24), (1, 2.4, 10), (1, 2.4, 24)],
+)
+def test_tokens_of_a_video_serve_its_length(windows, seconds, frames):
+    check_windows(windows, plan_frames(SMALL, frames), seconds)
+
+
+@pytest.mark.parametrize(
+    ("windows", "seconds", "frames", "lengths"),
+    [
+        (1, 2.0, 50, r"2\.00 s, but the latent has 3 windows \(5\.00 s\)"),
+        (3, 5.0, 24, r"5\.00 s, but the latent has 1 windows \(2\.40 s\)"),
+        (3, 4.7, 50, r"4\.70 s, but the latent has 3 windows \(5\.00 s\)"),
+    ],
+)
+def test_tokens_of_a_video_of_another_length_are_refused(windows, seconds, frames, lengths):
+    with pytest.raises(SettingsError, match=lengths) as error:
+        check_windows(windows, plan_frames(SMALL, frames), seconds)
+    assert str(error.value).endswith("use the same length for both.")
+    assert error.value.for_node.endswith("connect seconds of AudioX Encode Video to AudioX Empty "
+                                         "Latent.")  # fmt: skip
 
 
 def test_spans_are_seen_from_the_start_of_a_window():

@@ -98,6 +98,25 @@ def test_a_known_sound_is_not_pasted_where_it_no_longer_belongs(native, node, lo
     assert not (piece == 0.5).all(dim=1).any()
 
 
+def test_a_video_is_not_repeated_under_a_latent_of_another_length(node, loaded):
+    """A latent whose seconds are not connected to those of AudioX Encode Video."""
+    images, shared = torch.rand(40, 24, 32, 3), {"conditioners": loaded.conditioners}
+    video, seconds = node("AudioXEncodeVideo", images=images, fps=4.0, **shared)
+    still = node("AudioXEncodeImage", image=images, **shared)
+    assert seconds == 10.0
+
+    def sampled(features, seconds):
+        positive, negative = node("AudioXMaskedConditioning", video=features, **shared)
+        latent = node("AudioXEmptyLatent", seconds=seconds)
+        return node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
+                    latent_image=latent, preset="custom", steps=1)["samples"]  # fmt: skip
+
+    assert sampled(video, 10.0).shape[-1] == 236
+    assert sampled(still, 30.0).shape[-1] == 646
+    with pytest.raises(Exception, match=r"10\.00 s, but .*30\.00 s.*connect seconds of AudioX Enc"):
+        sampled(video, 30.0)
+
+
 def test_a_host_in_half_precision_is_supported(node, loaded):
     """As with --fp16-intermediates."""
     images, latent = torch.rand(8, 32, 48, 3).half(), torch.randn(1, 64, 236).half()

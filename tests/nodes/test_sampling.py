@@ -208,7 +208,7 @@ def test_conditionings_and_latents_that_do_not_fit_are_refused(node, loaded, win
                conditioning_to_strength=0.5)  # fmt: skip
     area = [[positive[0][0], {**positive[0][1], "area": (100, 0)}]]
     cases = [
-        (positive, short, "connect the same seconds"),
+        (positive, short, "connect seconds of AudioX Encode Video"),
         (raw, short, "connect AudioX Masked Conditioning"),
         (concat, long, "ConditioningConcat"),
         (uneven, long, "different lengths"),

@@ -1,6 +1,7 @@
 """The command line from outside: exit codes, one line of error, nothing half-written."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -191,6 +192,8 @@ BAD_FILES = [
     ("--checkpoint", "m.gguf", text_file, "m.gguf"),
     ("--text-encoder", "t5.safetensors", stable_diffusion, "T5"),
     ("--vae", "vae.safetensors", stable_diffusion, "no AudioX VAE"),
+    ("--config", "config.json", os.mkfifo, "a pipe, device or socket"),
+    ("--lora", "lora.safetensors", missing, "lora.safetensors"),
 ]
 
 

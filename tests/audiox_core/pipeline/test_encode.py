@@ -5,11 +5,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from audiox_core import Features, Strengths, assemble, encode_audio, encode_image, encode_video
+from audiox_core import (
+    Features,
+    StartLatent,
+    Strengths,
+    assemble,
+    encode_audio,
+    encode_image,
+    encode_video,
+    sample,
+)
 from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.errors import SettingsError
 from audiox_core.media.clip import clip_from_file, clip_from_images
 from audiox_core.pipeline.encode import seconds_from
+from audiox_core.windows import plan
 
 RATE = 44_100
 
@@ -145,8 +155,47 @@ def test_features_that_do_not_fit_are_refused(checkpoint):
         assemble(checkpoint, video=audio)
     with pytest.raises(SettingsError, match="audiox-turbo, but the conditioners are"):
         assemble(checkpoint, video=replace(video, variant="audiox-turbo"))
-    with pytest.raises(SettingsError, match="3 windows, but the audio has 2"):
+    with pytest.raises(SettingsError, match="3 windows, but the audio prompt has 2"):
         assemble(checkpoint, video=video, audio=audio)
+
+
+def features(checkpoint, kind, windows, seconds):
+    count = {"video": checkpoint.config.video.tokens, "audio": checkpoint.config.audio_tokens}[kind]
+    tokens = torch.ones(windows, count, checkpoint.config.dit.cond_dim)
+    return Features(kind, tokens, checkpoint.variant, seconds=seconds)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("video", "audio", "strengths", "seconds"),
+    [
+        ((1, 4.0), None, Strengths(), 4.0),
+        ((3, 25.0), (1, 10.0), Strengths(), 25.0),
+        ((3, 25.0), (3, 25.05), Strengths(), 25.0),
+        ((1, None), (3, 25.0), Strengths(), 25.0),  # a still image
+        ((1, None), (1, 3.0), Strengths(), None),
+        ((1, 4.0), None, Strengths(video=0.0), None),
+        (None, None, Strengths(), None),
+    ],
+)
+def test_a_conditioning_knows_the_seconds_of_its_video(
+    checkpoint, video, audio, strengths, seconds
+):
+    given = {"video": video, "audio": audio}
+    parts = {
+        kind: kind_of and features(checkpoint, kind, *kind_of) for kind, kind_of in given.items()
+    }
+    assert assemble(checkpoint, strengths=strengths, **parts).seconds == seconds
+
+
+@torch.no_grad()
+def test_a_video_is_not_repeated_under_a_longer_sound(checkpoint):
+    """Ten seconds are one window, which would serve any length if it were a still image."""
+    conditioning = assemble(checkpoint, video=features(checkpoint, "video", 1, 10.0))
+    frames = plan(checkpoint.config.latent, 30.0).frames
+    start = StartLatent(torch.zeros(1, 64, frames))
+    with pytest.raises(SettingsError, match=r"made for 10\.00 s, but the latent has .*30\.0. s"):
+        sample(checkpoint, conditioning, start)
 
 
 @torch.no_grad()

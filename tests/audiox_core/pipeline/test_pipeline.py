@@ -8,7 +8,7 @@ import av
 import pytest
 import torch
 
-from audiox_core import Pipeline, Request, StartLatent, generate, sample
+from audiox_core import Pipeline, Request, StartLatent, generate, load_checkpoint, sample
 from audiox_core.diffusion.guidance import guide
 from audiox_core.diffusion.noise import initial_noise, step_noise
 from audiox_core.diffusion.objectives import v_denoiser
@@ -297,6 +297,34 @@ def test_invalid_variations_raise_an_error_that_names_them(pipeline, known, sett
         settings = settings | {"init_audio": known}
     with pytest.raises(SettingsError, match=message):
         pipeline.generate(Request(prompt="rain", **settings))
+
+
+@pytest.fixture
+def half_by_default():
+    """As another pack in the same process may leave it."""
+    torch.set_default_dtype(torch.float16)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+HALF_REQUESTS = {
+    "a variation": {"prompt": "rain", "init_audio": "known", "denoise": 0.5, "sampler": "dpm_fast"},
+    "all inputs": {"video": "bikes", "audio": "known", "init_audio": "known",
+                   "inpaint": ((0.5, 1.5),), "hide": {"video": ((0.0, 0.5),)}},
+    "an image": {"image": "bikes", "seconds": 12.0, "negative": "music"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", HALF_REQUESTS.values(), ids=HALF_REQUESTS)
+def test_a_default_dtype_of_half_precision_changes_nothing(
+    pipeline, known, clips, settings, request
+):
+    files = {"known": known, "bikes": clips / "bikes.mp4"}
+    settings = {k: files.get(v, v) if isinstance(v, str) else v for k, v in settings.items()}
+    wanted = Request(seed=3, steps=2, **settings)
+    expected = pipeline.generate(wanted).waveform
+    request.getfixturevalue("half_by_default")
+    assert torch.equal(Pipeline(load_checkpoint()).generate(wanted).waveform, expected)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])

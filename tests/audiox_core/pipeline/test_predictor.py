@@ -53,7 +53,7 @@ def test_tokens_of_one_window_serve_all(checkpoint, seeded):
 
 
 def test_another_number_of_windows_is_refused(checkpoint, seeded):
-    with pytest.raises(SettingsError, match="connect the same seconds"):
+    with pytest.raises(SettingsError, match="use the same length for both"):
         predictor(
             checkpoint.backbone, tokens(3, seeded), checkpoint.config.sampling, plan(LATENT, 45)
         )
