@@ -77,7 +77,7 @@ def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tu
         The VIDEO, and what happens to its picture, for the node to show.
     """
     if clip.piece is not None:
-        made, copied = _copied(clip.piece, waveform, sample_rate)
+        made, copied = _copied(video, clip.piece, waveform, sample_rate)
         if copied and video not in _saved:
             return made, "the video stream is copied"
         return made, "the video stream is re-encoded as H.264"
@@ -99,7 +99,7 @@ def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tu
     return InputImpl.VideoFromComponents(made, **kept), "the frames are encoded when saved"
 
 
-def _copied(piece: FilePiece, waveform: Tensor, sample_rate: int) -> tuple[Any, bool]:
+def _copied(video: Any, piece: FilePiece, waveform: Tensor, sample_rate: int) -> tuple[Any, bool]:
     """A temporary copy with this sound, and whether its picture is copied or encoded."""
     name = _temporary_file(_suffix_for(piece))
     try:
@@ -116,7 +116,8 @@ def _copied(piece: FilePiece, waveform: Tensor, sample_rate: int) -> tuple[Any, 
     except PictureError as error:
         log.info("%s is re-encoded: %s", one_line(piece.path.name), error)
     encoded, name = _temporary_file(".mp4"), _temporary_file(".mp4")
-    encode_picture(piece, Path(encoded))
+    if piece.is_whole or not _save(video, encoded):
+        encode_picture(piece, Path(encoded))
     mux_soundtrack(Path(encoded), waveform, sample_rate, Path(name))
     return InputImpl.VideoFromFile(name), False
 
@@ -163,13 +164,22 @@ def _as_saved(video: Any) -> Path | None:
     """A VIDEO as ComfyUI saves it, for as long as the VIDEO lives; None if that lacks its edits."""
     if video not in _saved:
         name = _temporary_file(".mp4")
-        quality = _QUALITY if "crf" in inspect.signature(video.save_to).parameters else {}
-        kind = {"format": Types.VideoContainer.MP4, "codec": Types.VideoCodec.H264}
-        video.save_to(str(name), **kind, **quality)
-        if sorted(video.get_dimensions()) not in _sizes(Path(name)):
+        if not _save(video, name) or sorted(video.get_dimensions()) not in _sizes(Path(name)):
             return None
         _saved[video] = name
     return Path(_saved[video])
+
+
+def _save(video: Any, name: str) -> bool:
+    """Let ComfyUI encode a VIDEO with its edits; whether it can."""
+    quality = _QUALITY if "crf" in inspect.signature(video.save_to).parameters else {}
+    kind = {"format": Types.VideoContainer.MP4, "codec": Types.VideoCodec.H264}
+    try:
+        video.save_to(str(name), **kind, **quality)
+    except Exception as error:  # FFmpeg's and ComfyUI's errors have no common class
+        log.info("ComfyUI cannot save the video: %s", error)
+        return False
+    return True
 
 
 def _is_reframed(video: Any, path: Path) -> bool:

@@ -165,19 +165,27 @@ def test_a_file_that_comfyui_saves_alone_is_copied_bit_for_bit(api, node, saved,
     assert torch.equal(ours.pictures, alone.pictures)
 
 
-# without MPEG program streams, whose last frames ComfyUI itself loses
-@pytest.mark.parametrize("kind", [*(kind for kind in FILES if kind != "mpg"), "vfr", "hlg"])
+@pytest.mark.parametrize("kind", [*FILES, "vfr", "hlg"])
 @pytest.mark.parametrize(("start", "seconds"), [(1.0, 1.4), (0.7, 0.0), (0.0, 1.05)])
 def test_a_trimmed_video_is_the_same_as_without_a_soundtrack(
-    api, node, saved, source, field, kind, start, seconds
+    api, node, saved, source, field, numbers, kind, start, seconds
 ):
+    """Or better: of some streams ComfyUI alone loses frames, and ours has them all."""
     if not hasattr(api.inputs.VideoFromFile, "as_trimmed"):
         pytest.skip("this ComfyUI cannot trim videos")
     path = source(kind) if kind in FILES else field / f"{kind}.mp4"
     trim = {"start_time": start, "duration": seconds}
     alone = saved(api.inputs.VideoFromFile(str(path), **trim), "alone")
     ours = saved(soundtrack(node, api.inputs.VideoFromFile(str(path), **trim), 0.5), "ours")
-    check_same(ours, alone, (colour_of(path),))
+    if len(ours.times) == len(alone.times):
+        check_same(ours, alone, (colour_of(path),))
+    else:
+        begin, end = start, start + seconds if seconds else 1e9
+        with av.open(str(path)) as file:
+            times = [f.pts * f.time_base for f in file.decode(video=0)]
+        expected = [k for k, time in enumerate(times) if begin <= time < end]
+        assert numbers(ours.pictures) == expected
+        assert ours.begins_with_keyframe
     sound = read_sound(ours.path)
     assert sounding(sound) == pytest.approx((0.0, 0.5), abs=0.03)
     length = ours.times[-1] - ours.times[0]
