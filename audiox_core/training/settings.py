@@ -145,7 +145,6 @@ def _value(kind: Any, data: Any, where: str) -> Any:
             "control characters."
         )
     if where.startswith("model.") and kind in (int, float):
-        name = where.rpartition(".")[2]
-        largest = LARGEST_SIZES.get(name, LARGEST.get(name, LARGEST[""]))
+        largest = LARGEST_SIZES.get(where.rpartition(".")[2], LARGEST)
         check_number(where, data, 0, largest)
     return data
