@@ -24,8 +24,8 @@ ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays fla
 
 LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
 
-# windows `b w c t` and their numbers -> predictions `b w c t`
-PredictWindows = Callable[[Tensor, Sequence[int]], Tensor]
+# pieces `r c t`, and the window and the part of the batch of equal shares of them -> predictions
+PredictWindows = Callable[[Tensor, Sequence[tuple[int, int]]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,21 @@ def plan_frames(latent_format: LatentConfig, frames: int) -> Plan:
     )
 
 
+def active_windows(weights: Tensor, plan: Plan) -> tuple[int, ...]:
+    """The windows of whose predictions something is used.
+
+    Args:
+        weights: of a prediction at every frame of the latent, `... t`.
+        plan: of the latent.
+    """
+    used = weights.reshape(-1, plan.frames).abs().amax(dim=0).cpu() > 0
+    return tuple(
+        index
+        for index, (start, own) in enumerate(zip(plan.starts, plan.weights(), strict=True))
+        if (used[start : start + plan.window] & (own > 0)).any()
+    )
+
+
 def check_windows(given: int, plan: Plan, seconds: float | None = None) -> None:
     """Check that a conditioning serves a latent.
 
@@ -144,26 +159,42 @@ def spans_in_window(
     return tuple((max(0.0, begin), end) for begin, end in moved if end > 0)
 
 
-def over_windows(x: Tensor, plan: Plan, predict: PredictWindows) -> Tensor:
+def over_windows(
+    x: Tensor,
+    plan: Plan,
+    predict: PredictWindows,
+    active: Sequence[Sequence[int]] | None = None,
+) -> Tensor:
     """Predict every window and blend the predictions.
 
     Args:
-        x: noisy latent, `b c t`.
+        x: noisy latents, `b c t`: one or more equal parts.
         plan: of a latent of this length.
-        predict: called with windows `b w c t` and their numbers, at most `ITEMS_AT_ONCE` at once.
+        predict: called with pieces `r c t` and the window and the part of each `b / parts` of
+            them, for about `ITEMS_AT_ONCE` pieces at once.
+        active: windows of each part that are predicted; the others are left 0. None is a single
+            part and all windows.
 
     Returns:
         The prediction, `b c t`.
     """
-    if plan.windows == 1:
-        return predict(x[:, None], (0,))[:, 0]
+    active = [range(plan.windows)] if active is None else active
+    parts = x.chunk(len(active))
+    pairs = [
+        (w, p) for w in range(plan.windows) for p, windows in enumerate(active) if w in windows
+    ]
     weights = plan.weights().to(x.device, x.dtype)
-    joined = torch.zeros_like(x)
-    at_once = max(1, ITEMS_AT_ONCE // len(x))
-    for first in range(0, plan.windows, at_once):
-        group = range(first, min(first + at_once, plan.windows))
-        spans = [slice(plan.starts[i], plan.starts[i] + plan.window) for i in group]
-        predicted = predict(torch.stack([x[..., span] for span in spans], dim=1), group)
-        for index, span, part in zip(group, spans, predicted.unbind(dim=1), strict=True):
-            joined[..., span] += weights[index] * part
-    return joined
+    spans = [slice(start, start + plan.window) for start in plan.starts]
+    joined = [torch.zeros_like(part) for part in parts]
+    items = len(parts[0])
+    at_once = max(1, ITEMS_AT_ONCE // items)
+    if plan.windows == 1:  # all parts of the batch at once, as samplers expect
+        at_once = max(1, len(pairs))
+    for first in range(0, len(pairs), at_once):
+        group = pairs[first : first + at_once]
+        pieces = torch.cat([parts[part][..., spans[window]] for window, part in group])
+        for (window, part), predicted in zip(
+            group, predict(pieces, group).split(items), strict=True
+        ):
+            joined[part][..., spans[window]] += weights[window] * predicted
+    return torch.cat(joined)

@@ -4,7 +4,7 @@ from comfy_api.latest import ComfyExtension
 
 from .audio import AudioXDecode, AudioXSoundtrack
 from .bridge.files import register_folder
-from .conditioning import AudioXMaskedConditioning
+from .conditioning import AudioXMaskedConditioning, AudioXPromptTimeline, AudioXTimeRange
 from .encode import AudioXEncodeAudio, AudioXEncodeImage, AudioXEncodeText, AudioXEncodeVideo
 from .latent import AudioXEmptyLatent, AudioXInpaintLatent
 from .loaders import (
@@ -24,6 +24,8 @@ NODES = [
     AudioXEncodeVideo,
     AudioXEncodeImage,
     AudioXEncodeAudio,
+    AudioXPromptTimeline,
+    AudioXTimeRange,
     AudioXMaskedConditioning,
     AudioXEmptyLatent,
     AudioXInpaintLatent,

@@ -4,9 +4,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..audiox_core.conditioners.time_weights import MAX_END, MAX_FADE
 from ..audiox_core.pipeline.encode import Strengths
-from .bridge.encode import masked_conditioning
-from .bridge.schema import Conditioners, Features, schema
+from .bridge.encode import masked_conditioning, timeline_conditioning
+from .bridge.prompt_masks import with_span
+from .bridge.schema import Conditioners, Features, schema, with_text
 
 STRENGTH = "Influence of the {what}: 0 ignores it, 1 uses it fully; linear in between."
 
@@ -20,6 +22,113 @@ def _strength(what: str) -> io.Float.Input:
         step=0.01,
         tooltip=STRENGTH.format(what=what),
     )
+
+
+class AudioXPromptTimeline(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXPromptTimeline",
+            display_name="AudioX Prompt Timeline",
+            category="AudioX/conditioning",
+            description="Encode prompts that change over time: one line for each, with the seconds"
+            " in front. A line without seconds applies everywhere else.",
+            search_aliases=["prompt schedule", "prompt travel", "keyframes", "timed prompts"],
+            inputs=[
+                Conditioners.Input(
+                    "conditioners",
+                    tooltip="From AudioX Load Checkpoint or AudioX Load Conditioners.",
+                ),
+                io.String.Input(
+                    "lines",
+                    multiline=True,
+                    default="0-4: rain on a tin roof\n4-8: thunder",
+                    tooltip="'0-4: rain on a tin roof' is a prompt for the first four seconds. A"
+                    " line without seconds applies everywhere else; without such a line, the"
+                    " empty prompt does.",
+                ),
+                io.Float.Input(
+                    "crossfade",
+                    default=0.5,
+                    min=0.0,
+                    max=MAX_FADE,
+                    step=0.05,
+                    tooltip="Seconds in which a prompt passes into the next one.",
+                ),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="T5-base from CLIPLoader with type stable_audio. Needed only if the"
+                    " checkpoint has no text encoder and T5-base is not in models/text_encoders.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(
+                    "text_tokens", tooltip="Connect to text of AudioX Masked Conditioning."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, conditioners: Any, lines: str, crossfade: float, clip: Any = None
+    ) -> io.NodeOutput:
+        texts, shown = timeline_conditioning(conditioners, lines, crossfade, clip)
+        return with_text(shown, texts)
+
+
+class AudioXTimeRange(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXTimeRange",
+            display_name="AudioX Time Range",
+            category="AudioX/conditioning",
+            description="Let a conditioning apply to some seconds only. Join it with others by"
+            " ConditioningCombine; one without a time range applies everywhere else.",
+            search_aliases=["conditioning set area", "timed prompt", "prompt schedule"],
+            inputs=[
+                io.Conditioning.Input(
+                    "conditioning",
+                    tooltip="From AudioX Encode Text, or positive of AudioX Masked Conditioning.",
+                ),
+                io.Float.Input(
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=MAX_END,
+                    step=0.01,
+                    tooltip="Second at which it begins.",
+                ),
+                io.Float.Input(
+                    "end",
+                    default=5.0,
+                    min=0.01,
+                    max=MAX_END,
+                    step=0.01,
+                    tooltip="Second at which it ends.",
+                ),
+                io.Float.Input(
+                    "fade",
+                    default=0.5,
+                    min=0.0,
+                    max=MAX_FADE,
+                    step=0.05,
+                    tooltip="Length of the crossfade at both borders, in seconds.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(
+                    "conditioning_out",
+                    display_name="conditioning",
+                    tooltip="Connect to ConditioningCombine.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, conditioning: Any, start: float, end: float, fade: float) -> io.NodeOutput:
+        return io.NodeOutput(with_span(conditioning, start, end, fade))
 
 
 class AudioXMaskedConditioning(io.ComfyNode):
@@ -40,7 +149,8 @@ class AudioXMaskedConditioning(io.ComfyNode):
                 io.Conditioning.Input(
                     "text",
                     optional=True,
-                    tooltip="The prompt: from AudioX Encode Text, or CLIPTextEncode with T5-base.",
+                    tooltip="The prompt: from AudioX Encode Text, AudioX Prompt Timeline, or"
+                    " CLIPTextEncode with T5-base.",
                 ),
                 io.Conditioning.Input(
                     "negative_text",

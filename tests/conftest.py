@@ -89,6 +89,12 @@ def write_workflows() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def fuzz() -> Callable[[str], ModuleType]:
+    """The fuzz campaign's modules, by name."""
+    return lambda name: import_ours(f"fuzz.{name}")
+
+
+@pytest.fixture(scope="session")
 def full_size(measure, tmp_path_factory) -> Path:
     """A file of v1's 1357 tensors with random numbers; AUDIOX_FULL_SIZE names a folder to keep."""
     kept = os.environ.get("AUDIOX_FULL_SIZE")

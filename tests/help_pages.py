@@ -58,6 +58,16 @@ TIPS = {
         "Use it for a VAE that ComfyUI's Save VAE wrote, or to decode with the VAE of another"
         " AudioX checkpoint."
     ),
+    "AudioXPromptTimeline": (
+        "Write one prompt a line: `0-4: rain on a tin roof`, `4-8.5: thunder rolls`. A line without"
+        " seconds applies everywhere else. The times are those of the audio, which begins with the"
+        " part of the video that is encoded."
+    ),
+    "AudioXTimeRange": (
+        "Use it for conditionings that differ in more than the text, for example in the strength of"
+        " the video. Join them with ConditioningCombine. If no prompt applies at some time, the"
+        " sampler says at which."
+    ),
     "AudioXMaskedConditioning": (
         "If the audio does not follow the prompt, lower `video_strength`, for example to 0.5. If it"
         " does not follow the video, lower `text_strength`."

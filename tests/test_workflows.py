@@ -15,7 +15,7 @@ from audiox_core.media.audio import write_audio
 from audiox_core.variants import VARIANTS
 
 WORKFLOWS = sorted((Path(__file__).parents[1] / "workflows").glob("*.json"))
-SECONDS = {"music_continuation": 22.0}  # else ten
+SECONDS = {"music_continuation": 22.0, "timeline": 12.0}  # else ten
 TURBO = "audiox-turbo/audiox_turbo.ckpt"  # as `fetch` names it; here it is an empty file
 # the same graphs with another file, and shorter
 GRAPHS = [path for path in WORKFLOWS if not path.stem.startswith("turbo_")]

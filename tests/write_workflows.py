@@ -75,6 +75,23 @@ GRAPHS = {
         ("3 Sampling", [_latent(10.0), _sample()]),
         ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
     ],
+    "timeline": [
+        ("1 Model", [LOAD, _note(
+            "Write one prompt a line into AudioX Prompt Timeline, with its seconds in front. A "
+            "line without seconds applies everywhere else. For a video, connect AudioX Encode "
+            f"Video to video of AudioX Masked Conditioning.\n\n{EMBEDDED}"
+        )]),
+        ("2 Prompts", [
+            ("text", "AudioXPromptTimeline", {
+                "conditioners": "load.1",
+                "lines": "0-4: rain on a tin roof\n4-8: a church bell tolls slowly\n8-12: a car "
+                         "engine revving",
+            }),
+            _mask(),
+        ]),
+        ("3 Sampling", [_latent(12.0), _sample()]),
+        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
+    ],
     "video_soundtrack": [
         ("1 Model and video", [
             LOAD,

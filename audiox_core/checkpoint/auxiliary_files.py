@@ -143,33 +143,26 @@ def tokenizer_of(weights: Path) -> Path:
     return weights.parent / "tokenizer.json"
 
 
-def load_tokenizer(weights: Path) -> Tokenizer:
-    """The tokenizer beside a text encoder's weights.
+def load_tokenizer(weights: Path, text: str | None = None) -> Tokenizer:
+    """The tokenizer of a text encoder.
+
+    Args:
+        weights: of the text encoder.
+        text: its tokenizer's JSON; None reads the file beside the weights.
 
     Raises:
         WeightsError: there is none, or it cannot be read.
     """
-    path = tokenizer_of(weights)
+    path = tokenizer_of(weights) if text is None else weights
     try:
-        check_regular_file(path, WeightsError)
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"There is no readable tokenizer.json beside {weights} ({error}): download it "
-            f"from {TEXT_ENCODER.page}, or both files with `python -m audiox_core fetch t5-base`."
-        ) from error
-    return read_tokenizer(text, path)
-
-
-def read_tokenizer(text: str, source: Path) -> Tokenizer:
-    """A tokenizer from its JSON; `source` is named in the error.
-
-    Raises:
-        WeightsError: the text is not a tokenizer.
-    """
-    try:
+        if text is None:
+            check_regular_file(path, WeightsError)
+            text = path.read_text(encoding="utf-8")
         return Tokenizer.from_str(text)
+    except WeightsError:
+        raise
     except Exception as error:  # the library raises plain Exception
         raise WeightsError(
-            f"The tokenizer in {source} cannot be read ({str(error)[:80]}): download it again."
+            f"There is no readable tokenizer in {path} ({str(error)[:80]}): download it from "
+            f"{TEXT_ENCODER.page}, or both files with `python -m audiox_core fetch t5-base`."
         ) from error

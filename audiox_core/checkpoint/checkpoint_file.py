@@ -246,12 +246,10 @@ def open_checkpoint(
         """As given, in the model's own file, or as found; only what was given must fit."""
         if given is not None:
             return open_part(open_weights(given), resolved)
-        if found is None and not file.below(prefix):
-            return MissingModule(missing)
         try:
-            if found is None or file.below(prefix):
+            if file.below(prefix):
                 return open_part(file, resolved)
-            return open_part(open_weights(found), resolved)
+            return open_part(open_weights(found), resolved) if found else MissingModule(missing)
         except WeightsError as error:
             return MissingModule(str(error))
 

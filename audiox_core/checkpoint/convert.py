@@ -112,11 +112,11 @@ def _model_and_vae(inputs: Sequence[str | Path]) -> tuple[str | Path, str | Path
     """The paths of the model and of the separate VAE, in whichever order they were given."""
     if not 1 <= len(inputs) <= 2:
         raise SettingsError(f"{len(inputs)} files were given: pass one model and at most one VAE.")
-    models = [open_weights(path).below(DIT) != [] for path in inputs]
-    if models == [True, True]:
+    models = [path for path in inputs if open_weights(path).below(DIT)]
+    if len(models) > 1:
         raise SettingsError("Two complete models were given: convert them one at a time.")
-    ordered = [*inputs][::-1] if models == [False, True] else [*inputs]
-    return ordered[0], ordered[1] if len(ordered) == 2 else None
+    model = (models or inputs)[0]
+    return model, next((path for path in inputs if path is not model), None)
 
 
 def _record(model: WeightFile, decoder: VaeFile) -> dict[str, str]:

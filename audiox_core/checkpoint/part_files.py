@@ -124,10 +124,8 @@ def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
             f"{file.path.name} is not a T5 text encoder: it has no tensor 'shared.weight'. "
             "Use model.safetensors of google-t5/t5-base."
         )
-    if prefix:
-        tokenizer = auxiliary.read_tokenizer(file.header.get("tokenizer", ""), file.path)
-    else:
-        tokenizer = auxiliary.load_tokenizer(file.path)
+    text = file.header.get("tokenizer", "") if prefix else None
+    tokenizer = auxiliary.load_tokenizer(file.path, text)
     sizes = text_sizes(file.shapes, prefix)
     if sizes.width != config.dit.cond_dim:
         raise WeightsError(

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from math import prod
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ FAMILY = ("model.model.transformer.", "maf_block.", "conditioner.")
 SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
 # suffixes of hubs and browsers for an unfinished download
 UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
+LARGEST_HEADER = 32 << 20  # bytes; safetensors allows 100 MB, of which Python would make gigabytes
 DTYPES = {  # safetensors' names
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64,
@@ -194,11 +196,14 @@ def _unreadable(path: Path, error: object) -> WeightsError:
 
 def _open_safetensors(path: Path) -> WeightFile:
     with reading(path):
-        with safe_open(path, framework="pt") as file:  # checks the header against the length
-            header = file.metadata() or {}
         with path.open("rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
-            entries = json.loads(raw.read(length))
+            if length > LARGEST_HEADER:
+                raise ValueError(f"its header claims to have {length:,} bytes")
+            text = raw.read(length)
+        with safe_open(path, framework="pt") as file:  # checks the header against the length
+            header = file.metadata() or {}
+        entries = json.loads(text)
     entries.pop("__metadata__", None)
     if strange := {e["dtype"] for e in entries.values()} - DTYPES.keys():
         raise WeightsError(
@@ -217,12 +222,15 @@ def _open_safetensors(path: Path) -> WeightFile:
 
 def _open_pickle(path: Path) -> WeightFile:
     with path.open("rb") as file:
-        if not file.read(2).startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
-            raise _unreadable(path, "it is not a checkpoint file")
+        head = file.read(2)
+    mapped = head == b"PK"  # an archive, of which only what is used is read; else a bare pickle
+    if not mapped and head[:1] != b"\x80":
+        raise _unreadable(path, "it is not a checkpoint file")
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how the pickle was written
+        records = _records(path) if mapped else {}
         try:
-            content, mapped = _load_pickle(path)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise WeightsError(
                 f"{path.name} holds more than weights{_unsafe(error)}, which could run code when "
@@ -242,7 +250,7 @@ def _open_pickle(path: Path) -> WeightFile:
             raise WeightsError(f"{path.name} has a {kind} tensor '{name}', which is not supported.")
         if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():
             raise _unreadable(path, f"'{name}' has more numbers than the file")
-    offsets = _offsets(path, state) if mapped else {}
+    offsets = _offsets(records, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, memory-mapped" if mapped else "legacy pickle, loaded completely"
     return WeightFile(path, tensors, {}, {str(k): _what(v) for k, v in others.items()}, kind, state)
@@ -283,41 +291,40 @@ def _what(value: Any) -> str:
     return type(value).__name__ + size
 
 
-def _load_pickle(path: Path) -> tuple[Any, bool]:
-    """The content, and whether its tensors are mapped: only what is used is read from disk."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True), True
-    except RuntimeError as error:
-        if "mmap can only be used" not in str(error):
-            raise
-        # written before torch 1.6
-        return torch.load(path, map_location="cpu", weights_only=True), False
-
-
-def _offsets(path: Path, state: Mapping[str, Tensor]) -> dict[str, int]:
+def _offsets(records: Mapping[int, int], state: Mapping[str, Tensor]) -> dict[str, int]:
     """Where mapped tensors lie in their file, so that they can be read past the map.
 
-    torch maps the file in one piece and does not say where. The records of the archive tell: the
-    storages must all fall upon records of their size. Where they do not, nothing is claimed.
+    torch maps the file in one piece, from the start of a page, and does not say where. The records
+    of the archive tell: the storages must all fall upon records of their size. Where no place or
+    more than one fits (a file may hold the same model twice), nothing is claimed.
     """
     storages = {
         t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in state.values()
     }
-    records = _records(path)
     first = min(storages)
-    for record, size in records.items():
-        base = first - record
-        if size == storages[first] and all(records.get(p - base) == n for p, n in storages.items()):
-            return {n: t.data_ptr() - base for n, t in state.items() if t.is_contiguous()}
-    return {}
+    bases = [
+        first - record
+        for record in records
+        if (first - record) % PAGESIZE == 0
+        and all(records.get(p - first + record) == size for p, size in storages.items())
+    ]
+    if len(bases) != 1:
+        return {}
+    return {n: t.data_ptr() - bases[0] for n, t in state.items() if t.is_contiguous()}
 
 
 def _records(path: Path) -> dict[int, int]:
-    """Offset -> bytes of the tensor records of a torch archive, which are not compressed."""
+    """Offset -> bytes of the tensor records of a torch archive.
+
+    Raises:
+        ValueError: some are compressed, which torch never does: a few bytes could fill the memory.
+    """
     records = {}
     with ZipFile(path) as archive, path.open("rb") as file:
         for info in archive.infolist():
-            if "/data/" in info.filename and info.compress_type == 0:
+            if info.compress_type != ZIP_STORED:
+                raise ValueError("its archive is compressed")
+            if "/data/" in info.filename:
                 file.seek(info.header_offset + 26)  # the lengths of name and extra field
                 name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
                 records[info.header_offset + 30 + name + extra] = info.file_size

@@ -46,6 +46,22 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
 def _add_inputs(group: Any) -> None:
     add = group.add_argument
     add("--prompt", default="", metavar="TEXT", help="description of the sound, in English")
+    add(
+        "--prompt-at",
+        dest="prompts",
+        nargs=2,
+        action=_PromptAt,
+        default=(),
+        metavar=("FROM-TO", "TEXT"),
+        help="a prompt for some seconds, for example --prompt-at 0-4 rain; can be repeated, and "
+        "--prompt is for the rest",
+    )
+    add(
+        "--crossfade",
+        **SECONDS,
+        default=0.5,
+        help="length of the crossfade between them; the default is 0.5",
+    )
     add("--negative", default="", metavar="TEXT", help="sounds to avoid")
     add("--video", **FILE, help="the video to add audio to")
     add("--image", **FILE, help="a still image instead of a video")
@@ -106,6 +122,24 @@ def _add_files(group: Any) -> None:
     add("--dtype", choices=DTYPES, default="float32", help="data type of the transformer's weights")
     add_output(group, f"one of {' '.join(SUFFIXES)}")
     add_json(group)
+
+
+class _PromptAt(argparse.Action):
+    """Collect `FROM-TO TEXT` as the prompts of a request."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            spans = parse_spans(values[0])
+        except SettingsError as error:
+            parser.error(f"argument {option_string}: {error}")
+        prompts = [(*span, values[1]) for span in spans]
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), *prompts))
 
 
 def run_generate(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..checkpoint.inspect import Part, Report, inspect
+from ..errors import printable
 from .options import FILE, add_json, add_variant, size_text
 
 
@@ -69,7 +70,7 @@ def as_text(report: Report) -> str:
     if report.config is not None:
         rows += [("sizes", ""), *((f"  {k}", v) for k, v in _flat(report.config))]
     rows += [("note", report.note)] * bool(report.note)
-    return "\n".join(f"{name:26}{text}".rstrip() for name, text in rows)
+    return "\n".join(printable(f"{name:26}{text}".rstrip()) for name, text in rows)
 
 
 def _part(part: Part) -> str:

@@ -5,6 +5,7 @@ server that sends a byte now and then is noticed.
 """
 
 import logging
+import os
 import ssl
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +83,8 @@ def _open(request: urllib.request.Request) -> Any:
         import certifi
 
         tls.load_verify_locations(certifi.where())
+    if bundle := os.environ.get("REQUESTS_CA_BUNDLE"):  # of a company's proxy
+        tls.load_verify_locations(bundle)
     return urllib.request.urlopen(request, timeout=TIMEOUT, context=tls)
 
 

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning
+from ..conditioners.time_weights import TimeRange
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
 from ..errors import SettingsError
@@ -132,28 +134,40 @@ class Pipeline:
             return clip, None, seconds
         return clip, init_audio(known, self.latent_format, request.inpaint, seconds), seconds
 
-    def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> Conditioning:
+    def conditioning(
+        self, request: Request, clip: Clip | None, seconds: float
+    ) -> list[tuple[TimeRange | None, Conditioning]]:
         """Encode the inputs of a request and join them into both branches of guidance.
 
         Args:
             request: inputs and strengths.
             clip: the opened video, from `sources`.
             seconds: length of the audio.
+
+        Returns:
+            A conditioning for each prompt, with the time in which it applies; None is everywhere
+            else.
         """
         host = self.checkpoint
-        prompt, negative = (
-            text if text and text.strip() else None for text in (request.prompt, request.negative)
-        )
-        return assemble(
+
+        def encoded(text: str) -> Tensor | None:
+            return encode_text(host, text) if text.strip() else None
+
+        joined = partial(
+            assemble,
             host,
-            text=None if prompt is None else encode_text(host, prompt),
-            negative=None if negative is None else encode_text(host, negative),
+            negative=encoded(request.negative),
             video=self._picture_features(request, clip, seconds),
             audio=self._audio_features(request),
             strengths=Strengths(
                 request.text_strength, request.video_strength, request.audio_strength
             ),
         )
+        timeline: list[tuple[TimeRange | None, Conditioning]] = [
+            (TimeRange(start, end, request.crossfade), joined(text=encoded(text)))
+            for start, end, text in request.prompts
+        ]
+        return [*timeline, (None, joined(text=encoded(request.prompt)))]
 
     def _picture_features(
         self, request: Request, clip: Clip | None, seconds: float

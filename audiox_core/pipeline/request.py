@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..conditioners.masking import Span, check_spans
 from ..conditioners.text import check_prompt
+from ..conditioners.time_weights import TimeRange
 from ..config import AudioXConfig, SamplingConfig
 from ..errors import SettingsError, check_number
 from ..windows import check_seconds
@@ -24,6 +25,9 @@ class Request:
 
     prompt: str = ""
     negative: str = ""
+    prompts: tuple[tuple[float, float, str], ...] = ()  # from, to (seconds), text; `prompt` is for
+    # everywhere else
+    crossfade: float = 0.5  # seconds at each border of them
     video: str | Path | None = None
     image: str | Path | None = None
     audio: str | Path | None = None  # a sound or music prompt; its first ten seconds count
@@ -72,6 +76,9 @@ def check_request(request: Request) -> None:
     """
     for name in ("prompt", "negative"):
         check_prompt(getattr(request, name))
+    for start, end, text in request.prompts:
+        TimeRange(start, end, request.crossfade).check()
+        check_prompt(text)
     for name in ("video", "image", "audio", "init_audio"):
         if not isinstance(path := getattr(request, name), str | Path | None):
             raise SettingsError(f"{name} is a {type(path).__name__}: pass the path of a file.")
@@ -91,7 +98,8 @@ def check_request(request: Request) -> None:
 
 def _check_inputs(request: Request) -> None:
     sources = {"video": request.video or request.image, "audio": request.audio}
-    if not any((request.prompt.strip(), request.init_audio, *sources.values())):
+    inputs = (request.prompt.strip(), request.prompts, request.init_audio, *sources.values())
+    if not any(inputs):
         raise SettingsError("The request has no input: pass a prompt, a video, an image or audio.")
     if not isinstance(request.hide, Mapping):
         raise SettingsError('hide is no table: use {"video": ((0, 2),)}, "audio", or both.')

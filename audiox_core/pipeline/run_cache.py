@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from ..models import Backbone, Prepared
@@ -111,6 +110,7 @@ def predict(
     cache: RunCache | None,
     key: Hashable = None,
     forward: Forward,
+    active: Sequence[Sequence[int] | None] | None = None,
 ) -> Tensor:
     """Predict a latent of any length, window by window, for one or more conditions.
 
@@ -124,45 +124,47 @@ def predict(
         cache: of the run; None prepares the conditions at every call.
         key: identifies the conditions of a call among those of the same run.
         forward: of the backbone.
+        active: windows in which each condition is used; elsewhere its prediction is 0. None is all.
 
     Returns:
         The prediction `b c t`.
     """
-    batch = len(x)
-    # a condition of a single window serves every group of as many windows
+    parts = len(conditions)
+    times = t.chunk(parts)
+    every = range(plan.windows)
+    used = [every if windows is None else windows for windows in active or [None] * parts]
+    # a condition of a single window serves every group of the same parts
     shared = all(tokens is None or len(tokens) == 1 for tokens in conditions)
 
-    def predict_windows(parts: Tensor, group: Sequence[int]) -> Tensor:
-        prepare = partial(_prepare, backbone, conditions, batch // len(conditions), tuple(group), x)
+    def predict_windows(pieces: Tensor, group: Sequence[tuple[int, int]]) -> Tensor:
+        prepare = partial(_prepare, backbone, conditions, len(pieces) // len(group), group, x)
         if cache is None:
             prepared = prepare()
         else:
-            windows = len(group) if shared else tuple(group)
-            prepared = cache.get((windows, batch, x.dtype, key), x.device, prepare)
-        rows = rearrange(parts, "b w c t -> (b w) c t")
-        predicted = forward(rows, t.repeat_interleave(len(group)), prepared)
-        return rearrange(predicted, "(b w) c t -> b w c t", b=batch)
+            same = tuple(part for _, part in group) if shared else tuple(group)
+            prepared = cache.get((same, len(pieces), x.dtype, key), x.device, prepare)
+        return forward(pieces, torch.cat([times[part] for _, part in group]), prepared)
 
-    return over_windows(x, plan, predict_windows)
+    return over_windows(x, plan, predict_windows, used)
 
 
 def _prepare(
     backbone: Backbone,
     conditions: Sequence[Tensor | None],
     items: int,
-    group: tuple[int, ...],
+    group: Sequence[tuple[int, int]],
     like: Tensor,
 ) -> Prepared:
     """Prepare each condition once, however many items of the batch have it."""
-    tokens: list[Tensor] = []
-    rows: list[int | None] = []  # of `tokens`, for each window of each item
-    for condition in conditions:
-        if condition is None:
-            rows += [None] * (items * len(group))
+    found: dict[tuple[int, int], Tensor] = {}  # by the window and the part
+    rows: list[int | None] = []  # of the found ones, for each item
+    for window, part in group:
+        tokens = conditions[part]
+        if tokens is None:
+            rows += [None] * items
             continue
-        first = sum(map(len, tokens))
-        shared = len(condition) == 1
-        tokens.append(condition if shared else condition[list(group)])
-        rows += [first + (0 if shared else i) for i in range(len(group))] * items
-    joined = torch.cat(tokens).to(like.device) if tokens else backbone.no_tokens(like)
+        place = (0 if len(tokens) == 1 else window, part)
+        found.setdefault(place, tokens[place[0]])
+        rows += [[*found].index(place)] * items
+    joined = torch.stack([*found.values()]).to(like.device) if found else backbone.no_tokens(like)
     return backbone.prepare(joined, rows)

@@ -20,7 +20,7 @@ from ..diffusion.samplers import SOLVERS, solve
 from ..diffusion.schedules import last_part
 from ..errors import SettingsError, check_number
 from ..windows import plan_frames
-from .predictor import predictor
+from .predictor import Timeline, predictor
 
 MAX_STEPS = 10_000
 MAX_SEED = 2**64 - 1
@@ -129,7 +129,7 @@ def run_sigmas(
 @torch.no_grad()
 def sample(
     checkpoint: Checkpoint,
-    conditioning: Conditioning,
+    conditioning: Conditioning | Timeline,
     start: StartLatent,
     *,
     sampling: SamplingConfig | None = None,
@@ -140,7 +140,7 @@ def sample(
 
     Args:
         checkpoint: its backbone computes in its own dtype, the solver in float32.
-        conditioning: both branches of guidance, from `assemble`.
+        conditioning: both branches of guidance, from `assemble`, or several with their times.
         start: what to start from; see `StartLatent`.
         sampling: solver, steps, guidance; None is the model's own.
         seed: of all noise; item k of a batch has a stream of its own.

@@ -20,7 +20,7 @@ from .config import TrainConfig
 from .features import Cache
 from .mask_sampler import Masks, draw_masks
 from .objective import TimestepSampler
-from .rng import Order, generator, noise
+from .rng import clip_at, generator, noise
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,6 @@ class Batches:
     ) -> None:
         self.cache, self.config, self.model, self.silence = cache, config, model, silence
         self.items_per_step = items_per_step
-        self.order = Order(config.run.seed, len(cache))
         self.ids, self.text_mask, self.rows = tokenized(text, cache.captions)
         self.timesteps = TimestepSampler(config.run.seed, config.diffusion.timestep_skew)
         self._step: tuple[int, Masks, Tensor] | None = None
@@ -73,7 +72,7 @@ class Batches:
         """Some items of a step."""
         masks, times = self._masks_and_times(step)
         chosen = torch.tensor([*items])
-        clips = [self.order.clip(step * self.items_per_step + item) for item in items]
+        clips = [self.clip_of(step, item) for item in items]
         kept = [self.cache[clip] for clip in clips]
         rows = torch.tensor([self.rows[clip] for clip in clips])
         absent = {name: hidden[chosen] for name, hidden in masks.absent.items()}
@@ -100,6 +99,11 @@ class Batches:
             absent=absent,
             unconditional=masks.unconditional[chosen],
         )
+
+    def clip_of(self, step: int, item: int) -> int:
+        """The number of the cached clip that is an item of a step."""
+        position = step * self.items_per_step + item
+        return clip_at(position, len(self.cache), self.config.run.seed)
 
     def _masks_and_times(self, step: int) -> tuple[Masks, Tensor]:
         """Masks and times of all items of a step; those of the last one are kept."""
@@ -130,19 +134,15 @@ class Batches:
         the receptive field of the encoder (ten frames) still knows a little of what was hidden.
         """
         mean, std = self.silence
-        if masks.absent["audio"][item]:
-            pass
-        elif "prompt_mel" in clip:
-            mean, std = clip["prompt_mel"].float(), torch.zeros_like(std)
-        elif "prompt_mean" in clip:
-            mean, std = clip["prompt_mean"].float(), clip["prompt_std"].float()
+        if not masks.absent["audio"][item]:  # a spectrogram is exact, as silence is
+            mean = clip.get("prompt_mean", clip.get("prompt_mel", mean)).float()
+            std = clip.get("prompt_std", std).float()
         if (span := masks.sound[item]) is not None:
             begin, end = (round(share * mean.shape[-1]) for share in span)
             at = torch.arange(mean.shape[-1])
             hidden = (begin <= at) & (at < end)
-            mean, std = (
-                torch.where(hidden, s, x) for s, x in zip(self.silence, (mean, std), strict=True)
-            )
+            mean = torch.where(hidden, self.silence[0], mean)
+            std = torch.where(hidden, self.silence[1], std)
         return mean, std
 
 

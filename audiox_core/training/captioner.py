@@ -72,12 +72,9 @@ class Captioner:
         if getattr(self.processor, "chat_template", None):
             question = {"type": "text", "text": self.question or QUESTION}
             content = [{"type": "image", "image": image}, question]
+            options = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}
             return self.processor.apply_chat_template(
-                [{"role": "user", "content": content}],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
+                [{"role": "user", "content": content}], add_generation_prompt=True, **options
             )
         if self.question is None:
             return self.processor.image_processor(image, return_tensors="pt")

@@ -16,16 +16,7 @@ from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
 from .invalid_items import Report
-from .manifest import (
-    LONGEST_LINE,
-    NAMES,
-    Item,
-    Manifest,
-    Task,
-    collect,
-    cut_caption,
-    seconds_of,
-)
+from .manifest import LONGEST_LINE, NAMES, Item, Manifest, Task, collect, cut_caption, seconds_of
 from .media import MediaFolder, media_files, sound_problem
 
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -57,8 +48,8 @@ class Captioned:
 
     def report(self) -> Report:
         """The counts, and the list of what is in no item."""
-        notes = {"captions cut": self.cut} if self.cut else {}
-        return Report(len(self.items) + len(self.skipped), tuple(self.skipped), notes)
+        cut = {"captions cut": self.cut} if self.cut else {}
+        return Report(len(self.items) + len(self.skipped), tuple(self.skipped), cut)
 
 
 class _SkipError(Exception):

@@ -4,7 +4,6 @@ Axes: `c` audio channels, `n` samples, `f` video frames, `h w` pixels.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -33,7 +32,7 @@ class TrainingClip:
 class Source(Protocol):
     """Clips by number. The same number is the same clip, in every process and every run."""
 
-    notes: Mapping[str, int]  # what was changed in items to make them usable, and how often
+    notes: dict[str, int]  # what was changed in items to make them usable, and how often
 
     def __len__(self) -> int:
         """The number of clips."""

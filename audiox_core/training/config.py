@@ -32,9 +32,9 @@ RANGES = (  # settings, smallest value, largest value
 )
 # settings that may differ when a run is resumed; all others decide the numbers
 NOT_IN_IDENTITY = {
-    "run": ("steps", "minutes", "save_every", "log_every"),
-    "data": ("workers", "cache", "media"),
-}
+    "run.steps", "run.minutes", "run.save_every", "run.log_every",
+    "data.workers", "data.cache", "data.media",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,7 @@ class TrainConfig:
         """The config itself. Raises SettingsError for invalid values."""
         for name, known in CHOICES.items():
             if (value := attrgetter(name)(self)) not in known:
-                choices = ", ".join(known)
-                raise SettingsError(f"{name} is {shown(value)}: choose one of {choices}.")
+                raise SettingsError(f"{name} is {shown(value)}: choose one of {', '.join(known)}.")
         for names, low, high in RANGES:
             for name in names.split():
                 value = attrgetter(name)(self)
@@ -168,9 +167,9 @@ class TrainConfig:
 
     def identity(self) -> dict[str, dict[str, Any]]:
         """All settings that decide the numbers of a run, for JSON."""
-        sections = asdict(self)
-        for section, names in NOT_IN_IDENTITY.items():
-            for name in names:
-                if (section, name) != ("run", "steps") or self.optim.schedule != "cosine":
-                    del sections[section][name]
-        return sections
+        # a cosine depends on the number of steps
+        free = NOT_IN_IDENTITY - ({"run.steps"} if self.optim.schedule == "cosine" else set())
+        return {
+            section: {key: values[key] for key in values if f"{section}.{key}" not in free}
+            for section, values in asdict(self).items()
+        }

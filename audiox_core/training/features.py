@@ -17,7 +17,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from multiprocessing import parent_process
 from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
@@ -33,7 +32,7 @@ from ..checkpoint.part_files import open_vae
 from ..checkpoint.weight_file import Stored, open_weights
 from ..checkpoint.write import write_safetensors
 from ..conditioners.assemble import Conditioners
-from ..conditioners.audio import MelAudioConditioner, audio_conditioner
+from ..conditioners.audio import audio_conditioner
 from ..conditioners.video import VideoConditioner, encode_sync
 from ..config import AudioXConfig
 from ..errors import AudioXError, SettingsError
@@ -42,7 +41,6 @@ from .clips import DataSource, TrainingClip, pad_crop
 from .distributed import STOPPING
 
 SHARD = 32  # clips
-END_AFTER = 10  # seconds that a worker has to remove the shard that it was writing
 
 OnProgress = Callable[[int, int], None]  # clips done, clips in all
 
@@ -81,18 +79,14 @@ class FeatureMaker:
     def key(self) -> str:
         """As `Maker`."""
         digest = blake2b(digest_size=8)
-        for path in (self.vae, self.init if self._depends_on_init() else None):
+        encodes_video = self.encode_clip or self.model.video.sync is not None
+        holds_vae = self.init is not None and bool(open_weights(self.init).below(AUDIO_VAE))
+        needs_init = encodes_video or self.vae is None or holds_vae
+        for path in (self.vae, self.init if needs_init else None):
             if path is not None:
                 digest.update(open_weights(path).fingerprint().encode())
         digest.update(repr((self.encode_clip, self.model.mel)).encode())
         return f"features-{self.data_source.key()}-{digest.hexdigest()}"
-
-    def _depends_on_init(self) -> bool:
-        if self.init is None:
-            return False
-        encodes_video = self.encode_clip or self.model.video.sync is not None
-        encodes_audio = self.vae is None or bool(open_weights(self.init).below(AUDIO_VAE))
-        return encodes_video or encodes_audio
 
     def open(self) -> MakeItem:
         """As `Maker`."""
@@ -104,11 +98,9 @@ class FeatureMaker:
         def make(index: int) -> tuple[Mapping[str, Tensor], str]:
             clip = source.clip(index)
             with torch.inference_mode():
-                tensors = {
-                    **_posterior(vae, clip.audio, ""),
-                    **self._pictures(clip, conditioners),
-                    **self._prompt(clip, vae, conditioners),
-                }
+                tensors = _posterior(vae, clip.audio, "")
+                tensors |= self._pictures(clip, conditioners)
+                tensors |= self._prompt(clip, vae, conditioners)
             return {name: t.contiguous() for name, t in tensors.items()}, clip.caption
 
         return make
@@ -133,8 +125,7 @@ class FeatureMaker:
         samples = self.model.latent.samples(self.model.latent.conditioned_seconds)
         audio = pad_crop(clip.prompt, samples)
         if self.model.mel is not None:
-            conditioner = audio_conditioner(self.model)
-            assert isinstance(conditioner, MelAudioConditioner)
+            conditioner: Any = audio_conditioner(self.model)  # one of spectrograms
             return {"prompt_mel": conditioner.log_mel(audio[None])[0].half()}
         own: Any = None if conditioners is None else conditioners.audio.vae
         return _posterior(own or vae, audio, "prompt_")
@@ -239,12 +230,12 @@ def _make_shards(maker: Maker, jobs: Mapping[Path, range], workers: int) -> Iter
     if workers <= 1 or len(jobs) <= 1:
         make: Any = maker.open() if jobs else None
         for path, part in jobs.items():
-            _write_shard(make, path, part)
+            _write_shard(path, part, make)
             yield part
         return
     context = multiprocessing.get_context("spawn")  # threads do not survive a fork
     with ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (maker,)) as pool:
-        waiting = {pool.submit(_work, path, part): part for path, part in jobs.items()}
+        waiting = {pool.submit(_write_shard, path, part): part for path, part in jobs.items()}
         try:
             for future in as_completed(waiting):
                 future.result()
@@ -268,24 +259,23 @@ def _start_worker(maker: Maker) -> None:
     torch.set_num_threads(1)  # one of several processes
     for number in STOPPING:  # a terminal sends them to all; the parent ends its workers
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     Thread(target=_end_with_parent, daemon=True).start()
     _worker.append(maker.open())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no part of a shard is left
 
 
 def _end_with_parent() -> None:
     """End this worker where its parent was killed; it would wait for work for ever."""
-    parent_process().join()
+    parent: Any = multiprocessing.parent_process()
+    parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(END_AFTER)
+    time.sleep(10)  # to remove the shard that it was writing
     os._exit(1)
 
 
-def _work(path: Path, part: range) -> None:
-    _write_shard(_worker[0], path, part)
-
-
-def _write_shard(make: MakeItem, path: Path, part: range) -> None:
+def _write_shard(path: Path, part: range, make: MakeItem | None = None) -> None:
+    make = make or _worker[0]
     with ExitStack() as stack:
         stack.callback(path.with_suffix(".lock").unlink, missing_ok=True)
         stack.enter_context(FileLock(path.with_suffix(".lock")))

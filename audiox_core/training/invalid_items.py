@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..errors import AudioXError
-from .clips import InvalidItem, InvalidItemError, Source
+from .clips import InvalidItem, Source
 from .manifest import write_lines
 
 
@@ -58,10 +58,9 @@ def check(
     def examine(index: int) -> InvalidItem | None:
         try:
             source.clip(index)
-        except InvalidItemError as error:
-            return replace(error.item, index=index)
         except AudioXError as error:
-            return InvalidItem(f"item {index}", 0, type(error).__name__, str(error), index)
+            unknown = InvalidItem(f"item {index}", 0, type(error).__name__, str(error))
+            return replace(getattr(error, "item", unknown), index=index)
         return None
 
     found = []

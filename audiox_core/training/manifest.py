@@ -5,6 +5,7 @@ that are understood. A line that cannot be used is kept with the reason, not dro
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -128,17 +129,12 @@ def read(path: Path) -> Manifest:
         SettingsError: no such file, or none of its lines can be used.
     """
     path = Path(path)
-    if not path.is_file():  # reading a pipe might never end
+    if not path.is_file() or not os.access(path, os.R_OK):  # reading a pipe might never end
         raise SettingsError(
             f"{path} is not a file that can be read: choose a manifest in JSON lines; `python -m "
             "audiox_core captions` writes one for a folder."
         )
-    try:
-        manifest = collect(_lines(path))
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error.strerror}. Choose a manifest in JSON lines."
-        ) from error
+    manifest = collect(_lines(path))
     if not manifest.items:
         invalid = manifest.invalid
         first = f" Line {invalid[0].line}: {invalid[0].message}" if invalid else ""

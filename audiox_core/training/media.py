@@ -186,9 +186,7 @@ class ManifestSource:
             raise InvalidItemError(target)
         item, start = target
         if "text" in item.needs and not item.caption.strip():
-            raise _invalid(
-                item, "no caption", f"{item.task} needs a caption: write one, or change the task"
-            )
+            raise _invalid(item, "no caption", f"{item.task} needs a caption")
         path, begin, contents = self._open(item, item.path or item.id, item.start)
         start = begin if start is None else start
         audio = self._sound(item, path, contents, start)
@@ -240,15 +238,13 @@ class ManifestSource:
         if item.video_path:
             path, start, contents = self._open(item, item.video_path, start)
         with _errors_of(item, "unreadable picture"):
-            end = probe_video(path).seconds if contents.has_picture else 0.0
-        if start >= end:
-            if "video" in item.needs:
-                message = f"{item.task} needs a video, but {path.name} has none at {start:g} s"
-                raise _invalid(item, "no picture", message)
-            return None, None
-        with _errors_of(item, "unreadable picture"):
-            frames, *sync = read_grids(path, frame_grids(self.config.video), start=start)
-        return frames, sync[0] if sync else None
+            if contents.has_picture and start < probe_video(path).seconds:
+                frames, *sync = read_grids(path, frame_grids(self.config.video), start=start)
+                return frames, sync[0] if sync else None
+        if "video" in item.needs:
+            message = f"{item.task} needs a video, but {path.name} has none at {start:g} s"
+            raise _invalid(item, "no picture", message)
+        return None, None
 
     def _prompt(self, item: Item, path: Path, audio: Tensor, start: float) -> Tensor | None:
         """Music continues the seconds before it; a sound is its own prompt (the paper's tasks).

@@ -28,8 +28,6 @@ def learning_rate(step: int, config: OptimConfig, steps: int) -> float:
 def ema_decay(step: int, config: EmaConfig) -> float:
     """How much of the average stays at a step: nothing at first, `config.beta` in the end."""
     done = max(step - config.update_after - 1, 0)
-    if done == 0:
-        return 0.0
     return min(max(1 - (1 + done / config.inv_gamma) ** -config.power, 0.0), config.beta)
 
 

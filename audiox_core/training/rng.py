@@ -33,17 +33,12 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-class Order:
-    """The order of the clips: all of them, shuffled in every epoch."""
+def clip_at(position: int, clips: int, seed: int) -> int:
+    """The clip at a position, counted over all steps: every epoch has all clips, shuffled."""
+    epoch, place = divmod(position, clips)
+    return _shuffled(clips, seed, epoch)[place]
 
-    def __init__(self, seed: int, clips: int) -> None:
-        self.seed, self.clips = seed, clips
-        self._shuffled = lru_cache(maxsize=4)(self._shuffle)
 
-    def clip(self, position: int) -> int:
-        """The clip at a position, counted over all steps."""
-        epoch, place = divmod(position, self.clips)
-        return self._shuffled(epoch)[place]
-
-    def _shuffle(self, epoch: int) -> list[int]:
-        return torch.randperm(self.clips, generator=generator(self.seed, "order", epoch)).tolist()
+@lru_cache(maxsize=4)
+def _shuffled(clips: int, seed: int, epoch: int) -> list[int]:
+    return torch.randperm(clips, generator=generator(seed, "order", epoch)).tolist()

@@ -4,9 +4,9 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import is_dataclass
 from difflib import get_close_matches
-from math import inf
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -130,20 +130,15 @@ def _entries(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
 
 def _value(kind: Any, data: Any, where: str) -> Any:
     if kind in (int, float) and isinstance(data, (int, str)) and not isinstance(data, bool):
-        try:
+        with suppress(ValueError, OverflowError):  # the range of a huge integer is checked later
             data = kind(data)
-        except OverflowError:  # an integer that is too large for a float
-            data = inf
-        except ValueError:
-            pass
-    if not isinstance(data, kind) or (kind is not bool and isinstance(data, bool)):
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(data, accepted) or (kind is not bool and isinstance(data, bool)):
         names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
         raise SettingsError(f"{where} is {shown(data)}: it must be {names[kind]}.")
     if isinstance(data, str) and (len(data) > LONGEST_TEXT or CONTROL.search(data)):
-        raise SettingsError(
-            f"{where} is {shown(data)}: it must be at most {LONGEST_TEXT:,} characters, without "
-            "control characters."
-        )
+        expected = f"at most {LONGEST_TEXT:,} characters, without control characters"
+        raise SettingsError(f"{where} is {shown(data)}: it must be {expected}.")
     if where.startswith("model.") and kind in (int, float):
         largest = LARGEST_SIZES.get(where.rpartition(".")[2], LARGEST)
         check_number(where, data, 0, largest)

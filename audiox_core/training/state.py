@@ -85,8 +85,7 @@ class State:
         """Write the state. Raises WeightsError, and keeps the older state, if that fails."""
         tensors = self.tensors()
         progress = {name: getattr(self, name) for name in ("step", "seconds", "sums", "counted")}
-        scaler = SCALER | self.scaler.state_dict()
-        progress["scaler"] = {name: scaler[name] for name in SCALER}
+        progress["scaler"] = {n: (SCALER | self.scaler.state_dict())[n] for n in SCALER}
         metadata = {"progress": json.dumps(progress), "identity": json.dumps(identity)}
         stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in tensors.items()}
         write_safetensors(folder / NAME, stored, lambda name: tensors[name].cpu(), metadata)

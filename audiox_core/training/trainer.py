@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import AudioXError
-from ..media.files import replacing
 from .config import EmaConfig, OptimConfig, TrainConfig
 from .distributed import STOPPING, Distributed
+from .manifest import write_lines
 from .optim import ema_decay, learning_rate, update_average
 from .state import State
 
@@ -235,9 +235,8 @@ def _truncate_log(path: Path, step: int) -> None:
         with suppress(ValueError, KeyError, TypeError, RecursionError):  # of a run that was killed
             entry = json.loads(line)
             if entry["step"] <= step and isfinite(entry["loss"]):
-                kept.append(line + "\n")
-    with replacing(path) as temporary:
-        temporary.write_text("".join(kept), encoding="utf-8")
+                kept.append(entry)
+    write_lines(path, kept)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ class Condition:
 
     null: bool  # zeros throughout: the trained unconditional input
     hooked: bool  # its weights may change from step to step
+    windows: tuple[int, ...] | None = None  # in which it has a weight; None: all
 
 
 class ConditionsCond(comfy.conds.CONDConstant):
@@ -126,6 +127,7 @@ class _AnyLength:
             cache=None if hooked else options.get(RUN),
             key=audiox_conditions,
             forward=super().forward,
+            active=[condition.windows for condition in audiox_conditions],
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ...audiox_core.conditioners.masking import Span, parse_spans
+from ...audiox_core.conditioners.time_weights import parse_timeline
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.media.clip import clip_from_images
@@ -14,6 +15,7 @@ from ...audiox_core.pipeline.encode import Features, Strengths
 from .conditioners import NativeConditioners
 from .conditioning import EMPTY, from_core, text_tokens
 from .media import first_image, waveform_of
+from .prompt_masks import SPAN
 from .video import clip_of_video
 
 
@@ -98,18 +100,44 @@ def masked_conditioning(
 ) -> tuple[list, list]:
     """All modalities -> positive and negative CONDITIONING."""
     config = conditioners.config
-    tokens, empty_text = text_tokens(text, config, "text")
     negative_tokens, _ = text_tokens(negative, config, "negative text")
-    conditioning = encode.assemble(
-        conditioners,
-        text=tokens,
-        negative=negative_tokens,
-        empty_text=empty_text,
-        video=video,
-        audio=audio,
-        strengths=strengths,
-    )
-    return from_core(conditioning, config)
+    positives: list = []
+    negatives: list = []
+    for entry in text or [None]:
+        given = None if entry is None else [entry]
+        tokens, empty_text = text_tokens(given, config, "text")
+        conditioning = encode.assemble(
+            conditioners,
+            text=tokens,
+            negative=negative_tokens,
+            empty_text=empty_text,
+            video=video,
+            audio=audio,
+            strengths=strengths,
+        )
+        positive, negatives = from_core(conditioning, config)
+        span = None if entry is None else entry[1].get(SPAN)
+        positives += (
+            positive if span is None else [[positive[0][0], {**positive[0][1], SPAN: span}]]
+        )
+    return positives, negatives
+
+
+def timeline_conditioning(
+    conditioners: NativeConditioners, lines: str, crossfade: float, clip: Any
+) -> tuple[list, str]:
+    """Lines of a timeline -> a CONDITIONING of texts with their times, and what the node shows."""
+    entries = parse_timeline(lines, crossfade)
+    texts = [
+        [tokens, facts if span is None else {**facts, SPAN: span}]
+        for span, prompt in entries
+        for tokens, facts in text_conditioning(conditioners, prompt, clip)
+    ]
+    shown = [
+        f"{'else' if span is None else f'{span.start:g}-{span.end:g} s'}: {prompt or '(no prompt)'}"
+        for span, prompt in entries
+    ]
+    return texts, "\n".join(shown)
 
 
 def latent_format_of(vae: Any) -> LatentConfig:

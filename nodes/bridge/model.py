@@ -3,7 +3,7 @@
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tokens, `d` width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import ceil, prod
 from pathlib import Path
@@ -26,6 +26,7 @@ from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
 from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .conditioning import tokens_of_a_run
+from .prompt_masks import used_windows, with_masks
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -61,7 +62,11 @@ class AudioXModel(comfy.model_base.BaseModel):
             "c_crossattn": comfy.conds.CONDRegular(tokens[None].to(kwargs["device"])),
             "audiox_frames": comfy.conds.CONDConstant(noise.shape[-1]),
             "audiox_conditions": ConditionsCond(
-                Condition(null=not tokens.any(), hooked=kwargs.get("hooks") is not None)
+                Condition(
+                    null=not tokens.any(),
+                    hooked=kwargs.get("hooks") is not None,
+                    windows=used_windows(kwargs.get("mask"), plan),
+                )
             ),
         }
 
@@ -115,7 +120,8 @@ class HostConfig(comfy.supported_models_base.BASE):
 
 def cache_conditions(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """Keep prepared conditions for one sampling run: a wrapper around all of it."""
-    _check_masks(executor.class_obj.conds)
+    guider, noise = executor.class_obj, args[0] if args else kwargs["noise"]
+    guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
     cache = options[RUN] = RunCache()
     try:
@@ -123,15 +129,6 @@ def cache_conditions(executor: Any, *args: Any, **kwargs: Any) -> Any:
     finally:
         cache.clear()
         options.pop(RUN, None)
-
-
-def _check_masks(conds: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    masks = [part["mask"] for parts in conds.values() for part in parts if "mask" in part]
-    if any(mask.ndim > 2 for mask in masks):
-        raise SettingsError(
-            "A conditioning has an image mask (ConditioningSetMask), which does not apply to "
-            "audio: remove it. To regenerate a time range, use AudioX Inpaint Latent."
-        )
 
 
 def load_model(

@@ -129,7 +129,7 @@ def test_spans_are_seen_from_the_start_of_a_window():
 def test_predictions_are_blended_by_the_weights():
     made = plan_frames(SMALL, 42)
     x = torch.zeros(1, 4, 42)
-    predict = lambda windows, group: windows + torch.tensor([[[[0.0]], [[3.0]]]])  # noqa: E731
+    predict = lambda pieces, group: pieces + torch.tensor([[[0.0]], [[3.0]]])  # noqa: E731
     out = over_windows(x, made, predict)[0, 0]
     assert out.tolist() == pytest.approx([0] * 18 + [1, 2] + [3] * 22)
 
@@ -142,20 +142,20 @@ def test_a_single_window_is_predicted_as_it_is(seeded):
         return 2 * windows
 
     assert torch.equal(over_windows(x, plan_frames(SMALL, 24), predict), 2 * x)
-    assert seen == [((2, 1, 4, 24), (0,))]
+    assert seen == [((2, 4, 24), ((0, 0),))]
 
 
 def test_each_window_is_predicted_from_its_own_frames_under_its_number():
     x, seen = torch.arange(100.0).expand(3, 4, 100), []
 
     def predict(windows, group):
-        seen.append((windows[0, :, 0, 0].tolist(), tuple(group)))
+        seen.append((windows[::3, 0, 0].tolist(), [window for window, _ in group]))
         return windows
 
     made = plan_frames(SMALL, 100)
     torch.testing.assert_close(over_windows(x, made, predict), x)
     # eight items at once, three a batch: two windows a group
-    assert [numbers for _, numbers in seen] == [(0, 1), (2, 3), (4, 5)]
+    assert [numbers for _, numbers in seen] == [[0, 1], [2, 3], [4, 5]]
     assert [start for starts, _ in seen for start in starts] == list(made.starts)
 
 
@@ -186,9 +186,24 @@ def test_windows_are_predicted_in_groups_of_limited_size(seeded):
     seen = []
 
     def predict(windows, group):
-        seen.append(windows.shape[0] * windows.shape[1])
+        seen.append(len(windows))
         return windows
 
     over_windows(torch.randn(2, 64, 3_000, generator=seeded), plan_frames(LATENT, 3_000), predict)
     assert max(seen) <= ITEMS_AT_ONCE
     assert sum(seen) == 2 * plan_frames(LATENT, 3_000).windows
+
+
+def test_windows_that_a_part_does_not_use_are_not_predicted():
+    made, seen = plan_frames(SMALL, 100), []
+
+    def predict(pieces, group):
+        seen.extend(group)
+        return torch.ones_like(pieces)
+
+    out = over_windows(torch.zeros(4, 4, 100), made, predict, [range(2), [1, 3]])
+    assert sorted(seen) == [(0, 0), (1, 0), (1, 1), (3, 1)]
+    assert out[0, 0, 0] == 1
+    assert not out[:2, :, made.starts[1] + made.window :].any()
+    assert not out[2:, :, : made.starts[1]].any()
+    assert torch.equal(out[2], out[3])

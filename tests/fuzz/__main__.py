@@ -49,7 +49,7 @@ def table(results: Iterable[Result]) -> list[str]:
     """A line for each kind of file."""
     kinds = defaultdict(list)
     for result in results:
-        kinds[result.path.name.split("-")[1]].append(result)
+        kinds[result.path.name.split("-")[1].partition(".")[0]].append(result)
     lines = [f"{'kind':34} {'files':>6} {'faults':>6} {'slowest':>9} {'peak':>8}"]
     for kind, found in sorted(kinds.items()):
         faulty = sum(bool(result.faults) for result in found)

@@ -15,9 +15,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 60.0  # seconds for a file
-LARGEST = 2_500_000_000  # bytes of a process, with torch and the pack in it
+LARGEST = 2_500_000_000  # bytes
 START = 180.0  # seconds until a process has imported everything
-KILLED_ABOVE = LARGEST + 1_000_000_000
+HEADROOM = 1_000_000_000  # bytes above the limit at which the process is stopped
 POLL = 0.1  # seconds
 STACK = 2_000  # characters of a traceback that are shown
 
@@ -38,9 +38,15 @@ class Worker:
     Use it in a `with` block.
     """
 
-    def __init__(self, module: str) -> None:
-        """Take the name of a module of this folder that has `examine(path) -> list[str]`."""
-        self.module = module
+    def __init__(self, module: str, seconds: float = LONGEST, memory: int = LARGEST) -> None:
+        """Take what to run.
+
+        Args:
+            module: of this folder, with `examine(path) -> list[str]`.
+            seconds: longest time for a file.
+            memory: most bytes of the process, with torch and the pack in it.
+        """
+        self.module, self.seconds, self.memory = module, seconds, memory
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Worker":
@@ -63,7 +69,7 @@ class Worker:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(str(path.absolute())).encode() + b"\n")
         self.process.stdin.flush()
-        answer, fault = self._answer(LONGEST)
+        answer, fault = self._answer(self.seconds)
         if fault:
             fault = f"{fault}\n{self._stack()}"
             self._stop()
@@ -71,7 +77,7 @@ class Worker:
                 file.unlink() if file.is_file() else shutil.rmtree(file)
             return Result(path, [fault], time.monotonic() - began)
         faults = list(answer["faults"])
-        if answer["peak"] > LARGEST:
+        if answer["peak"] > self.memory:
             faults.append(f"{answer['peak'] / 1e9:.1f} GB of memory")
         return Result(path, faults, answer["seconds"], answer["peak"])
 
@@ -119,7 +125,7 @@ class Worker:
                 line += part
             elif time.monotonic() > end:
                 return None, f"no end after {seconds:g} s"
-            elif (used := _resident(self.process.pid)) > KILLED_ABOVE:
+            elif (used := _resident(self.process.pid)) > self.memory + HEADROOM:
                 return None, f"{used / 1e9:.1f} GB of memory, then stopped"
         return json.loads(line), ""
 

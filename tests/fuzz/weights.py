@@ -67,7 +67,7 @@ def mutants(
     for index in range(first, first + count):
         draw = random.Random(f"{seed}:{index}")
         name, mutate = draw.choice(MUTATIONS)
-        tensors = dict(state) if draw.random() < 0.8 else _part(state, draw)
+        tensors = dict(state if draw.random() < 0.8 else _part(state, draw) or state)
         yield mutate(draw, tensors, dict(metadata), folder / f"{index:05d}-{name}")
 
 

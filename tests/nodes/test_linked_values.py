@@ -12,6 +12,8 @@ BEYOND = [math.nan, math.inf, -math.inf, -1e18, 1e18, -1.0, 0.0]
 NODES = [
     "AudioXEncodeVideo",
     "AudioXEncodeAudio",
+    "AudioXPromptTimeline",
+    "AudioXTimeRange",
     "AudioXMaskedConditioning",
     "AudioXEmptyLatent",
     "AudioXInpaintLatent",
@@ -36,6 +38,8 @@ def connected(node, loaded) -> dict[str, dict[str, Any]]:
     return {
         "AudioXEncodeVideo": {"conditioners": conditioners, "images": images, "fps": 8.0},
         "AudioXEncodeAudio": {"conditioners": conditioners, "vae": vae, "audio": audio},
+        "AudioXPromptTimeline": {"conditioners": conditioners},
+        "AudioXTimeRange": {"conditioning": text},
         "AudioXMaskedConditioning": {"conditioners": conditioners, "text": text},
         "AudioXEmptyLatent": {},
         "AudioXInpaintLatent": {"vae": vae, "audio": audio},

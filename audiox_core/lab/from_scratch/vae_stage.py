@@ -29,7 +29,7 @@ from ...training.config import TrainConfig, VaeConfig
 from ...training.distributed import Distributed
 from ...training.export import unfold_weight_norm
 from ...training.features import Cache, MakeItem
-from ...training.rng import Order, generator, noise
+from ...training.rng import clip_at, generator, noise
 
 FULL_SCALE = 32_767  # of the samples in the cache
 MEASURED = 64  # clips whose latents tell their variance
@@ -192,7 +192,6 @@ class VaeStage:
         )
         rate = self.latent_format.sample_rate
         self.module = Reconstruction(vae, config.vae, rate).to(dist.device)
-        self.order = Order(config.run.seed, len(cache))
         frames = round(config.vae.crop_seconds * rate / self.latent_format.hop_length)
         self.frames = max(1, frames)
         samples = self.frames * self.latent_format.hop_length
@@ -205,7 +204,8 @@ class VaeStage:
     def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
         """Pieces `b 2 n` and unit noise for their latents `b c t`."""
         seed, every = self.config.run.seed, self.items_per_step
-        pieces = [self.piece(step, item, self.order.clip(step * every + item)) for item in items]
+        clips = [clip_at(step * every + item, len(self.cache), seed) for item in items]
+        pieces = [self.piece(step, *pair) for pair in zip(items, clips, strict=True)]
         unit = noise((self.latent_format.channels, self.frames), seed, "latent", step, items=items)
         return torch.stack(pieces).to(self.device), unit.to(self.device)
 

@@ -5,12 +5,14 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from audiox_core.checkpoint import weight_file
 from audiox_core.checkpoint.weight_file import differing, open_weights
 from audiox_core.errors import WeightsError
 
@@ -111,6 +113,37 @@ def test_sparse_tensors_are_refused(tmp_path):
     torch.save({"state_dict": {"a": torch.eye(3).to_sparse()}}, path)
     with pytest.raises(WeightsError, match="sparse tensor 'a'"):
         open_weights(path)
+
+
+@pytest.mark.parametrize("elements", [64, 1024])  # of which 1024 float32 are a page
+@pytest.mark.parametrize("order", [("ema", "state_dict"), ("state_dict", "ema")])
+def test_a_second_copy_of_the_model_in_a_file_is_not_taken_for_it(tmp_path, order, elements):
+    def weights(entry):
+        start = 10.0 * order.index(entry)
+        return {f"w{i}": torch.full((elements,), start + i) for i in range(3)}
+
+    torch.save({entry: weights(entry) for entry in order}, tmp_path / "model.ckpt")
+    file = open_weights(tmp_path / "model.ckpt")
+    for name, expected in weights("state_dict").items():
+        assert torch.equal(file.copy(name), expected)
+        assert torch.equal(file.read([name])[name], expected)
+
+
+def test_an_archive_that_was_compressed_is_not_unpacked(tmp_path):
+    """A pickle of zeros would take 300 MB of memory, and takes 300 kB in the file."""
+    path = tmp_path / "model.ckpt"
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive, archive.open("x/data.pkl", "w") as record:
+        for _ in range(300):
+            record.write(bytes(1_000_000))
+    with pytest.raises(WeightsError, match=r"damaged or incomplete \(.*its archive is compressed"):
+        open_weights(path)
+
+
+def test_a_header_that_would_fill_the_memory_is_not_read(tmp_path):
+    length = weight_file.LARGEST_HEADER + 1
+    (tmp_path / "a.safetensors").write_bytes(length.to_bytes(8, "little") + b"{}" + b" " * length)
+    with pytest.raises(WeightsError, match="its header claims to have 33,554,433 bytes"):
+        open_weights(tmp_path / "a.safetensors")
 
 
 def test_parts_differ_in_every_name_and_bit_that_not_both_have(tmp_path):

@@ -317,3 +317,28 @@ def test_low_frame_rates_eight_bit_audio_and_emoji_are_accepted(generate, tmp_pa
         "--video", "slow.mp4", "--audio", "phone.wav", "--prompt", "rain 🌧", "--output", "o.mp4"
     )
     assert code == 0, err
+
+
+def test_prompts_over_time_are_generated(generate, tmp_path):
+    code, _, err = generate(
+        "--prompt-at", "0-1", "a bell", "--prompt-at", "1-2", "rain", "--seconds", "2",
+        "--output", "a.wav",
+    )  # fmt: skip
+    assert code == 0, err
+    assert read_audio(tmp_path / "a.wav").shape == (2, 88_200)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--prompt-at", "4-2", "rain"], "--prompt-at: The time range 4-2 is not valid"),
+        (["--prompt-at", "two", "rain"], "'two' is not a time range"),
+        (["--prompt-at", "0-2", "rain", "--crossfade", "-1"], "The fade of a time range is -1"),
+    ],
+)
+def test_prompts_at_times_that_no_sound_has_are_refused(generate, tmp_path, arguments, says):
+    code, _, err = generate(*arguments, "--output", "a.wav")
+    assert code == 2
+    assert len(err) == 1
+    assert says in err[0]
+    assert not (tmp_path / "a.wav").exists()

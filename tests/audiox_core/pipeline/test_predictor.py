@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from audiox_core import Conditioning, Request, StartLatent, encode_video, sample
+from audiox_core.conditioners.time_weights import TimeRange, time_weights
 from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
 from audiox_core.media.clip import clip_from_file
@@ -131,3 +132,58 @@ def test_the_seam_measure_detects_an_artificial_seam():
         latent[..., start + made.fade[0] :] *= 1.3
     ranks = ranks_of_borders(latent, made)[::2]
     assert min(ranks) > 0.9
+
+
+class TestPromptsOverTime:
+    """Several conditionings, each for a part of the time."""
+
+    @pytest.mark.parametrize("cfg", [1.0, 7.0])
+    def test_predictions_are_blended_by_the_weights(self, checkpoint, seeded, cfg):
+        made, first, second = plan(LATENT, 45), tokens(1, seeded), tokens(1, seeded)
+        timeline = [(TimeRange(0, 20, 2.0), first), (None, second)]
+        weight, _ = time_weights([span for span, _ in timeline], made.frames, made.frame_seconds)
+        x, t = torch.randn(2, 64, made.frames, generator=seeded), torch.full((2,), 0.5)
+        sampling = replace(checkpoint.config.sampling, cfg=cfg, cfg_rescale=0.0)
+        with torch.no_grad():
+            both, one, other = (
+                predictor(checkpoint.backbone, c, sampling, made)(x, t)
+                for c in (timeline, first, second)
+            )
+        expected = weight * one + (1 - weight) * other
+        torch.testing.assert_close(both, expected, rtol=1e-3, atol=1e-3)
+        assert (one - other).abs().max() > 0.1
+
+    def test_windows_in_which_a_prompt_has_no_weight_are_not_computed(self, checkpoint, seeded):
+        made = plan(LATENT, 60)
+        halves = [(TimeRange(0, 30, 0.5), tokens(1, seeded)), (None, tokens(1, seeded))]
+        rows, forward = [], checkpoint.backbone.transformer.forward
+
+        def counted(x, *others):
+            rows.append(len(x))
+            return forward(x, *others)
+
+        x, t = torch.randn(1, 64, made.frames, generator=seeded), torch.full((1,), 0.5)
+        checkpoint.backbone.transformer.forward = counted
+        try:
+            with torch.no_grad():
+                for given in (halves[0][1], halves):
+                    rows.append(0)
+                    predictor(checkpoint.backbone, given, checkpoint.config.sampling, made)(x, t)
+        finally:
+            del checkpoint.backbone.transformer.forward
+        at = rows.index(0, 1)
+        one, two = sum(rows[:at]), sum(rows[at:])
+        assert one == 2 * made.windows
+        assert two <= 1.25 * one
+
+    def test_a_request_with_prompts_over_time_is_generated(self, pipeline):
+        request = Request(prompts=((0, 2, "a bell"), (2, 4, "rain")), seconds=4, steps=2)
+        sound = pipeline.generate(request)
+        assert sound.waveform.isfinite().all()
+        plain = pipeline.generate(replace(request, prompts=(), prompt="rain"))
+        assert not torch.equal(sound.waveform, plain.waveform)
+
+    @pytest.mark.parametrize("wrong", [((4, 2, "x"),), ((0, float("nan"), "x"),)])
+    def test_a_range_that_no_sound_has_is_refused(self, pipeline, wrong):
+        with pytest.raises(SettingsError, match="time range"):
+            pipeline.generate(Request(prompt="rain", prompts=wrong))

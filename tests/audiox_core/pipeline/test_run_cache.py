@@ -111,7 +111,7 @@ def test_each_window_has_its_own_tokens_and_one_window_serves_all():
         cache=None,
         forward=backbone,
     )
-    assert backbone.prepared == [([1.0, 2.0, 7.0], [0, 1, 2, 2])]
+    assert backbone.prepared == [([1.0, 7.0, 2.0], [0, 1, 2, 1])]
     torch.testing.assert_close(out[0, 0, [0, -1]], torch.tensor([1.0, 2.0]))
     torch.testing.assert_close(out[1, 0], torch.full((layout.frames,), 7.0))
 

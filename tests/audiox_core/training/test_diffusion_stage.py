@@ -72,7 +72,7 @@ def test_unmasked_tokens_equal_those_of_generation(prepared):
     stage = prepared(**NOTHING)
     (batch,) = stage.batch(0, ALL)
     at = int(batch.with_video[0])  # a clip with a picture
-    caption = stage.batches.cache.captions[stage.batches.order.clip(at)]
+    caption = stage.batches.cache.captions[stage.batches.clip_of(0, at)]
     checkpoint = checkpoint_of(stage)
     conditioners = checkpoint.conditioners
     with torch.no_grad():

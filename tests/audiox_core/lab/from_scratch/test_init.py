@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from audiox_core.config import MAFConfig
+from audiox_core.errors import SettingsError
 from audiox_core.lab.from_scratch.init import CLOSED, new_model, new_vae
 
 
@@ -25,6 +26,18 @@ def test_a_seed_gives_the_same_weights_and_another_seed_others(make):
     name = "timestep_features.weight"
     assert all(torch.equal(states[0][key], value) for key, value in states[1].items())
     assert not torch.equal(states[0][name], states[2][name])
+
+
+def test_a_model_that_is_larger_than_the_memory_is_refused_before_it_is_made(make, settings):
+    dit = replace(settings().model.dit, width=1_024_000, depth=100)
+    with pytest.raises(SettingsError, match=r"\[model\] take [\d,]+ GB, more than the memory"):
+        make(1, dit=dit)
+
+
+def test_a_vae_that_is_larger_than_the_memory_is_refused_before_it_is_made(settings):
+    sizes = replace(settings().model.vae, channels=1_000_000)
+    with pytest.raises(SettingsError, match=r"\[model\] take [\d,]+ GB, more than the memory"):
+        new_vae(sizes, 1)
 
 
 def test_absent_video_and_audio_begin_as_zeros(make):

@@ -1,5 +1,7 @@
 """Jobs without a checkpoint: which modules they build, and what they need."""
 
+from pathlib import Path
+
 import pytest
 
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
@@ -14,6 +16,21 @@ def test_encoder_pretraining_trains_every_encoder(job, tmp_path):
     assert (made.train_clip, made.train_text, made.train_video, made.train_conditioners) == (
         True, True, True, True,
     )  # fmt: skip
+
+
+def test_a_tokenizer_is_written_completely_or_not_at_all(job, tmp_path, trained_vae, monkeypatch):
+    def interrupted(path, text, **_):
+        path.write_bytes(text.encode()[:9])
+        raise KeyboardInterrupt
+
+    made = job("encoders", tmp_path, vae=trained_vae.outcome.weights)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(made, Distributed())
+    assert [path.name for path in tmp_path.iterdir()] == []
+    prepare(made, Distributed())
+    assert (tmp_path / "tokenizer.json").exists()
 
 
 def test_a_job_with_a_checkpoint_keeps_the_stage_of_training(job, tmp_path):

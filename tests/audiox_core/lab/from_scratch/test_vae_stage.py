@@ -28,6 +28,13 @@ def test_the_loss_decreases(trained_vae, losses):
     assert sum(curve[-10:]) < 0.95 * sum(curve[:10])
 
 
+def test_windows_that_are_longer_than_the_pieces_are_refused(job, tmp_path):
+    with pytest.raises(SettingsError, match=r"vae\.windows is \[65536\]: .* must fit into them"):
+        run_job(job("vae", tmp_path, changes={"vae.windows": [65_536]}))
+    with pytest.raises(SettingsError, match=r"vae\.windows is \[\]"):
+        run_job(job("vae", tmp_path, changes={"vae.windows": []}))
+
+
 def test_the_file_holds_a_vae_of_the_released_layout(trained_vae, settings):
     file = open_vae(trained_vae.outcome.weights)
     vae, grid = file.load(), file.latent

@@ -1,0 +1,146 @@
+"""Prompts that apply to a part of the time: their weights at every latent frame.
+
+The predictions of all prompts are blended by these weights. They add up to 1 at every frame, and
+cross over linearly at the borders.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import SettingsError, check_number
+
+MAX_FADE = 10.0  # seconds
+MAX_END = 86_400.0
+_LINE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*-\s*(\d+(?:\.\d*)?|\.\d+)\s*:(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """Where a prompt applies, in seconds; around its borders it fades in and out."""
+
+    start: float
+    end: float
+    fade: float = 0.5  # length of the crossfade at each border
+
+    def check(self) -> "TimeRange":
+        """Raise SettingsError for a range that no sound has."""
+        check_number("The start of a time range", self.start, 0, MAX_END, unit=" s")
+        check_number("The end of a time range", self.end, 0, MAX_END, unit=" s")
+        check_number("The fade of a time range", self.fade, 0, MAX_FADE, unit=" s")
+        if self.start >= self.end:
+            raise SettingsError(
+                f"The time range {self.start:g}-{self.end:g} s must end after its start."
+            )
+        return self
+
+    def rises(self, times: Tensor) -> Tensor:
+        """The weight that this range asks for at the times of all frames, `n` in 0..1.
+
+        It does not fade at the first and at the last frame of the sound.
+        """
+        if self.fade == 0:
+            return ((times >= self.start) & (times < self.end)).float()
+        begin = (times - self.start) / self.fade + 0.5
+        end = (self.end - times) / self.fade + 0.5
+        if self.start <= times[0]:
+            begin = torch.ones_like(times)
+        if self.end >= times[-1]:
+            end = torch.ones_like(times)
+        return begin.clamp(0, 1) * end.clamp(0, 1)
+
+
+def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds: float) -> Tensor:
+    """The weight of each prompt at every frame.
+
+    Where ranges overlap they share the time; a prompt without a range has what is left.
+
+    Args:
+        ranges: of the prompts; None applies everywhere else.
+        frames: of the latent.
+        frame_seconds: length of a frame.
+
+    Returns:
+        `p n`, float32; the sum over the prompts is 1 at every frame.
+
+    Raises:
+        SettingsError: no prompt applies at some frames.
+    """
+    times = (torch.arange(frames, dtype=torch.float32) + 0.5) * frame_seconds
+    asked = [torch.zeros(frames) if r is None else r.rises(times) for r in ranges]
+    weights = torch.stack(asked)
+    total = weights.sum(dim=0)
+    others = [index for index, item in enumerate(ranges) if item is None]
+    if others:
+        weights = weights / total.clamp(min=1)
+        weights[others] = (1 - total).clamp(min=0) / len(others)
+        return weights
+    if not (total > 0).all():
+        raise SettingsError(
+            f"No prompt applies from {gaps(total > 0, frame_seconds)}: add a prompt without a time "
+            "range, or ranges that cover all of the sound."
+        )
+    return weights / total
+
+
+def gaps(covered: Tensor, frame_seconds: float) -> str:
+    """The times at which nothing applies, for messages: `4.00 to 6.00 s`.
+
+    Args:
+        covered: which frames something applies to, `n` bool.
+        frame_seconds: length of a frame.
+    """
+    missing = (~covered).nonzero()[:, 0].tolist()
+    first = last = missing[0]
+    for frame in missing[1:]:
+        if frame > last + 1:
+            break
+        last = frame
+    return f"{first * frame_seconds:.2f} to {(last + 1) * frame_seconds:.2f} s"
+
+
+def parse_timeline(text: str, fade: float) -> list[tuple[TimeRange | None, str]]:
+    """Read lines such as `0-4: rain on a tin roof`; a line without a time applies everywhere else.
+
+    Args:
+        text: the lines; empty ones are skipped.
+        fade: seconds of the crossfade at each border.
+
+    Returns:
+        The time range and the prompt of each line. Without a line for everywhere else, the empty
+        prompt applies there.
+
+    Raises:
+        SettingsError: there is no line, or one that cannot be read; the message has its number.
+    """
+    entries: list[tuple[TimeRange | None, str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            if re.match(r"\s*[\d.]+\s*-", line):
+                raise SettingsError(
+                    f"Line {number}, {line.strip()[:40]!r}: write the seconds, a colon and the "
+                    "prompt, for example 0-4: rain on a tin roof."
+                )
+            entries.append((None, line.strip()))
+            continue
+        span = TimeRange(float(match[1]), float(match[2]), fade)
+        try:
+            entries.append((span.check(), match[3].strip()))
+        except SettingsError as error:
+            raise SettingsError(f"Line {number}: {error}") from error
+    if not entries:
+        raise SettingsError("The timeline is empty: write lines such as 0-4: rain on a tin roof.")
+    if all(span is not None for span, _ in entries):
+        entries.append((None, ""))
+    if sum(span is None for span, _ in entries) > 1:
+        raise SettingsError(
+            "Two lines have no time: only one prompt can apply everywhere else. Write seconds in "
+            "front of the others, for example 0-4: rain."
+        )
+    return entries

@@ -1,0 +1,127 @@
+"""Prompts over time in a sampling run, as the masks that ComfyUI blends conditionings by.
+
+A CONDITIONING entry may have `audiox_span`: the seconds in which it applies. When a run begins and
+the number of frames is known, every entry of a branch gets a mask `1 t`; the masks add up to 1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...audiox_core.conditioners.time_weights import TimeRange, gaps, time_weights
+from ...audiox_core.config import LatentConfig
+from ...audiox_core.errors import SettingsError
+from ...audiox_core.windows import Plan, active_windows, plan_frames
+
+SPAN = "audiox_span"
+
+Entry = Mapping[str, Any]
+
+
+def with_span(conditioning: list, start: float, end: float, fade: float) -> list:
+    """A CONDITIONING that applies to some seconds only; a span that it has becomes narrower.
+
+    Args:
+        conditioning: text, or assembled.
+        start, end: seconds.
+        fade: length of the crossfade at each border, seconds.
+    """
+    span = TimeRange(start, end, fade).check()
+    return [
+        [tokens, {**facts, SPAN: _within(facts.get(SPAN), span)}] for tokens, facts in conditioning
+    ]
+
+
+def _within(outer: TimeRange | None, span: TimeRange) -> TimeRange:
+    if outer is None:
+        return span
+    start, end = max(outer.start, span.start), min(outer.end, span.end)
+    if start >= end:
+        raise SettingsError(
+            f"The time range {span.start:g}-{span.end:g} s lies outside of the range "
+            f"{outer.start:g}-{outer.end:g} s that the conditioning has."
+        )
+    return replace(span, start=start, end=end)
+
+
+def with_masks(
+    branches: Mapping[str, Sequence[Entry]], noise: Tensor, latent: LatentConfig
+) -> dict[str, list[Entry]]:
+    """The branches of a guider, with a mask for every entry where one has a time range.
+
+    Args:
+        branches: positive, negative and others -> their entries.
+        noise: `b c t`.
+        latent: of the model.
+
+    Raises:
+        SettingsError: a mask of a picture or of another length, or frames to which none applies.
+    """
+    if noise.ndim != 3:  # told by `extra_conds`
+        return {name: list(entries) for name, entries in branches.items()}
+    plan = plan_frames(latent, noise.shape[-1])
+    return {name: _masked(entries, plan) for name, entries in branches.items()}
+
+
+def _masked(entries: Sequence[Entry], plan: Plan) -> list[Entry]:
+    for entry in entries:
+        _check_mask(entry.get("mask"), plan)
+    spans = [entry.get(SPAN) for entry in entries]
+    if any(span is not None for span in spans):
+        weights = time_weights(spans, plan.frames, plan.frame_seconds)
+        entries = [
+            {**entry, "mask": weight[None] * entry.get("mask", 1.0)}
+            for entry, weight in zip(entries, weights, strict=True)
+        ]
+    if any("mask" in entry for entry in entries):
+        _check_covered(entries, plan)
+    return list(entries)
+
+
+def _check_mask(mask: Tensor | None, plan: Plan) -> None:
+    if mask is None:
+        return
+    if mask.ndim > 2:
+        raise SettingsError(
+            "A conditioning has an image mask (ConditioningSetMask), which does not apply to "
+            "audio: remove it. For a part of the time, use AudioX Time Range; to regenerate one, "
+            "AudioX Inpaint Latent."
+        )
+    if mask.shape[-1] != plan.frames:
+        raise SettingsError(
+            f"A conditioning has a mask of {mask.shape[-1]} frames, but the latent has "
+            f"{plan.frames}: remove it, or use AudioX Time Range."
+        )
+
+
+def _check_covered(entries: Sequence[Entry], plan: Plan) -> None:
+    """Raise where no entry has a weight: there, ComfyUI's result would be silence.
+
+    Entries with `default` are ComfyUI's own way to fill the rest.
+    """
+    if any("default" in entry for entry in entries):
+        return
+    ends = {0.0, 1.0}
+    for entry in entries:
+        ends |= {entry.get("start_percent", 0.0), entry.get("end_percent", 1.0)}
+    borders = sorted(ends)
+    for begin, end in pairwise(borders):
+        covered = torch.zeros(plan.frames, dtype=torch.bool)
+        for entry in entries:
+            if entry.get("start_percent", 0.0) <= begin and entry.get("end_percent", 1.0) >= end:
+                mask = entry.get("mask", torch.ones(plan.frames))
+                covered |= (mask.reshape(-1, plan.frames) > 0).any(dim=0).cpu()
+        if not covered.all():
+            raise SettingsError(
+                f"No prompt applies from {gaps(covered, plan.frame_seconds)} at some steps: add a "
+                "prompt without a time range with ConditioningCombine, or change the ranges."
+            )
+
+
+def used_windows(mask: Tensor | None, plan: Plan) -> tuple[int, ...] | None:
+    """The windows in which a conditioning with this mask has a weight; None is all."""
+    return None if mask is None else active_windows(mask, plan)

@@ -1,0 +1,81 @@
+"""Prompts over time: weights that add up to one, and the lines that they are read from."""
+
+import math
+
+import pytest
+import torch
+
+from audiox_core.conditioners.time_weights import TimeRange, parse_timeline, time_weights
+from audiox_core.errors import SettingsError
+
+TICK = 0.1  # seconds of a frame
+
+
+def test_two_ranges_cross_over_linearly_at_their_border():
+    first, second = time_weights([TimeRange(0, 2, 1.0), TimeRange(2, 4, 1.0)], 40, TICK)
+    assert first[:15].tolist() == [1.0] * 15
+    assert first[15:25].tolist() == pytest.approx([0.95 - 0.1 * k for k in range(10)], abs=1e-5)
+    assert first[25:].tolist() == [0.0] * 15
+    torch.testing.assert_close(first + second, torch.ones(40))
+
+
+def test_without_a_fade_the_border_is_between_two_frames():
+    first, second = time_weights([TimeRange(0, 2, 0), TimeRange(2, 4, 0)], 40, TICK)
+    assert first.tolist() == [1.0] * 20 + [0.0] * 20
+    assert second.tolist() == [0.0] * 20 + [1.0] * 20
+
+
+def test_a_prompt_without_a_range_has_what_is_left():
+    middle, rest = time_weights([TimeRange(1, 2, 0.2), None], 40, TICK)
+    torch.testing.assert_close(middle + rest, torch.ones(40))
+    assert rest[:9].tolist() == [1.0] * 9
+    assert rest[11:19].tolist() == [0.0] * 8
+
+
+def test_overlapping_ranges_share_the_time():
+    weights = time_weights([TimeRange(0, 4, 0), TimeRange(2, 4, 0)], 40, TICK)
+    assert weights[:, 30].tolist() == [0.5, 0.5]
+    assert weights[:, 10].tolist() == [1.0, 0.0]
+
+
+def test_a_sound_begins_and_ends_at_full_weight():
+    (only,) = time_weights([TimeRange(0, 9, 1.0)], 40, TICK)
+    assert only.tolist() == [1.0] * 40
+
+
+def test_uncovered_seconds_are_named():
+    with pytest.raises(SettingsError, match=r"No prompt applies from 2\.00 to 3\.00 s"):
+        time_weights([TimeRange(0, 2, 0), TimeRange(3, 4, 0)], 40, TICK)
+
+
+@pytest.mark.parametrize("wrong", [(2, 2), (3, 1), (-1, 2), (0, math.nan), (0, math.inf)])
+def test_a_range_that_no_sound_has_is_refused(wrong):
+    with pytest.raises(SettingsError, match="time range"):
+        TimeRange(*wrong).check()
+
+
+def test_lines_become_prompts_with_their_times():
+    lines = parse_timeline("0-4: rain on a tin roof\n\n4 - 8.5: thunder: far\nwind", 0.25)
+    assert lines == [
+        (TimeRange(0, 4, 0.25), "rain on a tin roof"),
+        (TimeRange(4, 8.5, 0.25), "thunder: far"),
+        (None, "wind"),
+    ]
+
+
+def test_without_a_line_for_everywhere_else_the_empty_prompt_applies_there():
+    assert parse_timeline("2-4: bell", 0.5)[-1] == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rain\n4-2: wind", "Line 2: .*must end after its start"),
+        ("0-4 rain", "Line 1, '0-4 rain': write the seconds, a colon"),
+        (" \n ", "The timeline is empty"),
+        ("rain\nwind", "Two lines have no time"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(text, says):
+    with pytest.raises(SettingsError, match=says):
+        parse_timeline(text, 0.5)
