@@ -5,6 +5,7 @@ import re
 from numbers import Integral, Real
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import Any
 
 # what PyTorch, safetensors and the system say where memory is missing
 _NO_MEMORY = (
@@ -67,7 +68,7 @@ def shown(value: object) -> str:
 
 def check_number(
     name: str,
-    value: object,
+    value: Any,
     low: float,
     high: float,
     hint: str = "",
