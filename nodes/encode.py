@@ -103,7 +103,7 @@ class AudioXEncodeVideo(io.ComfyNode):
                     "length",
                     default=0.0,
                     min=0.0,
-                    max=MAX_SECONDS,
+                    max=float(MAX_SECONDS),
                     step=0.01,
                     tooltip="Length in seconds; 0 means up to the end of the video.",
                 ),
@@ -185,7 +185,7 @@ class AudioXEncodeAudio(io.ComfyNode):
                     "length",
                     default=10.0,
                     min=MIN_SECONDS,
-                    max=MAX_SECONDS,
+                    max=float(MAX_SECONDS),
                     step=0.01,
                     tooltip="Length of the prompt in seconds. Up to ten seconds work with any"
                     " output length; a longer prompt must be as long as the output.",

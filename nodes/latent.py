@@ -27,7 +27,7 @@ class AudioXEmptyLatent(io.ComfyNode):
                     "seconds",
                     default=10.0,
                     min=MIN_SECONDS,
-                    max=MAX_SECONDS,
+                    max=float(MAX_SECONDS),
                     step=0.01,
                     tooltip="Length of the audio. For a video, connect seconds of AudioX Encode"
                     " Video.",

@@ -121,8 +121,13 @@ def _input_row(name: str, kind: Any, settings: dict[str, Any], *, optional: bool
         default = options[0]
     if optional and default is None:
         values = "optional"
-    shown = "" if default is None else f"`{_number(default)}`" if default != "" else "empty"
+    shown = "" if default is None else "empty" if default == "" else _code(_number(default))
     return f"| `{name}` | {type_name} | {shown} | {values} | {settings['tooltip']} |"
+
+
+def _code(text: str) -> str:
+    """Text as code in a cell of a table, which has no line breaks."""
+    return "<br>".join(f"`{line}`" for line in text.splitlines())
 
 
 def _number(value: Any) -> str:
