@@ -5,6 +5,7 @@ import re
 from numbers import Integral, Real
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import Any
 
 # what PyTorch, safetensors and the system say where memory is missing
 _NO_MEMORY = (
@@ -35,6 +36,14 @@ class MediaError(AudioXError):
     """A media file cannot be read or written as asked."""
 
 
+class PictureError(MediaError):
+    """The picture of a readable video cannot be copied as it is; it can be encoded."""
+
+
+class AudioEndedError(MediaError):
+    """The audio of a readable file ends before the part that is asked for."""
+
+
 class WeightsError(AudioXError):
     """A weights file is missing, damaged, or belongs to another model."""
 
@@ -59,7 +68,7 @@ def shown(value: object) -> str:
 
 def check_number(
     name: str,
-    value: object,
+    value: Any,
     low: float,
     high: float,
     hint: str = "",

@@ -109,7 +109,7 @@ def test_a_video_is_not_repeated_under_a_latent_of_another_length(node, loaded):
         positive, negative = node("AudioXMaskedConditioning", video=features, **shared)
         latent = node("AudioXEmptyLatent", seconds=seconds)
         return node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
-                    latent_image=latent, preset="custom", steps=1)["samples"]  # fmt: skip
+                    latent_image=latent, steps=1)["samples"]  # fmt: skip
 
     assert sampled(video, 10.0).shape[-1] == 236
     assert sampled(still, 30.0).shape[-1] == 646

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from audiox_core import cli
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.media.audio import read_audio
 
@@ -238,6 +239,28 @@ def test_an_invalid_value_is_a_one_line_error_and_writes_no_file(generate, tmp_p
     errors = [line for line in err if not line.startswith(("INFO", "WARNING"))]
     assert (code, out, len(errors)) == (2, "", 1), err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--steps", "0"),
+        ("--cfg", "nan"),
+        ("--sampler", "magic"),
+        ("--seconds", "0"),
+        ("--denoise", "0.5"),
+        ("--text-strength", "7"),
+        ("--init-audio", "nowhere.wav"),
+        ("--video", "nowhere.mp4"),
+        ("--lora", "nowhere.safetensors:0.5"),
+        ("--hide", "audio:0-1"),
+        ("--prompt", "x" * 10_000),
+    ],
+)
+def test_a_mistyped_option_costs_no_loading_of_a_model(generate, monkeypatch, arguments):
+    monkeypatch.setattr(cli.generate, "load_checkpoint", lambda *_, **__: pytest.fail("loaded"))
+    code, _, err = generate("--prompt", "rain", *arguments, "--output", "out.wav")
+    assert (code, len(err)) == (2, 1), err
 
 
 @pytest.mark.parametrize("hide", ["nonsense", "text:0-1", "video:3-1"])
