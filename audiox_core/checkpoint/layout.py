@@ -3,6 +3,7 @@
 The list is made from the modules themselves, which are built on the meta device.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -221,7 +222,8 @@ def shapes_of(module: nn.Module) -> dict[str, Shape]:
 def _layout(build: Callable[[], nn.Module], prefix: str) -> dict[str, Shape]:
     """The names and shapes of a module that is built on the meta device."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.filterwarnings("error", "Initializing zero-element tensors")
             module = build()
     except Exception as error:  # a library's own, for each kind of impossible size
         raise WeightsError(

@@ -13,9 +13,11 @@ from audiox_core.checkpoint.layout import (
     check_below,
     check_layout,
     compare,
+    oobleck_layout,
     released_layout,
 )
 from audiox_core.checkpoint.weight_file import Stored, WeightFile
+from audiox_core.config import OobleckConfig
 from audiox_core.errors import WeightsError
 
 
@@ -69,3 +71,9 @@ def test_a_layout_is_checked_below_its_prefix_only():
     check_below(file, DIT, {f"{DIT}a": (1,)}, "model")
     with pytest.raises(WeightsError, match=f"not a complete model: 1 missing .{DIT}b"):
         check_below(file, DIT, {f"{DIT}a": (1,), f"{DIT}b": (1,)}, "model")
+
+
+@pytest.mark.parametrize("size", [0, -1, 2**62])
+def test_sizes_that_no_module_can_have_are_refused(size):
+    with pytest.raises(WeightsError, match="No AudioX model can have these sizes"):
+        oobleck_layout(OobleckConfig(latent_channels=size))
