@@ -259,6 +259,12 @@ class AudioXConfig:
                 f"rotary embeddings need an even dit.head_dim of at least {rotary}, not "
                 f"{self.dit.head_dim}"
             )
+        latent = self.latent
+        if not 2 <= latent.conditioned_frames <= latent.window:
+            raise ValueError(
+                f"latent.conditioned_seconds is {latent.conditioned_seconds:g}, but a window of "
+                f"{latent.window} frames lasts {latent.window_seconds:g} s"
+            )
         if self.objective not in OBJECTIVE_NAMES:
             names = " or ".join(OBJECTIVE_NAMES)
             raise ValueError(f"objective is {self.objective!r}, but must be {names}")
@@ -301,11 +307,13 @@ MULTIPLE = "a multiple of "
 OBJECTIVE_NAMES = ("v", "rectified_flow")
 MAY_BE_ZERO = {"global_dim", "cfg", "cfg_rescale", "sigma_min"}
 LARGEST = 10_000_000
-# of fields that tensors do not tell: they must not fill the memory all the same
+# of some fields, by name: they must not fill the memory, or end in a window of no frames
 LARGEST_OF = {
-    "window": 10_000, "conditioned_seconds": 1_000, "text_tokens": 10_000, "frames": 10_000,
-    "image": 4_096, "fps": 1_000, "fft": 65_536, "steps": 100_000,
+    "depth": 1_000, "tokens": 10_000, "text_tokens": 2_000, "audio_tokens": 10_000,
+    "frames": 10_000, "image": 4_096, "window": 10_000, "conditioned_seconds": 120,
+    "hop_length": 100_000, "sample_rate": 768_000, "fps": 1_000, "fft": 65_536, "steps": 100_000,
 }  # fmt: skip
+SMALLEST_OF = {"sample_rate": 1_000}
 
 
 def _check_sizes(config: Any) -> None:
@@ -317,7 +325,8 @@ def _check_sizes(config: Any) -> None:
             if isinstance(number, (int, float)) and not isinstance(number, bool):
                 zero_is_fine = number == 0 and item.name in MAY_BE_ZERO
                 too_large = number > LARGEST_OF.get(item.name, LARGEST)
-                if too_large or not isfinite(number) or (number <= 0 and not zero_is_fine):
+                too_small = number <= 0 or number < SMALLEST_OF.get(item.name, 0)
+                if too_large or not isfinite(number) or (too_small and not zero_is_fine):
                     raise ValueError(f"{item.name} is {str(number)[:20]}, which is out of range")
 
 

@@ -36,6 +36,14 @@ class MediaError(AudioXError):
     """A media file cannot be read or written as asked."""
 
 
+class PictureError(MediaError):
+    """The picture of a readable video cannot be copied as it is; it can be encoded."""
+
+
+class AudioEndedError(MediaError):
+    """The audio of a readable file ends before the part that is asked for."""
+
+
 class WeightsError(AudioXError):
     """A weights file is missing, damaged, or belongs to another model."""
 

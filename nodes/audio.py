@@ -73,12 +73,14 @@ class AudioXSoundtrack(io.ComfyNode):
             node_id="AudioXSoundtrack",
             display_name="AudioX Soundtrack",
             category="AudioX/audio",
-            description="Add the audio to a video. The video stream of a file is copied "
-            "without re-encoding; a video made in the graph is encoded when you "
-            "save it.",
+            description="Add the audio to a video. The video stream of a file is copied without"
+            " re-encoding where that is possible; the node shows if it had to be re-encoded. A"
+            " video made in the graph is encoded when you save it.",
             search_aliases=["add audio to video", "mux", "mix audio"],
             inputs=[
-                io.Video.Input("video", tooltip="From Load Video or Create Video."),
+                io.Video.Input(
+                    "video", tooltip="Any video: from Load Video, Create Video, Trim Video."
+                ),
                 io.Audio.Input(
                     "audio", tooltip="From AudioX Decode. Only the first item of a batch is used."
                 ),

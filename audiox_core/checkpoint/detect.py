@@ -126,13 +126,10 @@ def header_config(file: WeightFile) -> AudioXConfig | None:
         ) from error
     said, found = _flat(asdict(config)), _flat(asdict(borne_out))
     for name, value in said.items():
-        expected = found[name]
-        if name.endswith("depth") and value == expected:  # it may be of a part in another file
-            expected = min(value, len(file.tensors))
-        if value != expected:
+        if value != found[name]:
             raise WeightsError(
                 f"{file.path.name} has a header that its tensors do not bear out: {name} is "
-                f"{value}, the tensors allow {expected}. Download or convert the file again."
+                f"{value}, the tensors allow {found[name]}. Download or convert the file again."
             )
     return config
 

@@ -216,7 +216,7 @@ def _check_output(output: Path, request: Request) -> None:
             f"{output} is an input and would be overwritten: choose another --output."
         )
     if suffix in VIDEO_SUFFIXES and request.video is not None:
-        check_mux(Path(request.video), output)
+        check_mux(Path(request.video), output, start=request.start, seconds=request.seconds)
 
 
 def _summary(

@@ -15,7 +15,7 @@ import av.container
 import torch
 from torch import Tensor
 
-from ..errors import MediaError, SettingsError
+from ..errors import AudioEndedError, MediaError, SettingsError
 from .audio_frames import audio_frames
 from .decode import Block, stereo_blocks
 from .files import exact_piece, open_media, open_output, replacing, seek, time_base
@@ -74,7 +74,7 @@ def read_audio(
     waveform = resample(native, clock.rate, sample_rate)[:, lead:][:, :count]
     if not waveform.shape[-1]:
         end = float(Fraction(from_sample + native.shape[-1], clock.rate))
-        raise MediaError(
+        raise AudioEndedError(
             f"{path.name} has no audio after {start:g} s: it ends at {end:.3f} s. Use an "
             "earlier start."
             if native.shape[-1]
@@ -168,7 +168,7 @@ def _clock(path: Path) -> _Clock:
         moving = any(not is_cover(stream) for stream in container.streams.video)
         block = next(stereo_blocks(container, stream, path.name), None)
     if block is None:
-        raise MediaError(f"{path.name} has an empty audio track. Export it again.")
+        raise AudioEndedError(f"{path.name} has an empty audio track. Export it again.")
     origin = _picture_origin(path, block.time) if moving else block.time
     return _Clock(block.rate, origin, block.time, block.end)
 

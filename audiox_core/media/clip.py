@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import SettingsError
+from ..errors import AudioEndedError, SettingsError
 from .audio import read_audio
 from .files import exact, time_base
 from .image_batch import check_images, pick_frames
@@ -82,7 +82,10 @@ def clip_from_file(
     def sound(sample_rate: int) -> Tensor | None:
         if not info.has_audio:
             return None
-        return read_audio(path, sample_rate=sample_rate, start=begin, seconds=stop - begin)
+        try:
+            return read_audio(path, sample_rate=sample_rate, start=begin, seconds=stop - begin)
+        except AudioEndedError:
+            return None
 
     return Clip(stop - begin, frames, sound, path.name, FilePiece(path, start, seconds))
 

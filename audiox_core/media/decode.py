@@ -25,7 +25,7 @@ _LEFT_RIGHT = {
 }  # fmt: skip
 # The usual speakers of sound that comes without a layout, by the number of its channels
 _USUAL_LAYOUTS = {3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-_RATES = range(1_000, 768_001)  # Hz; a header with another rate is damaged
+RATES = range(1_000, 768_001)  # Hz; a header with another rate is damaged
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def stereo_blocks(
         MediaError: nothing can be decoded, or the sample rate is absurd or changes within the
             file.
     """
-    if stream.rate and stream.rate not in _RATES:
+    if stream.rate and stream.rate not in RATES:
         raise MediaError(
             f"{name} has a sample rate of {stream.rate:,} Hz in its header: expected "
-            f"{_RATES[0]:,} to {_RATES[-1]:,} Hz. Export it again."
+            f"{RATES[0]:,} to {RATES[-1]:,} Hz. Export it again."
         )
     due, rate = None, 0
     for frame in decode_frames(container.demux(stream), name):

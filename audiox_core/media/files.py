@@ -22,7 +22,7 @@ import av.error
 import av.frame
 import av.stream
 
-from ..errors import MediaError, SettingsError
+from ..errors import MediaError, SettingsError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def decode_frames(packets: Iterable[av.Packet], name: str) -> Iterator[Any]:
     if reason is not None and not decoded:
         raise reason
     if damaged:
-        log.warning("%s: %d damaged %s packets were skipped", name, damaged, kind)
+        log.warning("%s: %d damaged %s packets were skipped", one_line(name), damaged, kind)
 
 
 def check_output(path: Path) -> None:
@@ -297,7 +297,8 @@ def _status(path: Path, done: str) -> os.stat_result | None:
         return None
     except (OSError, ValueError) as error:
         raise MediaError(
-            f"{path} cannot be {done}: {_why(error)}. Check its name and the folder's permissions."
+            f"{path.name} cannot be {done}: {_why(error)}. Check its name and the permissions of "
+            f"{path.parent}."
         ) from error
 
 
@@ -307,15 +308,19 @@ def _check_readable(path: Path) -> None:
     if status is None:
         raise MediaError(f"There is no file {path}. Check the name and the folder.")
     if S_ISDIR(status.st_mode):
-        raise MediaError(f"{path} is a folder. Choose a file in it.")
+        raise MediaError(f"{path.name} is a folder. Choose a file in it.")
     if not S_ISREG(status.st_mode):  # reading might never return
-        raise MediaError(f"{path} is a pipe, device or socket. Save its content to a file first.")
+        raise MediaError(
+            f"{path.name} is a pipe, device or socket. Save its content to a file first."
+        )
     if status.st_size == 0:
         raise MediaError(f"{path.name} is empty (0 bytes). Export or download it again.")
     try:
         path.open("rb").close()
     except OSError as error:
-        raise MediaError(f"{path} cannot be read: {_why(error)}. Check its permissions.") from error
+        raise MediaError(
+            f"{path.name} cannot be read: {_why(error)}. Check the permissions of {path}."
+        ) from error
 
 
 @contextmanager
@@ -323,7 +328,7 @@ def _temporary(path: Path) -> Iterator[Path]:
     """A free name beside `path` with the same suffix; the file is removed afterwards."""
     status = _status(path, "written")
     if status is not None and S_ISDIR(status.st_mode):
-        raise MediaError(f"{path} is a folder. Choose the name of a file to write.")
+        raise MediaError(f"{path.name} is a folder. Choose the name of a file to write.")
     folder = _status(path.parent, "written")
     if folder is None or not S_ISDIR(folder.st_mode):
         raise MediaError(
@@ -335,8 +340,9 @@ def _temporary(path: Path) -> Iterator[Path]:
         yield temporary
     except OSError as error:
         raise MediaError(
-            f"{path} cannot be written: {_why(error)}. Choose another folder, or free some "
-            "space and check its permissions."
+            f"{path.name} cannot be written: {_why(error)}. "
+            f"[[Choose another folder, or free|Free]] some space and check the permissions of "
+            f"{path.parent}."
         ) from error
     except av.error.FFmpegError as error:
         raise MediaError(

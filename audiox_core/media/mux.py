@@ -21,7 +21,7 @@ from av.stream import Disposition
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import MediaError, SettingsError
+from ..errors import MediaError, PictureError, SettingsError
 from .audio import check_waveform
 from .audio_frames import audio_frames
 from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
@@ -47,7 +47,7 @@ VIDEO_SUFFIXES = tuple(FORMATS)
 _AAC_BIT_RATE = 256_000
 _OPUS_BIT_RATE = 192_000
 _OPUS_RATE = 48_000  # Hz, the one that Opus keeps time in
-_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 def check_mux(
@@ -66,7 +66,8 @@ def check_mux(
         video, output, start, seconds, exact: as in `mux_soundtrack`.
 
     Raises:
-        MediaError: `video` cannot be read or copied, or `output` cannot store its codec.
+        PictureError: the picture cannot be copied into this container.
+        MediaError: the video cannot be read.
         SettingsError: a value out of range, an unknown suffix, or both are the same file.
     """
     video, output = Path(video), Path(output)
@@ -112,8 +113,8 @@ def mux_soundtrack(
         exact: raise MediaError where the part would end late.
 
     Raises:
-        MediaError: the video cannot be read or copied, the container cannot store its codec, or
-            the output cannot be written.
+        PictureError: the picture cannot be copied into this container.
+        MediaError: the video cannot be read, or the output cannot be written.
         SettingsError: a value out of range, an unknown suffix, or `output` is `video`.
     """
     video, output = Path(video), Path(output)
@@ -205,7 +206,7 @@ class _Sound:
 def _sound(waveform: Tensor, sample_rate: int, piece: _Piece, suffix: str) -> _Sound:
     """Resample to a rate of the container's codec, and put the sound on the piece."""
     opus = suffix == ".webm"
-    known = (_OPUS_RATE,) if opus else _AAC_RATES
+    known = (_OPUS_RATE,) if opus else AAC_RATES
     rate = sample_rate if sample_rate in known else _OPUS_RATE
     samples = resample(waveform.detach().cpu().float(), sample_rate, rate)
     samples = samples[:, : round(piece.seconds * rate)].clamp(-1, 1)
@@ -254,7 +255,7 @@ class _Copy:
         try:
             self.target.start_encoding()  # raises if the container refuses a stream
         except (ValueError, av.error.FFmpegError) as error:
-            raise MediaError(
+            raise PictureError(
                 f"{self.suffix} files cannot store all streams of {self.video.name} ({error}). "
                 "Choose another suffix."
             ) from error

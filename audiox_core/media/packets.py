@@ -10,7 +10,7 @@ from pathlib import Path
 import av.container
 import av.stream
 
-from ..errors import MediaError
+from ..errors import MediaError, PictureError
 from .files import seek
 from .timeline import is_cover, jumping, packet_time
 
@@ -79,7 +79,7 @@ class Source:
                 beyond.append(packet)
             if shown(packet) < span.end:
                 if exact and len(beyond) > 1:
-                    raise MediaError(
+                    raise PictureError(
                         f"{self.path.name} cannot be cut there without re-encoding: frames before "
                         "the end depend on frames after it."
                     )
@@ -107,7 +107,7 @@ class Source:
                     break
             if head and head[-1].is_keyframe and shown(head[-1]) <= time:
                 return chain(head, packets)
-        raise MediaError(
+        raise PictureError(
             f"{self.path.name} cannot be trimmed: it has no keyframe before {float(time):.3f} s. "
             "Convert the video to MP4 or MKV first, or start at 0."
         )
@@ -115,7 +115,7 @@ class Source:
 
 def untimed(video: Path) -> MediaError:
     """The error of a video whose frames have no timestamps."""
-    return MediaError(
+    return PictureError(
         f"{video.name} has no timestamps for its frames, so its video stream cannot be copied. "
         "Convert the video to MP4 or MKV first."
     )

@@ -135,7 +135,7 @@ def read_image(path: Path) -> Tensor:
         if frame is None:
             raise MediaError(f"{path.name} is truncated: no image can be decoded from it.")
         refuse_cut_picture(path)
-        return rgb(frame)
+    return rgb(frame)  # now that the decoder has freed its memory
 
 
 def _has_alpha(frame: av.VideoFrame) -> bool:

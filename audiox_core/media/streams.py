@@ -15,7 +15,7 @@ import av.error
 import av.stream
 from av.stream import Disposition
 
-from ..errors import MediaError
+from ..errors import PictureError
 from .files import open_media
 from .timeline import is_cover
 
@@ -75,7 +75,7 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
         suffix: of the copy.
 
     Raises:
-        MediaError: it cannot; the message names containers that can.
+        PictureError: it cannot; the message names containers that can.
     """
     try:
         _write_header(suffix, stream)
@@ -85,7 +85,7 @@ def check_picture(stream: av.VideoStream, video: Path, suffix: str) -> None:
         remedy = "Convert the video to MP4 first"
         if better:
             remedy = f"[[Choose an output that ends in {' or '.join(better[:2])}|{remedy}]]"
-        raise MediaError(
+        raise PictureError(
             f"{suffix} files cannot store the {codec} video stream of {video.name}. {remedy}."
         ) from error
 

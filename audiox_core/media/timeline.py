@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 SEEK_GAP = Fraction(1)  # seconds; decoding through less than this beats seeking
 
 _BACK_OFF = (0, 2, 10)  # seconds; some containers land behind the wanted keyframe at first
+_BEFORE_THE_END = 2  # seconds
 _FAR_FUTURE = 10**7  # seconds; later than any end
 _STILL_FORMATS = ("_pipe", "image2")  # how FFmpeg's readers of single pictures end their names
 _LISTING_FORMATS = ("mov", "mp4")  # whose header lists where each frame lies
@@ -100,6 +101,7 @@ class PictureReader:
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
+        self._rest = iter(())  # it refers to this reader, and holds the decoder's memory
         return self._files.__exit__(*error)
 
     def _open(self) -> None:
@@ -190,9 +192,20 @@ class PictureReader:
     def _tail(self) -> list[av.Packet]:
         """The packets from the last keyframe on; empty where no seek leads there."""
         self._at_start = False
-        if not seek(self.container, self.stream, Fraction(_FAR_FUTURE)):
+        tail = self._packets_from(Fraction(_FAR_FUTURE))
+        if tail and not tail[0].is_keyframe and (time := packet_time(tail[0])) is not None:
+            # some containers land at the very last packet, which may not be shown last
+            tail = self._packets_from(time - _BEFORE_THE_END) or tail
+        return tail
+
+    def _packets_from(self, time: Fraction) -> list[av.Packet]:
+        """The packets of the picture from where a seek leads; none where it does not."""
+        if not seek(self.container, self.stream, time):
             return []
-        return [p for p in self.container.demux(self.stream) if p.size and not p.is_discard]
+        try:
+            return [p for p in self.container.demux(self.stream) if p.size and not p.is_discard]
+        except IndexError:  # a stream that FLV finds only now
+            return []
 
     def _end_of(self, packet: av.Packet) -> Fraction:
         length = packet.duration * packet.time_base if packet.duration else 1 / self.rate

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ..config import LARGEST
+from ..config import LARGEST, LARGEST_OF
 from ..errors import LONGEST_SHOWN, SettingsError, check_number, shown
 from .config import TrainConfig
 
@@ -19,11 +19,6 @@ LARGEST_FILE = 1 << 16  # bytes
 MOST_DOTS = 500  # of a line: for a key of n parts `tomllib` takes memory by the square of n
 LONGEST_TEXT = 4_096  # characters: as long as a path can be
 MOST_ENTRIES = 100  # of a list
-LARGEST_SIZES = {  # of a new model, by the last part of the name; of the others `LARGEST`
-    "depth": 1_000, "tokens": 10_000, "text_tokens": 10_000, "audio_tokens": 10_000,
-    "frames": 10_000, "image": 4_096, "window": 10_000, "conditioned_seconds": 120,
-    "hop_length": 100_000, "sample_rate": 768_000,
-}  # fmt: skip
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -140,6 +135,6 @@ def _value(kind: Any, data: Any, where: str) -> Any:
         expected = f"at most {LONGEST_TEXT:,} characters, without control characters"
         raise SettingsError(f"{where} is {shown(data)}: it must be {expected}.")
     if where.startswith("model.") and kind in (int, float):
-        largest = LARGEST_SIZES.get(where.rpartition(".")[2], LARGEST)
-        check_number(where, data, 0, largest)
+        name = where.rpartition(".")[2]
+        check_number(where, data, 0, LARGEST_OF.get(name, LARGEST))
     return data

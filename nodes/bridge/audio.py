@@ -10,7 +10,7 @@ from ...audiox_core.pipeline.decode import Level, check_finite, decode_with, fin
 from ...audiox_core.windows import plan
 from .encode import latent_format_of
 from .latent import INIT, SECONDS
-from .media import audio_of, waveform_of
+from .media import audio_of, rate_of, waveform_of
 from .video import clip_of_video, with_sound
 
 
@@ -68,7 +68,7 @@ def soundtracked(
         duck_db: how far the original is lowered while the new audio is loud, dB.
     """
     clip = clip_of_video(video)
-    rate = int(audio["sample_rate"]) if audio is not None else 0
+    rate = rate_of(audio)
     sound = waveform_of(audio, rate)
     end = start + sound.shape[-1] / rate
     sound = place(sound, rate, start, clip.seconds)

@@ -58,6 +58,11 @@ class NativeConditioners(ModelHost):
         """ComfyUI looks here for what it may unload."""
         return list(self.patchers.values())
 
+    def _comfy_cache_tensors(self) -> list[Tensor]:
+        """ComfyUI asks here for the size of what it caches."""
+        models = (patcher.model for patcher in self.patchers.values())
+        return [tensor for model in models for tensor in model.state_dict().values()]
+
     def use(self, name: Part) -> nn.Module:
         if name == "vae":
             return self._own_vae() if self._vae is None else _loaded_vae(self._vae, self.config)

@@ -19,6 +19,18 @@ from .prompt_masks import SPAN
 from .video import clip_of_video
 
 
+class NativeFeatures(Features):
+    """AUDIOX_FEATURES."""
+
+    def _comfy_cache_tensors(self) -> list[Tensor]:
+        """ComfyUI asks here for the size of what it caches."""
+        return [self.tokens]
+
+
+def _native(features: Features) -> NativeFeatures:
+    return NativeFeatures(**vars(features))
+
+
 def text_conditioning(conditioners: NativeConditioners, prompt: str, clip: Any) -> list:
     """A prompt -> CONDITIONING of text tokens, by ComfyUI's T5-base or the checkpoint's own."""
     if clip is None:
@@ -51,14 +63,16 @@ def video_features(
     if (video is None) == (images is None):
         raise SettingsError("Connect either a video or images.")
     clip = clip_of_video(video) if images is None else clip_from_images(images, fps)
-    return encode.encode_video(
-        conditioners, clip, start=start, seconds=length or None, hide=time_ranges(time_mask)
+    return _native(
+        encode.encode_video(
+            conditioners, clip, start=start, seconds=length or None, hide=time_ranges(time_mask)
+        )
     )
 
 
 def image_features(conditioners: NativeConditioners, image: Tensor) -> Features:
     """The first image of an IMAGE batch -> features."""
-    return encode.encode_image(conditioners, first_image(image))
+    return _native(encode.encode_image(conditioners, first_image(image)))
 
 
 def audio_features(
@@ -80,7 +94,7 @@ def audio_features(
         time_mask: time ranges to hide, in seconds.
     """
     rate = latent_format_of(vae).sample_rate
-    return encode.encode_audio(
+    features = encode.encode_audio(
         conditioners.with_vae(vae),
         waveform_of(audio, rate),
         rate,
@@ -88,6 +102,7 @@ def audio_features(
         seconds=length,
         hide=time_ranges(time_mask),
     )
+    return _native(features)
 
 
 def masked_conditioning(

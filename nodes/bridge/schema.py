@@ -7,9 +7,15 @@ from comfy_api.latest import io
 
 from ...audiox_core.errors import AudioXError
 
+
 # ComfyUI shows the module, the class and the text of an error. The module of a pack is a path.
-for _kind in (AudioXError, *AudioXError.__subclasses__()):
-    _kind.__module__, _kind.__qualname__ = "builtins", "AudioX"
+def _name_for_comfyui(kind: type[AudioXError]) -> None:
+    kind.__module__, kind.__qualname__ = "builtins", "AudioX"
+    for child in kind.__subclasses__():
+        _name_for_comfyui(child)
+
+
+_name_for_comfyui(AudioXError)
 AudioXError.__str__ = lambda error: error.for_node
 
 Conditioners = io.Custom("AUDIOX_CONDITIONERS")

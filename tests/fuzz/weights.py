@@ -14,22 +14,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from audiox_core import Checkpoint, load_checkpoint, open_checkpoint
+from audiox_core import Checkpoint, Pipeline, Request, load_checkpoint, open_checkpoint
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.convert import convert
 from audiox_core.checkpoint.inspect import inspect
 from audiox_core.checkpoint.lora import merge_lora
 from audiox_core.checkpoint.part_files import open_vae, text_encoder_in
-from audiox_core.checkpoint.weight_file import open_weights
+from audiox_core.checkpoint.weight_file import Stored, open_weights
+from audiox_core.checkpoint.write import write_safetensors
 from audiox_core.cli.inspect import as_text
 
 from . import isolated
 from .steps import step, unclean
 
 PREFIX = "model.model."
+QUICK = Request(prompt="rain", seconds=0.5, steps=1)
 ODD: list[Any] = [
     0, -1, 1, 3, 1e30, -0.5, float("nan"), float("inf"), 10**400, 2**31, 2**63, "x", "", None, True,
     [], {}, [1], "\x1b[31m", "\ud800", [[[]]], 7.5,
@@ -112,7 +114,7 @@ def _write(state: State, metadata: dict[str, str], path: Path, draw: random.Rand
     path = path.with_name(path.name + kind)
     try:
         if kind == ".safetensors":
-            save_file({n: t.contiguous().clone() for n, t in state.items()}, path, metadata)
+            _save(state, path, metadata)
             return path
     except Exception:  # a dtype that safetensors does not know
         path = path.with_suffix(".ckpt")
@@ -149,6 +151,12 @@ def _cut(draw: random.Random, state: State, metadata: dict[str, str], path: Path
     return path
 
 
+def _save(state: State, path: Path, metadata: dict[str, str]) -> None:
+    """As safetensors; the library's own writer sorts nothing, so that no two files are equal."""
+    stored = {name: Stored(tuple(t.shape), t.dtype) for name, t in state.items()}
+    write_safetensors(path, stored, state.__getitem__, metadata)
+
+
 def _split(path: Path) -> tuple[dict[str, Any], bytes]:
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
@@ -163,7 +171,7 @@ def _join(path: Path, header: Any, body: bytes, length: int | None = None) -> Pa
 
 def _change_header(draw: random.Random, state: State, metadata: dict[str, str], path: Path) -> Path:
     path = path.with_name(path.name + ".safetensors")
-    save_file({n: t.contiguous().clone() for n, t in state.items()}, path, metadata)
+    _save(state, path, metadata)
     header, body = _split(path)
     length = None
     for _ in range(draw.choice([1, 1, 1, 3])):
@@ -224,7 +232,7 @@ def _change_config(draw: random.Random, state: State, metadata: dict[str, str], 
         )
     metadata["audiox"] = text
     path = path.with_name(path.name + ".safetensors")
-    save_file(state, path, metadata)
+    _save(state, path, metadata)
     return path
 
 
@@ -301,11 +309,12 @@ def _change_archive(
                 data = bytearray(data)
                 for _ in range(draw.choice([1, 3, 9])):
                     data[draw.randrange(len(data))] = draw.randrange(256)
-            new.writestr("x/" + name if name == chosen and action == 4 else name, bytes(data))
+            stored = "x/" + name if name == chosen and action == 4 else name
+            new.writestr(zipfile.ZipInfo(stored), bytes(data), method)  # without the time of day
         if action == 5:
-            new.writestr("archive/data.pkl", pickle.dumps({"a": 1}, 2))
+            new.writestr(zipfile.ZipInfo("archive/data.pkl"), pickle.dumps({"a": 1}, 2))
         if action == 6:
-            new.writestr("archive/data/99999", bytes(1000))
+            new.writestr(zipfile.ZipInfo("archive/data/99999"), bytes(1000))
     whole.unlink()
     return path
 
@@ -390,7 +399,7 @@ def _inspect(path: Path) -> None:
 
 ACTIONS: dict[str, Callable[[Path], object]] = {
     "inspect": _inspect,
-    "load": lambda path: open_checkpoint(path).load(),
+    "load and generate": lambda path: Pipeline(open_checkpoint(path).load()).generate(QUICK),
     "load parts": lambda path: open_checkpoint(path).load_conditioners(),
     "load the VAE": lambda path: open_vae(path).load(),
     "load the text encoder": lambda path: text_encoder_in(

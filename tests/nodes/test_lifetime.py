@@ -1,6 +1,7 @@
 """What is let go and when: Stop in the midst, /free, a new run after either."""
 
 import gc
+import importlib
 
 import pytest
 import torch
@@ -135,3 +136,12 @@ def test_unloading_models_frees_every_tensor(execute, family, variant):
             assert tensors() > counts[0] + 200
     assert counts[0] == counts[1]
     assert ours() == before
+
+
+def test_comfyui_can_ask_for_the_size_of_what_it_caches(node, loaded, clips):
+    kinds = importlib.import_module("comfy_api.latest").InputImpl
+    video = kinds.VideoFromFile(str(clips / "bikes.mp4"))
+    features, _ = node("AudioXEncodeVideo", conditioners=loaded.conditioners, video=video)
+    assert features._comfy_cache_tensors() == [features.tokens]
+    held = sum(tensor.nbytes for tensor in loaded.conditioners._comfy_cache_tensors())
+    assert held > 1_000_000

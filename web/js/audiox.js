@@ -20,7 +20,7 @@ function show(node, text) {
       serialize: false, // not among the values of a saved workflow
       getValue: () => box.textContent,
       setValue: (value) => { box.textContent = value; },
-      getMinHeight: () => 26 + 17 * (box.textContent.match(/\n/g)?.length ?? 0),
+      getMinHeight: () => Math.min(140, Math.max(26, box.scrollHeight)),
       margin: 6,
     });
     widget.serialize = false;

@@ -215,13 +215,13 @@ def test_a_config_json_beside_the_file_overrides(state, save, tmp_path, toys):
     path = save(state)
     settings = {
         "sample_rate": 22_050,
-        "sample_size": 2048 * 100,
+        "sample_size": 2048 * 120,
         "video_fps": 10,
         "model": {"diffusion": {"config": {"num_heads": 2}}},
     }
     (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     config = open_checkpoint(path).config
-    assert (config.latent.sample_rate, config.latent.window) == (22_050, 100)
+    assert (config.latent.sample_rate, config.latent.window) == (22_050, 120)
     assert (config.video.fps, config.dit.head_dim) == (10, 64)
 
 

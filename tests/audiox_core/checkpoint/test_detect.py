@@ -87,17 +87,17 @@ def test_a_variant_that_the_header_contradicts_is_refused(variant, message):
     ("change", "message"),
     [
         ({"dit": {"depth": 25}}, "dit.depth is 25, the tensors allow 24"),
-        ({"dit": {"depth": 9_999_999}}, "dit.depth is 9999999, the tensors allow 24"),
+        ({"dit": {"depth": 999}}, "dit.depth is 999, the tensors allow 24"),
         ({"dit": {"width": 768}}, "dit.width is 768, the tensors allow 1536"),
         ({"dit": {"time_frequencies": 64}}, "dit.time_frequencies is 64, the tensors allow 128"),
         ({"vae": {"channels": 64}}, "vae.channels is 64, the tensors allow 128"),
         ({"vae": {"strides": [2, 4, 4, 8, 4]}}, r"vae.strides is \(2, 4, 4, 8, 4\)"),
         ({"latent": {"channels": 32}}, "latent.channels is 32, the tensors allow 64"),
-        ({"latent": {"hop_length": 1}}, "latent.hop_length is 1, the tensors allow 2048"),
+        ({"latent": {"hop_length": 2049}}, "latent.hop_length is 2049, the tensors allow 2048"),
         ({"video": {"frames": 51}}, "video.frames is 51, the tensors allow 50"),
         ({"video": {"clip": {"depth": 13}}}, "video.clip.depth is 13, the tensors allow 12"),
         ({"audio_tokens": 999}, "audio_tokens is 999, the tensors allow 215"),
-        ({"text": {"depth": 5_000}}, "text.depth is 5000, the tensors allow 1357"),
+        ({"dit": {"depth": 9_999_999}}, "written by another version .*depth is 9999999"),
         ({"dit": {"width": "1536"}}, "written by another version .*expected int"),
         ({"dit": [1]}, "written by another version"),
         ({"latent": None}, "written by another version"),
@@ -119,15 +119,6 @@ def test_a_header_that_the_tensors_do_not_bear_out_is_refused(change, message):
 def test_a_header_with_the_sizes_of_the_tensors_is_believed(variant):
     header = {"audiox": VARIANTS[variant].to_json()}
     assert detect(file_of(variant, header=header))[0] == VARIANTS[variant]
-
-
-def test_a_header_without_its_tensors_builds_no_layers():
-    config = json.loads(VARIANTS["audiox"].to_json())
-    config["dit"]["depth"] = 9_999_999
-    tensors = {"x": Stored((1,), torch.float32)}
-    file = WeightFile(Path("vae.safetensors"), tensors, {"audiox": json.dumps(config)})
-    with pytest.raises(WeightsError, match="depth is 9999999, the tensors allow"):
-        detect(file)
 
 
 def test_an_unknown_variant_is_refused():
