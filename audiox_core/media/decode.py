@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MediaError
-from .files import decode_frames, time_base
+from .files import decode_frames, packets_of, time_base
 
 _JITTER = Fraction(1, 20)  # seconds; Matroska rounds to milliseconds: that is no gap
 _DIAGONAL = sqrt(0.5)
@@ -65,7 +65,7 @@ def stereo_blocks(
             f"{RATES[0]:,} to {RATES[-1]:,} Hz. Export it again."
         )
     due, rate = None, 0
-    for frame in decode_frames(container.demux(stream), name):
+    for frame in decode_frames(packets_of(container, stream, name), name):
         if rate not in (0, frame.sample_rate):
             raise MediaError(
                 f"{name} changes its sample rate from {rate} to {frame.sample_rate} Hz. "

@@ -120,6 +120,27 @@ def seek(container: av.container.InputContainer, stream: av.stream.Stream, time:
     return True
 
 
+def packets_of(
+    container: av.container.InputContainer, streams: Any, name: str
+) -> Iterator[av.Packet]:
+    """The packets of some streams, from where the file stands.
+
+    Args:
+        container: an open file.
+        streams: one stream of it, or several.
+        name: of the file, for messages.
+
+    Raises:
+        MediaError: the file has streams that its header does not list, as damaged FLV files do.
+    """
+    try:
+        yield from container.demux(streams)
+    except IndexError as error:
+        raise MediaError(
+            f"{name} is damaged: its header does not list all streams. Export or download it again."
+        ) from error
+
+
 def decode_frames(packets: Iterable[av.Packet], name: str) -> Iterator[Any]:
     """Decode packets to frames; a damaged packet costs its own frames only, with a warning.
 

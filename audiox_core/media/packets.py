@@ -11,7 +11,7 @@ import av.container
 import av.stream
 
 from ..errors import MediaError, PictureError
-from .files import seek
+from .files import packets_of, seek
 from .timeline import is_cover, jumping, packet_time
 
 _INTERLEAVE = Fraction(2)  # seconds by which streams may lie apart in a file
@@ -54,7 +54,7 @@ class Source:
         # some containers list fewer streams when they are opened again
         streams = [stream for stream in self.container.streams if stream.index in indices]
         if span.from_beginning:
-            packets = (packet for packet in self.container.demux(streams) if packet.size)
+            packets = self._demux(streams)
         else:
             packets = self._from_keyframe(streams, span.start)
         kept = self._kept(packets, span, run_up=run_up, exact=exact)
@@ -94,12 +94,16 @@ class Source:
         if packet.dts is not None and last is not None and decoded(packet) < last:
             raise jumping(self.path, last - span.start)
 
+    def _demux(self, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
+        found = packets_of(self.container, streams, self.path.name)
+        return (packet for packet in found if packet.size)
+
     def _from_keyframe(self, streams: list[av.stream.Stream], time: Fraction) -> Iterator:
         """Packets from the picture's last keyframe at or before `time` on."""
         for back in _STEPS_BACK:
             if not seek(self.container, self.picture, time - back):
                 break
-            packets = (packet for packet in self.container.demux(streams) if packet.size)
+            packets = self._demux(streams)
             head = []
             for packet in packets:
                 head.append(packet)

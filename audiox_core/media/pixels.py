@@ -22,6 +22,7 @@ Matrix = tuple[int, int, int, int]  # a b c d of the display matrix: x' = a x + 
 UPRIGHT: Matrix = (1, 0, 0, 1)
 
 _LARGEST = 4096  # pixels of a side; the models see 224
+_MOST_PIXELS = 1 << 28  # of a picture that is decoded: 16384 x 16384, half as many with alpha
 
 
 def resize_frames(frames: Tensor, size: int) -> Tensor:
@@ -129,9 +130,17 @@ def read_image(path: Path) -> Tensor:
     """
     path = Path(path)
     with open_media(path) as container:
-        if not container.streams.video:
+        # a stream without a context has no decoder
+        if not any(stream.codec_context for stream in container.streams.video[:1]):
             raise MediaError(f"{path.name} contains no image. Choose a PNG, JPEG or WebP file.")
-        frame = next(container.decode(container.streams.video[0]), None)
+        stream = container.streams.video[0]
+        alpha = bool(stream.format) and any(c.is_alpha for c in stream.format.components)
+        if stream.width * stream.height > _MOST_PIXELS // (2 if alpha else 1):
+            raise MediaError(
+                f"{path.name} has {stream.width} x {stream.height} pixels, which takes gigabytes "
+                "of memory. Scale it down first."
+            )
+        frame = next(container.decode(stream), None)
         if frame is None:
             raise MediaError(f"{path.name} is truncated: no image can be decoded from it.")
         refuse_cut_picture(path)

@@ -17,7 +17,7 @@ import av.container
 import av.stream
 
 from ..errors import MediaError
-from .files import decode_frames, open_media, seek, time_base
+from .files import decode_frames, open_media, packets_of, seek, time_base
 from .truncation import is_animated_webp, refuse_cut_matroska, refuse_cut_picture
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,11 @@ class PictureReader:
         """When each frame appears, in order: all packets are read, none is decoded."""
         with open_media(self.path) as container:
             stream = picture_stream(container, self.path.name)
-            found = [packet_time(p) for p in container.demux(stream) if p.size and not p.is_discard]
+            found = [
+                packet_time(p)
+                for p in packets_of(container, stream, self.path.name)
+                if p.size and not p.is_discard
+            ]
         times = [time for time in found if time is not None]
         if not self.has_times or len(times) < len(found):
             return [index / self.rate for index in range(max(len(found), 1))]
@@ -202,10 +206,8 @@ class PictureReader:
         """The packets of the picture from where a seek leads; none where it does not."""
         if not seek(self.container, self.stream, time):
             return []
-        try:
-            return [p for p in self.container.demux(self.stream) if p.size and not p.is_discard]
-        except IndexError:  # a stream that FLV finds only now
-            return []
+        packets = packets_of(self.container, self.stream, self.path.name)
+        return [p for p in packets if p.size and not p.is_discard]
 
     def _end_of(self, packet: av.Packet) -> Fraction:
         length = packet.duration * packet.time_base if packet.duration else 1 / self.rate
@@ -243,7 +245,7 @@ class PictureReader:
                     raise jumping(self.path, last - self.origin)
 
     def _packets(self) -> Iterator[av.Packet]:
-        for packet in self.container.demux(self.stream):
+        for packet in packets_of(self.container, self.stream, self.path.name):
             if self._first_dts is None:
                 self._first_dts = packet_time(packet)
             yield packet

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiox_core.media.pixels import is_sideways, resize_frames, rgb, upright
+from audiox_core.errors import MediaError
+from audiox_core.media import pixels
+from audiox_core.media.pixels import is_sideways, read_image, resize_frames, rgb, upright
 
 ONE = 1 << 16  # in 16.16 fixed point
 PICTURE = torch.tensor([[1, 2, 3], [4, 5, 6]]).expand(3, 2, 3)
@@ -59,3 +61,16 @@ def test_a_huge_picture_is_scaled_before_it_is_converted(kind, level):
     picture = rgb(av.VideoFrame.from_ndarray(pixels, format=kind))
     assert picture.shape == (3, round(100 * 4_096 / 9_000), 4_096)
     assert picture.float().mean().item() == pytest.approx(level, abs=2)
+
+
+def test_a_picture_that_needs_gigabytes_is_refused_from_its_header(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    with av.open(str(path), "w", format="image2") as target:
+        stream = target.add_stream("png")
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgba"
+        target.mux(stream.encode(av.VideoFrame(64, 48, "rgba")))
+        target.mux(stream.encode(None))
+    assert read_image(path).shape == (3, 48, 64)
+    monkeypatch.setattr(pixels, "_MOST_PIXELS", 2 * 64 * 48 - 1)
+    with pytest.raises(MediaError, match=r"has 64 x 48 pixels, .* Scale it down"):
+        read_image(path)
