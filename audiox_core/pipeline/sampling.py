@@ -25,6 +25,7 @@ from .predictor import Timeline, predictor
 MAX_STEPS = 10_000
 MAX_SEED = 2**64 - 1
 MAX_CFG = 100
+MAX_SIGMA = 1_000_000
 MIN_DENOISE = 0.001
 
 
@@ -72,6 +73,8 @@ def check_numbers(sampling: SamplingConfig) -> None:
     check_number("steps", sampling.steps, 1, MAX_STEPS, whole=True)
     check_number("cfg", sampling.cfg, 0, MAX_CFG, ", usually 3 to 8")
     check_number("cfg_rescale", sampling.cfg_rescale, 0, 1)
+    check_number("sigma_min", sampling.sigma_min, 0, MAX_SIGMA)
+    check_number("sigma_max", sampling.sigma_max, 0, MAX_SIGMA)
 
 
 def check_seed(seed: int) -> None:

@@ -57,7 +57,9 @@ def clip_of_video(video: Any) -> Clip:
             if start > 0 or seconds > 0:
                 return clip_from_timestamps(path, start, seconds or None)
             return clip_from_file(path)
-        if (saved := _as_saved(video)) is not None:
+        # an edit that does not show in the size may not be saved, either
+        shows = sorted(video.get_dimensions()) not in _sizes(path)
+        if shows and (saved := _as_saved(video)) is not None:
             return clip_from_file(saved)
     components = video.get_components()
     sound = _sound(components.audio)

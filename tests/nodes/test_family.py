@@ -292,5 +292,5 @@ def test_conditioners_of_another_variant_are_refused(node, family):
 
 def test_a_base_file_declared_as_turbo_is_refused(node, family):
     family("audiox-base")
-    with pytest.raises(Exception, match=r"--variant is audiox-turbo.*fetch audiox-turbo"):
+    with pytest.raises(Exception, match=r"variant is audiox-turbo.*fetch audiox-turbo"):
         node("AudioXLoadModel", file="tiny-audiox-base.safetensors", variant="audiox-turbo")
