@@ -241,7 +241,12 @@ def test_an_error_is_shown_on_its_node_and_the_queue_continues(front_end):
 
 
 MISTAKES = {  # node, what is wrong with it, where and how it is said
-    "seconds": ("AudioXEmptyLatent", {"seconds": 45.0}, "AudioXSampler", "connect seconds of AudioX Encode Video"),
+    "seconds": (
+        "AudioXEmptyLatent",
+        {"seconds": 45.0},
+        "AudioXSampler",
+        "connect seconds of AudioX Encode Video",
+    ),
     "video": ("LoadVideo", {"file": "broken.mp4"}, "AudioXEncodeVideo", "broken.mp4"),
     "start": ("AudioXEncodeVideo", {"start": 99.0}, "AudioXEncodeVideo", "earlier start"),
     "mask": ("AudioXEncodeVideo", {"time_mask": "two"}, "AudioXEncodeVideo", "not a time range"),

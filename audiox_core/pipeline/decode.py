@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 Level = Literal["keep", "peak", "loudness"]
 LEVELS = get_args(Level)
+_STEP_DOWN = 0.9
 MIN_LUFS = -70  # where EBU R 128 stops counting
 
 
@@ -100,12 +101,22 @@ def finish(
     check_finite(waveform)
     waveform = limit_peak(waveform)  # alone first: known samples below full scale stay as they are
     if init_audio is not None and init_audio.spans:
-        waveform = limit_peak(init_audio.paste(waveform, latent_format))
+        waveform = _restored(waveform, init_audio, latent_format)
     if level == "peak":
         return peak_normalize(waveform)
     if level == "loudness":
         return normalize_loudness(waveform, latent_format.sample_rate, lufs)
     return waveform
+
+
+def _restored(waveform: Tensor, init_audio: InitAudio, latent_format: LatentConfig) -> Tensor:
+    """Restore the known samples; only if they exceed full scale themselves, all is scaled down."""
+    restored = init_audio.paste(waveform, latent_format)
+    known_fits = init_audio.waveform.abs().amax() <= 1
+    while known_fits and restored.abs().amax() > 1:  # in a crossfade, where both are heard
+        waveform = waveform * _STEP_DOWN
+        restored = init_audio.paste(waveform, latent_format)
+    return limit_peak(restored)
 
 
 def check_finite(waveform: Tensor) -> None:

@@ -8,7 +8,7 @@ from audiox_core.media.loudness import measure_loudness
 
 
 def test_every_node_and_every_socket_explains_itself(node):
-    assert len(node.classes) == 15
+    assert len(node.classes) == 17
     for name, kind in node.classes.items():
         schema = kind.GET_SCHEMA()
         assert schema.description, name
@@ -182,11 +182,11 @@ def test_extending_before_moves_the_sound_back(node, loaded):
     assert torch.equal(known[0, 2 * 44_100 :], sound[0, 0])
 
 
-def audio(waveform, sample_rate=900):
+def audio(waveform, sample_rate=9_000):
     return {"audio": {"waveform": waveform, "sample_rate": sample_rate}}
 
 
-SECOND, NOTHING = torch.rand(1, 2, 900), torch.zeros(1, 2, 0)
+SECOND, NOTHING = torch.rand(1, 2, 9_000), torch.zeros(1, 2, 0)
 BROKEN = torch.full((1, 1, 9), float("nan"))
 FRAMES = torch.rand(4, 8, 8, 3)
 BAD = {
@@ -207,7 +207,7 @@ BAD = {
     "no seconds": ("AudioXEmptyLatent", {"seconds": 0.0}, "must be 0.1 to 600"),
     "a day": ("AudioXEmptyLatent", {"seconds": 86_400.0}, "must be 0.1 to 600"),
     "no length": ("AudioXEmptyLatent", {"seconds": float("nan")}, "must be 0.1 to 600"),
-    "no batch": ("AudioXEmptyLatent", {"batch_size": 0}, "at least 1"),
+    "no batch": ("AudioXEmptyLatent", {"batch_size": 0}, "number from 1 to 64"),
     "shortened": ("AudioXInpaintLatent", {**audio(SECOND), "extend_after": -1.0}, "TrimAudio"),
     "no items": ("AudioXDecode", {"latent": {"samples": torch.rand(0, 64, 8)}}, "AudioX latent is"),
     "foreign": ("VAEDecodeAudio", {"samples": {"samples": torch.rand(1, 8, 40)}}, "AudioX latent"),

@@ -10,7 +10,7 @@ from audiox_core.config import LatentConfig
 from audiox_core.errors import AudioXError, SettingsError
 from audiox_core.media.loudness import measure_loudness
 from audiox_core.pipeline.decode import decode_with, finish, limit_peak
-from audiox_core.pipeline.init_audio import InitAudio
+from audiox_core.pipeline.init_audio import InitAudio, init_audio
 
 FORMAT = LatentConfig()
 
@@ -84,3 +84,13 @@ def test_known_samples_above_full_scale_are_limited_together_with_the_rest(caplo
 def test_an_unknown_level_or_loudness_is_refused(settings):
     with pytest.raises(SettingsError, match=r"level is 'loud'|lufs is"):
         finish(torch.zeros(2, 44_100), FORMAT, **{"level": "loudness", **settings})
+
+
+def test_known_samples_stay_where_a_crossfade_would_exceed_full_scale(checkpoint):
+    latent_format = checkpoint.config.latent
+    known = torch.full((2, 441_000), 0.95)
+    init = init_audio(known, latent_format, ((4.0, 6.0),), 10.0)
+    out = finish(torch.full((2, 441_000), 1.0), latent_format, init_audio=init)
+    assert out.abs().max() <= 1
+    assert torch.equal(out[:, : 3 * 44_100], known[:, : 3 * 44_100])
+    assert torch.equal(out[:, 7 * 44_100 :], known[:, 7 * 44_100 :])
