@@ -70,7 +70,9 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
         SettingsError: no prompt applies at some frames.
     """
     times = (torch.arange(frames, dtype=torch.float32) + 0.5) * frame_seconds
-    asked = [torch.zeros(frames) if r is None else r.rises(times) for r in ranges]
+    asked = [
+        torch.zeros(frames, dtype=torch.float32) if r is None else r.rises(times) for r in ranges
+    ]
     weights = torch.stack(asked)
     total = weights.sum(dim=0)
     others = [index for index, item in enumerate(ranges) if item is None]

@@ -213,7 +213,11 @@ def _read_samples(path: Path, clock: _Clock, begin: int, end: int | None) -> Ten
                 samples = samples[:, : _length(stream, clock, begin)]
             _refuse_not_finite(samples, path.name, begin, clock.rate)
             return samples
-    return torch.zeros(2, 0)
+    return _silence(0)
+
+
+def _silence(samples: int) -> Tensor:
+    return torch.zeros(2, max(samples, 0), dtype=torch.float32)  # whatever the default dtype is
 
 
 def _fitted(clock: _Clock, head: Block, tick: Fraction) -> _Clock:
@@ -233,11 +237,11 @@ def _join(
 
     The second value is when the last block ends, if the blocks end before `end`.
     """
-    parts, filled, last = [torch.zeros(2, 0)], 0, None
+    parts, filled, last = [_silence(0)], 0, None
     for block in blocks:
         offset = round((block.time - clock.origin) * clock.rate) - begin
         if end is not None and offset >= end - begin:
-            parts.append(torch.zeros(2, max(end - begin - filled, 0)))
+            parts.append(_silence(end - begin - filled))
             return torch.cat(parts, dim=1)[:, : end - begin], None
         if offset - filled > _LONGEST_GAP * clock.rate:
             raise MediaError(
@@ -247,7 +251,7 @@ def _join(
         last = block.end
         new = block.samples[:, max(filled - offset, 0) :]
         if new.shape[-1]:
-            parts += [torch.zeros(2, max(offset - filled, 0)), new]
+            parts += [_silence(offset - filled), new]
             filled = max(offset, filled) + new.shape[-1]
     return torch.cat(parts, dim=1), last
 

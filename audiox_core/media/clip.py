@@ -141,7 +141,7 @@ def clip_from_clips(parts: Sequence[Clip]) -> Clip:
         sounds = [part.sound(sample_rate) for part in parts]
         if all(sound is None for sound in sounds):
             return None
-        silence = torch.zeros(2, 0)
+        silence = torch.zeros(2, 0, dtype=torch.float32)
         fitted = [
             pad(part[:, : after - before], (0, max(0, after - before - part.shape[-1])))
             for part, (before, after) in zip(

@@ -103,8 +103,8 @@ def to_stereo(samples: Tensor, speakers: Sequence[str] | None = None) -> Tensor:
         speakers = [c.name for c in av.AudioLayout(_USUAL_LAYOUTS[channels]).channels]
     if speakers is None or not all(speaker in _LEFT_RIGHT for speaker in speakers):
         return samples.mean(dim=0).expand(2, -1)
-    mix = torch.tensor([_LEFT_RIGHT[speaker] for speaker in speakers]).T
-    return mix.to(samples) @ samples
+    gains = [_LEFT_RIGHT[speaker] for speaker in speakers]
+    return torch.tensor(gains, dtype=samples.dtype, device=samples.device).T @ samples
 
 
 def _samples(frame: av.AudioFrame, name: str) -> Tensor:

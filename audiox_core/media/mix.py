@@ -95,7 +95,8 @@ def presence(waveform: Tensor, sample_rate: int) -> Tensor:
     for target in there.tolist():
         value += (target - value) * (rise if target > value else fall)
         followed.append(value)
-    return interpolate(torch.tensor(followed)[None, None], length, mode="linear")[0, 0]
+    levels = torch.tensor(followed, dtype=torch.float32)
+    return interpolate(levels[None, None], length, mode="linear")[0, 0]
 
 
 def _stereo(waveform: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def check_mux(
     video, output = Path(video), Path(output)
     piece = _Piece.of(video, output, start, seconds)
     suffix = output.suffix.lower()
-    sound = _sound(torch.zeros(2, 1), _OPUS_RATE, piece, suffix)
+    sound = _sound(torch.zeros(2, 1, dtype=torch.float32), _OPUS_RATE, piece, suffix)
     try:
         _write(video, suffix, None, piece.span, sound, exact=exact)
     except av.error.FFmpegError as error:

@@ -62,7 +62,7 @@ def _resampler() -> Resampler:
     try:
         from torchaudio.functional import resample as by_torchaudio
 
-        by_torchaudio(torch.zeros(1, 8), 2, 1)
+        by_torchaudio(torch.zeros(1, 8, dtype=torch.float32), 2, 1)
     except Exception as error:  # a broken install raises whatever its own checks raise
         log.info("Resampling uses torch: torchaudio does not work here (%s)", error)
         return resample_by_sinc

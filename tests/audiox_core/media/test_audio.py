@@ -18,6 +18,7 @@ from audiox_core.media.audio import (
     write_audio,
 )
 from audiox_core.media.decode import to_stereo
+from audiox_core.media.mix import presence
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
@@ -314,3 +315,18 @@ def test_an_invalid_waveform_is_not_written(tmp_path, wave):
     with pytest.raises(SettingsError, match="waveform"):
         write_audio(tmp_path / "a.wav", wave, 44_100)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_another_default_dtype_changes_nothing(field, clips, dtype):
+    """Other packs set one."""
+    paths = (field / "centre51.mp4", clips / "bigbuckbunny.mp4")
+    expected = [read_audio(path, start=0.5, seconds=0.5) for path in paths]
+    torch.set_default_dtype(dtype)
+    try:
+        found = [read_audio(path, start=0.5, seconds=0.5) for path in paths]
+        levels = presence(found[1], 44_100)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    assert torch.equal(levels, presence(expected[1], 44_100))
