@@ -25,6 +25,7 @@ _LEFT_RIGHT = {
 }  # fmt: skip
 # The usual speakers of sound that comes without a layout, by the number of its channels
 _USUAL_LAYOUTS = {3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_MOST_PLANES = 8  # PyAV crashes when it reads more of a frame
 RATES = range(1_000, 768_001)  # Hz; a header with another rate is damaged
 
 
@@ -109,6 +110,12 @@ def to_stereo(samples: Tensor, speakers: Sequence[str] | None = None) -> Tensor:
 
 def _samples(frame: av.AudioFrame, name: str) -> Tensor:
     """A decoded frame as `c n` float32 in -1..1."""
+    channels = len(frame.layout.channels)
+    if frame.format.is_planar and channels > _MOST_PLANES:
+        raise MediaError(
+            f"{name} has {channels} channels, but at most {_MOST_PLANES} can be read. Export it "
+            "with fewer channels."
+        )
     try:
         values = frame.to_ndarray()
     except (ValueError, KeyError) as error:

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from audiox_core.errors import MediaError
+from audiox_core.media.audio import read_audio
 from audiox_core.media.decode import Block, stereo_blocks, to_stereo
 from audiox_core.media.files import open_media
 
@@ -78,3 +80,9 @@ def test_integers_are_scaled_to_full_scale(sound_file, kind, codec, stored):
         blocks = list(stereo_blocks(container, container.streams.audio[0], "a.wav"))
     samples = torch.cat([block.samples for block in blocks], dim=1)[:, ::100]
     torch.testing.assert_close(samples, torch.tensor([[-1.0, 0.0, 1.0]] * 2), atol=1 / 127, rtol=0)
+
+
+def test_more_planes_than_pyav_can_read_are_refused(field):
+    """A damaged AAC stream that turns to 45 channels: PyAV's arrays of it crash the process."""
+    with pytest.raises(MediaError, match="has 45 channels, but at most 8 can be read"):
+        read_audio(field / "channels-45.mp4")
