@@ -8,7 +8,7 @@ from ..audiox_core.conditioners.time_weights import MAX_END, MAX_FADE
 from ..audiox_core.pipeline.encode import Strengths
 from .bridge.encode import masked_conditioning, timeline_conditioning
 from .bridge.prompt_masks import with_span
-from .bridge.schema import Conditioners, Features, schema, with_text
+from .bridge.schema import Features, clip_input, conditioners_input, schema, with_text
 
 STRENGTH = "Influence of the {what}: 0 ignores it, 1 uses it fully; linear in between."
 
@@ -35,10 +35,7 @@ class AudioXPromptTimeline(io.ComfyNode):
             " in front. A line without seconds applies everywhere else.",
             search_aliases=["prompt schedule", "prompt travel", "keyframes", "timed prompts"],
             inputs=[
-                Conditioners.Input(
-                    "conditioners",
-                    tooltip="From AudioX Load Checkpoint or AudioX Load Conditioners.",
-                ),
+                conditioners_input(),
                 io.String.Input(
                     "lines",
                     multiline=True,
@@ -55,12 +52,7 @@ class AudioXPromptTimeline(io.ComfyNode):
                     step=0.05,
                     tooltip="Seconds in which a prompt passes into the next one.",
                 ),
-                io.Clip.Input(
-                    "clip",
-                    optional=True,
-                    tooltip="T5-base from CLIPLoader with type stable_audio. Needed only if the"
-                    " checkpoint has no text encoder and T5-base is not in models/text_encoders.",
-                ),
+                clip_input(),
             ],
             outputs=[
                 io.Conditioning.Output(
@@ -142,10 +134,7 @@ class AudioXMaskedConditioning(io.ComfyNode):
             " that is not connected is masked, as in training.",
             search_aliases=["audiox conditioning", "combine modalities"],
             inputs=[
-                Conditioners.Input(
-                    "conditioners",
-                    tooltip="From AudioX Load Checkpoint or AudioX Load Conditioners.",
-                ),
+                conditioners_input(),
                 io.Conditioning.Input(
                     "text",
                     optional=True,

@@ -7,9 +7,8 @@ from comfy_api.latest import io
 from ..audiox_core.conditioners.text import TASK_PROMPTS
 from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
 from .bridge.encode import audio_features, image_features, text_conditioning, video_features
-from .bridge.schema import Conditioners, Features, schema, with_text
+from .bridge.schema import Features, clip_input, conditioners_input, schema, with_text
 
-CONDITIONERS = "From AudioX Load Checkpoint or AudioX Load Conditioners."
 TO_MASKED = "Connect to {} of AudioX Masked Conditioning."
 TIME_MASK = "Time ranges to hide from the model, in seconds: '0-2, 5.5-8'. Empty hides nothing."
 
@@ -25,7 +24,7 @@ class AudioXEncodeText(io.ComfyNode):
             " words; the embedded model reads 32.",
             search_aliases=["audiox prompt", "text to audio", "text to music"],
             inputs=[
-                Conditioners.Input("conditioners", tooltip=CONDITIONERS),
+                conditioners_input(),
                 io.String.Input(
                     "text",
                     multiline=True,
@@ -39,12 +38,7 @@ class AudioXEncodeText(io.ComfyNode):
                     tooltip="Used only if the prompt is empty: the generic sentence that the model"
                     " was trained with for clips without a caption.",
                 ),
-                io.Clip.Input(
-                    "clip",
-                    optional=True,
-                    tooltip="T5-base from CLIPLoader with type stable_audio. Needed only if the"
-                    " checkpoint has no text encoder and T5-base is not in models/text_encoders.",
-                ),
+                clip_input(),
             ],
             outputs=[
                 io.Conditioning.Output(
@@ -71,7 +65,7 @@ class AudioXEncodeVideo(io.ComfyNode):
             " their presentation times, so any frame rate stays in sync.",
             search_aliases=["video to audio", "foley", "synchformer"],
             inputs=[
-                Conditioners.Input("conditioners", tooltip=CONDITIONERS),
+                conditioners_input(),
                 io.Video.Input(
                     "video",
                     optional=True,
@@ -143,7 +137,7 @@ class AudioXEncodeImage(io.ComfyNode):
             " It can be used for audio of any length.",
             search_aliases=["image to audio"],
             inputs=[
-                Conditioners.Input("conditioners", tooltip=CONDITIONERS),
+                conditioners_input(),
                 io.Image.Input("image", tooltip="Only the first image of a batch is used."),
             ],
             outputs=[Features.Output("features", tooltip=TO_MASKED.format("video"))],
@@ -165,7 +159,7 @@ class AudioXEncodeAudio(io.ComfyNode):
             " the ten seconds before its output.",
             search_aliases=["audio prompt", "music continuation"],
             inputs=[
-                Conditioners.Input("conditioners", tooltip=CONDITIONERS),
+                conditioners_input(),
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
                 io.Audio.Input(
                     "audio",

@@ -21,6 +21,23 @@ AudioXError.__str__ = lambda error: error.for_node
 Conditioners = io.Custom("AUDIOX_CONDITIONERS")
 Features = io.Custom("AUDIOX_FEATURES")
 
+
+def conditioners_input() -> Any:
+    """The socket of every node that encodes or assembles."""
+    tooltip = "From AudioX Load Checkpoint or AudioX Load Conditioners."
+    return Conditioners.Input("conditioners", tooltip=tooltip)
+
+
+def clip_input() -> io.Clip.Input:
+    """The socket of every node that encodes text."""
+    return io.Clip.Input(
+        "clip",
+        optional=True,
+        tooltip="T5-base from CLIPLoader with type stable_audio. Needed only if the checkpoint has"
+        " no text encoder and T5-base is not in models/text_encoders.",
+    )
+
+
 _KNOWN = {field.name for field in dataclasses.fields(io.Schema)}
 
 

@@ -52,13 +52,15 @@ def clip_of_video(video: Any) -> Clip:
         return clip if audio is None else replace(clip, sound=_sound(audio))
     if isinstance(video, InputImpl.VideoFromFile):
         path = _path_of(video)
-        if not _is_reframed(video, path):
+        sizes = _sizes(path)
+        # an edit that does not show in the size may not be saved, either
+        shows = bool(sizes) and sorted(video.get_dimensions()) not in sizes
+        edited = getattr(video, "has_pending_frame_edits", None)
+        if not (shows if edited is None else edited()):
             start, seconds = _trim(video, path)
             if start > 0 or seconds > 0:
                 return clip_from_timestamps(path, start, seconds or None)
             return clip_from_file(path)
-        # an edit that does not show in the size may not be saved, either
-        shows = sorted(video.get_dimensions()) not in _sizes(path)
         if shows and (saved := _as_saved(video)) is not None:
             return clip_from_file(saved)
     components = video.get_components()
@@ -182,14 +184,6 @@ def _save(video: Any, name: str) -> bool:
         log.info("ComfyUI cannot save the video: %s", error)
         return False
     return True
-
-
-def _is_reframed(video: Any, path: Path) -> bool:
-    """Whether a VIDEO has edits that its stream does not show: a crop, or another size."""
-    if (edited := getattr(video, "has_pending_frame_edits", None)) is not None:
-        return edited()
-    sizes = _sizes(path)
-    return bool(sizes) and sorted(video.get_dimensions()) not in sizes
 
 
 def _sizes(path: Path) -> list[list[int]]:
