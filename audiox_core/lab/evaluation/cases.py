@@ -24,7 +24,7 @@ from .classifier import Classifier, describe, learn, with_hiss
 from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
 from .figures import Figures, class_figures, share_equal, with_baselines
 from .models_under_test import ModelsUnderTest
-from .onsets import Matching, match, onset_times
+from ...analysis.onsets import Matching, match, onset_times
 
 TOLERANCE = 0.15  # s between an onset and the event that it belongs to
 RATES = (16, 24, 25, 30)  # frames a second
