@@ -9,7 +9,7 @@ import pytest
 CORE = Path(__file__).parents[1] / "audiox_core"
 TESTS = Path(__file__).parent / "audiox_core"
 LAYERS = [  # lowest first; rooms on one line do not know one another
-    "errors", "config device locks", "variants windows", "media models diffusion hub",
+    "errors", "config locks", "limits", "device variants windows", "media models diffusion hub",
     "conditioners", "checkpoint", "pipeline", "training", "lab", "cli", "__init__ __main__",
 ]  # fmt: skip
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms.split()}

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
-from ..world import LABELS, Scene
+from ..labels import EVENT_LABELS, LABELS
+from ..world import Scene
 from ..world.captions import caption
-from ..world.scenes import EVENT_LABELS
 from .audio_cases import music_case, repair_case, vae_case
 from .classifier import Classifier, describe, learn, with_hiss
 from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
