@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.conditioners.text import TASK_PROMPTS
-from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
+from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
 from .bridge.encode import audio_features, image_features, text_conditioning, video_features
 from .bridge.media import first_of_batch
 from .bridge.schema import Features, clip_input, conditioners_input, schema, with_text

@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
+from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
 from .bridge.latent import empty_latent, inpaint_latent
 from .bridge.media import first_of_batch
 from .bridge.schema import schema, with_text

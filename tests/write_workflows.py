@@ -293,7 +293,8 @@ BUILD = """async (columns) => {
       width = Math.max(width, node.size[0]);
       node.pos = [x, y];
       // room for the line that some show below their widgets when they have run
-      y += node.size[1] + (/AudioX(Load|EncodeVideo|Soundtrack|Sampler|Scheduler)/.test(type) ? 105 : 60);
+      const speaks = /AudioX(Load|EncodeVideo|Soundtrack|Sampler|Scheduler)/.test(type);
+      y += node.size[1] + (speaks ? 105 : 60);
     }
     for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);
     const group = new LiteGraph.LGraphGroup(title);

@@ -120,7 +120,7 @@ def test_start_is_the_second_of_the_video_at_which_the_audio_begins(shown, video
 
 
 def test_a_start_after_the_end_of_the_video_is_an_error(shown, video):
-    with pytest.raises(Exception, match="start is 5 s, but the video is 3.00 s long"):
+    with pytest.raises(Exception, match=r"start is 5 s, but the video is 3\.00 s long"):
         shown("AudioXPreview", audio=batch(clicks()), video=video, start=5.0)
 
 
