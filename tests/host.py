@@ -156,8 +156,9 @@ class Browser:
         page.route("**/*", self._local)
         page.goto(url)
         page.wait_for_function(
-            "window.app && (app.vueAppReady ?? true) && app.extensionManager && app.graph && "
-            "Object.keys(LiteGraph.registered_node_types).length > 300",
+            "count => window.app && (app.vueAppReady ?? true) && app.extensionManager && "
+            "app.graph && Object.keys(LiteGraph.registered_node_types).length >= count",
+            arg=len(self._get("object_info")),
             timeout=90_000,
         )
         page.wait_for_timeout(1_500)
@@ -186,18 +187,18 @@ class Browser:
         Returns:
             What the nodes say of themselves when it is done, by their type.
         """
-        before = set(self._history())
+        before = set(self._get("history"))
         self.page.evaluate(RUN, [workflow, values])
         end = time.monotonic() + seconds
-        while set(self._history()) == before:
+        while set(self._get("history")) == before:
             if time.monotonic() > end:
                 raise TimeoutError("the front end did not run the workflow")
             self.page.wait_for_timeout(200)
         self.page.wait_for_timeout(300)
         return self.page.evaluate(SAID)
 
-    def _history(self) -> dict:
-        with urllib.request.urlopen(f"{self.url}/history", timeout=60) as answer:
+    def _get(self, path: str) -> dict:
+        with urllib.request.urlopen(f"{self.url}/{path}", timeout=60) as answer:
             return json.load(answer)
 
     def screenshot(self, path: Path) -> None:
