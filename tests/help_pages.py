@@ -81,6 +81,16 @@ TIPS = {
         "Connect it with KSamplerSelect, CFGGuider and RandomNoise to SamplerCustomAdvanced. Use"
         " the sampler that AudioX Sampler shows for your model."
     ),
+    "AudioXTakes": (
+        "Keep the seed of the sampler fixed. The number beside a player chooses that take, and the"
+        " next run computes only what comes after this node. To refine a take, connect `index` to"
+        " `batch_index` of Get Latent From Batch, and sample its latent with a `denoise` below 1."
+    ),
+    "AudioXPreview": (
+        "A full line in the picture is a cut of the video, a dashed line a peak of its motion, and"
+        " a green mark the beginning of a sound. Viewers notice a sound that begins more than about"
+        " 45 ms before or 125 ms after what they see (ITU-R BT.1359)."
+    ),
     "AudioXSoundtrack": (
         "To keep dialogue, turn on `mix_original`, leave `duck_db` at 0 and set `gain_db` to -6 or"
         " lower."
