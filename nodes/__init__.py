@@ -13,6 +13,8 @@ from .loaders import (
     AudioXLoadModel,
     AudioXLoadVAE,
 )
+from .mix import AudioXLayer, AudioXMix
+from .preview import AudioXPreview, AudioXTakes
 from .sampling import AudioXSampler, AudioXScheduler
 
 NODES = [
@@ -32,6 +34,10 @@ NODES = [
     AudioXScheduler,
     AudioXSampler,
     AudioXDecode,
+    AudioXTakes,
+    AudioXPreview,
+    AudioXLayer,
+    AudioXMix,
     AudioXSoundtrack,
 ]
 

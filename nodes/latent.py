@@ -4,9 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
+from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
 from .bridge.latent import empty_latent, inpaint_latent
-from .bridge.schema import schema
+from .bridge.media import first_of_batch
+from .bridge.schema import schema, with_text
 
 TO_SAMPLER = "Connect to latent_image of a sampler."
 
@@ -56,7 +57,7 @@ class AudioXInpaintLatent(io.ComfyNode):
             display_name="AudioX Inpaint Latent",
             category="AudioX/latent",
             description="Repair, continue or extend audio: the given seconds are regenerated, the"
-            " rest is kept. Sample with denoise 1.",
+            " rest is kept, with a crossfade between them. Sample with denoise 1.",
             search_aliases=["audio inpaint", "audio outpaint", "extend audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
@@ -77,8 +78,9 @@ class AudioXInpaintLatent(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.01,
-                    tooltip="Length of the transition between kept and regenerated audio, in"
-                    " seconds. It lies inside the regenerated range.",
+                    tooltip="Length of the crossfade between kept and new audio, in seconds. In a"
+                    " regenerated range it lies inside; where the audio is extended, in its last"
+                    " or first seconds.",
                 ),
                 io.Float.Input(
                     "extend_before",
@@ -100,6 +102,11 @@ class AudioXInpaintLatent(io.ComfyNode):
             outputs=[
                 io.Latent.Output("latent", tooltip=TO_SAMPLER),
                 io.Float.Output("seconds", tooltip="Total length, including the extensions."),
+                io.Audio.Output(
+                    "tail",
+                    tooltip="The last ten seconds of the audio. Connect to AudioX Encode Audio, and"
+                    " the model continues from them.",
+                ),
             ],
         )
 
@@ -113,6 +120,5 @@ class AudioXInpaintLatent(io.ComfyNode):
         extend_before: float,
         extend_after: float,
     ) -> io.NodeOutput:
-        return io.NodeOutput(
-            *inpaint_latent(vae, audio, regenerate, feather, extend_before, extend_after)
-        )
+        made = inpaint_latent(vae, audio, regenerate, feather, extend_before, extend_after)
+        return with_text(first_of_batch(audio), *made)

@@ -8,12 +8,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from ..errors import check_number
+from ..limits import MAX_GAIN_DB
 
 ATTACK, RELEASE = 0.05, 0.4  # seconds
 
 _BLOCK_SECONDS = 0.01
 _QUIET_DB, _LOUD_DB = -50.0, -30.0  # dBFS at which ducking begins and is complete
-_MAX_DEPTH, _MAX_SECONDS = 120.0, 60.0
+_MAX_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Ducking:
 
     def check(self) -> None:
         """Raise SettingsError if a value is out of range."""
-        check_number("duck", self.depth_db, -_MAX_DEPTH, _MAX_DEPTH, unit=" dB")
+        check_number("duck", self.depth_db, -MAX_GAIN_DB, MAX_GAIN_DB, unit=" dB")
         check_number("attack", self.attack, 0, _MAX_SECONDS, unit=" s")
         check_number("release", self.release, 0, _MAX_SECONDS, unit=" s")
 

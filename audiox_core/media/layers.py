@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..errors import SettingsError, check_number
+from ..limits import MAX_GAIN_DB
 from .audio import check_waveform
 from .crossfade import fade_curve
 from .ducking import Ducking
@@ -18,10 +19,8 @@ from .resample import resample
 
 MAX_MIX_SECONDS = 3_600
 MIN_SECONDS = 0.01
-MAX_GAIN_DB = 120.0
 
 _RATES = (44_100, 192_000)  # Hz, lowest and highest of a mix
-_SILENT_DB = -100.0  # dB of full scale
 
 
 @dataclass(frozen=True)
@@ -67,23 +66,23 @@ class Mix:
         end = self.mastered.waveform.shape[-1] / self.sample_rate
         lines = []
         for number, (layer, level) in enumerate(zip(self.layers, self.levels, strict=True), 1):
-            shown = described(level)
+            shown = level.describe()
             if layer.start >= end or layer.end <= 0:
                 shown = f"not heard: {layer.start:.2f} to {layer.end:.2f} s of {end:.2f} s"
             lines.append(f"{number} {layer.name}".strip() + f": {shown}")
-        lines.append(f"mix: {described(self.mastered.loudness)}; {end:.2f} s")
+        lines.append(f"mix: {self.mastered.loudness.describe()}; {end:.2f} s")
         return [*lines, *self._changes()]
 
     def _changes(self) -> Iterator[str]:
         """What was done to reach the loudness."""
         mastered = self.mastered
-        if mastered.loudness.peak_db == -inf:
+        if not mastered.waveform.any():
             return
         if mastered.gain_db or mastered.limited_db:
             limited = f"; limiter: peaks lowered by up to {mastered.limited_db:.1f} dB"
             yield f"gain: {mastered.gain_db:+.1f} dB" + (limited if mastered.limited_db else "")
         if self.lufs is not None and mastered.loudness.lufs == -inf:
-            yield "the mix is too short or too quiet to measure its loudness: its level is kept"
+            yield "the mix is too short or soft to measure its loudness: its level is kept"
         elif not mastered.reached:
             yield (
                 f"{self.lufs:g} LUFS cannot be reached without lowering peaks by more than "
@@ -177,11 +176,3 @@ def pan_gains(pan: float) -> tuple[float, float]:
     """
     angle = (pan + 1) * pi / 4
     return sqrt(2) * cos(angle), sqrt(2) * sin(angle)
-
-
-def described(level: Loudness) -> str:
-    """The levels of a sound in words."""
-    if level.peak_db < _SILENT_DB:
-        return "silent"
-    lufs = "too short or too quiet to measure" if level.lufs == -inf else f"{level.lufs:.1f} LUFS"
-    return f"{lufs}, range {level.range_lu:.1f} LU, true peak {level.peak_db:.1f} dB"

@@ -11,11 +11,12 @@ import av.error
 import av.filter
 from torch import Tensor
 
+from ..limits import MIN_LUFS
 from .audio import check_waveform
 from .audio_frames import audio_frames
 from .limiter import true_peak
 
-SILENCE = -70.0  # LUFS; what lies below is gated out by the standard
+_SILENT_DB = -100.0  # dB of full scale
 
 
 class Loudness(NamedTuple):
@@ -25,18 +26,27 @@ class Loudness(NamedTuple):
     range_lu: float  # loudness range (EBU Tech 3342); 0 for less than 3 s
     peak_db: float  # true peak, in dB of full scale; -inf for silence
 
+    def describe(self) -> str:
+        """The levels in words."""
+        if self.peak_db < _SILENT_DB:
+            return "silent"
+        lufs = f"{self.lufs:.1f} LUFS" if self.lufs > -inf else "too short or soft to measure"
+        return f"{lufs}, range {self.range_lu:.1f} LU, true peak {self.peak_db:.1f} dB"
 
-def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
+
+def measure_loudness(waveform: Tensor, sample_rate: int, peak_db: float | None = None) -> Loudness:
     """Measure integrated loudness, loudness range and true peak.
 
     Args:
         waveform: `c n`, one or two channels.
         sample_rate: Hz.
+        peak_db: the true peak, where it is known.
 
     Raises:
         SettingsError: a waveform of another shape.
     """
-    return Loudness(*_lufs_and_range(waveform, sample_rate), true_peak(waveform))
+    lufs, range_lu = _lufs_and_range(waveform, sample_rate)
+    return Loudness(lufs, range_lu, true_peak(waveform) if peak_db is None else peak_db)
 
 
 def integrated_loudness(waveform: Tensor, sample_rate: int) -> float:
@@ -63,7 +73,7 @@ def _lufs_and_range(waveform: Tensor, sample_rate: int) -> tuple[float, float]:
         while (frame := _pull(graph)) is not None:
             found = frame.metadata or found  # a short last frame has none
     lufs = float(found.get("lavfi.r128.I", -inf))
-    return lufs if lufs > SILENCE else -inf, float(found.get("lavfi.r128.LRA", 0))
+    return lufs if lufs > MIN_LUFS else -inf, float(found.get("lavfi.r128.LRA", 0))
 
 
 def _pull(graph: av.filter.Graph) -> av.AudioFrame | None:

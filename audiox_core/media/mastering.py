@@ -6,8 +6,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..errors import check_number
+from ..limits import MAX_LUFS, MIN_LUFS
+from .audio import check_waveform
 from .limiter import block_peaks, limiter_gain, true_peak
-from .loudness import SILENCE, Loudness, integrated_loudness, measure_loudness
+from .loudness import Loudness, integrated_loudness, measure_loudness
 
 CEILING_DB = -1.0  # true peak: what AAC and Opus need so that decoded audio does not clip
 LOWEST_CEILING = -40.0  # dB
@@ -15,6 +17,7 @@ LOWEST_CEILING = -40.0  # dB
 _TOLERANCE = 0.03  # LU
 _MOST_LIMITING = 24.0  # dB that peaks are lowered at most
 _TRIES = 12
+_SILENCE = 1e-30  # stands for a peak of 0
 _SLOPES = (0.1, 2.0)  # LU that 1 dB of gain brings, at least and at most
 
 
@@ -48,21 +51,21 @@ def master(
         SettingsError: a value out of range, or a waveform of another shape.
     """
     if lufs is not None:
-        check_number("lufs", lufs, SILENCE, 0)
+        check_number("lufs", lufs, MIN_LUFS, MAX_LUFS)
     check_number("The ceiling", ceiling_db, LOWEST_CEILING, 0, unit=" dB")
-    before = measure_loudness(waveform, sample_rate)
-    if before.peak_db == -inf:
-        return Mastered(waveform, before, 0.0, 0.0, lufs is None)
+    check_waveform(waveform, (1, 2))
     peaks = block_peaks(waveform)
-    target = None if before.lufs == -inf else lufs
-    highest = ceiling_db + _MOST_LIMITING - before.peak_db
-    gain_db = 0.0 if target is None else min(target - before.lufs, highest)
-    slope, last, missing = 1.0, None, 0.0
+    peak_db = 20 * log10(max(peaks.amax().item(), _SILENCE))
+    before = integrated_loudness(waveform, sample_rate)
+    target = None if before == -inf else lufs
+    highest = ceiling_db + _MOST_LIMITING - peak_db
+    gain_db = 0.0 if target is None else min(target - before, highest)
+    made, slope, last, missing = waveform, 1.0, None, 0.0
     for _ in range(_TRIES):
-        limited = _limited(waveform, peaks, sample_rate, gain_db, ceiling_db)
+        made = _limited(waveform, peaks, sample_rate, gain_db, ceiling_db)
         if target is None:
             break
-        loudness = integrated_loudness(limited, sample_rate)
+        loudness = integrated_loudness(made, sample_rate)
         missing = target - loudness
         if abs(missing) <= _TOLERANCE or (missing > 0 and gain_db >= highest):
             break
@@ -70,18 +73,20 @@ def master(
             slope = (loudness - last[1]) / (gain_db - last[0])
         last = gain_db, loudness
         gain_db = min(gain_db + missing / min(max(slope, _SLOPES[0]), _SLOPES[1]), highest)
-    over = max(0.0, before.peak_db + gain_db - ceiling_db)
+    over = max(0.0, peak_db + gain_db - ceiling_db)
+    made_db = true_peak(made) if over else peak_db + gain_db
+    if made_db > ceiling_db:  # a gain that changes moves the peaks between samples a little
+        made, made_db = made * 10 ** ((ceiling_db - made_db) / 20), ceiling_db
     reached = target == lufs and abs(missing) <= _TOLERANCE
-    return Mastered(limited, measure_loudness(limited, sample_rate), gain_db, over, reached)
+    levels = measure_loudness(made, sample_rate, made_db)
+    return Mastered(made, levels, gain_db, over, reached)
 
 
 def _limited(
     waveform: Tensor, peaks: Tensor, sample_rate: int, gain_db: float, ceiling_db: float
 ) -> Tensor:
     """The sound after a gain and the limiter, of whose blocks `peaks` are the true peaks."""
-    scaled = waveform * 10 ** (gain_db / 20)
-    if 20 * log10(peaks.amax().item()) + gain_db <= ceiling_db:
-        return scaled
-    scaled *= limiter_gain(peaks, sample_rate, ceiling_db - gain_db)[: waveform.shape[-1]]
-    # a gain that changes moves the peaks between samples a little
-    return scaled * 10 ** (min(0.0, ceiling_db - true_peak(scaled)) / 20)
+    made = waveform * 10 ** (gain_db / 20)
+    if 20 * log10(max(peaks.amax().item(), _SILENCE)) + gain_db <= ceiling_db:
+        return made
+    return made * limiter_gain(peaks, sample_rate, ceiling_db - gain_db)[: waveform.shape[-1]]

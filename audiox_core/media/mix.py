@@ -4,9 +4,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..errors import SettingsError, check_number
+from ..limits import MAX_GAIN_DB
 from .audio import check_waveform
 from .ducking import Ducking
-from .layers import MAX_GAIN_DB
 
 
 def mix(

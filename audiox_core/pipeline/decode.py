@@ -14,6 +14,7 @@ from torch import Tensor
 from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError, check_number
+from ..limits import MAX_LUFS, MIN_LUFS
 from ..media.audio import peak_normalize
 from ..media.mastering import master
 from ..models.oobleck import OVERLAP, ChunkedOobleck
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 Level = Literal["keep", "peak", "loudness"]
 LEVELS = get_args(Level)
-MIN_LUFS = -70  # where EBU R 128 stops counting
 
 
 @torch.no_grad()
@@ -97,7 +97,7 @@ def finish(
     """
     if level not in LEVELS:
         raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
-    check_number("lufs", lufs, MIN_LUFS, 0)
+    check_number("lufs", lufs, MIN_LUFS, MAX_LUFS)
     check_finite(waveform)
     waveform = limit_peak(waveform)  # alone first: known samples below full scale stay as they are
     if init_audio is not None and init_audio.spans:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..conditioners.masking import Span, check_spans
+from ..conditioners.inputs import Span, check_spans
 from ..config import LatentConfig
 from ..diffusion.inpaint import soft_mask
 from ..errors import SettingsError, check_number
+from ..limits import MAX_SECONDS, check_seconds
 from ..media.crossfade import paste_back
-from ..windows import MAX_SECONDS, Plan, check_seconds, plan
+from ..windows import Plan, plan
 
 FEATHER_SECONDS = 0.1  # of the crossfade between known and generated audio
 SHORTEST_CROSSFADE = 0.02  # seconds, also where the mask has no ramp: a cut would be a click
