@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, inf, pi, sin, sqrt
+from math import cos, pi, sin, sqrt
 
 import torch
 from torch import Tensor
@@ -81,13 +81,8 @@ class Mix:
         if mastered.gain_db or mastered.limited_db:
             limited = f"; limiter: peaks lowered by up to {mastered.limited_db:.1f} dB"
             yield f"gain: {mastered.gain_db:+.1f} dB" + (limited if mastered.limited_db else "")
-        if self.lufs is not None and mastered.loudness.lufs == -inf:
-            yield "the mix is too short or soft to measure its loudness: its level is kept"
-        elif not mastered.reached:
-            yield (
-                f"{self.lufs:g} LUFS cannot be reached without lowering peaks by more than "
-                f"{mastered.limited_db:.0f} dB: lower lufs, or the layer with these peaks"
-            )
+        if self.lufs is not None and not mastered.reached:
+            yield mastered.shortfall(self.lufs)
 
 
 def mix_layers(

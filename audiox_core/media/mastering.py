@@ -30,6 +30,20 @@ class Mastered(NamedTuple):
     limited_db: float  # by which the limiter lowers the highest peak
     reached: bool  # the target loudness
 
+    def shortfall(self, lufs: float) -> str:
+        """Why a target was not reached, and what to do.
+
+        Args:
+            lufs: the target.
+        """
+        if self.loudness.lufs == -inf:
+            return "The sound is too short or soft to measure its loudness: its level is kept."
+        return (
+            f"{lufs:g} LUFS cannot be reached without lowering peaks by more than "
+            f"{self.limited_db:.0f} dB: the loudness is {self.loudness.lufs:.1f} LUFS. Use a lower "
+            "target, or turn down the sound with these peaks."
+        )
+
 
 def master(
     waveform: Tensor, sample_rate: int, lufs: float | None, ceiling_db: float = CEILING_DB

@@ -14,11 +14,10 @@ from ..conditioners.inputs import Span, check_spans
 from ..config import LatentConfig
 from ..diffusion.inpaint import soft_mask
 from ..errors import SettingsError, check_number
-from ..limits import MAX_SECONDS, check_seconds
+from ..limits import FEATHER_SECONDS, MAX_SECONDS, check_seconds
 from ..media.crossfade import paste_back
 from ..windows import Plan, plan
 
-FEATHER_SECONDS = 0.1  # of the crossfade between known and generated audio
 SHORTEST_CROSSFADE = 0.02  # seconds, also where the mask has no ramp: a cut would be a click
 TAIL_SECONDS = 10.0  # that the models were trained to continue from
 
