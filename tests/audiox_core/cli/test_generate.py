@@ -142,7 +142,7 @@ def test_the_sound_of_the_video_is_kept_under_the_new_one(generate, tmp_path):
     assert alike > 0.9
     code, _, err = generate("--video", "first.mkv", "--keep-original", "--output", "out.wav")
     assert code == 2
-    assert "out.wav is an audio file: --keep-original" in err
+    assert "out.wav is an audio file: --keep-original" in err[0]
 
 
 def test_hidden_seconds_and_strengths_reach_the_model(generate, tmp_path):
