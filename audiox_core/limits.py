@@ -26,6 +26,9 @@ MAX_SEED = 2**64 - 1
 MAX_CFG = 100
 MAX_SIGMA = 1_000_000
 MIN_DENOISE = 0.001
+MAX_GAIN_DB = 120
+FEATHER_SECONDS = 0.1  # of the crossfade between known and generated audio
+MIN_LUFS, MAX_LUFS = -70, 0  # EBU R 128 does not count what is softer
 
 
 def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig:

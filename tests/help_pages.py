@@ -23,8 +23,8 @@ TIPS = {
         " video. The conditioning and the latent must have the same length."
     ),
     "AudioXEncodeAudio": (
-        "To continue a piece of music, set `start` to -10, generate, and append the result with"
-        " Audio Concat. Select music that does not end with a fade-out or silence."
+        "To continue a piece of music, connect `tail` of AudioX Inpaint Latent. Select music that"
+        " does not end with a fade-out or silence."
     ),
     "AudioXEncodeImage": (
         "Add a text prompt that names the sound: an image alone does not say what happens in it."
@@ -39,7 +39,14 @@ TIPS = {
     ),
     "AudioXInpaintLatent": (
         "If the transition is audible, make the regenerated range a little longer, or raise"
-        " `feather`. To continue audio, leave `regenerate` empty and set `extend_after`."
+        " `feather` up to 2 s. To continue audio, leave `regenerate` empty, set `extend_after`, and"
+        " connect `tail` to AudioX Encode Audio."
+    ),
+    "AudioXLayer": (
+        "For a crossfade between two layers, let the second start before the first ends, and give"
+        " both a fade of this length. For the sound of a clip itself, connect `audio` of Get Video"
+        " Components. Silence is added where a video has no audio, so the numbers of the other"
+        " layers stay."
     ),
     "AudioXLoadCheckpoint": (
         "Start with AudioX-Turbo: it needs only 4 steps. To download it, run `python -m audiox_core"
@@ -57,6 +64,11 @@ TIPS = {
     "AudioXLoadVAE": (
         "Use it for a VAE that ComfyUI's Save VAE wrote, or to decode with the VAE of another"
         " AudioX checkpoint."
+    ),
+    "AudioXMix": (
+        "To keep dialogue clear, set `duck_under` to the number of its layer. If a loudness cannot"
+        " be reached, the node says which: a few loud peaks are in the way, so turn their layer"
+        " down. Change one layer and only the mix is computed again."
     ),
     "AudioXPromptTimeline": (
         "Write one prompt a line: `0-4: rain on a tin roof`, `4-8.5: thunder rolls`. A line without"

@@ -14,8 +14,9 @@ from torch import Tensor
 from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError, check_number
+from ..limits import MAX_LUFS, MIN_LUFS
 from ..media.audio import peak_normalize
-from ..media.loudness import normalize_loudness
+from ..media.mastering import master
 from ..models.oobleck import OVERLAP, ChunkedOobleck
 from .init_audio import InitAudio
 from .sampling import check_latent
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 Level = Literal["keep", "peak", "loudness"]
 LEVELS = get_args(Level)
-_STEP_DOWN = 0.9
-MIN_LUFS = -70  # where EBU R 128 stops counting
 
 
 @torch.no_grad()
@@ -88,7 +87,8 @@ def finish(
         latent_format: of the model.
         init_audio: its samples are restored outside of the regenerated spans.
         level: "keep" is the model's own level, lowered only if it would clip; "peak" scales the
-            loudest sample to full scale; "loudness" scales to `lufs`.
+            loudest sample to full scale; "loudness" scales to `lufs` with true
+            peaks of at most -1 dB.
         lufs: integrated loudness, LUFS (EBU R 128).
 
     Raises:
@@ -97,26 +97,16 @@ def finish(
     """
     if level not in LEVELS:
         raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
-    check_number("lufs", lufs, MIN_LUFS, 0)
+    check_number("lufs", lufs, MIN_LUFS, MAX_LUFS)
     check_finite(waveform)
     waveform = limit_peak(waveform)  # alone first: known samples below full scale stay as they are
     if init_audio is not None and init_audio.spans:
-        waveform = _restored(waveform, init_audio, latent_format)
+        waveform = limit_peak(init_audio.paste(waveform, latent_format))
     if level == "peak":
         return peak_normalize(waveform)
     if level == "loudness":
-        return normalize_loudness(waveform, latent_format.sample_rate, lufs)
+        return master(waveform, latent_format.sample_rate, lufs).waveform
     return waveform
-
-
-def _restored(waveform: Tensor, init_audio: InitAudio, latent_format: LatentConfig) -> Tensor:
-    """Restore the known samples; only if they exceed full scale themselves, all is scaled down."""
-    restored = init_audio.paste(waveform, latent_format)
-    known_fits = init_audio.waveform.abs().amax() <= 1
-    while known_fits and restored.abs().amax() > 1:  # in a crossfade, where both are heard
-        waveform = waveform * _STEP_DOWN
-        restored = init_audio.paste(waveform, latent_format)
-    return limit_peak(restored)
 
 
 def check_finite(waveform: Tensor) -> None:

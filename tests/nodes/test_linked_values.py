@@ -20,6 +20,8 @@ NODES = [
     "AudioXScheduler",
     "AudioXSampler",
     "AudioXDecode",
+    "AudioXLayer",
+    "AudioXMix",
     "AudioXSoundtrack",
 ]
 
@@ -52,6 +54,8 @@ def connected(node, loaded) -> dict[str, dict[str, Any]]:
             "steps": 1,
         },
         "AudioXDecode": {"vae": vae, "latent": latent},
+        "AudioXLayer": {"audio": audio},
+        "AudioXMix": {"layers": node("AudioXLayer", audio=audio)},
         "AudioXSoundtrack": {
             "video": api.InputImpl.VideoFromComponents(parts),
             "audio": audio,
