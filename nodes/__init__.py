@@ -13,7 +13,7 @@ from .loaders import (
     AudioXLoadModel,
     AudioXLoadVAE,
 )
-from .sampling import AudioXSampler, AudioXScheduler
+from .sampling import AudioXGuider, AudioXSampler, AudioXScheduler
 
 NODES = [
     AudioXLoadCheckpoint,
@@ -31,6 +31,7 @@ NODES = [
     AudioXInpaintLatent,
     AudioXScheduler,
     AudioXSampler,
+    AudioXGuider,
     AudioXDecode,
     AudioXSoundtrack,
 ]

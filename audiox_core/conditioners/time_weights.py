@@ -37,11 +37,17 @@ class TimeRange:
             )
         return self
 
-    def rises(self, times: Tensor) -> Tensor:
+    def rises(self, times: Tensor, period: float | None = None) -> Tensor:
         """The weight that this range asks for at the times of all frames, `n` in 0..1.
 
         It does not fade at the first and at the last frame of the sound.
+
+        Args:
+            times: of the frames, seconds.
+            period: length of a loop, seconds; its range fades at all borders, also around its end.
         """
+        if period is not None:
+            return self._rises_in_a_loop(times, period)
         if self.fade == 0:
             return ((times >= self.start) & (times < self.end)).float()
         begin = (times - self.start) / self.fade + 0.5
@@ -52,8 +58,19 @@ class TimeRange:
             end = torch.ones_like(times)
         return begin.clamp(0, 1) * end.clamp(0, 1)
 
+    def _rises_in_a_loop(self, times: Tensor, period: float) -> Tensor:
+        fade, stop = max(self.fade, 1e-6), min(self.end, period)
+        total = torch.zeros_like(times)
+        for shifted in (times - period, times, times + period):
+            begin = (shifted - self.start) / fade + 0.5
+            end = (stop - shifted) / fade + 0.5
+            total += begin.clamp(0, 1) * end.clamp(0, 1)
+        return total.clamp(max=1)
 
-def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds: float) -> Tensor:
+
+def time_weights(
+    ranges: Sequence[TimeRange | None], frames: int, frame_seconds: float, loop: bool = False
+) -> Tensor:
     """The weight of each prompt at every frame.
 
     Where ranges overlap they share the time; a prompt without a range has what is left.
@@ -62,6 +79,7 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
         ranges: of the prompts; None applies everywhere else.
         frames: of the latent.
         frame_seconds: length of a frame.
+        loop: the last frame is followed by the first one.
 
     Returns:
         `p n`, float32; the sum over the prompts is 1 at every frame.
@@ -70,9 +88,8 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
         SettingsError: no prompt applies at some frames.
     """
     times = (torch.arange(frames, dtype=torch.float32) + 0.5) * frame_seconds
-    asked = [
-        torch.zeros(frames, dtype=torch.float32) if r is None else r.rises(times) for r in ranges
-    ]
+    period = frames * frame_seconds if loop else None
+    asked = [torch.zeros_like(times) if r is None else r.rises(times, period) for r in ranges]
     weights = torch.stack(asked)
     total = weights.sum(dim=0)
     others = [index for index, item in enumerate(ranges) if item is None]

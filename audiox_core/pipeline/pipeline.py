@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
-from ..conditioners.assemble import Conditioning
 from ..conditioners.time_weights import TimeRange
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
@@ -22,7 +21,7 @@ from ..media.clip import Clip, clip_from_file
 from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
 from ..variants import advice
-from ..windows import MAX_SECONDS, check_seconds, plan
+from ..windows import MAX_SECONDS, check_loop, check_seconds, plan
 from .decode import decode, finish
 from .encode import (
     Features,
@@ -36,7 +35,9 @@ from .encode import (
 )
 from .feature_cache import FeatureCache, file_key, weights_key
 from .init_audio import InitAudio, init_audio
-from .request import DENOISE, Request, check_request, sampling_of
+from .modality_guidance import BranchInputs, assemble_branches, guidance_branches
+from .predictor import AnyConditioning, Timeline
+from .request import DENOISE, Request, check_request, guidance_of, sampling_of
 from .sampling import StartLatent, sample
 from .soundtrack import Soundtrack
 
@@ -81,7 +82,7 @@ class Pipeline:
             seed=request.seed,
             on_step=on_step,
         )
-        waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
+        waveform = decode(self.checkpoint, latent, seconds, request.loop)[0].cpu()
         return Soundtrack(
             finish(waveform, self.latent_format, init_audio=init),
             self.latent_format.sample_rate,
@@ -123,7 +124,7 @@ class Pipeline:
             known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
             seconds = known.shape[-1] / rate if seconds is None else seconds
         seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
-        check_seconds(seconds)
+        (check_loop if request.loop else check_seconds)(seconds)
         for name, length in (("video", seconds), ("audio", self.latent_format.conditioned_seconds)):
             if late := [begin for begin, _ in request.hide.get(name, ()) if begin >= length]:
                 raise SettingsError(
@@ -134,10 +135,8 @@ class Pipeline:
             return clip, None, seconds
         return clip, init_audio(known, self.latent_format, request.inpaint, seconds), seconds
 
-    def conditioning(
-        self, request: Request, clip: Clip | None, seconds: float
-    ) -> list[tuple[TimeRange | None, Conditioning]]:
-        """Encode the inputs of a request and join them into both branches of guidance.
+    def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> AnyConditioning:
+        """Encode the inputs of a request and join them into the branches of guidance.
 
         Args:
             request: inputs and strengths.
@@ -145,29 +144,33 @@ class Pipeline:
             seconds: length of the audio.
 
         Returns:
-            A conditioning for each prompt, with the time in which it applies; None is everywhere
-            else.
+            A conditioning for each prompt, with the time in which it applies (None is everywhere
+            else), or those of several branches for guidance by modality.
         """
         host = self.checkpoint
 
         def encoded(text: str) -> Tensor | None:
             return encode_text(host, text) if text.strip() else None
 
-        joined = partial(
-            assemble,
-            host,
-            negative=encoded(request.negative),
-            video=self._picture_features(request, clip, seconds),
-            audio=self._audio_features(request),
-            strengths=Strengths(
-                request.text_strength, request.video_strength, request.audio_strength
-            ),
-        )
-        timeline: list[tuple[TimeRange | None, Conditioning]] = [
-            (TimeRange(start, end, request.crossfade), joined(text=encoded(text)))
+        strengths = Strengths(request.text_strength, request.video_strength, request.audio_strength)
+        negative = encoded(request.negative)
+        texts: list[tuple[TimeRange | None, Tensor | None]] = [
+            (TimeRange(start, end, request.crossfade), encoded(text))
             for start, end, text in request.prompts
         ]
-        return [*timeline, (None, joined(text=encoded(request.prompt)))]
+        texts.append((None, encoded(request.prompt)))
+
+        def timeline(inputs: BranchInputs) -> Timeline:
+            joined = partial(assemble, host, negative=negative, strengths=strengths, **vars(inputs))
+            return [(span, joined(text=text)) for span, text in texts]
+
+        picture = self._picture_features(request, clip, seconds)
+        audio = self._audio_features(request)
+        weights = guidance_of(request, self.sampling(request))
+        if weights is None:
+            return timeline(BranchInputs(picture, audio))
+        branches = guidance_branches(host.config, weights, picture, audio, strengths)
+        return assemble_branches(branches, timeline)
 
     def _picture_features(
         self, request: Request, clip: Clip | None, seconds: float
@@ -218,9 +221,10 @@ class Pipeline:
         """
         device = self.checkpoint.device
         if init is None:
-            frames = plan(self.latent_format, seconds).frames
+            frames = plan(self.latent_format, seconds, request.loop).frames
             shape = (1, self.latent_format.channels, frames)
-            return StartLatent(torch.zeros(shape, dtype=torch.float32, device=device))
+            zeros = torch.zeros(shape, dtype=torch.float32, device=device)
+            return StartLatent(zeros, loop=request.loop)
         vae = ChunkedOobleck(self.checkpoint.vae)
         latent, mask = init.encode(
             self.latent_format, lambda audio: vae.encode(audio.to(device)).mean
