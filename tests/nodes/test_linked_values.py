@@ -19,6 +19,7 @@ NODES = [
     "AudioXInpaintLatent",
     "AudioXScheduler",
     "AudioXSampler",
+    "AudioXGuider",
     "AudioXDecode",
     "AudioXSoundtrack",
 ]
@@ -51,6 +52,7 @@ def connected(node, loaded) -> dict[str, dict[str, Any]]:
             "latent_image": latent,
             "steps": 1,
         },
+        "AudioXGuider": {"model": loaded.model, "conditioners": conditioners, "text": text},
         "AudioXDecode": {"vae": vae, "latent": latent},
         "AudioXSoundtrack": {
             "video": api.InputImpl.VideoFromComponents(parts),
