@@ -15,17 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
-from numbers import Real
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from .config import LatentConfig
-from .errors import SettingsError, check_number
+from .errors import SettingsError
 
-MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
-MIN_LOOP_SECONDS = 2  # shorter ones are heard as a rhythm or a tone
 ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
 
 LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
@@ -103,19 +100,6 @@ class Plan:
             return unrolled
         missing = -unrolled.shape[-1] % self.frames
         return pad(unrolled, (0, missing)).unflatten(-1, (-1, self.frames)).sum(dim=-2)
-
-
-def check_seconds(seconds: float) -> None:
-    """Raise SettingsError for a length in seconds that cannot be generated, or NaN."""
-    long = isinstance(seconds, Real) and seconds > MAX_SECONDS
-    hint = ". For a part of a video, set its start and length" if long else ""
-    check_number("The length", seconds, MIN_SECONDS, MAX_SECONDS, hint, unit=" s")
-
-
-def check_loop(seconds: float) -> None:
-    """Raise SettingsError for a length that a loop cannot have."""
-    check_seconds(seconds)
-    check_number("The length of a loop", seconds, MIN_LOOP_SECONDS, MAX_SECONDS, unit=" s")
 
 
 def plan(latent_format: LatentConfig, seconds: float, loop: bool = False) -> Plan:

@@ -13,6 +13,7 @@ from .loaders import (
     AudioXLoadModel,
     AudioXLoadVAE,
 )
+from .preview import AudioXPreview, AudioXTakes
 from .sampling import AudioXGuider, AudioXSampler, AudioXScheduler
 
 NODES = [
@@ -33,6 +34,8 @@ NODES = [
     AudioXSampler,
     AudioXGuider,
     AudioXDecode,
+    AudioXTakes,
+    AudioXPreview,
     AudioXSoundtrack,
 ]
 

@@ -5,8 +5,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.config import SamplingConfig
+from ..audiox_core.limits import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.pipeline.encode import Strengths
-from ..audiox_core.pipeline.sampling import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.variants import advice
 from .bridge.guider import modality_guider
 from .bridge.sampling import OWN, SAMPLERS, SCHEDULERS, config_of, sample, settings, sigmas_of

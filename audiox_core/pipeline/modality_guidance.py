@@ -10,19 +10,9 @@ from dataclasses import dataclass
 
 from ..config import AudioXConfig
 from ..diffusion.guidance import merge_branches
-from ..errors import SettingsError, check_number
+from ..limits import GuidanceWeights, check_guidance
 from .encode import Features, Strengths
 from .predictor import GuidedBranches, Timeline
-from .sampling import MAX_CFG
-
-
-@dataclass(frozen=True)
-class GuidanceWeights:
-    """The guidance scale of each modality; a weight of 0 removes its influence on guidance."""
-
-    text: float
-    video: float
-    audio: float
 
 
 @dataclass(frozen=True)
@@ -66,27 +56,6 @@ def guidance_branches(
     if audio is not None:
         branches.append((weights.audio, BranchInputs(video, audio)))
     return merge_branches(branches)
-
-
-def check_guidance(weights: GuidanceWeights, config: AudioXConfig) -> None:
-    """Check the weights of a run.
-
-    Args:
-        weights: of the three modalities.
-        config: of the model.
-
-    Raises:
-        SettingsError: a weight out of range, or a model that was distilled to run without guidance.
-    """
-    for name, weight in vars(weights).items():
-        check_number(f"{name}_guidance", weight, 0, MAX_CFG, ", usually 0 to 8")
-    if config.sampling.cfg == 1:
-        raise SettingsError(
-            f"{config.variant} was distilled to run without guidance (cfg 1), so it has no guidance"
-            " by modality: [[leave out --text-guidance, --video-guidance and --audio-guidance|use "
-            "AudioX Sampler, or CFGGuider with cfg 1]] and lower a strength instead, or use "
-            "another AudioX model."
-        )
 
 
 def assemble_branches(

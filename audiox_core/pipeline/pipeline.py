@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
-from ..conditioners.time_weights import TimeRange
+from ..conditioners.inputs import TimeRange
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
 from ..errors import SettingsError
+from ..limits import MAX_SECONDS, check_seconds
 from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
 from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
 from ..variants import advice
-from ..windows import MAX_SECONDS, check_loop, check_seconds, plan
+from ..windows import plan
 from .decode import decode, finish
 from .encode import (
     Features,
@@ -124,7 +125,7 @@ class Pipeline:
             known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
             seconds = known.shape[-1] / rate if seconds is None else seconds
         seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
-        (check_loop if request.loop else check_seconds)(seconds)
+        check_seconds(seconds)
         for name, length in (("video", seconds), ("audio", self.latent_format.conditioned_seconds)):
             if late := [begin for begin, _ in request.hide.get(name, ()) if begin >= length]:
                 raise SettingsError(
