@@ -161,18 +161,3 @@ def test_a_loop_that_is_too_short_is_refused(loop, pack, seconds):
     error = importlib.import_module(f"{pack.__name__}.audiox_core.errors").SettingsError
     with pytest.raises(error, match="The length of a loop"):
         loop(seconds)
-
-
-@pytest.mark.parametrize("variant", ["audiox-maf", "audiox-maf-mmdit", "audiox-turbo"])
-def test_the_other_models_make_loops(node, family, loop, loops, variant):
-    parts = family(variant)
-    text = node("AudioXEncodeText", text="rain", conditioners=parts.conditioners)
-    positive, negative = node(
-        "AudioXMaskedConditioning", text=text, conditioners=parts.conditioners
-    )
-    made = node("AudioXSampler", model=parts.model, positive=positive, negative=negative,
-                latent_image=loop(3.0), steps=2)  # fmt: skip
-    assert loops.is_loop(made["samples"])
-    assert made["samples"].isfinite().all()
-    audio = node("AudioXDecode", vae=parts.vae, latent=made)
-    assert audio["waveform"].shape == (1, 2, 132_300)
