@@ -15,7 +15,7 @@ from .loaders import (
 )
 from .mix import AudioXLayer, AudioXMix
 from .preview import AudioXPreview, AudioXTakes
-from .sampling import AudioXSampler, AudioXScheduler
+from .sampling import AudioXGuider, AudioXSampler, AudioXScheduler
 
 NODES = [
     AudioXLoadCheckpoint,
@@ -33,6 +33,7 @@ NODES = [
     AudioXInpaintLatent,
     AudioXScheduler,
     AudioXSampler,
+    AudioXGuider,
     AudioXDecode,
     AudioXTakes,
     AudioXPreview,

@@ -22,7 +22,7 @@ class AudioXEmptyLatent(io.ComfyNode):
             description="An empty audio latent of any length. The model works on windows of"
             " 10.96 s: AudioX Decode trims shorter audio, and longer audio uses several overlapping"
             " windows that are denoised together.",
-            search_aliases=["empty latent audio"],
+            search_aliases=["empty latent audio", "loop", "seamless loop"],
             inputs=[
                 io.Float.Input(
                     "seconds",
@@ -40,13 +40,20 @@ class AudioXEmptyLatent(io.ComfyNode):
                     max=64,
                     tooltip="Number of variations to generate at once.",
                 ),
+                io.Boolean.Input(
+                    "loop",
+                    optional=True,  # added later: older API prompts do not have it
+                    default=False,
+                    tooltip="Audio of at least 2 s that can be repeated without a seam: its end"
+                    " leads into its beginning. It has exactly the given length.",
+                ),
             ],
             outputs=[io.Latent.Output("latent", tooltip=TO_SAMPLER)],
         )
 
     @classmethod
-    def execute(cls, seconds: float, batch_size: int) -> io.NodeOutput:
-        return io.NodeOutput(empty_latent(seconds, batch_size))
+    def execute(cls, seconds: float, batch_size: int, loop: bool = False) -> io.NodeOutput:
+        return io.NodeOutput(empty_latent(seconds, batch_size, loop))
 
 
 class AudioXInpaintLatent(io.ComfyNode):

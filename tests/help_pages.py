@@ -20,7 +20,9 @@ TIPS = {
     ),
     "AudioXEmptyLatent": (
         "Connect `seconds` of AudioX Encode Video, so that the audio is exactly as long as the"
-        " video. The conditioning and the latent must have the same length."
+        " video. The conditioning and the latent must have the same length. A `loop` works in every"
+        " sampler and with VAE Decode Audio; AudioX Decode gives it the exact length, for example"
+        " 8 s for four bars at 120 beats a minute. It cannot follow a video."
     ),
     "AudioXEncodeAudio": (
         "To continue a piece of music, connect `tail` of AudioX Inpaint Latent. Select music that"
@@ -36,6 +38,11 @@ TIPS = {
     "AudioXEncodeVideo": (
         "For a long video, set `start` and `length` to try a part of it first. To keep the model"
         " from reacting to a title card, hide its seconds with `time_mask`."
+    ),
+    "AudioXGuider": (
+        "If the audio follows the video and ignores the prompt, set `text_guidance` higher than"
+        " `video_guidance`, for example 6 and 2. To hear what one input does, set its guidance to"
+        " 0. Unequal values need one or two more predictions a step than equal ones."
     ),
     "AudioXInpaintLatent": (
         "If the transition is audible, make the regenerated range a little longer, or raise"
@@ -90,7 +97,8 @@ TIPS = {
         " were used. For a quick try, set `steps` to a fifth of the model's own."
     ),
     "AudioXScheduler": (
-        "Connect it with KSamplerSelect, CFGGuider and RandomNoise to SamplerCustomAdvanced. Use"
+        "Connect it with KSamplerSelect, AudioX Guider or CFGGuider, and RandomNoise to"
+        " SamplerCustomAdvanced. Use"
         " the sampler that AudioX Sampler shows for your model."
     ),
     "AudioXTakes": (

@@ -14,6 +14,11 @@ from ..pipeline.request import Request, check_request
 from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
 
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
+GUIDANCE = {
+    "text": "the text; the default of these three is --cfg",
+    "video": "what the video or image adds to the text",
+    "audio": "what the audio prompt adds to both",
+}
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
 
 
@@ -67,6 +72,11 @@ def _add_inputs(group: Any) -> None:
     )
     add("--start", **SECONDS, default=0.0, help="where to start in the video, in seconds")
     add("--seconds", **SECONDS, help="length; the default is to the end of the video, or 10 s")
+    add(
+        "--loop",
+        action="store_true",
+        help="audio of at least 2 s whose end leads into its beginning",
+    )
 
 
 def _add_variation(group: Any) -> None:
@@ -92,6 +102,8 @@ def _add_sampling(group: Any) -> None:
     add("--seed", type=int, help="same seed and settings, same audio; the default is random")
     add("--steps", type=int, help="number of sampling steps")
     add("--cfg", type=float, help="guidance scale: how closely to follow the inputs; 1 is off")
+    for name, what in GUIDANCE.items():
+        add(f"--{name}-guidance", type=float, metavar="CFG", help=f"guidance scale of {what}")
     add("--cfg-rescale", **SHARE, help="reduces harshness at a high cfg")
     add("--sampler", metavar="NAME", help=", ".join(SOLVER_NAMES))
 

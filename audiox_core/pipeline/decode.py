@@ -17,6 +17,7 @@ from ..errors import AudioXError, SettingsError, check_number
 from ..limits import MAX_LUFS, MIN_LUFS
 from ..media.audio import peak_normalize
 from ..media.mastering import master
+from ..media.resample import resample_loop
 from ..models.oobleck import OVERLAP, ChunkedOobleck
 from .init_audio import InitAudio
 from .sampling import check_latent
@@ -28,13 +29,16 @@ LEVELS = get_args(Level)
 
 
 @torch.no_grad()
-def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None) -> Tensor:
+def decode(
+    checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None, loop: bool = False
+) -> Tensor:
     """Decode latents; longer ones than a window in pieces, so that the memory stays flat.
 
     Args:
         checkpoint: of the model.
         latent: `b c t`.
         seconds: length of the sound; None decodes the whole latent.
+        loop: the last frame is followed by the first one; the sound then fits together at its ends.
 
     Returns:
         Audio `b 2 n`, float32.
@@ -48,7 +52,7 @@ def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None)
         decoder = ChunkedOobleck(vae) if latent.shape[-1] > latent_format.window else vae
         return torch.cat([decoder.decode(item) for item in latent[:, None].float()])
 
-    return decode_with(decode_items, latent, latent_format, seconds)
+    return decode_with(decode_items, latent, latent_format, seconds, loop)
 
 
 def decode_with(
@@ -56,6 +60,7 @@ def decode_with(
     latent: Tensor,
     latent_format: LatentConfig,
     seconds: float | None = None,
+    loop: bool = False,
 ) -> Tensor:
     """Decode with a function from latents `b c t` to audio `b 2 n`; else as `decode`.
 
@@ -65,11 +70,32 @@ def decode_with(
         SettingsError: the latent is not one of this model.
     """
     check_latent(latent, latent_format.channels)
+    if loop:
+        decoded = decode_loop(decode_latent, latent, latent_format.hop_length)
+        return (
+            decoded if seconds is None else resample_loop(decoded, latent_format.samples(seconds))
+        )
     if seconds is None:
         return decode_latent(latent)
     samples = latent_format.samples(seconds)
     frames = ceil(samples / latent_format.hop_length) + OVERLAP // 2
     return decode_latent(latent[..., :frames])[..., :samples]
+
+
+def decode_loop(decode_latent: Callable[[Tensor], Tensor], latent: Tensor, hop: int) -> Tensor:
+    """Decode a loop, whose end and beginning are each other's context.
+
+    Args:
+        decode_latent: latents `b c t` -> audio `b 2 n`.
+        latent: `b c t`.
+        hop: audio samples of a frame.
+
+    Returns:
+        Audio `b 2 n` of all frames.
+    """
+    context, frames = OVERLAP // 2, latent.shape[-1]
+    around = torch.arange(-context, frames + context, device=latent.device) % frames
+    return decode_latent(latent[..., around])[..., context * hop : (context + frames) * hop]
 
 
 def finish(

@@ -1,7 +1,7 @@
 """LATENT: an empty one, and one of existing audio with a noise mask.
 
 Besides ComfyUI's own entries it has `audiox_seconds`, the requested length, and `audiox_init`, the
-existing audio; native nodes pass both on.
+existing audio; native nodes pass both on. The latent of a loop is a `LoopLatent`.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ import torch
 
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import check_number
-from ...audiox_core.limits import check_seconds
+from ...audiox_core.limits import check_loop, check_seconds
 from ...audiox_core.pipeline.init_audio import extend_audio, tail
 from ...audiox_core.windows import plan
 from .encode import latent_format_of, time_ranges
+from .loop import loop_latent
 from .media import audio_of, waveform_of
 
 SECONDS = "audiox_seconds"
@@ -23,19 +24,21 @@ INIT = "audiox_init"
 MAX_BATCH = 64
 
 
-def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
-    """An empty LATENT that covers a length, at least one window.
+def empty_latent(seconds: float, batch: int, loop: bool = False) -> dict[str, Any]:
+    """An empty LATENT that covers a length, at least one window unless it is a loop.
 
     Args:
         seconds: length of the audio.
         batch: number of variations.
+        loop: the audio is played in a loop.
     """
-    check_seconds(seconds)  # a linked value may be anything
+    (check_loop if loop else check_seconds)(seconds)  # a linked value may be anything
     check_number("batch_size", batch, 1, MAX_BATCH, whole=True)
     latent_format = LatentConfig()
-    frames = plan(latent_format, seconds).frames
+    frames = plan(latent_format, seconds, loop).frames
     shape = (batch, latent_format.channels, frames)
     samples = torch.zeros(shape, dtype=torch.float32, device=mm.intermediate_device())
+    samples = loop_latent(samples) if loop else samples
     # newer samplers stretch an empty latent by this number, unless it is the model's own
     ratio = {"downscale_ratio_temporal": latent_format.hop_length}
     return {"samples": samples, "type": "audio", SECONDS: seconds, **ratio}

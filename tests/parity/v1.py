@@ -210,7 +210,7 @@ def _dit_output(case: Case, name: str, model: DiT) -> Tensor:
     if negative == "negmask":
         negative_context = negative_context * case["cross_attn_mask"][..., None]
     halves = model.prepare(torch.cat([context, negative_context]))
-    return guided(partial(model, context=halves), _number(cfg), _number(phi or "0"))(*inputs)
+    return guided(partial(model, context=halves), (_number(cfg),), _number(phi or "0"))(*inputs)
 
 
 def _number(text: str) -> float:

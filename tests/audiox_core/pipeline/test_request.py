@@ -34,6 +34,10 @@ def test_a_request_with_any_input_is_accepted():
         ({"prompt": "rain", "extend": 5.0}, "extend needs existing audio"),
         ({"init_audio": "a.wav", "extend": 5.0, "denoise": 0.5}, "exclude each other"),
         ({"video": "a.mp4", "start": float("nan")}, "start is nan"),
+        ({"video": "a.mp4", "loop": True}, "but video has: leave out --video or --loop"),
+        ({"init_audio": "a.wav", "loop": True}, "leave out --init-audio or --loop"),
+        ({"prompt": "rain", "loop": True, "seconds": 1.5}, "The length of a loop is 1.5 s"),
+        ({"prompt": "rain", "text_guidance": -1.0}, "text_guidance is -1: it must be 0 to 100"),
     ],
 )
 def test_inputs_that_exclude_one_another_are_refused(settings, message):
