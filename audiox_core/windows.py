@@ -48,21 +48,23 @@ class Plan:
         """Start of each window in seconds."""
         return tuple(start * self.frame_seconds for start in self.starts)
 
-    def weights(self) -> Tensor:
-        """Weight of each window's prediction, `w t`; at every frame they add up to 1."""
-        if self.windows == 1:
-            return torch.ones(1, self.window, dtype=torch.float32)
-        begin, end = self.fade
-        falling = torch.ones(self.window, dtype=torch.float32)
-        steps = torch.arange(end - begin, 0, -1, dtype=torch.float32)
-        falling[begin:end] = steps / (end - begin + 1)
-        falling[end:] = 0
-        weights = torch.ones(self.windows, self.window, dtype=torch.float32)
+    def weights(self, device: torch.device | str = "cpu") -> Tensor:
+        """Weight of each window's prediction, `w t`; at every frame they add up to 1.
+
+        Computed on the device: a copy to it would make the host wait at every step.
+        """
+        frames = torch.arange(self.window, dtype=torch.float32, device=device)
+        weights = torch.ones(self.windows, self.window, dtype=torch.float32, device=device)
         for index in range(self.windows - 1):
+            weights[index] *= self._falling(frames)
             shift = self.starts[index + 1] - self.starts[index]
-            weights[index] *= falling
-            weights[index + 1, : self.window - shift] = 1 - falling[shift:]
+            weights[index + 1] -= self._falling(frames + shift)
         return weights
+
+    def _falling(self, frames: Tensor) -> Tensor:
+        """The weight of a window before its successor, at frames from its start on."""
+        begin, end = self.fade
+        return (end - frames).div(end - begin + 1).clamp(0, 1)
 
 
 def check_seconds(seconds: float) -> None:
@@ -183,7 +185,9 @@ def over_windows(
     pairs = [
         (w, p) for w in range(plan.windows) for p, windows in enumerate(active) if w in windows
     ]
-    weights = plan.weights().to(x.device, x.dtype)
+    if plan.windows == 1 and len(pairs) == len(parts):
+        return predict(x, pairs)  # nothing to cut or to blend
+    weights = plan.weights(x.device).to(x.dtype)
     spans = [slice(start, start + plan.window) for start in plan.starts]
     joined = [torch.zeros_like(part) for part in parts]
     items = len(parts[0])
@@ -196,5 +200,5 @@ def over_windows(
         for (window, part), predicted in zip(
             group, predict(pieces, group).split(items), strict=True
         ):
-            joined[part][..., spans[window]] += weights[window] * predicted
+            joined[part][..., spans[window]].addcmul_(weights[window], predicted)
     return torch.cat(joined)

@@ -18,6 +18,7 @@ from ..media.audio import AUDIO_SUFFIXES
 from ..media.clip import clip_from_file
 from ..media.files import check_output, is_same_file, open_media
 from ..media.mux import VIDEO_SUFFIXES, check_mux
+from ..pipeline.accelerate import ACCELERATIONS
 from ..pipeline.encode import seconds_from
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.request import Request, check_request
@@ -119,7 +120,19 @@ def _add_files(group: Any) -> None:
     add("--synchformer", **FILE, help="Synchformer weights; the default is beside the checkpoint")
     add_variant(group)
     add_device(group)
-    add("--dtype", choices=DTYPES, default="float32", help="data type of the transformer's weights")
+    add(
+        "--dtype",
+        choices=("auto", *DTYPES),
+        default="auto",
+        help="data type of the transformer's weights; auto is float16 on a GPU, float32 on a CPU",
+    )
+    add(
+        "--accelerate",
+        choices=ACCELERATIONS,
+        default="off",
+        help="graph: record the steps as a CUDA graph; compile: compile them, which takes a minute "
+        "at first; the default is off",
+    )
     add_output(group, f"one of {' '.join(SUFFIXES)}")
     add_json(group)
 
@@ -156,12 +169,12 @@ def run_generate(options: argparse.Namespace) -> int:
         synchformer=options.synchformer,
         config=options.config,
         variant=options.variant,
-        dtype=DTYPES[options.dtype],
+        dtype=DTYPES.get(options.dtype),
         device=device,
     )
     for path, strength in options.lora:
         merge_lora(checkpoint.backbone, path, strength)
-    pipeline = Pipeline(checkpoint)
+    pipeline = Pipeline(checkpoint, acceleration=options.accelerate)
     steps = pipeline.sampling(request).steps
     with late_bar(unit="step", desc="sampling", mininterval=0.5) as show:
         sound = pipeline.generate(request, on_step=lambda step, *_: show(step + 1, steps))

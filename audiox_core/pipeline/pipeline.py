@@ -23,6 +23,7 @@ from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
 from ..variants import advice
 from ..windows import MAX_SECONDS, check_seconds, plan
+from .accelerate import Acceleration
 from .decode import decode, finish
 from .encode import (
     Features,
@@ -46,14 +47,22 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """A loaded model and the steps from a request to a soundtrack."""
 
-    def __init__(self, checkpoint: Checkpoint, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        cache: FeatureCache | None = None,
+        *,
+        acceleration: Acceleration = "off",
+    ) -> None:
         """Keep a model for several requests.
 
         Args:
             checkpoint: of the model.
             cache: keeps video and image features for further requests on the same picture.
+            acceleration: of the transformer; "graph" records a CUDA graph in each run, "compile"
+                compiles its blocks once.
         """
-        self.checkpoint, self.cache = checkpoint, cache
+        self.checkpoint, self.cache, self.acceleration = checkpoint, cache, acceleration
         self.latent_format = checkpoint.config.latent
 
     @torch.no_grad()
@@ -80,6 +89,7 @@ class Pipeline:
             sampling=sampling,
             seed=request.seed,
             on_step=on_step,
+            acceleration=self.acceleration,
         )
         waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
         return Soundtrack(
