@@ -13,11 +13,12 @@ from audiox_core.conditioners.assemble import Conditioning
 from audiox_core.diffusion.noise import initial_noise, step_noise
 from audiox_core.diffusion.objectives import OBJECTIVES
 from audiox_core.diffusion.samplers import solve
+from audiox_core.pipeline.accelerate import GraphedPredict
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan
 
 from .bench import Bench, count_flops, precision
-from .device import capture, graphed
+from .device import capture
 from .models import TURBO, V1, Zoo
 from .steps import rms
 
@@ -78,9 +79,7 @@ class Take:
     @torch.no_grad()
     def with_graph_of_the_network(self) -> Callable[[int], Tensor]:
         """The network is a CUDA graph; the solver and the decoder stay eager."""
-        noise = self.noise(0)
-        time = torch.full((len(noise),), 0.5, device=noise.device)
-        predict = graphed(self.predict(), noise, time)
+        predict = GraphedPredict(self.predict())
 
         def sound(seed: int = 0) -> Tensor:
             noise = self.noise(seed)
@@ -189,9 +188,9 @@ def long(bench: Bench, zoo: Zoo) -> None:
             given = zoo.conditioning(variant, windows)
             take = Take(checkpoint, given, seconds, steps=steps)
             short = bench.time((f"{case}: one window", variant, bench.half, "latents"),
-                               one.latent, count=False)  # fmt: skip
+                               one.latent)  # fmt: skip
             whole = bench.time((f"{case}: {windows} windows", variant, bench.half, "latents"),
-                               take.latent, count=False)  # fmt: skip
+                               take.latent)  # fmt: skip
             note = ""
             if short and whole and short.seconds and whole.seconds:
                 note = f"its latents take {whole.seconds / short.seconds:.2f} x one window's"

@@ -49,13 +49,15 @@ def test_rows_say_which_condition_an_item_takes(model, inputs, rows):
     x, t, cond = inputs
     zeros = torch.zeros_like(cond[0])
     taken = torch.stack([zeros if row is None else cond[row] for row in rows])
-    torch.testing.assert_close(model(x, t, model.prepare(cond, rows)), model(x, t, taken))
+    made = model(x, t, model.prepare(cond, rows))
+    torch.testing.assert_close(made, model(x, t, taken), atol=1e-4, rtol=1e-5)
 
 
 def test_a_single_condition_serves_every_item(model, inputs):
     x, t, cond = inputs
     shared = model(x, t, model.prepare(cond[:1]))
-    torch.testing.assert_close(shared, model(x, t, cond[:1].expand(2, -1, -1)))
+    alone = model(x, t, cond[:1].expand(2, -1, -1))
+    torch.testing.assert_close(shared, alone, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [6, 8])
@@ -68,7 +70,8 @@ def test_another_length_than_a_window_is_refused(model, inputs, frames):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("order", [dict, kernel_major])
 def test_a_convolution_over_tokens_is_that_of_torch(seeded, bias, order):
-    layer = token_conv(nn.Conv1d)(4, 6, 3, bias=bias)
+    with torch.device("meta"):
+        layer = token_conv(nn.Conv1d)(4, 6, 3, bias=bias)
     state = {n: torch.randn(t.shape, generator=seeded) for n, t in layer.state_dict().items()}
     layer.load_state_dict(order(state), assign=True)
     x = torch.randn(2, 7, 4, generator=seeded)

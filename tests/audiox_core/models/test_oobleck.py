@@ -119,7 +119,7 @@ def test_half_precision_takes_and_gives_float32(vae, seeded):
     latent = torch.randn(1, 64, 9, generator=seeded)
     made, whole = half.decode(latent), vae.decode(latent)
     assert made.dtype == torch.float32
-    torch.testing.assert_close(made, whole, atol=0.05 * whole.std().item(), rtol=0)
+    assert (made - whole).square().mean().sqrt() < 0.03 * whole.std()
     posterior = half.encode(whole)
     assert posterior.mean.dtype == posterior.std.dtype == torch.float32
     pieces = ChunkedOobleck(half, chunk=6, overlap=4).encode(whole)

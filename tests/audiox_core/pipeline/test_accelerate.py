@@ -1,4 +1,4 @@
-"""CUDA graphs and compilation: the same numbers, and a run goes on where they do not work."""
+"""CUDA graphs and compilation: the same numbers, and a run continues where they do not work."""
 
 import logging
 from dataclasses import replace
@@ -45,7 +45,7 @@ class Tape:
 def test_a_graph_is_recorded_once_and_reads_every_input(seeded):
     tape = Tape()
     predict = GraphedPredict(double, tape)
-    inputs = [(x, torch.rand(2, generator=seeded)) for x in torch.randn(5, 2, 3, 4).unbind()]
+    inputs = [(x, torch.rand(2, generator=seeded)) for x in torch.randn(5, 2, 3, 4, generator=seeded)]
     made = [predict(*pair) for pair in inputs]
     assert tape.recorded == 1
     for found, pair in zip(made, inputs, strict=True):  # none was overwritten by a later one
@@ -63,7 +63,7 @@ def test_another_shape_is_computed_without_the_graph():
     assert tape.recorded == 1
 
 
-def test_a_run_goes_on_where_no_graph_can_be_recorded(caplog):
+def test_a_run_continues_where_no_graph_can_be_recorded(caplog):
     def refuse(_run):
         raise RuntimeError("the host waits\nin many lines")
 
@@ -97,7 +97,7 @@ def test_an_unknown_acceleration_is_refused(checkpoint):
         pass
 
 
-def test_a_run_goes_on_where_nothing_can_be_compiled(checkpoint, conditioning, monkeypatch, caplog):
+def test_a_run_continues_where_nothing_can_be_compiled(checkpoint, conditioning, monkeypatch, caplog):
     def broken(*_inputs):
         raise RuntimeError("there is no compiler")
 
