@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 
 from .errors import SettingsError
+from .limits import DTYPE_NAMES
 
 logger = logging.getLogger(__name__)
 
-# of the transformer's weights
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -44,9 +44,6 @@ class Precision:
     backbone: torch.dtype = torch.float32
     vae: torch.dtype = torch.float32
     sync: torch.dtype = torch.float32  # Synchformer
-
-
-FLOAT32 = Precision()
 
 
 def choose_precision(device: torch.device, dtype: torch.dtype | None = None) -> Precision:

@@ -38,7 +38,6 @@ IMPORTS = """
 import sys, torch
 from pathlib import Path
 from audiox_core import cli, open_checkpoint
-from audiox_core.device import Precision
 from audiox_core.conditioners.encoders import load_transformers
 load_transformers()
 
@@ -136,7 +135,7 @@ parts, file = sys.argv[2].split(","), open_checkpoint(sys.argv[1])
 touch(*(getattr(file, f"load_{part}")() for part in parts))
 """
 LOAD_WHOLE = """
-made = open_checkpoint(sys.argv[1]).load(precision=Precision(getattr(torch, sys.argv[2])))
+made = open_checkpoint(sys.argv[1]).load(dtype=getattr(torch, sys.argv[2]))
 touch(made.conditioners, made.backbone, made.vae)
 """
 COMMAND = "sys.exit(cli.main(sys.argv[1:]))"

@@ -16,7 +16,7 @@ from ..conditioners.host import ModelHost, Part
 from ..conditioners.missing_module import MissingModule, check_present
 from ..conditioners.video import video_conditioner
 from ..config import AudioXConfig
-from ..device import FLOAT32, Precision, choose_device, choose_precision
+from ..device import choose_device, choose_precision
 from ..errors import WeightsError
 from ..models import Backbone, backbone
 from ..models.attention import AttentionFn, torch_attention
@@ -192,13 +192,13 @@ class CheckpointFile:
         return self.vae.load(device=device, dtype=dtype, ops=ops)
 
     def load(
-        self, *, device: torch.device | str = "cpu", precision: Precision = FLOAT32
+        self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
     ) -> Checkpoint:
         """All parts; whether they are there and whole is checked before anything is read.
 
         Args:
+            dtype: of the backbone; None takes what fits the device, see `choose_precision`.
             device: of all parts.
-            precision: of each part; float32 by default.
 
         Raises:
             WeightsError: a part is missing or not whole.
@@ -207,6 +207,7 @@ class CheckpointFile:
         for part in (self.text_encoder, self.vae):
             if isinstance(part, MissingModule):
                 part()
+        precision = choose_precision(torch.device(device), dtype)
         return Checkpoint(
             self.load_conditioners(device=device, sync_dtype=precision.sync),
             self.load_backbone(dtype=precision.backbone, device=device),
@@ -320,5 +321,4 @@ def load_checkpoint(
         config=config,
         variant=variant,
     )
-    chosen = choose_device(None if device is None else str(device))
-    return file.load(device=chosen, precision=choose_precision(chosen, dtype))
+    return file.load(dtype=dtype, device=choose_device(None if device is None else str(device)))

@@ -19,11 +19,10 @@ from ..errors import AudioEndedError, MediaError, SettingsError
 from .audio_frames import audio_frames
 from .decode import Block, stereo_blocks
 from .files import exact_piece, open_media, open_output, replacing, seek, time_base
+from .formats import AUDIO_SUFFIXES
 from .resample import resample
 from .timeline import PictureReader, is_cover
 from .truncation import refuse_cut_matroska
-
-AUDIO_SUFFIXES = (".wav", ".flac")
 
 _CODECS = {".wav": "pcm_s16le", ".flac": "flac"}
 _RUN_UP = Fraction(1)  # seconds decoded before a piece: codecs build on what came before

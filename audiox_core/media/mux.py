@@ -25,10 +25,10 @@ from ..errors import MediaError, PictureError, SettingsError
 from .audio import check_waveform
 from .audio_frames import audio_frames
 from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
+from .formats import FORMATS, VIDEO_SUFFIXES
 from .packets import Source, Span, decoded, shown, untimed
 from .resample import resample
 from .streams import (
-    FORMATS,
     add_other,
     check_picture,
     copy_chapters,
@@ -41,8 +41,6 @@ from .timeline import PictureReader, is_cover, picture_stream
 from .truncation import set_matroska_duration
 
 log = logging.getLogger(__name__)
-
-VIDEO_SUFFIXES = tuple(FORMATS)
 
 _AAC_BIT_RATE = 256_000
 _OPUS_BIT_RATE = 192_000

@@ -8,27 +8,22 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from ..diffusion.objectives import Predict
 from ..errors import SettingsError, is_out_of_memory
+from ..limits import ACCELERATIONS
 from ..models import Backbone
 
 logger = logging.getLogger(__name__)
-
-Acceleration = Literal["off", "graph", "compile"]
-ACCELERATIONS = get_args(Acceleration)
 
 Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]  # a run -> what repeats it
 
 
 @contextmanager
-def accelerated(
-    backbone: Backbone, predict: Predict, kind: Acceleration = "off"
-) -> Iterator[Predict]:
+def accelerated(backbone: Backbone, predict: Predict, kind: str = "off") -> Iterator[Predict]:
     """Accelerate the network of a run.
 
     Args:

@@ -45,7 +45,9 @@ class Tape:
 def test_a_graph_is_recorded_once_and_reads_every_input(seeded):
     tape = Tape()
     predict = GraphedPredict(double, tape)
-    inputs = [(x, torch.rand(2, generator=seeded)) for x in torch.randn(5, 2, 3, 4, generator=seeded)]
+    inputs = [
+        (x, torch.rand(2, generator=seeded)) for x in torch.randn(5, 2, 3, 4, generator=seeded)
+    ]
     made = [predict(*pair) for pair in inputs]
     assert tape.recorded == 1
     for found, pair in zip(made, inputs, strict=True):  # none was overwritten by a later one
@@ -97,7 +99,9 @@ def test_an_unknown_acceleration_is_refused(checkpoint):
         pass
 
 
-def test_a_run_continues_where_nothing_can_be_compiled(checkpoint, conditioning, monkeypatch, caplog):
+def test_a_run_continues_where_nothing_can_be_compiled(
+    checkpoint, conditioning, monkeypatch, caplog
+):
     def broken(*_inputs):
         raise RuntimeError("there is no compiler")
 
