@@ -17,6 +17,7 @@ SOLVER_NAMES = (
 # also valid for a rectified flow, whose noise level ends at 1
 FLOW_SOLVERS = ("lcm", "heun", "dpm_2", "lms", "euler")
 DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
+ACCELERATIONS = ("off", "graph", "compile")  # of the transformer
 STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound

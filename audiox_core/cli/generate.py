@@ -8,7 +8,7 @@ from typing import Any
 
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError
-from ..limits import DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
+from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
 from ..media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from ..pipeline.request import Request, check_request
 from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
@@ -140,8 +140,19 @@ def _add_files(group: Any) -> None:
     add("--synchformer", **FILE, help="Synchformer weights; the default is beside the checkpoint")
     add_variant(group)
     add_device(group)
-    what = "data type of the transformer's weights"
-    add("--dtype", choices=DTYPE_NAMES, default="float32", help=what)
+    add(
+        "--dtype",
+        choices=("auto", *DTYPE_NAMES),
+        default="auto",
+        help="data type of the transformer's weights; auto is float16 on a GPU, float32 on a CPU",
+    )
+    add(
+        "--accelerate",
+        choices=ACCELERATIONS,
+        default="off",
+        help="graph: record the steps as a CUDA graph; compile: compile them, which takes a minute "
+        "at first; the default is off",
+    )
     add_output(group, f"one of {' '.join(SUFFIXES)}")
     add_json(group)
 

@@ -39,10 +39,10 @@ def run(options: argparse.Namespace, request: Request, began: float) -> int:
         config=options.config,
         variant=options.variant,
     )
-    checkpoint = file.load(dtype=DTYPES[options.dtype], device=device)
+    checkpoint = file.load(dtype=DTYPES.get(options.dtype), device=device)
     for path, strength in options.lora:
         merge_lora(checkpoint.backbone, path, strength)
-    pipeline = Pipeline(checkpoint)
+    pipeline = Pipeline(checkpoint, acceleration=options.accelerate)
     steps = pipeline.sampling(request).steps
     with late_bar(unit="step", desc="sampling", mininterval=0.5) as show:
         sound = pipeline.generate(request, on_step=lambda step, *_: show(step + 1, steps))

@@ -173,12 +173,20 @@ class Oobleck(nn.Module):
         self.decoder = _decoder(config, ops)
 
     def encode(self, audio: Tensor) -> Posterior:
-        """Audio `b 2 n` in [-1, 1] -> posterior of `b c t`, t = n // hop_length."""
-        return Posterior(*self.encoder(audio).chunk(2, dim=1))
+        """Audio `b 2 n` in [-1, 1] -> posterior of `b c t`, t = n // hop_length.
+
+        Computed in the dtype of the weights; the result has that of the audio.
+        """
+        return Posterior(*self.encoder(audio.to(self.dtype)).to(audio.dtype).chunk(2, dim=1))
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Latent `b c t` -> audio `b 2 n`, n = t * hop_length."""
-        return self.decoder(latent)
+        """Latent `b c t` -> audio `b 2 n`, n = t * hop_length; dtypes as in `encode`."""
+        return self.decoder(latent.to(self.dtype)).to(latent.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return next(self.parameters()).dtype
 
 
 class ChunkedOobleck:

@@ -48,14 +48,22 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """A loaded model and the steps from a request to a soundtrack."""
 
-    def __init__(self, checkpoint: Checkpoint, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        cache: FeatureCache | None = None,
+        *,
+        acceleration: str = "off",
+    ) -> None:
         """Keep a model for several requests.
 
         Args:
             checkpoint: of the model.
             cache: keeps video and image features for further requests on the same picture.
+            acceleration: of the transformer; "graph" records a CUDA graph in each run, "compile"
+                compiles its blocks once.
         """
-        self.checkpoint, self.cache = checkpoint, cache
+        self.checkpoint, self.cache, self.acceleration = checkpoint, cache, acceleration
         self.latent_format = checkpoint.config.latent
 
     @torch.no_grad()
@@ -82,6 +90,7 @@ class Pipeline:
             sampling=sampling,
             seed=request.seed,
             on_step=on_step,
+            acceleration=self.acceleration,
         )
         waveform = decode(self.checkpoint, latent, seconds, request.loop)[0].cpu()
         rate = self.latent_format.sample_rate

@@ -276,7 +276,7 @@ def video_pixels(case: Case) -> Outputs:
     filled(model, case.weights(shapes_of(model)))
     seen = []
     model.visual_encoder_model.register_forward_hook(lambda _m, _a, out: seen.append(out))
-    out = model(frames[None])
+    out = model.encode(frames)
     case.not_made["mask"] = DISCARDED
     return {
         "out": out,
