@@ -16,7 +16,7 @@ from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError, check_number
 from ..media.audio import peak_normalize
 from ..media.loudness import normalize_loudness
-from ..models.oobleck import OVERLAP, ChunkedOobleck
+from ..models.oobleck import REACH, ChunkedOobleck
 from .init_audio import InitAudio
 from .sampling import check_latent
 
@@ -69,7 +69,7 @@ def decode_with(
     if seconds is None:
         return decode_latent(latent)
     samples = latent_format.samples(seconds)
-    frames = ceil(samples / latent_format.hop_length) + OVERLAP // 2
+    frames = ceil(samples / latent_format.hop_length) + REACH
     return decode_latent(latent[..., :frames])[..., :samples]
 
 
