@@ -3,9 +3,9 @@
 import torch
 
 from .errors import SettingsError
+from .limits import DTYPE_NAMES
 
-# of the transformer's weights
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 
 def choose_device(name: str | None = None) -> torch.device:

@@ -11,15 +11,13 @@ Axes: `b` batch, `w` windows, `c` channels, `t` latent frames.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from numbers import Real
 
 import torch
 from torch import Tensor
 
 from .config import LatentConfig
-from .errors import SettingsError, check_number
+from .errors import SettingsError
 
-MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
 
 LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
@@ -63,13 +61,6 @@ class Plan:
             weights[index] *= falling
             weights[index + 1, : self.window - shift] = 1 - falling[shift:]
         return weights
-
-
-def check_seconds(seconds: float) -> None:
-    """Raise SettingsError for a length in seconds that cannot be generated, or NaN."""
-    long = isinstance(seconds, Real) and seconds > MAX_SECONDS
-    hint = ". For a part of a video, set its start and length" if long else ""
-    check_number("The length", seconds, MIN_SECONDS, MAX_SECONDS, hint, unit=" s")
 
 
 def plan(latent_format: LatentConfig, seconds: float) -> Plan:

@@ -13,6 +13,7 @@ from .loaders import (
     AudioXLoadModel,
     AudioXLoadVAE,
 )
+from .preview import AudioXPreview, AudioXTakes
 from .sampling import AudioXSampler, AudioXScheduler
 
 NODES = [
@@ -32,6 +33,8 @@ NODES = [
     AudioXScheduler,
     AudioXSampler,
     AudioXDecode,
+    AudioXTakes,
+    AudioXPreview,
     AudioXSoundtrack,
 ]
 

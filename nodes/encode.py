@@ -5,8 +5,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.conditioners.text import TASK_PROMPTS
-from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
+from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
 from .bridge.encode import audio_features, image_features, text_conditioning, video_features
+from .bridge.media import first_of_batch
 from .bridge.schema import Features, clip_input, conditioners_input, schema, with_text
 
 TO_MASKED = "Connect to {} of AudioX Masked Conditioning."
@@ -193,4 +194,5 @@ class AudioXEncodeAudio(io.ComfyNode):
     def execute(
         cls, conditioners: Any, vae: Any, audio: Any, start: float, length: float, time_mask: str
     ) -> io.NodeOutput:
-        return io.NodeOutput(audio_features(conditioners, vae, audio, start, length, time_mask))
+        features = audio_features(conditioners, vae, audio, start, length, time_mask)
+        return with_text(first_of_batch(audio), features)

@@ -4,9 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.windows import MAX_SECONDS, MIN_SECONDS
+from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
 from .bridge.latent import empty_latent, inpaint_latent
-from .bridge.schema import schema
+from .bridge.media import first_of_batch
+from .bridge.schema import schema, with_text
 
 TO_SAMPLER = "Connect to latent_image of a sampler."
 
@@ -113,6 +114,5 @@ class AudioXInpaintLatent(io.ComfyNode):
         extend_before: float,
         extend_after: float,
     ) -> io.NodeOutput:
-        return io.NodeOutput(
-            *inpaint_latent(vae, audio, regenerate, feather, extend_before, extend_after)
-        )
+        made = inpaint_latent(vae, audio, regenerate, feather, extend_before, extend_after)
+        return with_text(first_of_batch(audio), *made)

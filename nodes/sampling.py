@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.config import SamplingConfig
-from ..audiox_core.pipeline.sampling import MAX_CFG, MAX_SEED, MAX_STEPS
+from ..audiox_core.limits import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.variants import advice
 from .bridge.sampling import OWN, SAMPLERS, SCHEDULERS, config_of, sample, settings, sigmas_of
 from .bridge.schema import schema, with_text

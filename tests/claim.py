@@ -19,14 +19,14 @@ from typing import Any
 from tqdm import tqdm
 
 from audiox_core import Pipeline, Request, load_checkpoint
+from audiox_core.analysis.onsets import onset_times
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import AudioXError
 from audiox_core.lab.evaluation.cases import FPS, learn_classes, matched
 from audiox_core.lab.evaluation.classifier import Classifier
 from audiox_core.lab.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
-from audiox_core.lab.evaluation.onsets import onset_times
 from audiox_core.lab.from_scratch.stages import from_scratch
-from audiox_core.lab.world.scenes import EVENT_LABELS
+from audiox_core.lab.labels import EVENT_LABELS
 from audiox_core.lab.world.source import WorldData
 from audiox_core.training.config import TrainConfig
 from audiox_core.training.run import Job, run_job

@@ -9,8 +9,9 @@ import pytest
 CORE = Path(__file__).parents[1] / "audiox_core"
 TESTS = Path(__file__).parent / "audiox_core"
 LAYERS = [  # lowest first; rooms on one line do not know one another
-    "errors", "config device locks", "variants windows", "media models diffusion hub",
-    "conditioners", "checkpoint", "pipeline", "training", "lab", "cli", "__init__ __main__",
+    "errors", "config locks", "limits", "device variants windows", "media models diffusion hub",
+    "conditioners", "checkpoint analysis", "pipeline", "training", "lab", "cli",
+    "__init__ __main__",
 ]  # fmt: skip
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms.split()}
 NOT_FOR_THE_CORE = {"audiox_core", "comfy", "comfy_api", "folder_paths", "nodes", "server", "tests"}

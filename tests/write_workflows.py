@@ -36,7 +36,7 @@ GET_TURBO = (
 def _sample(**settings: Any) -> tuple:
     return ("sampler", "AudioXSampler", {
         "model": "load.0", "positive": "mask.0", "negative": "mask.1", "latent_image": "latent.0",
-        "seed": 7, **settings,
+        "seed": 7, "control_after_generate": "fixed", **settings,
     })  # fmt: skip
 
 
@@ -193,6 +193,55 @@ GRAPHS = {
             ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
         ]),
     ],
+    "takes": [
+        ("1 Model and video", [
+            LOAD,
+            ("video", "LoadVideo", {"file": INPUTS["video"]}),
+            _note("Run once for four takes, then listen to them in AudioX Takes and press the "
+                  "number of the best. Run again: only the new choice is computed, because the "
+                  "seed is fixed. To save the video, select Save Video and press Ctrl+M.\n\n"
+                  f"{EMBEDDED}"),
+        ]),
+        ("2 Conditioning", [
+            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
+            _text("", "sound effects"),
+            _mask(video="see.0"),
+        ]),
+        ("3 Four takes", [
+            ("latent", "AudioXEmptyLatent", {"seconds": "see.1", "batch_size": 4}), _sample(),
+            DECODE,
+        ]),
+        ("4 Choose", [("takes", "AudioXTakes", {"audio": "decode.0", "video": "video.0"})]),
+        ("5 Output", [
+            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "takes.0"}),
+            ("save", "SaveVideo", {
+                "video": "track.0", "filename_prefix": "video/AudioX", "muted": True,
+            }),
+        ]),
+    ],
+    "refine_a_take": [
+        ("1 Model", [LOAD, _note(
+            "Choose a take in AudioX Takes and run again. Latent From Batch takes the latent of "
+            "that take, and the second sampler varies it alone: denoise says how much changes. "
+            f"Both seeds are fixed.\n\n{EMBEDDED}"
+        )]),
+        ("2 Prompt", [_text("birds sing"), _mask()]),
+        ("3 Four takes", [
+            ("latent", "AudioXEmptyLatent", {"seconds": 10.0, "batch_size": 4}), _sample(),
+            DECODE,
+        ]),
+        ("4 Choose", [("takes", "AudioXTakes", {"audio": "decode.0"})]),
+        ("5 Refine", [
+            ("one", "LatentFromBatch", {"samples": "sampler.0", "batch_index": "takes.1"}),
+            ("again", "AudioXSampler", {
+                "model": "load.0", "positive": "mask.0", "negative": "mask.1",
+                "latent_image": "one.0", "seed": 8, "denoise": 0.5,
+                "control_after_generate": "fixed",
+            }),
+            ("decode2", "AudioXDecode", {"vae": "load.2", "latent": "again.0"}),
+            ("show", "AudioXPreview", {"audio": "decode2.0"}),
+        ]),
+    ],
     "native_ksampler": [
         ("1 Model", [LOAD, _note(
             "Only the model and the conditioning come from AudioX nodes. KSampler, VAE Decode "
@@ -221,7 +270,9 @@ GRAPHS = {
 
 BUILD = """async (columns) => {
   app.graph.clear();
-  const made = {}, sizes = {Note: [300, 190]};
+  const made = {}, sizes = {
+    Note: [300, 190], AudioXTakes: [480, 860], AudioXPreview: [480, 460],
+  };
   let x = 40;
   for (const [title, nodes] of columns) {
     let y = 120, width = 0;
@@ -232,16 +283,18 @@ BUILD = """async (columns) => {
       made[name] = node;
       for (const [key, value] of Object.entries(values)) {
         const widget = (node.widgets ?? []).find(w => w.name === key);
-        if (widget && !(typeof value === "string" && /^[a-z]+\\.\\d$/.test(value)))
+        if (widget && !(typeof value === "string" && /^[a-z]+\\d?\\.\\d$/.test(value)))
           widget.value = value;
       }
       if (type === "Note") node.widgets[0].value = values.text;
+      if (values.muted) node.mode = 2;
       const least = node.computeSize();
       node.setSize(sizes[type] ?? [Math.max(least[0], 300), least[1]]);
       width = Math.max(width, node.size[0]);
       node.pos = [x, y];
       // room for the line that some show below their widgets when they have run
-      y += node.size[1] + (/AudioX(Load|EncodeVideo|Soundtrack)/.test(type) ? 105 : 60);
+      const speaks = /AudioX(Load|EncodeVideo|Soundtrack|Sampler|Scheduler)/.test(type);
+      y += node.size[1] + (speaks ? 105 : 60);
     }
     for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);
     const group = new LiteGraph.LGraphGroup(title);
@@ -252,7 +305,7 @@ BUILD = """async (columns) => {
   }
   for (const [, nodes] of columns) for (const [name, , values] of nodes)
     for (const [key, value] of Object.entries(values)) {
-      if (typeof value !== "string" || !/^[a-z]+\\.\\d$/.test(value)) continue;
+      if (typeof value !== "string" || !/^[a-z]+\\d?\\.\\d$/.test(value)) continue;
       const [from, slot] = value.split(".");
       const at = made[name].inputs.findIndex(i => i.name === key);
       if (at < 0) throw new Error(`${name} has no input ${key}`);

@@ -23,17 +23,14 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from ..errors import WeightsError, is_out_of_memory
-from .auxiliary_files import fetch_again
+from ..errors import WeightsError
+from .file_check import SAFETENSORS, check_weights_file, unreadable
 
 Shape = tuple[int, ...]
 # where trainers put the weights in a checkpoint, and what they put before the names
 CONTAINERS = ("state_dict", "model", "student", "student_state_dict")
 WRAPPERS = ("module.", "student.model.", "student.", "model.")
 FAMILY = ("model.model.transformer.", "maf_block.", "conditioner.")
-SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
-# suffixes of hubs and browsers for an unfinished download
-UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
 LARGEST_HEADER = 32 << 20  # bytes; safetensors allows 100 MB, of which Python would make gigabytes
 DTYPES = {  # safetensors' names
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -140,33 +137,10 @@ def open_weights(path: str | Path) -> WeightFile:
         WeightsError: no such file, not a weights file, damaged, or a pickle with code in it.
     """
     path = Path(path)
-    try:
-        if path.exists() and not path.is_file():
-            what = "a folder" if path.is_dir() else "not a regular file"
-            raise WeightsError(f"{path} is {what}: choose a weights file.")
-        with path.open("rb") as file:
-            head = file.read(4)
-    except FileNotFoundError:
-        raise WeightsError(
-            f"There is no weights file {path}: check the name and the folder."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{str(path)[:200]} cannot be read: {error}.") from error
-    suffix = path.suffix.lower()
-    if head == b"GGUF" or suffix == ".gguf":
-        raise WeightsError(
-            f"{path} is a GGUF file, which this pack cannot read: use the released .ckpt "
-            f"({fetch_again(path)} downloads it into models/audiox) or a .safetensors file. float8 "
-            "weights ([[`convert --dtype float8_e4m3fn`|weight_dtype of the loader]]) are as small."
-        )
-    if suffix in UNFINISHED:
-        raise _unreadable(path, f"its name ends in {suffix}, like a download in progress")
+    suffix = check_weights_file(path)
     if suffix in SAFETENSORS:
         return _open_safetensors(path)
-    if suffix in PICKLES:
-        return _open_pickle(path)
-    known = ", ".join((*SAFETENSORS, *PICKLES))
-    raise WeightsError(f"{path.name} is not a supported weights file: expected one of {known}.")
+    return _open_pickle(path)
 
 
 @contextmanager
@@ -177,21 +151,7 @@ def reading(path: Path) -> Iterator[None]:
     except WeightsError:
         raise
     except Exception as error:  # a damaged pickle raises whatever its bytes lead to
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: object) -> WeightsError:
-    size = path.stat().st_size if path.is_file() else 0
-    if isinstance(error, Exception) and is_out_of_memory(error):
-        return WeightsError(
-            f"There is not enough memory to read {path.name} ({size / 1e9:.2f} GB): close other "
-            "programs, or convert the file to a smaller data type on another computer "
-            "(`python -m audiox_core convert --dtype float16`)."
-        )
-    return WeightsError(
-        f"{path.name} is damaged or incomplete ({size:,} bytes; {str(error)[:120]}): download it "
-        f"again into {path.absolute().parent}. {fetch_again(path)} resumes the download."
-    )
+        raise unreadable(path, error) from error
 
 
 def _open_safetensors(path: Path) -> WeightFile:
@@ -225,7 +185,7 @@ def _open_pickle(path: Path) -> WeightFile:
         head = file.read(2)
     mapped = head == b"PK"  # an archive, of which only what is used is read; else a bare pickle
     if not mapped and head[:1] != b"\x80":
-        raise _unreadable(path, "it is not a checkpoint file")
+        raise unreadable(path, "it is not a checkpoint file")
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how the pickle was written
         records = _records(path) if mapped else {}
@@ -249,7 +209,7 @@ def _open_pickle(path: Path) -> WeightFile:
             kind = "sparse" if "sparse" in str(tensor.layout) else "quantized or nested"
             raise WeightsError(f"{path.name} has a {kind} tensor '{name}', which is not supported.")
         if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():
-            raise _unreadable(path, f"'{name}' has more numbers than the file")
+            raise unreadable(path, f"'{name}' has more numbers than the file")
     offsets = _offsets(records, state) if mapped else {}
     tensors = {n: Stored(tuple(t.shape), t.dtype, offsets.get(n)) for n, t in state.items()}
     kind = "pickle, memory-mapped" if mapped else "legacy pickle, loaded completely"

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import torch
 from tqdm import tqdm
 
 from ..errors import AudioXError, is_out_of_memory, one_line
@@ -75,7 +74,7 @@ def _message(error: Exception) -> str | None:
     """What a user can do about an error, one line; None for an error of the program."""
     if isinstance(error, AudioXError):
         return str(error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if type(error).__name__ == "OutOfMemoryError":  # PyTorch's
         return "The GPU is out of memory: try fewer --seconds, --dtype float16 or --device cpu."
     if is_out_of_memory(error):
         return (

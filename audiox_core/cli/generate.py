@@ -1,29 +1,17 @@
 """`generate`: audio, or a video with audio, from any inputs."""
 
 import argparse
-import json
 import random
 import time
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.checkpoint_file import load_checkpoint
-from ..checkpoint.lora import merge_lora
-from ..checkpoint.weight_file import open_weights
-from ..conditioners.masking import parse_hidden, parse_spans
-from ..device import DTYPES, choose_device
-from ..diffusion.samplers import SOLVERS
+from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError
-from ..media.audio import AUDIO_SUFFIXES
-from ..media.clip import clip_from_file
-from ..media.files import check_output, is_same_file, open_media
-from ..media.mux import VIDEO_SUFFIXES, check_mux
-from ..pipeline.encode import seconds_from
-from ..pipeline.pipeline import Pipeline
+from ..limits import DTYPE_NAMES, SOLVER_NAMES
+from ..media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from ..pipeline.request import Request, check_request
-from ..pipeline.soundtrack import Soundtrack
 from .options import FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
-from .progress import late_bar
 
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
@@ -100,7 +88,7 @@ def _add_sampling(group: Any) -> None:
     add("--steps", type=int, help="number of sampling steps")
     add("--cfg", type=float, help="guidance scale: how closely to follow the inputs; 1 is off")
     add("--cfg-rescale", **SHARE, help="reduces harshness at a high cfg")
-    add("--sampler", metavar="NAME", help=", ".join(SOLVERS))
+    add("--sampler", metavar="NAME", help=", ".join(SOLVER_NAMES))
 
 
 def _add_files(group: Any) -> None:
@@ -119,7 +107,8 @@ def _add_files(group: Any) -> None:
     add("--synchformer", **FILE, help="Synchformer weights; the default is beside the checkpoint")
     add_variant(group)
     add_device(group)
-    add("--dtype", choices=DTYPES, default="float32", help="data type of the transformer's weights")
+    what = "data type of the transformer's weights"
+    add("--dtype", choices=DTYPE_NAMES, default="float32", help=what)
     add_output(group, f"one of {' '.join(SUFFIXES)}")
     add_json(group)
 
@@ -143,46 +132,20 @@ class _PromptAt(argparse.Action):
 
 
 def run_generate(options: argparse.Namespace) -> int:
-    """Run `generate`; all inputs are checked before anything is computed."""
+    """Run `generate`.
+
+    Settings are checked first, then files, then PyTorch is imported, and weights are read last.
+    """
     began = time.perf_counter()
     request = _request(options)
-    _check_output(options.output, request)
-    device = choose_device(options.device)
-    _check_sources(options, request)
-    checkpoint = load_checkpoint(
-        options.checkpoint,
-        text_encoder=options.text_encoder,
-        vae=options.vae,
-        synchformer=options.synchformer,
-        config=options.config,
-        variant=options.variant,
-        dtype=DTYPES[options.dtype],
-        device=device,
-    )
-    for path, strength in options.lora:
-        merge_lora(checkpoint.backbone, path, strength)
-    pipeline = Pipeline(checkpoint)
-    steps = pipeline.sampling(request).steps
-    with late_bar(unit="step", desc="sampling", mininterval=0.5) as show:
-        sound = pipeline.generate(request, on_step=lambda step, *_: show(step + 1, steps))
-    sound.save(options.output)
-    summary = _summary(options.output, sound, pipeline, request)
-    summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
-    print(json.dumps(summary) if options.json else _sentence(summary))
-    return 0
-
-
-def _check_sources(options: argparse.Namespace, request: Request) -> None:
-    """Raise the errors of options and files that do not need a model, before it is loaded."""
     check_request(request)
-    for path in (request.image, request.audio, request.init_audio):
-        if path is not None:
-            with open_media(Path(path)):
-                pass
-    if request.video is not None:
-        seconds_from(clip_from_file(request.video), request.start, request.seconds)
-    for path, _strength in options.lora:
-        open_weights(path)
+    _check_suffix(options.output, request)
+    from .generate_files import check_files
+
+    check_files(options, request)
+    from .generate_run import run
+
+    return run(options, request, began)
 
 
 def parse_lora(text: str) -> tuple[Path, float]:
@@ -202,47 +165,10 @@ def _request(options: argparse.Namespace) -> Request:
     return Request(**given)
 
 
-def _check_output(output: Path, request: Request) -> None:
+def _check_suffix(output: Path, request: Request) -> None:
     suffix = output.suffix.lower()
     if suffix not in SUFFIXES:
         names = " ".join(SUFFIXES)
         raise SettingsError(f"{output} has an unsupported suffix: use one of {names}.")
     if suffix in VIDEO_SUFFIXES and request.video is None:
         raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
-    check_output(output)
-    inputs = (request.video, request.image, request.audio, request.init_audio)
-    if any(path and is_same_file(Path(path), output) for path in inputs):
-        raise SettingsError(
-            f"{output} is an input and would be overwritten: choose another --output."
-        )
-    if suffix in VIDEO_SUFFIXES and request.video is not None:
-        check_mux(Path(request.video), output, start=request.start, seconds=request.seconds)
-
-
-def _summary(
-    output: Path, sound: Soundtrack, pipeline: Pipeline, request: Request
-) -> dict[str, Any]:
-    checkpoint, sampling = pipeline.checkpoint, pipeline.sampling(request)
-    return {
-        "output": str(output),
-        "seconds": round(sound.seconds, 4),
-        "sample_rate": sound.sample_rate,
-        "peak": round(sound.waveform.abs().max().item(), 4),
-        "seed": request.seed,
-        "steps": sampling.steps,
-        "cfg": sampling.cfg,
-        "cfg_rescale": sampling.cfg_rescale,
-        "sampler": sampling.sampler,
-        "checkpoint": checkpoint.path.name,
-        "variant": checkpoint.variant,
-        "note": checkpoint.config.note,
-        "device": str(checkpoint.device),
-        "dtype": str(checkpoint.dtype).removeprefix("torch."),
-    }
-
-
-def _sentence(summary: dict[str, Any]) -> str:
-    return (
-        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, cfg {cfg:g}, seed {seed}, "
-        "made in {elapsed_seconds:.1f} s"
-    ).format(**summary)

@@ -3,13 +3,15 @@
 import argparse
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from ..checkpoint.inspect import Part, Report, inspect
 from ..errors import printable
 from .options import FILE, add_json, add_variant, size_text
+
+if TYPE_CHECKING:
+    from ..checkpoint.inspect import Part, Report
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,8 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 
 def run_inspect(options: argparse.Namespace) -> int:
     """Print the report; the exit code is 0 for every file that can be read."""
+    from ..checkpoint.inspect import inspect
+
     with tqdm(unit="B", unit_scale=True, disable=None if options.deep else True) as bar:
         report = inspect(
             options.file,
@@ -44,7 +48,7 @@ def run_inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def as_text(report: Report) -> str:
+def as_text(report: "Report") -> str:
     """The report as a table for people."""
     rows = [("file", f"{report.file} ({size_text(report.bytes)}, {report.stored_as})")]
     rows += [("what it is", report.what)]
@@ -73,14 +77,14 @@ def as_text(report: Report) -> str:
     return "\n".join(printable(f"{name:26}{text}".rstrip()) for name, text in rows)
 
 
-def _part(part: Part) -> str:
+def _part(part: "Part") -> str:
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in part.dtypes.items())
     return (
         f"{part.tensors:5} tensors {part.elements:14,} numbers {size_text(part.nbytes):>9}  {kinds}"
     )
 
 
-def _layout(report: Report) -> str:
+def _layout(report: "Report") -> str:
     if report.complete:
         return f"complete: all {report.expected:,} tensors by name and shape"
     return (
@@ -90,7 +94,7 @@ def _layout(report: Report) -> str:
     )
 
 
-def _listed(report: Report, limit: int = 20) -> list[tuple[str, str]]:
+def _listed(report: "Report", limit: int = 20) -> list[tuple[str, str]]:
     shapes = [f"{name} {found} for {expected}" for name, found, expected in report.misshapen]
     kinds = (
         ("missing", report.missing),

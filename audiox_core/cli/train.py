@@ -11,7 +11,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..device import choose_device
 from .options import FILE, add_device, add_json, add_output
 from .progress import late_bar
 
@@ -74,7 +73,6 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 def run_train(options: argparse.Namespace) -> int:
     """Train and print the progress."""
-    from ..training.run import STAGES, Job, run_job  # here: nothing else needs it
     from ..training.settings import parse_assignment, read_settings
 
     given = {name: getattr(options, name.replace("-", "_")) for name in SHORT}
@@ -83,6 +81,9 @@ def run_train(options: argparse.Namespace) -> int:
     if options.data is not None:
         assignments.append(("data.source", options.data))
     config = read_settings(options.config, assignments)
+    from ..device import choose_device
+    from ..training.run import STAGES, Job, run_job
+
     with late_bar(unit="clip", desc="preparing") as show:
         job = Job(
             stage=options.stage,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..checkpoint.convert import STORED_DTYPES, convert
 from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError
+from ..limits import STORED_DTYPE_NAMES
 from .options import FILE, FOLDER, add_json, add_output, add_variant, size_text
 
 MODELS_FOLDER = Path("models")
@@ -71,7 +71,7 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "the file to write; it ends in .safetensors")
     parser.add_argument(
         "--dtype",
-        choices=STORED_DTYPES,
+        choices=STORED_DTYPE_NAMES,
         help="data type of the matrices; the default is that of the input",
     )
     add_variant(parser)
@@ -80,6 +80,8 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
 
 def run_convert(options: argparse.Namespace) -> int:
     """Convert, with a progress bar."""
+    from ..checkpoint.convert import STORED_DTYPES, convert
+
     began = time.perf_counter()
     with tqdm(unit="B", unit_scale=True, desc="converting", disable=None) as bar:
         made = convert(

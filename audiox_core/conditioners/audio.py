@@ -15,7 +15,8 @@ from torch.nn.functional import pad
 
 from ..config import AudioXConfig, LatentConfig, MelConfig
 from ..models.oobleck import REACH, ChunkedOobleck, Oobleck
-from .masking import Span, hide_samples, is_absent, replace_absent
+from .inputs import Span
+from .masking import hide_samples, is_absent, replace_absent
 from .mel import mel_filters
 
 HIDDEN_MEL = 0.0  # of a masked column in training; not the log of silence, which is far below

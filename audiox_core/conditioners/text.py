@@ -11,27 +11,16 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
 from ..errors import SettingsError, is_out_of_memory
+from .inputs import check_prompt
 
 logger = logging.getLogger(__name__)
 
-MAX_CHARACTERS = 4_096  # beyond this it is a pasted file, not a prompt
 # captions that training used for clips without a caption of their own
 TASK_PROMPTS = {
     "sound effects": "Generate general audio for the video",
     "music": "Generate music for the video",
 }
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
-
-
-def check_prompt(prompt: str) -> None:
-    """Raise SettingsError for a prompt that is no text, or far too long."""
-    if not isinstance(prompt, str):
-        raise SettingsError(f"The prompt is a {type(prompt).__name__}: use text.")
-    if len(prompt) > MAX_CHARACTERS:
-        raise SettingsError(
-            f"The prompt has {len(prompt):,} characters, but models read at most about 100 words: "
-            "describe the sound in a few sentences."
-        )
 
 
 class TextConditioner(nn.Module):

@@ -6,51 +6,14 @@ cross over linearly at the borders.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..errors import SettingsError, check_number
+from ..errors import SettingsError
+from .inputs import TimeRange
 
-MAX_FADE = 10.0  # seconds
-MAX_END = 86_400.0
 _LINE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*-\s*(\d+(?:\.\d*)?|\.\d+)\s*:(.*)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """Where a prompt applies, in seconds; around its borders it fades in and out."""
-
-    start: float
-    end: float
-    fade: float = 0.5  # length of the crossfade at each border
-
-    def check(self) -> "TimeRange":
-        """Raise SettingsError for a range that no sound has."""
-        check_number("The start of a time range", self.start, 0, MAX_END, unit=" s")
-        check_number("The end of a time range", self.end, 0, MAX_END, unit=" s")
-        check_number("The fade of a time range", self.fade, 0, MAX_FADE, unit=" s")
-        if self.start >= self.end:
-            raise SettingsError(
-                f"The time range {self.start:g}-{self.end:g} s must end after its start."
-            )
-        return self
-
-    def rises(self, times: Tensor) -> Tensor:
-        """The weight that this range asks for at the times of all frames, `n` in 0..1.
-
-        It does not fade at the first and at the last frame of the sound.
-        """
-        if self.fade == 0:
-            return ((times >= self.start) & (times < self.end)).float()
-        begin = (times - self.start) / self.fade + 0.5
-        end = (self.end - times) / self.fade + 0.5
-        if self.start <= times[0]:
-            begin = torch.ones_like(times)
-        if self.end >= times[-1]:
-            end = torch.ones_like(times)
-        return begin.clamp(0, 1) * end.clamp(0, 1)
 
 
 def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds: float) -> Tensor:
@@ -71,7 +34,7 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
     """
     times = (torch.arange(frames, dtype=torch.float32) + 0.5) * frame_seconds
     asked = [
-        torch.zeros(frames, dtype=torch.float32) if r is None else r.rises(times) for r in ranges
+        torch.zeros(frames, dtype=torch.float32) if r is None else _rises(r, times) for r in ranges
     ]
     weights = torch.stack(asked)
     total = weights.sum(dim=0)
@@ -86,6 +49,22 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
             "range, or ranges that cover all of the sound."
         )
     return weights / total
+
+
+def _rises(span: TimeRange, times: Tensor) -> Tensor:
+    """The weight that a range asks for at the times of all frames, `n` in 0..1.
+
+    It does not fade at the first and at the last frame of the sound.
+    """
+    if span.fade == 0:
+        return ((times >= span.start) & (times < span.end)).float()
+    begin = (times - span.start) / span.fade + 0.5
+    end = (span.end - times) / span.fade + 0.5
+    if span.start <= times[0]:
+        begin = torch.ones_like(times)
+    if span.end >= times[-1]:
+        end = torch.ones_like(times)
+    return begin.clamp(0, 1) * end.clamp(0, 1)
 
 
 def gaps(covered: Tensor, frame_seconds: float) -> str:

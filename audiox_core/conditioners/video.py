@@ -16,7 +16,8 @@ from ..config import SyncConfig, VideoConfig
 from ..models.synchformer import Synchformer, sync_features
 from ..models.temporal import TemporalTransformer
 from .encoders import clip_vision
-from .masking import Span, hidden_frames, hide_frames, is_absent, replace_absent
+from .inputs import Span
+from .masking import hidden_frames, hide_frames, is_absent, replace_absent
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

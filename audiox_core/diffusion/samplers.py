@@ -202,20 +202,19 @@ class Solver:
 
     run: Callable[..., Tensor]
     stochastic: bool = False  # draws new noise at every step
-    flows: bool = False  # also valid for a rectified flow, whose noise level ends at 1
 
 
 SOLVERS = {
     "dpmpp_3m_sde": Solver(sample_dpmpp_3m_sde, stochastic=True),
     "dpmpp_2m_sde": Solver(sample_dpmpp_2m_sde, stochastic=True),
     "dpmpp_2s_ancestral": Solver(sample_dpmpp_2s_ancestral, stochastic=True),
-    "lcm": Solver(sample_lcm, stochastic=True, flows=True),
-    "heun": Solver(sample_heun, flows=True),
-    "dpm_2": Solver(sample_dpm_2, flows=True),
-    "lms": Solver(sample_lms, flows=True),
+    "lcm": Solver(sample_lcm, stochastic=True),
+    "heun": Solver(sample_heun),
+    "dpm_2": Solver(sample_dpm_2),
+    "lms": Solver(sample_lms),
     "dpm_fast": Solver(sample_dpm_fast),
     "dpm_adaptive": Solver(sample_dpm_adaptive),
-    "euler": Solver(sample_euler, flows=True),
+    "euler": Solver(sample_euler),
 }
 
 

@@ -17,11 +17,10 @@ from av.stream import Disposition
 
 from ..errors import PictureError
 from .files import open_media
+from .formats import FORMATS
 from .timeline import is_cover
 
 log = logging.getLogger(__name__)
-
-FORMATS = {".mp4": "mp4", ".mov": "mov", ".m4v": "mp4", ".mkv": "matroska", ".webm": "webm"}
 
 _SUGGESTIONS = (".mp4", ".webm", ".mkv", ".mov")  # in this order, the first two that hold it
 _OWN_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands"}  # the writer's own

@@ -46,8 +46,10 @@ def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None)
     latent_format, vae = checkpoint.config.latent, checkpoint.vae
 
     def decode_items(latent: Tensor) -> Tensor:
-        decoder = ChunkedOobleck(vae) if latent.shape[-1] > latent_format.window else vae
-        return torch.cat([decoder.decode(item) for item in latent[:, None].float()])
+        window = latent.shape[-1] <= latent_format.window and latent.device.type != "cpu"
+        pieces = ChunkedOobleck(vae, None, checkpoint.check_interrupt, checkpoint.progress)
+        decoder = vae if window and len(latent) == 1 else pieces
+        return decoder.decode(latent.float())
 
     return decode_with(decode_items, latent, latent_format, seconds)
 

@@ -15,24 +15,16 @@ from torch import Tensor
 from ..conditioners.assemble import Conditioning, assemble_tokens
 from ..conditioners.audio import encode_waveform
 from ..conditioners.host import ModelHost
-from ..conditioners.masking import Span, check_spans
+from ..conditioners.inputs import Span, check_spans
 from ..conditioners.video import encode_sync, still_clip
 from ..diffusion.noise import stream, unit_noise
 from ..errors import SettingsError, check_number
+from ..limits import MAX_SECONDS, MAX_START, MIN_SECONDS, length_from
 from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
-from ..windows import (
-    LENGTH_TOLERANCE,
-    MAX_SECONDS,
-    MIN_SECONDS,
-    check_seconds,
-    plan,
-    spans_in_window,
-)
-
-MAX_START = 1_000_000  # seconds into a source
+from ..windows import LENGTH_TOLERANCE, plan, spans_in_window
 
 OnProgress = Callable[[float], None]  # called with the share of a window that is done; may raise
 
@@ -131,25 +123,8 @@ def _every_window(
 
 
 def seconds_from(clip: Clip, start: float, seconds: float | None = None) -> float:
-    """Seconds of a clip from `start` on, at most `seconds`.
-
-    Raises:
-        SettingsError: the clip ends before `start`, or the length is out of range.
-    """
-    if clip.seconds < MIN_SECONDS:
-        raise SettingsError(
-            f"{clip.name} is {clip.seconds:.2f} s long, at least {MIN_SECONDS:g} s are needed: "
-            "give a still picture with [[--image|AudioX Encode Image]]."
-        )
-    if not 0 <= start < clip.seconds:
-        raise SettingsError(
-            f"{clip.name} is {clip.seconds:.2f} s long, but the start is {start:g} s: use an "
-            "earlier start."
-        )
-    rest = clip.seconds - start
-    seconds = rest if seconds is None else min(seconds, rest)
-    check_seconds(seconds)
-    return seconds
+    """Seconds of a clip from `start` on, at most `seconds`; raises as `length_from` does."""
+    return length_from(clip.name, clip.seconds, start, seconds)
 
 
 def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> Features:

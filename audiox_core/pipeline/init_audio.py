@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..conditioners.masking import Span, check_spans
+from ..conditioners.inputs import Span, check_spans
 from ..config import LatentConfig
 from ..diffusion.inpaint import paste_back, soft_mask
 from ..errors import SettingsError, check_number
-from ..windows import MAX_SECONDS, Plan, check_seconds, plan
+from ..limits import MAX_SECONDS, check_seconds
+from ..windows import Plan, plan
 
 FEATHER_SECONDS = 0.1  # over which the mask rises inside of a regenerated span
 CROSSFADE_SECONDS = 0.02  # between the known samples and the generated ones

@@ -13,16 +13,17 @@ from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
 from ..conditioners.assemble import Conditioning
-from ..conditioners.time_weights import TimeRange
+from ..conditioners.inputs import TimeRange
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
 from ..errors import SettingsError
+from ..limits import MAX_SECONDS, check_seconds
 from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
 from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
 from ..variants import advice
-from ..windows import MAX_SECONDS, check_seconds, plan
+from ..windows import plan
 from .decode import decode, finish
 from .encode import (
     Features,

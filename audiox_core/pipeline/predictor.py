@@ -10,7 +10,8 @@ from einops import rearrange
 from torch import Tensor
 
 from ..conditioners.assemble import Conditioning
-from ..conditioners.time_weights import TimeRange, time_weights
+from ..conditioners.inputs import TimeRange
+from ..conditioners.time_weights import time_weights
 from ..config import SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.objectives import Predict

@@ -5,14 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..conditioners.masking import Span, check_spans
-from ..conditioners.text import check_prompt
-from ..conditioners.time_weights import TimeRange
+from ..conditioners.inputs import Span, TimeRange, check_prompt, check_spans
 from ..config import AudioXConfig, SamplingConfig
 from ..errors import SettingsError, check_number
-from ..windows import check_seconds
-from .encode import MAX_START
-from .sampling import check_denoise, check_seed, resolve_sampling
+from ..limits import MAX_START, check_denoise, check_seconds, check_seed, resolve_sampling
 
 SAMPLING = ("steps", "cfg", "cfg_rescale", "sampler")  # fields of a request and of SamplingConfig
 DENOISE = 0.5  # of a variation, where the request does not say

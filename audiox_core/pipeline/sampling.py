@@ -5,7 +5,7 @@ each step, and treat a noise mask alike: one seed gives one latent in both. Axes
 channels, `t` latent frames.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,17 +16,12 @@ from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser
 from ..diffusion.noise import initial_noise, step_noise
 from ..diffusion.objectives import OBJECTIVES, OnStep
-from ..diffusion.samplers import SOLVERS, solve
+from ..diffusion.samplers import solve
 from ..diffusion.schedules import last_part
-from ..errors import SettingsError, check_number
+from ..errors import SettingsError
+from ..limits import check_denoise, check_sampling, check_seed
 from ..windows import plan_frames
 from .predictor import Timeline, predictor
-
-MAX_STEPS = 10_000
-MAX_SEED = 2**64 - 1
-MAX_CFG = 100
-MAX_SIGMA = 1_000_000
-MIN_DENOISE = 0.001
 
 
 @dataclass(frozen=True)
@@ -37,54 +32,6 @@ class StartLatent:
     mask: Tensor | None = None  # `t` in 0..1: 1 is generated, 0 keeps `samples`; None: all is 1
     denoise: float = 1.0  # the share of the schedule that is run; below 1 it stays near `samples`
     sigma: float | None = None  # the noise level to start from, in place of `denoise`
-
-
-def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig:
-    """The model's own settings with those that are not None in their place; checked.
-
-    Args:
-        config: of the model.
-        settings: fields of `SamplingConfig`.
-
-    Raises:
-        SettingsError: a value that no run can use.
-    """
-    given = {name: value for name, value in settings.items() if value is not None}
-    sampling = replace(config.sampling, **given)  # type: ignore[arg-type]
-    check_sampling(sampling, config.objective)
-    return sampling
-
-
-def check_sampling(sampling: SamplingConfig, objective: str) -> None:
-    """Raise SettingsError for settings that no run of this package can use."""
-    check_numbers(sampling)
-    if sampling.sampler not in SOLVERS:
-        names = ", ".join(SOLVERS)
-        raise SettingsError(f"Unknown sampler {sampling.sampler!r}: choose one of {names}.")
-    if objective == "rectified_flow" and not SOLVERS[sampling.sampler].flows:
-        names = ", ".join(name for name, solver in SOLVERS.items() if solver.flows)
-        raise SettingsError(
-            f"{sampling.sampler} does not support rectified flow models: use one of {names}."
-        )
-
-
-def check_numbers(sampling: SamplingConfig) -> None:
-    """Raise SettingsError for numbers that no sampler can use, ours or a host's."""
-    check_number("steps", sampling.steps, 1, MAX_STEPS, whole=True)
-    check_number("cfg", sampling.cfg, 0, MAX_CFG, ", usually 3 to 8")
-    check_number("cfg_rescale", sampling.cfg_rescale, 0, 1)
-    check_number("sigma_min", sampling.sigma_min, 0, MAX_SIGMA)
-    check_number("sigma_max", sampling.sigma_max, 0, MAX_SIGMA)
-
-
-def check_seed(seed: int) -> None:
-    """Raise SettingsError for a seed that is out of range."""
-    check_number("The seed", seed, 0, MAX_SEED, whole=True)
-
-
-def check_denoise(denoise: float) -> None:
-    """Raise SettingsError for a share of the schedule that is out of range."""
-    check_number("denoise", denoise, MIN_DENOISE, 1)
 
 
 def check_latent(latent: Tensor, channels: int) -> None:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..errors import SettingsError
 from ..media.audio import write_audio
-from ..media.mux import VIDEO_SUFFIXES, mux_soundtrack
+from ..media.formats import VIDEO_SUFFIXES
+from ..media.mux import mux_soundtrack
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from ..conditioners.inputs import MAX_CHARACTERS
 from ..conditioners.masking import hide_patches
-from ..conditioners.text import MAX_CHARACTERS, TextConditioner
+from ..conditioners.text import TextConditioner
 from ..config import AudioXConfig
 from ..errors import SettingsError
 from .config import TrainConfig

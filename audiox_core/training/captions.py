@@ -16,8 +16,9 @@ from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
 from .invalid_items import Report
-from .manifest import LONGEST_LINE, NAMES, Item, Manifest, Task, collect, cut_caption, seconds_of
+from .manifest import LONGEST_LINE, NAMES, Item, Manifest, collect, cut_caption, seconds_of
 from .media import MediaFolder, media_files, sound_problem
+from .tasks import Task
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _COUNTER = re.compile(r"\d+|take\d*|copy", re.IGNORECASE)  # numbers a file and describes nothing

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import SettingsError, shown
 from ..media.files import replacing
 from .clips import InvalidItem
+from .tasks import GIVEN, Task
 
 # Keys of each field; the first with a value counts.
 NAMES = {
@@ -25,49 +26,12 @@ NAMES = {
     "caption": ("caption", "text", "description", "label"),
     "task": ("task", "type", "condition", "task_type"),
 }
-GIVEN = {  # the inputs of a task: the first half of its name
-    "text": ("text",),
-    "video": ("video",),
-    "text+video": ("text", "video"),
-    "audio": ("audio",),
-    "uni": ("text", "video", "audio"),
-}
-TARGETS = ("audio", "music")  # the second half
 CAPTION_CHARACTERS = 1_000  # more than twice what the 128 tokens of a text hold
 LATEST_START = 1_000_000  # seconds: eleven days
 LONGEST_NAME = 4_096  # characters of a path
 LONGEST_LINE = 1 << 20  # bytes; anything longer is not a manifest
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # text with one cannot be written or tokenised
-_TASK = re.compile(r"(?P<given>[a-z+]+)_condition-(?P<target>[a-z]+)")
-
-
-@dataclass(frozen=True)
-class Task:
-    """Inputs and target of an item, for example `text+video_condition-audio`."""
-
-    given: str  # a key of `GIVEN`
-    target: str  # one of `TARGETS`
-
-    def __str__(self) -> str:
-        return f"{self.given}_condition-{self.target}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Modalities without which an item cannot be used; `uni` uses those that exist."""
-        return () if self.given == "uni" else GIVEN[self.given]
-
-    @classmethod
-    def parse(cls, text: str) -> "Task":
-        """Parse the name of a task. Raises SettingsError if it is not one."""
-        found = _TASK.fullmatch(text.strip().lower())
-        given = "+".join(sorted(found["given"].split("+"))) if found else ""
-        if not found or given not in GIVEN or found["target"] not in TARGETS:
-            raise SettingsError(
-                f"{text[:80]!r} is not a task: expected <{'|'.join(GIVEN)}>_condition-"
-                f"<{'|'.join(TARGETS)}>."
-            )
-        return cls(given, found["target"])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ...audiox_core.pipeline.decode import Level, check_finite, decode_with, fin
 from ...audiox_core.windows import plan
 from .encode import latent_format_of
 from .latent import INIT, SECONDS
-from .media import audio_of, rate_of, waveform_of
+from .media import audio_of, first_of_batch, rate_of, waveform_of
 from .video import clip_of_video, with_sound
 
 
@@ -77,4 +77,5 @@ def soundtracked(
     check_finite(sound)
     made, picture = with_sound(video, clip, limit_peak(sound), rate)
     heard = f"sound from {start:.2f} to {min(end, clip.seconds):.2f} s of {clip.seconds:.2f} s"
-    return made, f"{picture}; {heard}"
+    said = f"{picture}; {heard}", first_of_batch(audio)
+    return made, "\n".join(filter(None, said))

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...audiox_core.conditioners.masking import Span, parse_spans
+from ...audiox_core.conditioners.inputs import Span, parse_spans
 from ...audiox_core.conditioners.time_weights import parse_timeline
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError

@@ -12,8 +12,9 @@ import torch
 
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import check_number
+from ...audiox_core.limits import check_seconds
 from ...audiox_core.pipeline.init_audio import extend_audio
-from ...audiox_core.windows import check_seconds, plan
+from ...audiox_core.windows import plan
 from .encode import latent_format_of, time_ranges
 from .media import waveform_of
 

@@ -47,6 +47,12 @@ def waveform_of(audio: Mapping[str, Any] | None, sample_rate: int) -> Tensor:
     return resample(to_stereo(first).contiguous(), rate, sample_rate)
 
 
+def first_of_batch(audio: Mapping[str, Any] | None) -> str:
+    """What a node says that uses one sound of a batch; empty for one sound."""
+    count = 1 if audio is None else len(audio["waveform"])
+    return f"1 of {count} takes is used; AudioX Takes chooses another" if count > 1 else ""
+
+
 def audio_of(waveform: Tensor, sample_rate: int) -> dict[str, Any]:
     """Sound `b c n` -> AUDIO."""
     return {"waveform": waveform.detach().cpu().float().contiguous(), "sample_rate": sample_rate}

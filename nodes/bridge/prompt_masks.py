@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...audiox_core.conditioners.time_weights import TimeRange, gaps, time_weights
+from ...audiox_core.conditioners.inputs import TimeRange
+from ...audiox_core.conditioners.time_weights import gaps, time_weights
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.windows import Plan, active_windows, plan_frames

@@ -21,7 +21,8 @@ from ...audiox_core.diffusion.guidance import guide_denoised
 from ...audiox_core.diffusion.noise import initial_noise, step_noise
 from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.errors import SettingsError
-from ...audiox_core.pipeline.sampling import check_denoise, check_numbers, run_sigmas
+from ...audiox_core.limits import check_denoise, check_numbers
+from ...audiox_core.pipeline.sampling import run_sigmas
 
 OWN = "model default"  # of a combo: what the model was made for
 SAMPLERS = [OWN, *comfy.samplers.KSampler.SAMPLERS]

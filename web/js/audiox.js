@@ -1,45 +1,179 @@
-// What an AudioX node says about its last run stays on the node: its output `text` in a box.
+// What an AudioX node says and plays after a run stays on the node: its output `text` in a box, and
+// a player for each file of `audiox_players`. In a node with the widget `choose`, a button beside
+// each player sets it.
+import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
-const NAME = "audiox_text_preview";
+const TEXT = "audiox_text_preview";
+const PLAYERS = "audiox_players";
+const WITH_PLAYERS = ["AudioXTakes", "AudioXPreview"];
+const ROW = 44; // height of a player in pixels
+const MOST_ROWS = 6; // that are seen at once
+const WIDTH = 460; // least width of a node with players, so that its picture can be read
+const MARGIN = 6; // around a text or players
+const CAPTION = 24; // height of the line below a picture
 
-function textBox() {
-  const box = document.createElement("div");
-  box.className = "audiox-text";
-  box.style.cssText =
+const STYLE = {
+  text:
     "font: 12px/1.4 sans-serif; white-space: pre-wrap; overflow: auto; padding: 4px 8px;" +
-    "color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222); border-radius: 6px;";
-  return box;
+    "color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222); border-radius: 6px;",
+  players: "display: flex; flex-direction: column; gap: 4px; overflow: auto;",
+  row: `display: flex; gap: 6px; align-items: center; flex: none; height: ${ROW - 4}px;`,
+  audio: "flex: 1; min-width: 0; height: 100%;",
+  button:
+    "width: 34px; height: 30px; border-radius: 6px; border: 1px solid var(--border-color, #555);" +
+    "font: 14px sans-serif; cursor: pointer; color: var(--input-text, #ddd);" +
+    "background: var(--comfy-input-bg, #222);",
+};
+const CHOSEN = "background: #ffc43c; color: #111; font-weight: bold;";
+
+function element(tag, style, className) {
+  const made = document.createElement(tag);
+  made.style.cssText = style;
+  made.className = className;
+  return made;
 }
 
-function show(node, text) {
-  let widget = node.widgets?.find((w) => w.name === NAME);
+// The widget of this name, made when it is first needed.
+function resultWidget(node, name, box, height, options = {}) {
+  let widget = node.widgets?.find((w) => w.name === name);
   if (!widget) {
-    const box = textBox();
-    widget = node.addDOMWidget(NAME, "text", box, {
+    widget = node.addDOMWidget(name, name, box, {
       serialize: false, // not among the values of a saved workflow
-      getValue: () => box.textContent,
-      setValue: (value) => { box.textContent = value; },
-      getMinHeight: () => Math.min(140, Math.max(26, box.scrollHeight)),
-      margin: 6,
+      getMinHeight: () => height(box) + 2 * MARGIN,
+      getMaxHeight: () => height(box) + 2 * MARGIN, // the rest is for the picture
+      margin: MARGIN,
+      ...options,
     });
     widget.serialize = false;
   }
-  widget.value = text;
+  return widget;
+}
+
+// `aspect`: height to width of the picture that the front end draws below the widgets
+function fit(node, aspect) {
   const [width, height] = node.size;
-  const needed = node.computeSize()[1];
+  const needed = node.computeSize()[1] + (aspect ? width * aspect + CAPTION : 0);
   if (height < needed) node.setSize([width, needed]);
   node.setDirtyCanvas?.(true, true);
 }
 
+function showText(node, text) {
+  const box = element("div", STYLE.text, "audiox-text");
+  const height = (shown) => Math.min(140, Math.max(26, shown.scrollHeight));
+  const value = {
+    getValue: () => box.textContent,
+    setValue: (said) => { box.textContent = said; },
+  };
+  resultWidget(node, TEXT, box, height, value).value = text;
+}
+
+function address({ filename, subfolder, type }) {
+  const query = new URLSearchParams({ filename, subfolder: subfolder ?? "", type });
+  return api.apiURL(`/view?${query}`);
+}
+
+function showPlayers(node, files) {
+  const box = element("div", STYLE.players, "audiox-players");
+  const height = (shown) => ROW * Math.min(MOST_ROWS, shown.children.length) + 4;
+  const { element: list } = resultWidget(node, PLAYERS, box, height);
+  const urls = files.map(address);
+  const sources = [...list.querySelectorAll("audio")].map((player) => player.dataset.url);
+  if (urls.join() !== sources.join()) list.replaceChildren(...urls.map((url, k) => row(node, url, k)));
+  markChosen(node);
+}
+
+function row(node, url, k) {
+  const made = element("div", STYLE.row, "audiox-take");
+  const player = element("audio", STYLE.audio, "audiox-player");
+  player.controls = true;
+  player.preload = "metadata";
+  player.src = player.dataset.url = url;
+  player.addEventListener("play", () => pauseOthers(made.parentElement, player));
+  if (chooser(node)) {
+    const button = element("button", STYLE.button, "audiox-choose");
+    button.textContent = `${k + 1}`;
+    button.title = `Use take ${k + 1}`;
+    button.addEventListener("click", () => choose(node, k + 1));
+    made.append(button);
+  }
+  made.append(player);
+  return made;
+}
+
+function pauseOthers(list, player) {
+  for (const other of list?.querySelectorAll("audio") ?? []) if (other !== player) other.pause();
+}
+
+function chooser(node) {
+  return node.widgets?.find((w) => w.name === "choose");
+}
+
+function choose(node, number) {
+  const widget = chooser(node);
+  widget.value = number;
+  widget.callback?.(number);
+  markChosen(node);
+  node.setDirtyCanvas?.(true, true);
+}
+
+function markChosen(node) {
+  const list = node.widgets?.find((w) => w.name === PLAYERS)?.element;
+  const number = chooser(node)?.value;
+  list?.querySelectorAll(".audiox-choose").forEach((button, k) => {
+    button.style.cssText = STYLE.button + (k + 1 === number ? CHOSEN : "");
+  });
+}
+
+function show(node, output) {
+  const { text, audiox_players: files, audiox_aspect: aspect } = output ?? {};
+  if (files?.length) showPlayers(node, files);
+  const said = text?.join("\n");
+  const saidBefore = node.widgets?.some((w) => w.name === TEXT);
+  if (said || (text && saidBefore)) showText(node, said);
+  if (files?.length || said) fit(node, aspect?.[0]);
+}
+
+// A node by the id of its output: `5`, or `<id of a subgraph>:5`.
+function nodeOfOutput(id) {
+  const [last, subgraph] = `${id}`.split(":").reverse();
+  const root = app.rootGraph ?? app.graph;
+  const graph = subgraph ? root?.subgraphs?.get?.(subgraph) : root;
+  return graph?.getNodeById?.(Number(last));
+}
+
+function isOurs(name) {
+  return name?.startsWith("AudioX");
+}
+
 app.registerExtension({
-  name: "AudioX.text",
+  name: "AudioX.results",
   beforeRegisterNodeDef(nodeType, nodeData) {
-    if (!nodeData.name.startsWith("AudioX")) return;
+    if (!isOurs(nodeData.name)) return;
     const before = nodeType.prototype.onExecuted;
     nodeType.prototype.onExecuted = function (output) {
       before?.apply(this, arguments);
-      if (output?.text?.length) show(this, output.text.join("\n"));
+      show(this, output);
     };
+  },
+  nodeCreated(node) {
+    if (WITH_PLAYERS.includes(node.comfyClass)) {
+      node.setSize([Math.max(WIDTH, node.size[0]), node.size[1]]);
+    }
+    const widget = isOurs(node.comfyClass) && chooser(node);
+    if (!widget) return;
+    const before = widget.callback;
+    widget.callback = function () {
+      const result = before?.apply(this, arguments);
+      markChosen(node);
+      return result;
+    };
+  },
+  // of a workflow that is shown again
+  onNodeOutputsUpdated(outputs) {
+    for (const [id, output] of Object.entries(outputs)) {
+      const node = nodeOfOutput(id);
+      if (isOurs(node?.comfyClass)) show(node, output);
+    }
   },
 });

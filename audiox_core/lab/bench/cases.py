@@ -28,21 +28,10 @@ from ...pipeline.encode import Features, assemble
 from ...pipeline.predictor import predictor
 from ...pipeline.sampling import StartLatent, sample
 from ...windows import plan_frames
+from .names import NAMES
 from .timing import Group, Way
 
 PROMPT = "heavy rain on a metal roof, thunder far away"
-NAMES = (
-    "load",
-    "encode text",
-    "encode video",
-    "encode image",
-    "encode sync",
-    "encode audio",
-    "forward",
-    "guided step",
-    "decode",
-    "end to end",
-)
 
 
 class Inputs:

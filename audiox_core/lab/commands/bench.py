@@ -12,11 +12,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...checkpoint.checkpoint_file import EMBEDDED, load_checkpoint
-from ...device import DTYPES, choose_device
 from ...errors import SettingsError
+from ...limits import DTYPE_NAMES
 from ...variants import VARIANTS
-from ..bench.cases import NAMES
+from ..bench.names import NAMES
 
 DEPTH = 3  # layers: seconds a step on two cores, and a checkpoint of 2 GB
 RATIO = 1.03  # of time, above which a case counts as slower
@@ -78,7 +77,10 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
     )
     parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="data type of the transformer's weights"
+        "--dtype",
+        choices=DTYPE_NAMES,
+        default="float32",
+        help="data type of the transformer's weights",
     )
     parser.add_argument(
         "--against",
@@ -99,12 +101,14 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
 
 def run_bench(options: argparse.Namespace) -> int:
     """Measure; each line is printed as soon as it is known."""
-    from ..bench import cases, report
-    from ..bench.timing import Line, measure
-
     _check(options, NAMES)
     if options.against is not None:
         return _compare(options)
+    from ...checkpoint.checkpoint_file import load_checkpoint
+    from ...device import DTYPES, choose_device
+    from ..bench import cases, report
+    from ..bench.timing import Line, measure
+
     device = choose_device(options.device)
     logging.getLogger(__name__.partition(".")[0]).setLevel(logging.ERROR)  # else at each load
     depth = options.depth or DEPTH
@@ -170,6 +174,7 @@ def _check_cases(only: str, names: Sequence[str]) -> None:
 @contextmanager
 def _weights(size: str, depth: int, variant: str) -> Iterator[Path]:
     """The file to measure, there as long as the block runs."""
+    from ...checkpoint.checkpoint_file import EMBEDDED
     from ..bench.weights import write_random
 
     if size == "toy":

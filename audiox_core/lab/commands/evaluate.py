@@ -7,10 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...checkpoint.checkpoint_file import load_checkpoint
-from ...device import choose_device
 from ...errors import SettingsError
-from ...media.files import check_output, replacing
 
 CASES = ("vae", "text", "video", "conflict", "music", "repair")
 DRAWN = ("video", "conflict")
@@ -55,17 +52,20 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Evaluate; each case is printed when it is done."""
-    from ...pipeline.pipeline import Pipeline
-    from ..evaluation import cases, report
-    from ..evaluation.models_under_test import ModelsUnderTest, Sizes
-    from ..evaluation.untrained import untrained
-
     if not 0 < options.share <= 1:
         raise SettingsError(f"--share is {options.share:g}: it must be above 0, and at most 1.")
     if not any(options.only in name for name in CASES):
         raise SettingsError(f"Unknown case {options.only!r}: choose from {', '.join(CASES)}.")
     if options.plot is not None:
         _check_plot(options)
+    from ...checkpoint.checkpoint_file import load_checkpoint
+    from ...device import choose_device
+    from ...media.files import replacing
+    from ...pipeline.pipeline import Pipeline
+    from ..evaluation import cases, report
+    from ..evaluation.models_under_test import ModelsUnderTest, Sizes
+    from ..evaluation.untrained import untrained
+
     checkpoint = load_checkpoint(options.checkpoint, device=choose_device(options.device))
     figures: dict[str, Any] = {"model": checkpoint.variant, "file": checkpoint.path.name}
     with tqdm(unit="clip", desc="evaluating", disable=None) as bar:
@@ -94,4 +94,6 @@ def _check_plot(options: argparse.Namespace) -> None:
         raise SettingsError(
             f"--only {options.only} has no plot: omit --plot, or choose from {', '.join(DRAWN)}."
         )
+    from ...media.files import check_output
+
     check_output(options.plot)

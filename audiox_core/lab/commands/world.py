@@ -33,13 +33,13 @@ def add_world(commands: Any) -> argparse.ArgumentParser:
 
 def run_world(options: argparse.Namespace) -> int:
     """Render the clips."""
-    from ..render import render_clips
-    from ..world import World
-
     for name in ("clips", "first", "seed"):
         low = 1 if name == "clips" else 0
         if (value := getattr(options, name)) < low:
             raise SettingsError(f"--{name} is {value}: it must be {low} or more.")
+    from ..render import render_clips
+    from ..world import World
+
     clips = range(options.first, options.first + options.clips)
     world = World(AudioXConfig(), seed=options.seed, count=clips.stop, music=options.music)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -14,17 +14,17 @@ import torch
 from numpy.random import Generator, default_rng
 from torch import Tensor
 
+from ...analysis.onsets import Matching, match, onset_times
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
-from ..world import LABELS, Scene
+from ..labels import EVENT_LABELS, LABELS
+from ..world import Scene
 from ..world.captions import caption
-from ..world.scenes import EVENT_LABELS
 from .audio_cases import music_case, repair_case, vae_case
 from .classifier import Classifier, describe, learn, with_hiss
 from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
 from .figures import Figures, class_figures, share_equal, with_baselines
 from .models_under_test import ModelsUnderTest
-from .onsets import Matching, match, onset_times
 
 TOLERANCE = 0.15  # s between an onset and the event that it belongs to
 RATES = (16, 24, 25, 30)  # frames a second

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ...analysis.spectra import band_levels
 from ...training.rng import seeded
-from .spectra import band_levels
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.97)  # quantiles of a band's levels over time
 HEARD_DB = -30.0  # what is softer than the loudest band by more tells no class: it may be noise

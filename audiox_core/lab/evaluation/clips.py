@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from ...media.audio import write_audio
-from ..world import LABELS, Phrase, Scene, phrase, scene
+from ..labels import LABELS
+from ..world import Phrase, Scene, phrase, scene
 
 HELD_OUT = 2**50  # seeds from here on: a source of training draws smaller ones
 SECONDS = 10.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool1d
 
-from .spectra import FLOOR_DB, band_levels
+from ...analysis.spectra import FLOOR_DB, band_levels
 
 WIDTH, SPECTROGRAM, MARGIN = 960, 220, 34  # pixels
 SILENT = 1e-4  # peak of a sound that is none

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .spectra import spectrogram
+from ...analysis.spectra import spectrogram
 
 FFT = 2_048
 FLOOR = 1e-4  # of a full-scale tone: anything weaker is silence

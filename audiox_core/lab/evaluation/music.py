@@ -5,8 +5,8 @@ from math import log2
 import torch
 from torch import Tensor
 
-from .onsets import onset_strength
-from .spectra import HOP_SECONDS, spectrogram
+from ...analysis.onsets import onset_strength
+from ...analysis.spectra import HOP_SECONDS, spectrogram
 
 FFT = 8_192
 LOWEST, HIGHEST = 55.0, 2_000.0  # Hz, of the notes that count

@@ -2,13 +2,10 @@
 
 from .motion import Event, Moment
 from .music import Phrase, phrase
-from .scenes import EVENT_LABELS, LABELS, TEXTURE_LABELS, Scene, scene
+from .scenes import Scene, scene
 from .source import World
 
 __all__ = [
-    "EVENT_LABELS",
-    "LABELS",
-    "TEXTURE_LABELS",
     "Event",
     "Moment",
     "Phrase",

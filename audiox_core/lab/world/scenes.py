@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import SettingsError
+from ..labels import EVENT_LABELS, LABELS
 from .canvas import Canvas
 from .captions import caption
 from .motion import VISIBLE, Event, Moment, Motion, along, course_motion, event_motion
 from .pictures import PICTURES, look
 from .sounds import EVENT_SOUNDS
 from .textures import TEXTURE_SOUNDS
-
-EVENT_LABELS = tuple(EVENT_SOUNDS)  # classes of sounds with an onset
-TEXTURE_LABELS = tuple(TEXTURE_SOUNDS)  # classes of continuous sounds that follow a level
-LABELS = EVENT_LABELS + TEXTURE_LABELS
 
 GAP = 0.75  # s between two onsets, at least
 OFTEN = 3, 8.5  # events in 10 s, from and to

@@ -90,17 +90,6 @@ def test_paths_that_are_not_files_are_refused(tmp_path, make, message):
         open_weights(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("model.onnx", r"expected one of \.safetensors"), ("model.gguf", "GGUF.*fetch.*convert")],
-)
-def test_other_kinds_of_file_are_refused(tmp_path, name, message):
-    path = tmp_path / name
-    path.write_bytes(b"none of ours")
-    with pytest.raises(WeightsError, match=message):
-        open_weights(path)
-
-
 def test_a_table_without_tensors_is_refused(tmp_path):
     path = tmp_path / "model.ckpt"
     torch.save({"state_dict": {"a": 1}}, path)

@@ -1,6 +1,7 @@
 """The entry point of all commands: help, bad usage, errors of the system."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,48 @@ def test_an_error_of_the_program_is_not_hidden(run, monkeypatch):
     monkeypatch.setattr(cli, "build_parser", lambda **_: (parser, {}))
     with pytest.raises(ZeroDivisionError):
         run("rain")
+
+
+HEAVY = {"torch", "numpy", "av", "transformers", "tokenizers", "safetensors", "einops"}
+LIGHT_COMMANDS = [  # help, and what is refused by the parser or before a file is opened
+    [],
+    ["--help"],
+    *([command, "--help"] for command in (*cli.COMMANDS, *cli.LAB)),
+    *(["lab", tool, "--help"] for tool in ("bench", "evaluate", "world")),
+    ["sing"],
+    ["generate", "--nonsense"],
+    ["generate", "--prompt", "rain"],
+    ["generate", "-o", "a.wav", "--prompt", "rain", "--steps", "abc"],
+    ["generate", "-o", "a.wav", "--prompt", "rain", "--dtype", "int3"],
+    ["generate", "-o", "a.wav", "--prompt", "rain", "--variant", "audiox-max"],
+    ["generate", "-o", "a.wav", "--prompt", "rain", "--sampler", "magic"],
+    ["generate", "-o", "a.wav", "--prompt", "rain", "--seconds", "601"],
+    ["generate", "-o", "a.wav", "--prompt", "rain", "--prompt-at", "4-2", "rain"],
+    ["generate", "-o", "a.wav", "--prompt", "rain", "--denoise", "0.5"],
+    ["generate", "-o", "a.mp4", "--prompt", "rain"],
+    ["generate", "-o", "a.txt", "--prompt", "rain"],
+    ["demo", "--label", "dog"],
+    ["convert", "a.ckpt", "-o", "b.safetensors", "--dtype", "int3"],
+    ["fetch", "nothing"],
+    ["lab", "bench", "--rounds", "0"],
+]
+
+
+def test_help_and_refused_settings_do_not_import_what_takes_seconds(tmp_path):
+    """All in one process: the first command that imports too much is named."""
+    script = (
+        "import sys, json\n"
+        "from audiox_core.cli import main\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit: pass\n"
+        f"    found = sorted({HEAVY!r} & set(sys.modules))\n"
+        "    assert not found, f'{arguments} imports {found}'\n"
+    )
+    command = [sys.executable, "-c", script, json.dumps(LIGHT_COMMANDS)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""What masks do to frames, patches, samples and tokens, and how spans are written."""
+"""What masks do to frames, patches, samples and tokens."""
 
 import pytest
 import torch
@@ -11,8 +11,6 @@ from audiox_core.conditioners.masking import (
     hide_samples,
     hide_tokens,
     is_absent,
-    parse_hidden,
-    parse_spans,
     random_spans,
     replace_absent,
 )
@@ -110,37 +108,3 @@ def test_only_absent_items_are_replaced(seeded):
     tokens, learned = torch.randn(2, 3, 4, generator=seeded), torch.randn(1, 3, 4, generator=seeded)
     out = replace_absent(tokens, learned, torch.tensor([False, True]))
     assert torch.equal(out, torch.stack([tokens[0], learned[0]]))
-
-
-def test_spans_are_read_per_modality():
-    assert parse_hidden("video:0-2, 5.5-8,audio:5-8") == {
-        "video": ((0.0, 2.0), (5.5, 8.0)),
-        "audio": ((5.0, 8.0),),
-    }
-
-
-@pytest.mark.parametrize(
-    "text", ["0-2", "text:0-2", "video:2-1", "video:1-1", "video", "video:-1-2", "", ",,"]
-)
-def test_other_hidden_spans_are_refused(text):
-    with pytest.raises(SettingsError, match=r"for example|end after its start"):
-        parse_hidden(text)
-
-
-def test_spans_of_seconds_are_read():
-    assert parse_spans(" 0-2, .5 - 1., 10-11.25,") == ((0.0, 2.0), (0.5, 1.0), (10.0, 11.25))
-
-
-@pytest.mark.parametrize(
-    "text", ["", "2", "2-", "1-1", "2-1", "a-b", "1-2-3", "video:0-2", "1e3-2"]
-)
-def test_other_spans_are_refused(text):
-    with pytest.raises(SettingsError, match=r"for example|end after its start"):
-        parse_spans(text)
-
-
-def test_a_modality_may_be_named_again():
-    assert parse_hidden("audio:0-1,video:2-3,audio:4-5") == {
-        "audio": ((0.0, 1.0), (4.0, 5.0)),
-        "video": ((2.0, 3.0),),
-    }

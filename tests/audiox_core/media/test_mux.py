@@ -14,7 +14,8 @@ from av.stream import Disposition
 from audiox_core.errors import MediaError, SettingsError
 from audiox_core.media import mux
 from audiox_core.media.audio import read_audio
-from audiox_core.media.mux import VIDEO_SUFFIXES, check_mux, mux_soundtrack
+from audiox_core.media.formats import VIDEO_SUFFIXES
+from audiox_core.media.mux import check_mux, mux_soundtrack
 from audiox_core.media.pixels import display_matrix
 from audiox_core.media.video import FrameGrid, probe_video, read_grids
 

@@ -15,7 +15,8 @@ from audiox_core.training.captions import (
     find_files,
     starts_every,
 )
-from audiox_core.training.manifest import Item, Manifest, Task, collect
+from audiox_core.training.manifest import Item, Manifest, collect
+from audiox_core.training.tasks import Task
 
 BOTH, WORDS = Task("text+video", "audio"), Task("text", "audio")
 

@@ -11,8 +11,9 @@ from audiox_core.config import AudioXConfig, SyncConfig, SynchformerConfig
 from audiox_core.media.probe import MediaInfo
 from audiox_core.training import media as media_module
 from audiox_core.training.clips import InvalidItemError
-from audiox_core.training.manifest import Item, Manifest, Task
+from audiox_core.training.manifest import Item, Manifest
 from audiox_core.training.media import ManifestSource
+from audiox_core.training.tasks import Task
 
 SAMPLES, DESCRIBED = 16 * 1_024, 2 * 8_000
 

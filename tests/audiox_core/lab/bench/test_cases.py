@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from audiox_core.lab.bench.cases import NAMES, groups, names
+from audiox_core.lab.bench.cases import groups, names
+from audiox_core.lab.bench.names import NAMES
 from audiox_core.variants import VARIANTS
 
 

@@ -10,7 +10,7 @@ import torch
 from audiox_core.cli import main
 from audiox_core.lab.bench import against
 from audiox_core.lab.bench.against import Comparison
-from audiox_core.lab.bench.cases import NAMES
+from audiox_core.lab.bench.names import NAMES
 
 ROOT = Path(__file__).parents[4]
 

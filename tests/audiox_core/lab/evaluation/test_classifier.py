@@ -6,7 +6,7 @@ import torch
 
 from audiox_core.lab.evaluation.classifier import describe, learn, with_hiss
 from audiox_core.lab.evaluation.clips import held_out_scene
-from audiox_core.lab.world.scenes import LABELS
+from audiox_core.lab.labels import LABELS
 
 RATE = 22_050
 

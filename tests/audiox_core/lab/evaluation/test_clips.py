@@ -12,7 +12,7 @@ from audiox_core.lab.evaluation.clips import (
     uneven_times,
     write_scene,
 )
-from audiox_core.lab.world import LABELS
+from audiox_core.lab.labels import LABELS
 from audiox_core.media.video import FrameGrid, probe_video, read_grids
 
 

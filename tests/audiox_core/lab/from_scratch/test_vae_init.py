@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from audiox_core.analysis.onsets import match, onset_times
+from audiox_core.analysis.spectra import band_levels
 from audiox_core.config import OobleckConfig
-from audiox_core.lab.evaluation.onsets import match, onset_times
-from audiox_core.lab.evaluation.spectra import band_levels
 from audiox_core.lab.from_scratch.init import new_vae
 from audiox_core.lab.from_scratch.vae_init import STEADY, Band, init_vae, mdct
 from audiox_core.lab.world import scene

@@ -3,7 +3,8 @@
 import pytest
 from numpy.random import default_rng
 
-from audiox_core.lab.world import LABELS, scene
+from audiox_core.lab.labels import LABELS
+from audiox_core.lab.world import scene
 from audiox_core.lab.world.captions import WORDINGS, caption
 
 BLANKS = {"{pitch}", "{pace}"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from audiox_core.lab.world import EVENT_LABELS, LABELS, TEXTURE_LABELS
+from audiox_core.lab.labels import EVENT_LABELS, LABELS, TEXTURE_LABELS
 from audiox_core.lab.world.canvas import Canvas
 from audiox_core.lab.world.motion import Event, Moment, course_motion, event_motion
 from audiox_core.lab.world.pictures import PICTURES, look

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.lab.world import EVENT_LABELS, LABELS, TEXTURE_LABELS, scene
+from audiox_core.lab.labels import EVENT_LABELS, LABELS, TEXTURE_LABELS
+from audiox_core.lab.world import scene
 from audiox_core.lab.world.scenes import GAP
 
 SEEDS = range(40)

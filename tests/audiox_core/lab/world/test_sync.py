@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiox_core.lab.world import EVENT_LABELS, TEXTURE_LABELS, Scene, scene
+from audiox_core.lab.labels import EVENT_LABELS, TEXTURE_LABELS
+from audiox_core.lab.world import Scene, scene
 from audiox_core.lab.world.motion import place
 
 RATE = 22_050

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from audiox_core.analysis.onsets import Matching, match, onset_times
 from audiox_core.lab.evaluation.clips import held_out_scene
-from audiox_core.lab.evaluation.onsets import Matching, match, onset_times
-from audiox_core.lab.world.scenes import EVENT_LABELS
+from audiox_core.lab.labels import EVENT_LABELS
 
 RATE = 22_050
 

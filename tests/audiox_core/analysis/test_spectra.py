@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from audiox_core.lab.evaluation.spectra import BANDS, FLOOR_DB, band_levels, spectrogram
+from audiox_core.analysis.spectra import BANDS, FLOOR_DB, band_levels, spectrogram
 
 RATE = 16_000
 

@@ -1,4 +1,4 @@
-"""A sound as loudness in bands over time: what all measures of this room listen with.
+"""The levels of a sound in bands over time.
 
 Axes: `c` channels, `n` samples, `k` bands, `t` frames.
 """
@@ -6,8 +6,8 @@ Axes: `c` channels, `n` samples, `k` bands, `t` frames.
 import torch
 from torch import Tensor
 
-from ...conditioners.mel import mel_filters
-from ...config import MelConfig
+from ..conditioners.mel import mel_filters
+from ..config import MelConfig
 
 FFT, BANDS = 1_024, 64
 HOP_SECONDS = 0.01

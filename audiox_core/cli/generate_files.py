@@ -1,0 +1,46 @@
+"""The files of `generate`, checked without PyTorch: whether they can be read and written."""
+
+import argparse
+from pathlib import Path
+
+from ..checkpoint.file_check import check_weights_file
+from ..errors import SettingsError, WeightsError
+from ..limits import length_from
+from ..media.files import check_output, is_same_file, open_media
+from ..media.timeline import PictureReader
+from ..pipeline.request import Request
+
+
+def check_files(options: argparse.Namespace, request: Request) -> None:
+    """Check the files that a run reads and writes, as far as that needs no model.
+
+    Args:
+        options: of the command line.
+        request: made from them.
+
+    Raises:
+        AudioXError: a file is missing, damaged or of another kind, or the output cannot be written.
+    """
+    output = options.output
+    check_output(output)
+    inputs = (request.video, request.image, request.audio, request.init_audio)
+    if any(path and is_same_file(Path(path), output) for path in inputs):
+        raise SettingsError(
+            f"{output} is an input and would be overwritten: choose another --output."
+        )
+    for path in (request.image, request.audio, request.init_audio):
+        if path is not None:
+            with open_media(Path(path)):
+                pass
+    if request.video is not None:
+        with PictureReader(Path(request.video)) as reader:
+            total = float(reader.end())
+        length_from(Path(request.video).name, total, request.start, request.seconds)
+    for path in (options.config, options.text_encoder):
+        if path is not None and not path.exists():
+            what = "file or folder" if path == options.text_encoder else "file"
+            raise WeightsError(f"There is no {what} {path}: check the name and the folder.")
+    weights = (options.checkpoint, options.vae, options.synchformer)
+    for path in (*weights, *(path for path, _strength in options.lora)):
+        if path is not None:
+            check_weights_file(path)

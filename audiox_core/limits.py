@@ -1,0 +1,113 @@
+"""The names and ranges of the settings of a run.
+
+Nothing here imports PyTorch: the command line shows its help and refuses a wrong setting without
+waiting for it.
+"""
+
+from dataclasses import replace
+from numbers import Real
+
+from .config import AudioXConfig, SamplingConfig
+from .errors import SettingsError, check_number
+
+SOLVER_NAMES = (
+    "dpmpp_3m_sde", "dpmpp_2m_sde", "dpmpp_2s_ancestral", "lcm", "heun", "dpm_2", "lms",
+    "dpm_fast", "dpm_adaptive", "euler",
+)  # fmt: skip
+# also valid for a rectified flow, whose noise level ends at 1
+FLOW_SOLVERS = ("lcm", "heun", "dpm_2", "lms", "euler")
+DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
+STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
+
+MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
+MAX_START = 1_000_000  # seconds into a source
+MAX_STEPS = 10_000
+MAX_SEED = 2**64 - 1
+MAX_CFG = 100
+MAX_SIGMA = 1_000_000
+MIN_DENOISE = 0.001
+
+
+def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig:
+    """The model's own settings with those that are not None in their place; checked.
+
+    Args:
+        config: of the model.
+        settings: fields of `SamplingConfig`.
+
+    Raises:
+        SettingsError: a value that no run can use.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    sampling = replace(config.sampling, **given)  # type: ignore[arg-type]
+    check_sampling(sampling, config.objective)
+    return sampling
+
+
+def check_sampling(sampling: SamplingConfig, objective: str) -> None:
+    """Raise SettingsError for settings that no run of this package can use."""
+    check_numbers(sampling)
+    if sampling.sampler not in SOLVER_NAMES:
+        names = ", ".join(SOLVER_NAMES)
+        raise SettingsError(f"Unknown sampler {sampling.sampler!r}: choose one of {names}.")
+    if objective == "rectified_flow" and sampling.sampler not in FLOW_SOLVERS:
+        names = ", ".join(FLOW_SOLVERS)
+        raise SettingsError(
+            f"{sampling.sampler} does not support rectified flow models: use one of {names}."
+        )
+
+
+def check_numbers(sampling: SamplingConfig) -> None:
+    """Raise SettingsError for numbers that no sampler can use, ours or a host's."""
+    check_number("steps", sampling.steps, 1, MAX_STEPS, whole=True)
+    check_number("cfg", sampling.cfg, 0, MAX_CFG, ", usually 3 to 8")
+    check_number("cfg_rescale", sampling.cfg_rescale, 0, 1)
+    check_number("sigma_min", sampling.sigma_min, 0, MAX_SIGMA)
+    check_number("sigma_max", sampling.sigma_max, 0, MAX_SIGMA)
+
+
+def check_seed(seed: int) -> None:
+    """Raise SettingsError for a seed that is out of range."""
+    check_number("The seed", seed, 0, MAX_SEED, whole=True)
+
+
+def check_denoise(denoise: float) -> None:
+    """Raise SettingsError for a share of the schedule that is out of range."""
+    check_number("denoise", denoise, MIN_DENOISE, 1)
+
+
+def check_seconds(seconds: float) -> None:
+    """Raise SettingsError for a length in seconds that cannot be generated, or NaN."""
+    long = isinstance(seconds, Real) and seconds > MAX_SECONDS
+    hint = ". For a part of a video, set its start and length" if long else ""
+    check_number("The length", seconds, MIN_SECONDS, MAX_SECONDS, hint, unit=" s")
+
+
+def length_from(name: str, total: float, start: float, seconds: float | None = None) -> float:
+    """The length of a part of a video.
+
+    Args:
+        name: of the video, for messages.
+        total: seconds of the video.
+        start: of the part, seconds.
+        seconds: of the part; None, or more than there is, goes to the end.
+
+    Returns:
+        The seconds from `start` on, at most `seconds`.
+
+    Raises:
+        SettingsError: the video ends before `start`, or the length is out of range.
+    """
+    if total < MIN_SECONDS:
+        raise SettingsError(
+            f"{name} is {total:.2f} s long, at least {MIN_SECONDS:g} s are needed: "
+            "give a still picture with [[--image|AudioX Encode Image]]."
+        )
+    if not 0 <= start < total:
+        raise SettingsError(
+            f"{name} is {total:.2f} s long, but the start is {start:g} s: use an earlier start."
+        )
+    rest = total - start
+    length = rest if seconds is None else min(seconds, rest)
+    check_seconds(length)
+    return length

@@ -1,0 +1,197 @@
+"""What AudioX Takes and AudioX Preview show: players, a plot, and lines of text."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import folder_paths
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ...audiox_core.analysis.motion import Changes, nearest_onsets, picture_changes, read_frames
+from ...audiox_core.analysis.onsets import onset_times
+from ...audiox_core.analysis.plot import Scene, Track, plot_sounds
+from ...audiox_core.errors import SettingsError, check_number
+from ...audiox_core.media.loudness import measure_loudness
+from .media import audio_of, first_of_batch, rate_of, waveform_of
+from .video import clip_of_video
+
+FRAMES, PIXELS = 10, 128  # of a video above the plot
+MAX_START = 86_400  # s
+NEAR = 0.5  # s from a change of the picture to a sound that may belong to it
+MOST_LINES = 12
+NODES_KEPT = 64  # whose last takes are known
+
+_scenes: WeakKeyDictionary[Any, dict[tuple[float, float], Scene]] = WeakKeyDictionary()
+_last: OrderedDict[str, tuple[bytes, list]] = OrderedDict()  # by node: its takes and their files
+
+
+class Sounds(NamedTuple):
+    """A batch of sounds, ready to be measured and drawn."""
+
+    waveforms: Tensor  # `b 2 n`
+    rate: int  # Hz
+
+    @property
+    def seconds(self) -> float:
+        """Length of each."""
+        return self.waveforms.shape[-1] / self.rate
+
+
+def preview(audio: Mapping[str, Any], video: Any, start: float) -> tuple[Tensor, dict[str, list]]:
+    """The plot of the first sound as IMAGE, and what the node shows.
+
+    Args:
+        audio: AUDIO.
+        video: VIDEO or None.
+        start: second of the video at which the audio begins.
+    """
+    sounds = _sounds(audio, [0])
+    scene = _scene(video, start, sounds.seconds)
+    (track,) = _tracks(sounds, [""], chosen=None)
+    image = _image([track], sounds, scene)
+    lines = [f"{_levels(sounds, 0)}, {sounds.seconds:.2f} s", *_offsets(scene.changes, track)]
+    note = first_of_batch(audio)
+    return image, _shown(image, _saved(sounds), [*lines, note] if note else lines)
+
+
+def takes(
+    audio: Mapping[str, Any], choose: int, video: Any, start: float, node: str
+) -> tuple[dict[str, Any], int, dict[str, list]]:
+    """The chosen sound of a batch as AUDIO, its index from 0, and what the node shows.
+
+    Args:
+        audio: AUDIO.
+        choose: number of the take, from 1.
+        video: VIDEO or None.
+        start: second of the video at which the audio begins.
+        node: id of the node, which says when its takes are new ones.
+    """
+    count = len(audio["waveform"]) if rate_of(audio) else 0
+    check_number("choose", choose, 1, count, ", the number of takes in the batch", whole=True)
+    sounds = _sounds(audio, range(count))
+    scene = _scene(video, start, sounds.seconds)
+    numbers = [f"{k + 1}" for k in range(count)]
+    tracks = _tracks(sounds, numbers, chosen=choose - 1)
+    files, are_new = _files_of(node, sounds)
+    about = f"{count} new takes" if are_new else f"{count} takes"
+    lines = [f"{about}: take {choose} is used"]
+    for k, track in enumerate(tracks):
+        lines.append(f"{k + 1}: {_levels(sounds, k)}{_agreement(scene.changes, track)}")
+    image = _image(tracks, sounds, scene)
+    chosen = {**audio, "waveform": audio["waveform"][choose - 1 : choose]}
+    return chosen, choose - 1, _shown(image, files, lines)
+
+
+def _sounds(audio: Mapping[str, Any], which: Sequence[int]) -> Sounds:
+    rate = rate_of(audio)
+    items = [{**audio, "waveform": audio["waveform"][k : k + 1]} for k in which]
+    return Sounds(torch.stack([waveform_of(item, rate) for item in items]), rate)
+
+
+def _scene(video: Any, start: float, seconds: float) -> Scene:
+    """The frames and changes of the part of a VIDEO that the sound belongs to."""
+    check_number("start", start, 0, MAX_START, unit=" s")
+    if video is None:
+        return Scene()
+    kept = _scenes.setdefault(video, {})
+    if (start, seconds) not in kept:
+        clip = clip_of_video(video)
+        left = clip.seconds - start
+        if left <= 0:
+            raise SettingsError(
+                f"start is {start:g} s, but the video is {clip.seconds:.2f} s long: use the start "
+                "of AudioX Encode Video."
+            )
+        length = min(seconds, left)
+        small, shown = read_frames(clip, start, seconds, FRAMES, PIXELS)
+        changes = picture_changes(small[: max(2, round(length * len(small) / seconds))])
+        kept.clear()
+        kept[start, seconds] = Scene(shown, changes)
+    return kept[start, seconds]
+
+
+def _tracks(sounds: Sounds, labels: Sequence[str], chosen: int | None) -> list[Track]:
+    return [
+        Track(waveform, onset_times(waveform, sounds.rate), label, k == chosen)
+        for k, (waveform, label) in enumerate(zip(sounds.waveforms, labels, strict=True))
+    ]
+
+
+def _image(tracks: Sequence[Track], sounds: Sounds, scene: Scene) -> Tensor:
+    """The plot as IMAGE."""
+    return torch.from_numpy(plot_sounds(tracks, sounds.rate, scene).copy()).float()[None] / 255
+
+
+def _levels(sounds: Sounds, k: int) -> str:
+    lufs, peak = measure_loudness(sounds.waveforms[k], sounds.rate)
+    return f"{lufs:.1f} LUFS, true peak {peak:.1f} dB"
+
+
+def _agreement(changes: Changes, track: Track) -> str:
+    """How many changes of the picture have a sound, and how far from it; empty without any."""
+    nearest = nearest_onsets(changes.all, track.onsets)
+    if not nearest:
+        return ""
+    near = [abs(offset) for offset in nearest if offset is not None and abs(offset) <= NEAR]
+    apart = f", {1000 * sum(near) / len(near):.0f} ms apart" if near else ""
+    return f"; sounds at {len(near)} of {len(nearest)} picture changes{apart}"
+
+
+def _offsets(changes: Changes, track: Track) -> list[str]:
+    """A line for each change of the picture with its distance to the nearest sound."""
+    nearest = nearest_onsets(changes.all, track.onsets)
+    lines = [
+        f"{'cut' if time in changes.cuts else 'motion'} at {time:.2f} s: "
+        + (
+            f"sound {1000 * offset:+.0f} ms"
+            if offset is not None and abs(offset) <= NEAR
+            else f"no sound begins within {NEAR:g} s"
+        )
+        for time, offset in zip(changes.all, nearest, strict=True)
+    ]
+    more = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], f"and {more} more"] if more > 0 else lines
+
+
+def _files_of(node: str, sounds: Sounds) -> tuple[list, bool]:
+    """The players' files of a node's takes, and whether other takes were there before."""
+    content = hashlib.blake2b(sounds.waveforms.contiguous().numpy().data).digest()
+    before = _last.pop(node, None)
+    if before is not None and before[0] == content and _exist(before[1]):
+        _last[node] = before
+        return before[1], False
+    _last[node] = content, _saved(sounds)
+    while len(_last) > NODES_KEPT:
+        _last.popitem(last=False)
+    return _last[node][1], before is not None and before[0] != content
+
+
+def _exist(files: Sequence[Mapping[str, str]]) -> bool:
+    folder = Path(folder_paths.get_temp_directory())
+    return all((folder / file["subfolder"] / file["filename"]).is_file() for file in files)
+
+
+def _saved(sounds: Sounds) -> list:
+    audio = audio_of(sounds.waveforms, sounds.rate)
+    name = f"AudioX_{uuid4().hex[:8]}"
+    return ui.AudioSaveHelper.save_audio(audio, name, io.FolderType.temp, cls=None)
+
+
+def _shown(image: Tensor, files: list, lines: Sequence[str]) -> dict[str, list]:
+    """The output of a node for the front end: its own pictures, our players and text."""
+    pictures = ui.ImageSaveHelper.save_images(
+        image, f"AudioX_{uuid4().hex[:8]}", io.FolderType.temp, cls=None, compress_level=1
+    )
+    aspect = image.shape[1] / image.shape[2]
+    return {
+        "images": pictures,
+        "audiox_players": files,
+        "audiox_aspect": [aspect],
+        "text": ["\n".join(lines)],
+    }
