@@ -100,10 +100,8 @@ def peak_normalize(waveform: Tensor, *, in_place: bool = False) -> Tensor:
         waveform: `... c n`, float.
         in_place: overwrite it.
     """
-    high, low = (
-        reduce(waveform, dim=(-2, -1), keepdim=True) for reduce in (torch.amax, torch.amin)
-    )
-    peak = torch.maximum(high, -low)
+    axes = (-2, -1)
+    peak = torch.maximum(waveform.amax(axes, keepdim=True), -waveform.amin(axes, keepdim=True))
     peak = torch.where(peak > 0, peak, torch.ones_like(peak))
     return waveform.div_(peak) if in_place else waveform / peak
 

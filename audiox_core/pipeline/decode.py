@@ -14,7 +14,7 @@ from torch import Tensor
 from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError, check_number
-from ..media.audio import peak_normalize
+from ..media.audio import peak_normalize, sample_peak
 from ..media.loudness import normalize_loudness
 from ..models.oobleck import REACH, ChunkedOobleck
 from .init_audio import InitAudio
@@ -46,10 +46,11 @@ def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None)
     latent_format, vae = checkpoint.config.latent, checkpoint.vae
 
     def decode_items(latent: Tensor) -> Tensor:
-        window = latent.shape[-1] <= latent_format.window and latent.device.type != "cpu"
+        latent = latent.float()
+        if latent.shape[-1] <= latent_format.window and latent.device.type != "cpu":
+            return torch.cat([vae.decode(item) for item in latent[:, None]])
         pieces = ChunkedOobleck(vae, None, checkpoint.check_interrupt, checkpoint.progress)
-        decoder = vae if window and len(latent) == 1 else pieces
-        return decoder.decode(latent.float())
+        return pieces.decode(latent)
 
     return decode_with(decode_items, latent, latent_format, seconds)
 
@@ -82,6 +83,7 @@ def finish(
     init_audio: InitAudio | None = None,
     level: Level = "keep",
     lufs: float = -16.0,
+    in_place: bool = False,
 ) -> Tensor:
     """Check decoded audio, restore the known samples, adjust the level.
 
@@ -92,6 +94,7 @@ def finish(
         level: "keep" is the model's own level, lowered only if it would clip; "peak" scales the
             loudest sample to full scale; "loudness" scales to `lufs`.
         lufs: integrated loudness, LUFS (EBU R 128).
+        in_place: overwrite `waveform` where that saves a copy.
 
     Raises:
         AudioXError: the audio has NaN or infinite samples.
@@ -101,11 +104,12 @@ def finish(
         raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
     check_number("lufs", lufs, MIN_LUFS, 0)
     check_finite(waveform)
-    waveform = limit_peak(waveform)  # alone first: known samples below full scale stay as they are
+    # alone first: known samples below full scale stay as they are
+    waveform = limit_peak(waveform, in_place=in_place)
     if init_audio is not None and init_audio.spans:
         waveform = _restored(waveform, init_audio, latent_format)
     if level == "peak":
-        return peak_normalize(waveform)
+        return peak_normalize(waveform, in_place=in_place)
     if level == "loudness":
         return normalize_loudness(waveform, latent_format.sample_rate, lufs)
     return waveform
@@ -123,17 +127,22 @@ def _restored(waveform: Tensor, init_audio: InitAudio, latent_format: LatentConf
 
 def check_finite(waveform: Tensor) -> None:
     """Raise AudioXError if audio has NaN or infinite samples."""
-    if not isfinite(waveform.abs().amax().item()):
+    if not isfinite(sample_peak(waveform)):
         raise AudioXError(
             "The model's output overflowed to NaN or infinity: use float32, a lower cfg, or "
             "another sampler."
         )
 
 
-def limit_peak(waveform: Tensor) -> Tensor:
-    """Scale audio down to full scale if it is louder; otherwise its level stays."""
-    peak = waveform.abs().amax().item()
+def limit_peak(waveform: Tensor, *, in_place: bool = False) -> Tensor:
+    """Scale audio down to full scale if it is louder; otherwise its level stays.
+
+    Args:
+        waveform: `c n`.
+        in_place: overwrite it.
+    """
+    peak = sample_peak(waveform)
     if peak > 1:
         logger.info("The audio peaked at %.2f of full scale and was scaled down to 1.", peak)
-        return peak_normalize(waveform)
+        return peak_normalize(waveform, in_place=in_place)
     return waveform

@@ -84,7 +84,7 @@ class Pipeline:
         )
         waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
         return Soundtrack(
-            finish(waveform, self.latent_format, init_audio=init),
+            finish(waveform, self.latent_format, init_audio=init, in_place=True),
             self.latent_format.sample_rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,
