@@ -10,7 +10,6 @@ from audiox_core.errors import SettingsError
 from audiox_core.lab.bench import against
 from audiox_core.lab.bench.against import Comparison, Measured
 
-
 BEFORE = Measured(1.0, 100 << 20)
 
 
