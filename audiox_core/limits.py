@@ -17,6 +17,7 @@ SOLVER_NAMES = (
 # also valid for a rectified flow, whose noise level ends at 1
 FLOW_SOLVERS = ("lcm", "heun", "dpm_2", "lms", "euler")
 DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
+ACCELERATIONS = ("off", "graph", "compile")  # of the transformer
 STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
@@ -27,6 +28,9 @@ MAX_SEED = 2**64 - 1
 MAX_CFG = 100
 MAX_SIGMA = 1_000_000
 MIN_DENOISE = 0.001
+MAX_GAIN_DB = 120
+FEATHER_SECONDS = 0.1  # of the crossfade between known and generated audio
+MIN_LUFS, MAX_LUFS = -70, 0  # EBU R 128 does not count what is softer
 
 
 def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig:

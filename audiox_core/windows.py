@@ -23,7 +23,9 @@ from torch.nn.functional import pad
 from .config import LatentConfig
 from .errors import SettingsError
 
-ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
+# windows of all batch items in one forward: memory stays flat, however long; on a CPU more of them
+# do not fit into its cache
+ITEMS_AT_ONCE, CPU_ITEMS_AT_ONCE = 8, 4
 
 LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
 
@@ -52,37 +54,39 @@ class Plan:
         """Start of each window in seconds."""
         return tuple(start * self.frame_seconds for start in self.starts)
 
-    def weights(self) -> Tensor:
-        """Weight of each window's prediction, `w t`; at every frame they add up to 1."""
+    def weights(self, device: torch.device | str = "cpu") -> Tensor:
+        """Weight of each window's prediction, `w t`; at every frame they add up to 1.
+
+        Computed on the device: a copy to it would make the host wait at every step.
+        """
         if self.loop:
-            return self._loop_weights()
-        if self.windows == 1:
-            return torch.ones(1, self.window, dtype=torch.float32)
-        begin, end = self.fade
-        falling = torch.ones(self.window, dtype=torch.float32)
-        steps = torch.arange(end - begin, 0, -1, dtype=torch.float32)
-        falling[begin:end] = steps / (end - begin + 1)
-        falling[end:] = 0
-        weights = torch.ones(self.windows, self.window, dtype=torch.float32)
+            return self._loop_weights(device)
+        frames = torch.arange(self.window, dtype=torch.float32, device=device)
+        weights = torch.ones(self.windows, self.window, dtype=torch.float32, device=device)
         for index in range(self.windows - 1):
+            weights[index] *= self._falling(frames)
             shift = self.starts[index + 1] - self.starts[index]
-            weights[index] *= falling
-            weights[index + 1, : self.window - shift] = 1 - falling[shift:]
+            weights[index + 1] -= self._falling(frames + shift)
         return weights
 
-    def _loop_weights(self) -> Tensor:
+    def _loop_weights(self, device: torch.device | str) -> Tensor:
         """A window counts from the middle of its free frames to where the next one has risen."""
         begin, end = self.fade
         hops = [b - a for a, b in pairwise([*self.starts, self.starts[0] + self.frames])]
         fade = min(end - begin, *hops)
         first = (begin - max(hops)) // 2  # so that both sides have context
-        rising = torch.arange(1, fade + 1, dtype=torch.float32) / (fade + 1)
-        weights = torch.zeros(self.windows, self.window, dtype=torch.float32)
+        rising = torch.arange(1, fade + 1, dtype=torch.float32, device=device) / (fade + 1)
+        weights = torch.zeros(self.windows, self.window, dtype=torch.float32, device=device)
         for weight, hop in zip(weights, hops, strict=True):
             weight[first : first + hop] = 1
             weight[first : first + fade] = rising
             weight[first + hop : first + hop + fade] = 1 - rising
         return weights
+
+    def _falling(self, frames: Tensor) -> Tensor:
+        """The weight of a window before its successor, at frames from its start on."""
+        begin, end = self.fade
+        return (end - frames).div(end - begin + 1).clamp(0, 1)
 
     def unroll(self, x: Tensor) -> Tensor:
         """Frames `... t` -> those of all windows in a row; a loop is repeated up to the last one.
@@ -233,11 +237,13 @@ def over_windows(
     pairs = [
         (w, p) for w in range(plan.windows) for p, windows in enumerate(active) if w in windows
     ]
-    weights = plan.weights().to(x.device, x.dtype)
+    if plan.windows == 1 and not plan.loop and len(pairs) == len(parts):
+        return predict(x, pairs)  # nothing to cut or to blend
+    weights = plan.weights(x.device).to(x.dtype)
     spans = [slice(start, start + plan.window) for start in plan.starts]
     joined = [torch.zeros_like(part) for part in parts]
     items = len(parts[0])
-    at_once = max(1, ITEMS_AT_ONCE // items)
+    at_once = max(1, (CPU_ITEMS_AT_ONCE if x.device.type == "cpu" else ITEMS_AT_ONCE) // items)
     if plan.windows == 1:  # all parts of the batch at once, as samplers expect
         at_once = max(1, len(pairs))
     for first in range(0, len(pairs), at_once):
@@ -246,5 +252,5 @@ def over_windows(
         for (window, part), predicted in zip(
             group, predict(pieces, group).split(items), strict=True
         ):
-            joined[part][..., spans[window]] += weights[window] * predicted
+            joined[part][..., spans[window]].addcmul_(weights[window], predicted)
     return plan.roll_up(torch.cat(joined))

@@ -13,6 +13,7 @@ from .loaders import (
     AudioXLoadModel,
     AudioXLoadVAE,
 )
+from .mix import AudioXLayer, AudioXMix
 from .preview import AudioXPreview, AudioXTakes
 from .sampling import AudioXGuider, AudioXSampler, AudioXScheduler
 
@@ -36,6 +37,8 @@ NODES = [
     AudioXDecode,
     AudioXTakes,
     AudioXPreview,
+    AudioXLayer,
+    AudioXMix,
     AudioXSoundtrack,
 ]
 

@@ -64,7 +64,7 @@ class AudioXInpaintLatent(io.ComfyNode):
             display_name="AudioX Inpaint Latent",
             category="AudioX/latent",
             description="Repair, continue or extend audio: the given seconds are regenerated, the"
-            " rest is kept. Sample with denoise 1.",
+            " rest is kept, with a crossfade between them. Sample with denoise 1.",
             search_aliases=["audio inpaint", "audio outpaint", "extend audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
@@ -85,8 +85,9 @@ class AudioXInpaintLatent(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.01,
-                    tooltip="Length of the transition between kept and regenerated audio, in"
-                    " seconds. It lies inside the regenerated range.",
+                    tooltip="Length of the crossfade between kept and new audio, in seconds. In a"
+                    " regenerated range it lies inside; where the audio is extended, in its last"
+                    " or first seconds.",
                 ),
                 io.Float.Input(
                     "extend_before",
@@ -108,6 +109,11 @@ class AudioXInpaintLatent(io.ComfyNode):
             outputs=[
                 io.Latent.Output("latent", tooltip=TO_SAMPLER),
                 io.Float.Output("seconds", tooltip="Total length, including the extensions."),
+                io.Audio.Output(
+                    "tail",
+                    tooltip="The last ten seconds of the audio. Connect to AudioX Encode Audio, and"
+                    " the model continues from them.",
+                ),
             ],
         )
 

@@ -25,8 +25,8 @@ TIPS = {
         " 8 s for four bars at 120 beats a minute. It cannot follow a video."
     ),
     "AudioXEncodeAudio": (
-        "To continue a piece of music, set `start` to -10, generate, and append the result with"
-        " Audio Concat. Select music that does not end with a fade-out or silence."
+        "To continue a piece of music, connect `tail` of AudioX Inpaint Latent. Select music that"
+        " does not end with a fade-out or silence."
     ),
     "AudioXEncodeImage": (
         "Add a text prompt that names the sound: an image alone does not say what happens in it."
@@ -46,7 +46,14 @@ TIPS = {
     ),
     "AudioXInpaintLatent": (
         "If the transition is audible, make the regenerated range a little longer, or raise"
-        " `feather`. To continue audio, leave `regenerate` empty and set `extend_after`."
+        " `feather` up to 2 s. To continue audio, leave `regenerate` empty, set `extend_after`, and"
+        " connect `tail` to AudioX Encode Audio."
+    ),
+    "AudioXLayer": (
+        "For a crossfade between two layers, let the second start before the first ends, and give"
+        " both a fade of this length. For the sound of a clip itself, connect `audio` of Get Video"
+        " Components. Silence is added where a video has no audio, so the numbers of the other"
+        " layers stay."
     ),
     "AudioXLoadCheckpoint": (
         "Start with AudioX-Turbo: it needs only 4 steps. To download it, run `python -m audiox_core"
@@ -64,6 +71,11 @@ TIPS = {
     "AudioXLoadVAE": (
         "Use it for a VAE that ComfyUI's Save VAE wrote, or to decode with the VAE of another"
         " AudioX checkpoint."
+    ),
+    "AudioXMix": (
+        "To keep dialogue clear, set `duck_under` to the number of its layer. If a loudness cannot"
+        " be reached, the node says which: a few loud peaks are in the way, so turn their layer"
+        " down. Change one layer and only the mix is computed again."
     ),
     "AudioXPromptTimeline": (
         "Write one prompt a line: `0-4: rain on a tin roof`, `4-8.5: thunder rolls`. A line without"
@@ -88,6 +100,16 @@ TIPS = {
         "Connect it with KSamplerSelect, AudioX Guider or CFGGuider, and RandomNoise to"
         " SamplerCustomAdvanced. Use"
         " the sampler that AudioX Sampler shows for your model."
+    ),
+    "AudioXTakes": (
+        "Keep the seed of the sampler fixed. The number beside a player chooses that take, and the"
+        " next run computes only what comes after this node. To refine a take, connect `index` to"
+        " `batch_index` of Get Latent From Batch, and sample its latent with a `denoise` below 1."
+    ),
+    "AudioXPreview": (
+        "A full line in the picture is a cut of the video, a dashed line a peak of its motion, and"
+        " a green mark the beginning of a sound. Viewers notice a sound that begins more than about"
+        " 45 ms before or 125 ms after what they see (ITU-R BT.1359)."
     ),
     "AudioXSoundtrack": (
         "To keep dialogue, turn on `mix_original`, leave `duck_db` at 0 and set `gain_db` to -6 or"

@@ -10,6 +10,7 @@ from ..checkpoint.checkpoint_file import open_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..checkpoint.weight_file import open_weights
 from ..device import DTYPES, choose_device
+from ..media.audio import sample_peak
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mux import check_mux
 from ..pipeline.pipeline import Pipeline
@@ -39,10 +40,10 @@ def run(options: argparse.Namespace, request: Request, began: float) -> int:
         config=options.config,
         variant=options.variant,
     )
-    checkpoint = file.load(dtype=DTYPES[options.dtype], device=device)
+    checkpoint = file.load(dtype=DTYPES.get(options.dtype), device=device)
     for path, strength in options.lora:
         merge_lora(checkpoint.backbone, path, strength)
-    pipeline = Pipeline(checkpoint)
+    pipeline = Pipeline(checkpoint, acceleration=options.accelerate)
     steps = pipeline.sampling(request).steps
     with late_bar(unit="step", desc="sampling", mininterval=0.5) as show:
         sound = pipeline.generate(request, on_step=lambda step, *_: show(step + 1, steps))
@@ -62,7 +63,7 @@ def _summary(
         "output": str(output),
         "seconds": round(sound.seconds, 4),
         "sample_rate": sound.sample_rate,
-        "peak": round(sound.waveform.abs().max().item(), 4),
+        "peak": round(sample_peak(sound.waveform), 4),
         "seed": request.seed,
         "steps": sampling.steps,
         "cfg": sampling.cfg,

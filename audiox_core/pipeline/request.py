@@ -9,7 +9,12 @@ from ..conditioners.inputs import Span, TimeRange, check_prompt, check_spans
 from ..config import AudioXConfig, SamplingConfig
 from ..errors import SettingsError, check_number
 from ..limits import (
+    FEATHER_SECONDS,
+    MAX_GAIN_DB,
+    MAX_LUFS,
+    MAX_SECONDS,
     MAX_START,
+    MIN_LUFS,
     GuidanceWeights,
     check_denoise,
     check_guidance,
@@ -48,6 +53,12 @@ class Request:
     denoise: float | None = None  # how much of it is generated, 0..1; None: half
     init_noise_level: float | None = None  # the same as a sigma to start from, in its place
     inpaint: tuple[Span, ...] = ()  # the seconds of it that are generated; the rest is kept
+    extend: float = 0.0  # seconds to add after it; without `audio`, its last ten are the prompt
+    feather: float = FEATHER_SECONDS  # seconds of the crossfade between kept and generated audio
+    gain: float = 0.0  # of the generated sound, dB
+    keep_original: float | None = None  # gain of the video's own sound, dB; None replaces it
+    duck: float = 0.0  # dB by which it is turned down while the generated sound is loud
+    lufs: float | None = None  # loudness of the result; None keeps its level
     seed: int = 0
     steps: int | None = None
     cfg: float | None = None
@@ -120,6 +131,7 @@ def check_request(request: Request) -> None:
     _check_guidance(request, resolved, AudioXConfig())
     _check_inputs(request)
     _check_variation(request)
+    _check_mix(request)
     _check_loop(request)
 
 
@@ -147,6 +159,7 @@ def _check_variation(request: Request) -> None:
         "denoise": request.denoise,
         "init_noise_level": request.init_noise_level,
         "inpaint": request.inpaint or None,
+        "extend": request.extend or None,
     }
     given = [name for name, value in changes.items() if value is not None]
     if given and request.init_audio is None:
@@ -155,6 +168,24 @@ def _check_variation(request: Request) -> None:
         raise SettingsError(f"{' and '.join(given)} exclude each other: use one of them.")
     if request.denoise is not None:
         check_denoise(request.denoise)
+    check_number("extend", request.extend, 0, MAX_SECONDS, unit=" s")
+    check_number("feather", request.feather, 0, MAX_SECONDS, unit=" s")
+    if request.extend and (request.seconds is not None or request.video is not None):
+        other = "seconds" if request.video is None else "a video"
+        raise SettingsError(f"extend and {other} both set the length: use one of them.")
+
+
+def _check_mix(request: Request) -> None:
+    check_number("gain", request.gain, -MAX_GAIN_DB, MAX_GAIN_DB, unit=" dB")
+    check_number("duck", request.duck, 0, MAX_GAIN_DB, unit=" dB")
+    if request.lufs is not None:
+        check_number("lufs", request.lufs, MIN_LUFS, MAX_LUFS)
+    if request.keep_original is not None:
+        check_number("keep_original", request.keep_original, -MAX_GAIN_DB, MAX_GAIN_DB, unit=" dB")
+        if request.video is None:
+            raise SettingsError("keep_original is for the sound of a video: pass a video.")
+    elif request.duck:
+        raise SettingsError("duck turns the video's own sound down: set keep_original, too.")
 
 
 def _check_loop(request: Request) -> None:

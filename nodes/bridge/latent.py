@@ -13,11 +13,11 @@ import torch
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import check_number
 from ...audiox_core.limits import check_loop, check_seconds
-from ...audiox_core.pipeline.init_audio import extend_audio
+from ...audiox_core.pipeline.init_audio import extend_audio, tail
 from ...audiox_core.windows import plan
 from .encode import latent_format_of, time_ranges
 from .loop import loop_latent
-from .media import waveform_of
+from .media import audio_of, waveform_of
 
 SECONDS = "audiox_seconds"
 INIT = "audiox_init"
@@ -51,14 +51,17 @@ def inpaint_latent(
     feather: float,
     before: float,
     after: float,
-) -> tuple[dict[str, Any], float]:
-    """Existing audio -> its latent with a noise mask, and the length of the result in seconds.
+) -> tuple[dict[str, Any], float, dict[str, Any]]:
+    """Existing audio -> its latent with a noise mask, the length of the result, and AUDIO.
+
+    The AUDIO is the tail of the existing audio, the prompt of what follows it. The length is in
+    seconds.
 
     Args:
         vae: an AudioX VAE.
         audio: AUDIO; the first item of a batch is used.
         regenerate: time ranges in seconds, such as `2.0-4.5, 7-8`; empty for none.
-        feather: seconds over which the noise mask rises inside of each range.
+        feather: seconds of the crossfades between kept and new audio.
         before, after: seconds to generate before and after the audio.
     """
     latent_format = latent_format_of(vae)
@@ -68,4 +71,5 @@ def inpaint_latent(
     seconds = init.waveform.shape[-1] / latent_format.sample_rate
     latent, mask = init.encode(latent_format, lambda sound: vae.encode(sound.movedim(1, -1)))
     entries = {"samples": latent, "type": "audio", SECONDS: seconds, INIT: init}
-    return {**entries, "noise_mask": mask[None, None]}, seconds
+    prompt = audio_of(tail(known, latent_format.sample_rate)[None], latent_format.sample_rate)
+    return {**entries, "noise_mask": mask[None, None]}, seconds, prompt

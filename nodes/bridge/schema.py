@@ -20,6 +20,7 @@ AudioXError.__str__ = lambda error: error.for_node
 
 Conditioners = io.Custom("AUDIOX_CONDITIONERS")
 Features = io.Custom("AUDIOX_FEATURES")
+Layers = io.Custom("AUDIOX_LAYERS")
 
 
 def conditioners_input() -> Any:

@@ -21,6 +21,8 @@ NODES = [
     "AudioXSampler",
     "AudioXGuider",
     "AudioXDecode",
+    "AudioXLayer",
+    "AudioXMix",
     "AudioXSoundtrack",
 ]
 
@@ -54,6 +56,8 @@ def connected(node, loaded) -> dict[str, dict[str, Any]]:
         },
         "AudioXGuider": {"model": loaded.model, "conditioners": conditioners, "text": text},
         "AudioXDecode": {"vae": vae, "latent": latent},
+        "AudioXLayer": {"audio": audio},
+        "AudioXMix": {"layers": node("AudioXLayer", audio=audio)},
         "AudioXSoundtrack": {
             "video": api.InputImpl.VideoFromComponents(parts),
             "audio": audio,
