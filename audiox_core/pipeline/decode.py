@@ -105,6 +105,7 @@ def finish(
     init_audio: InitAudio | None = None,
     level: Level = "keep",
     lufs: float = -16.0,
+    loop: bool = False,
 ) -> Tensor:
     """Check decoded audio, restore the known samples, adjust the level.
 
@@ -113,9 +114,10 @@ def finish(
         latent_format: of the model.
         init_audio: its samples are restored outside of the regenerated spans.
         level: "keep" is the model's own level, lowered only if it would clip; "peak" scales the
-            loudest sample to full scale; "loudness" scales to `lufs` with true
-            peaks of at most -1 dB.
+            loudest sample to full scale; "loudness" scales to `lufs` with true peaks of
+            at most -1 dB.
         lufs: integrated loudness, LUFS (EBU R 128).
+        loop: the sound is repeated.
 
     Raises:
         AudioXError: the audio has NaN or infinite samples.
@@ -131,7 +133,7 @@ def finish(
     if level == "peak":
         return peak_normalize(waveform)
     if level == "loudness":
-        return master(waveform, latent_format.sample_rate, lufs).waveform
+        return master(waveform, latent_format.sample_rate, lufs, loop=loop).waveform
     return waveform
 
 
