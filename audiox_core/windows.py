@@ -23,7 +23,9 @@ from torch.nn.functional import pad
 from .config import LatentConfig
 from .errors import SettingsError
 
-ITEMS_AT_ONCE = 8  # windows of all batch items in one forward: memory stays flat, however long
+# windows of all batch items in one forward: memory stays flat, however long; on a CPU more of them
+# do not fit into its cache
+ITEMS_AT_ONCE, CPU_ITEMS_AT_ONCE = 8, 4
 
 LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
 
@@ -241,7 +243,7 @@ def over_windows(
     spans = [slice(start, start + plan.window) for start in plan.starts]
     joined = [torch.zeros_like(part) for part in parts]
     items = len(parts[0])
-    at_once = max(1, ITEMS_AT_ONCE // items)
+    at_once = max(1, (CPU_ITEMS_AT_ONCE if x.device.type == "cpu" else ITEMS_AT_ONCE) // items)
     if plan.windows == 1:  # all parts of the batch at once, as samplers expect
         at_once = max(1, len(pairs))
     for first in range(0, len(pairs), at_once):

@@ -10,6 +10,7 @@ from ..checkpoint.checkpoint_file import open_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..checkpoint.weight_file import open_weights
 from ..device import DTYPES, choose_device
+from ..media.audio import sample_peak
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mux import check_mux
 from ..pipeline.pipeline import Pipeline
@@ -62,7 +63,7 @@ def _summary(
         "output": str(output),
         "seconds": round(sound.seconds, 4),
         "sample_rate": sound.sample_rate,
-        "peak": round(sound.waveform.abs().max().item(), 4),
+        "peak": round(sample_peak(sound.waveform), 4),
         "seed": request.seed,
         "steps": sampling.steps,
         "cfg": sampling.cfg,

@@ -70,7 +70,8 @@ def place(waveform: Tensor, sample_rate: int, start: float, seconds: float) -> T
         )
     length, before = round(seconds * sample_rate), round(start * sample_rate)
     waveform = waveform[:, : length - before]
-    return pad(waveform, (before, length - before - waveform.shape[-1]))
+    after = length - before - waveform.shape[-1]
+    return pad(waveform, (before, after)) if before or after else waveform
 
 
 def _stereo(waveform: Tensor) -> Tensor:

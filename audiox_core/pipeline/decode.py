@@ -15,10 +15,10 @@ from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError, check_number
 from ..limits import MAX_LUFS, MIN_LUFS
-from ..media.audio import peak_normalize
+from ..media.audio import peak_normalize, sample_peak
 from ..media.mastering import master
 from ..media.resample import resample_loop
-from ..models.oobleck import OVERLAP, ChunkedOobleck
+from ..models.oobleck import REACH, ChunkedOobleck
 from .init_audio import InitAudio
 from .sampling import check_latent
 
@@ -49,8 +49,11 @@ def decode(
     latent_format, vae = checkpoint.config.latent, checkpoint.vae
 
     def decode_items(latent: Tensor) -> Tensor:
-        decoder = ChunkedOobleck(vae) if latent.shape[-1] > latent_format.window else vae
-        return torch.cat([decoder.decode(item) for item in latent[:, None].float()])
+        latent = latent.float()
+        if latent.shape[-1] <= latent_format.window and latent.device.type != "cpu":
+            return torch.cat([vae.decode(item) for item in latent[:, None]])
+        pieces = ChunkedOobleck(vae, None, checkpoint.check_interrupt, checkpoint.progress)
+        return pieces.decode(latent)
 
     return decode_with(decode_items, latent, latent_format, seconds, loop)
 
@@ -78,7 +81,7 @@ def decode_with(
     if seconds is None:
         return decode_latent(latent)
     samples = latent_format.samples(seconds)
-    frames = ceil(samples / latent_format.hop_length) + OVERLAP // 2
+    frames = ceil(samples / latent_format.hop_length) + REACH
     return decode_latent(latent[..., :frames])[..., :samples]
 
 
@@ -93,7 +96,7 @@ def decode_loop(decode_latent: Callable[[Tensor], Tensor], latent: Tensor, hop: 
     Returns:
         Audio `b 2 n` of all frames.
     """
-    context, frames = OVERLAP // 2, latent.shape[-1]
+    context, frames = REACH, latent.shape[-1]
     around = torch.arange(-context, frames + context, device=latent.device) % frames
     return decode_latent(latent[..., around])[..., context * hop : (context + frames) * hop]
 
@@ -105,6 +108,7 @@ def finish(
     init_audio: InitAudio | None = None,
     level: Level = "keep",
     lufs: float = -16.0,
+    in_place: bool = False,
     loop: bool = False,
 ) -> Tensor:
     """Check decoded audio, restore the known samples, adjust the level.
@@ -117,6 +121,7 @@ def finish(
             loudest sample to full scale; "loudness" scales to `lufs` with true peaks of
             at most -1 dB.
         lufs: integrated loudness, LUFS (EBU R 128).
+        in_place: overwrite `waveform` where that saves a copy.
         loop: the sound is repeated.
 
     Raises:
@@ -127,11 +132,12 @@ def finish(
         raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
     check_number("lufs", lufs, MIN_LUFS, MAX_LUFS)
     check_finite(waveform)
-    waveform = limit_peak(waveform)  # alone first: known samples below full scale stay as they are
+    # alone first: known samples below full scale stay as they are
+    waveform = limit_peak(waveform, in_place=in_place)
     if init_audio is not None and init_audio.spans:
         waveform = limit_peak(init_audio.paste(waveform, latent_format))
     if level == "peak":
-        return peak_normalize(waveform)
+        return peak_normalize(waveform, in_place=in_place)
     if level == "loudness":
         return master(waveform, latent_format.sample_rate, lufs, loop=loop).waveform
     return waveform
@@ -139,17 +145,22 @@ def finish(
 
 def check_finite(waveform: Tensor) -> None:
     """Raise AudioXError if audio has NaN or infinite samples."""
-    if not isfinite(waveform.abs().amax().item()):
+    if not isfinite(sample_peak(waveform)):
         raise AudioXError(
             "The model's output overflowed to NaN or infinity: use float32, a lower cfg, or "
             "another sampler."
         )
 
 
-def limit_peak(waveform: Tensor) -> Tensor:
-    """Scale audio down to full scale if it is louder; otherwise its level stays."""
-    peak = waveform.abs().amax().item()
+def limit_peak(waveform: Tensor, *, in_place: bool = False) -> Tensor:
+    """Scale audio down to full scale if it is louder; otherwise its level stays.
+
+    Args:
+        waveform: `c n`.
+        in_place: overwrite it.
+    """
+    peak = sample_peak(waveform)
     if peak > 1:
         logger.info("The audio peaked at %.2f of full scale and was scaled down to 1.", peak)
-        return peak_normalize(waveform)
+        return peak_normalize(waveform, in_place=in_place)
     return waveform

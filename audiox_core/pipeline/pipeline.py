@@ -95,7 +95,9 @@ class Pipeline:
         waveform = decode(self.checkpoint, latent, seconds, request.loop)[0].cpu()
         rate = self.latent_format.sample_rate
         return Soundtrack(
-            mixed(finish(waveform, self.latent_format, init_audio=init), rate, request),
+            mixed(
+                finish(waveform, self.latent_format, init_audio=init, in_place=True), rate, request
+            ),
             rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,

@@ -1,14 +1,18 @@
 """Latents to sound: how much is decoded, and to which level it is brought."""
 
 import logging
+from dataclasses import fields
 
 import pytest
 import torch
 
 from audiox_core import decode
+from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.config import LatentConfig
 from audiox_core.errors import AudioXError, SettingsError
+from audiox_core.lab.bench.memory import peak_bytes
 from audiox_core.media.loudness import measure_loudness
+from audiox_core.models.oobleck import CPU_NUMBERS
 from audiox_core.pipeline.decode import decode_with, finish, limit_peak
 from audiox_core.pipeline.init_audio import InitAudio, init_audio
 
@@ -115,3 +119,32 @@ def test_known_samples_stay_where_a_crossfade_would_exceed_full_scale(checkpoint
     assert out.abs().max() <= 1
     assert torch.equal(out[:, : 3 * 44_100], known[:, : 3 * 44_100])
     assert torch.equal(out[:, 7 * 44_100 :], known[:, 7 * 44_100 :])
+
+
+@pytest.mark.parametrize(("gain", "level"), [(1.0, "keep"), (9.0, "keep"), (1.0, "peak")])
+def test_a_sound_is_finished_without_a_copy_on_demand(seeded, gain, level):
+    sound = gain * 0.1 * torch.randn(2, 44_100, generator=seeded).clamp(-3, 3)
+    expected = finish(sound, FORMAT, level=level)
+    finished = []
+
+    def run():
+        finished.append(finish(sound, FORMAT, level=level, in_place=True))
+
+    assert peak_bytes(run) < sound.nbytes / 10
+    assert finished[0] is sound
+    assert torch.equal(sound, expected)
+
+
+def test_a_long_sound_is_decoded_with_one_copy_of_it(checkpoint):
+    latent = torch.zeros(1, 64, 1_000)  # 46 s
+    result, pieces = 2 * 1_000 * 2_048 * 4, 8 * 4 * CPU_NUMBERS  # bytes
+    shares = []
+
+    class Host(Checkpoint):
+        def progress(self, done):
+            shares.append(done)
+
+    host = Host(**{f.name: getattr(checkpoint, f.name) for f in fields(checkpoint)})
+    assert peak_bytes(lambda: decode(host, latent)) < result + pieces
+    assert shares == sorted(shares)
+    assert shares[-1] == 1

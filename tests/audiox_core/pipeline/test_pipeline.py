@@ -1,6 +1,7 @@
 """The whole pipeline on the embedded checkpoint and real clips."""
 
 import logging
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 
@@ -163,28 +164,22 @@ def test_a_start_after_the_end_is_an_error(pipeline, bunny):
 
 
 def test_an_overflow_in_the_model_raises_an_error_instead_of_audio(checkpoint):
-    broken = replace(checkpoint, vae=_Overflowing())
+    broken = replace(checkpoint, vae=scaled(checkpoint.vae, float("nan")))
     with pytest.raises(AudioXError, match="overflowed"):
         Pipeline(broken).generate(Request(prompt="rain", **QUICK))
 
 
-class _Overflowing:
-    def decode(self, latent):
-        return torch.full((1, 2, latent.shape[-1] * 2048), float("nan"))
+def scaled(vae, gain):
+    """A VAE that decodes to sound of another level."""
+    copied = deepcopy(vae)
+    copied.decoder.layers[-1].weight.data.mul_(gain)  # this layer has no bias
+    return copied
 
 
 def test_a_loud_sound_is_turned_down_and_a_soft_one_kept(checkpoint, caplog):
-    class Scaled:
-        def __init__(self, gain):
-            self.gain = gain
-
-        def decode(self, latent):
-            return self.gain * checkpoint.vae.decode(latent)
-
     def peak(gain):
-        sound = Pipeline(replace(checkpoint, vae=Scaled(gain))).generate(
-            Request(prompt="rain", **QUICK)
-        )
+        other = replace(checkpoint, vae=scaled(checkpoint.vae, gain))
+        sound = Pipeline(other).generate(Request(prompt="rain", **QUICK))
         return sound.waveform.abs().max().item()
 
     plain = peak(1.0)
