@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.conditioners.time_weights import MAX_END, MAX_FADE
+from ..audiox_core.conditioners.inputs import MAX_END, MAX_FADE
 from ..audiox_core.pipeline.encode import Strengths
 from .bridge.encode import masked_conditioning, timeline_conditioning
 from .bridge.prompt_masks import with_span
