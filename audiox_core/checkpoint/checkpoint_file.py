@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
 
+# of the time of loading a released model, after the conditioners and after the backbone
+CONDITIONERS_SHARE, BACKBONE_SHARE = 0.25, 0.9
+
 P = TypeVar("P")
 
 
@@ -177,28 +180,37 @@ class CheckpointFile:
         return self.vae.load(device=device, ops=ops)
 
     def load(
-        self, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+        self,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        on_progress: Callable[[float], None] = lambda _: None,
     ) -> Checkpoint:
         """All parts; whether they are there and whole is checked before anything is read.
 
         Args:
             dtype: of the backbone. Encoders and VAE run once a clip and stay float32.
             device: of all parts.
+            on_progress: called after each part with the share that is done, 0..1.
 
         Raises:
             WeightsError: a part is missing or not whole.
         """
+        self.check()
+        conditioners = self.load_conditioners(device=device)
+        on_progress(CONDITIONERS_SHARE)
+        backbone = self.load_backbone(dtype=dtype, device=device)
+        on_progress(BACKBONE_SHARE)
+        vae = self.load_vae(device=device)
+        on_progress(1.0)
+        return Checkpoint(conditioners, backbone, vae, self.config, self.path)
+
+    def check(self) -> None:
+        """Raise WeightsError if a part that every run needs is missing or not whole."""
         check_layout(self.weights, self.config)
         for part in (self.text_encoder, self.vae):
             if isinstance(part, MissingModule):
                 part()
-        return Checkpoint(
-            self.load_conditioners(device=device),
-            self.load_backbone(dtype=dtype, device=device),
-            self.load_vae(device=device),
-            self.config,
-            self.path,
-        )
 
 
 def open_checkpoint(

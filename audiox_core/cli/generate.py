@@ -1,6 +1,7 @@
 """`generate`: audio, or a video with audio, from any inputs."""
 
 import argparse
+import json
 import random
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from ..errors import SettingsError
 from ..limits import DTYPE_NAMES, SOLVER_NAMES
 from ..media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from ..pipeline.request import Request, check_request
+from ..progress import Progress
+from ..progress_bar import stage_bar
 from .options import FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
 
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
@@ -143,9 +146,14 @@ def run_generate(options: argparse.Namespace) -> int:
     from .generate_files import check_files
 
     check_files(options, request)
-    from .generate_run import run
+    with stage_bar() as show:
+        show(Progress("starting", 0.0, 0.0))
+        from .generate_run import run
 
-    return run(options, request, began)
+        summary = run(options, request, show)
+    summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
+    print(json.dumps(summary) if options.json else _sentence(summary))
+    return 0
 
 
 def parse_lora(text: str) -> tuple[Path, float]:
@@ -172,3 +180,10 @@ def _check_suffix(output: Path, request: Request) -> None:
         raise SettingsError(f"{output} has an unsupported suffix: use one of {names}.")
     if suffix in VIDEO_SUFFIXES and request.video is None:
         raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    return (
+        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, cfg {cfg:g}, seed {seed}, "
+        "made in {elapsed_seconds:.1f} s"
+    ).format(**summary)

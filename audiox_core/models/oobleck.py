@@ -190,6 +190,7 @@ class ChunkedOobleck:
         oobleck: the VAE.
         device: that it computes on; None is where its weights are.
         check: called before each piece; may raise to stop.
+        progress: called after each piece with the share that is done, 0..1.
         chunk, overlap: length of a piece and of the part that it shares with the next one, in
             latent frames.
     """
@@ -199,11 +200,13 @@ class ChunkedOobleck:
         oobleck: Oobleck,
         device: torch.device | None = None,
         check: Callable[[], None] = lambda: None,
+        progress: Callable[[float], None] = lambda _: None,
         *,
         chunk: int = CHUNK,
         overlap: int = OVERLAP,
     ) -> None:
-        self.oobleck, self.check, self.chunk, self.overlap = oobleck, check, chunk, overlap
+        self.oobleck, self.check, self.progress = oobleck, check, progress
+        self.chunk, self.overlap = chunk, overlap
         self.device = next(oobleck.parameters()).device if device is None else device
         self.config = oobleck.config
 
@@ -225,9 +228,10 @@ class ChunkedOobleck:
 
     def decode(self, latent: Tensor) -> Tensor:
         """As `Oobleck.decode`, one item of a batch at a time; the result is where `latent` is."""
-        return torch.cat([self._decode(item) for item in latent[:, None]])
+        items = enumerate(latent[:, None])
+        return torch.cat([self._decode(item, index, len(latent)) for index, item in items])
 
-    def _decode(self, latent: Tensor) -> Tensor:
+    def _decode(self, latent: Tensor, index: int, items: int) -> Tensor:
         hop, total = self.config.hop_length, latent.shape[-1]
         whole = latent.new_empty(1, self.config.io_channels, total * hop)
         for piece, kept in self._pieces(total):
@@ -235,6 +239,7 @@ class ChunkedOobleck:
             audio = self.oobleck.decode(latent[..., piece].to(self.device))
             at = slice((piece.start + kept.start) * hop, (piece.start + kept.stop) * hop)
             whole[..., at] = audio[..., kept.start * hop : kept.stop * hop]
+            self.progress((index + at.stop / (total * hop)) / items)
         return whole
 
     def _pieces(self, total: int) -> Iterator[tuple[slice, slice]]:

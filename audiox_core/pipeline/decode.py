@@ -29,13 +29,20 @@ MIN_LUFS = -70  # where EBU R 128 stops counting
 
 
 @torch.no_grad()
-def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None) -> Tensor:
+def decode(
+    checkpoint: Checkpoint,
+    latent: Tensor,
+    seconds: float | None = None,
+    *,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Tensor:
     """Decode latents; longer ones than a window in pieces, so that the memory stays flat.
 
     Args:
         checkpoint: of the model.
         latent: `b c t`.
         seconds: length of the sound; None decodes the whole latent.
+        on_progress: called after each piece with the share that is done, 0..1.
 
     Returns:
         Audio `b 2 n`, float32.
@@ -46,8 +53,13 @@ def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None)
     latent_format, vae = checkpoint.config.latent, checkpoint.vae
 
     def decode_items(latent: Tensor) -> Tensor:
-        decoder = ChunkedOobleck(vae) if latent.shape[-1] > latent_format.window else vae
-        return torch.cat([decoder.decode(item) for item in latent[:, None].float()])
+        if latent.shape[-1] > latent_format.window:
+            return ChunkedOobleck(vae, progress=on_progress).decode(latent.float())
+        decoded = []
+        for done, item in enumerate(latent[:, None].float(), start=1):
+            decoded.append(vae.decode(item))
+            on_progress(done / len(latent))
+        return torch.cat(decoded)
 
     return decode_with(decode_items, latent, latent_format, seconds)
 

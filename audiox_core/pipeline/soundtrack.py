@@ -1,5 +1,6 @@
 """Generated audio, and the file that it is written to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,12 @@ class Soundtrack:
         """Length of the sound."""
         return self.waveform.shape[-1] / self.sample_rate
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, on_progress: Callable[[float], None] = lambda _: None) -> None:
         """Write the audio alone (`.wav`, `.flac`), or a copy of the video with this audio.
 
         Args:
             path: of the file; `.mp4`, `.mov`, `.mkv` and `.webm` are videos.
+            on_progress: called with the share that is written, 0..1.
 
         Raises:
             MediaError: the file cannot be written, or its container cannot store the video stream.
@@ -49,3 +51,4 @@ class Soundtrack:
             mux_soundtrack(
                 self.video, self.waveform, self.sample_rate, path, start=start, seconds=seconds
             )
+        on_progress(1.0)
