@@ -16,12 +16,13 @@ from ..conditioners.host import ModelHost, Part
 from ..conditioners.missing_module import MissingModule, check_present
 from ..conditioners.video import video_conditioner
 from ..config import AudioXConfig
-from ..device import choose_device
+from ..device import choose_device, choose_precision
 from ..errors import WeightsError
 from ..models import Backbone, backbone
 from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import rename_norms
 from ..models.maf import MAFBlock
+from ..models.mmdit import kernel_major
 from ..models.oobleck import Oobleck
 from . import auxiliary_files as auxiliary
 from . import part_files
@@ -123,12 +124,19 @@ class CheckpointFile:
         if self.config.note:
             logger.warning("%s: %s", self.path.name, self.config.note)
         build = partial(build, self.config.dit, ops=ops, attention=attention)
-        return load_module(self.weights, DIT, build, canonical=rename_norms, dtype=dtype).to(device)
+        where = {"dtype": dtype, "device": device}
+        return load_module(self.weights, DIT, build, canonical=_backbone_weights, **where)
 
-    def load_conditioners(self, *, device: torch.device | str = "cpu") -> Conditioners:
+    def load_conditioners(
+        self, *, device: torch.device | str = "cpu", sync_dtype: torch.dtype = torch.float32
+    ) -> Conditioners:
         """All encoders, in float32, and what fuses their tokens.
 
         A text encoder or Synchformer that was not found, or does not fit, is a `MissingModule`.
+
+        Args:
+            device: of the weights.
+            sync_dtype: of Synchformer; the other encoders compute for a short time only.
 
         Raises:
             WeightsError: the file's conditioners are not whole.
@@ -137,11 +145,12 @@ class CheckpointFile:
         text, sync = self.text_encoder, self.synchformer
         check_layout(file, config, "conditioners")
         if isinstance(text, TextEncoderFile):
-            text = text.load(config.text_tokens)
+            text = text.load(config.text_tokens, device=device)
         if isinstance(sync, SynchformerFile):
-            sync = sync.load()
-        video = load_module(file, VIDEO, partial(video_conditioner, config.video))
-        maf = config.maf and load_module(file, MAF, partial(MAFBlock, config.maf))
+            sync = sync.load(device=device, dtype=sync_dtype)
+        load = partial(load_module, file, device=device)
+        video = load(VIDEO, partial(video_conditioner, config.video))
+        maf = config.maf and load(MAF, partial(MAFBlock, config.maf))
         audio = self._audio_conditioner()
         return Conditioners(text, video, audio, sync=sync, maf=maf).to(device)
 
@@ -167,29 +176,35 @@ class CheckpointFile:
             return None
         return VaeFile(file, prefix, config.vae, config.latent)
 
-    def load_vae(self, *, device: torch.device | str = "cpu", ops: Any = nn) -> Oobleck:
-        """The VAE that encodes and decodes latents, in float32.
+    def load_vae(
+        self,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        ops: Any = nn,
+    ) -> Oobleck:
+        """The VAE that encodes and decodes latents.
 
         Args:
-            device: of the weights.
+            device, dtype: of the weights.
             ops: the layers' classes, `torch.nn` or a host's.
 
         Raises:
             WeightsError: it was not found, it is not whole, or it does not fit the model.
         """
-        return self.vae.load(device=device, ops=ops)
+        return self.vae.load(device=device, dtype=dtype, ops=ops)
 
     def load(
         self,
         *,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
         on_progress: Callable[[float], None] = lambda _: None,
     ) -> Checkpoint:
         """All parts; whether they are there and whole is checked before anything is read.
 
         Args:
-            dtype: of the backbone. Encoders and VAE run once a clip and stay float32.
+            dtype: of the backbone; None takes what fits the device, see `choose_precision`.
             device: of all parts.
             on_progress: called after each part with the share that is done, 0..1.
 
@@ -197,11 +212,12 @@ class CheckpointFile:
             WeightsError: a part is missing or not whole.
         """
         self.check()
-        conditioners = self.load_conditioners(device=device)
+        precision = choose_precision(torch.device(device), dtype)
+        conditioners = self.load_conditioners(device=device, sync_dtype=precision.sync)
         on_progress(CONDITIONERS_SHARE)
-        backbone = self.load_backbone(dtype=dtype, device=device)
+        backbone = self.load_backbone(dtype=precision.backbone, device=device)
         on_progress(BACKBONE_SHARE)
-        vae = self.load_vae(device=device)
+        vae = self.load_vae(device=device, dtype=precision.vae)
         on_progress(1.0)
         return Checkpoint(conditioners, backbone, vae, self.config, self.path)
 
@@ -211,6 +227,10 @@ class CheckpointFile:
         for part in (self.text_encoder, self.vae):
             if isinstance(part, MissingModule):
                 part()
+
+
+def _backbone_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return kernel_major(rename_norms(state))
 
 
 def open_checkpoint(
@@ -291,14 +311,14 @@ def load_checkpoint(
     synchformer: str | Path | None = None,
     config: str | Path | None = None,
     variant: str | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> Checkpoint:
     """Load a checkpoint of the AudioX family whole.
 
     Args:
         path, text_encoder, vae, synchformer, config, variant: as in `open_checkpoint`.
-        dtype: of the backbone. Encoders and VAE run once a clip and stay float32.
+        dtype: of the backbone; None takes what fits the device, see `choose_precision`.
         device: of all parts; None takes the best there is.
 
     Raises:

@@ -9,13 +9,14 @@ from ..checkpoint.lora import merge_lora
 from ..checkpoint.weight_file import open_weights
 from ..conditioners.missing_module import MissingModule
 from ..device import DTYPES, choose_device
+from ..media.audio import sample_peak
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mux import check_mux
 from ..media.pixels import read_image
 from ..pipeline.pipeline import Pipeline
-from ..pipeline.request import Request, sampling_of
+from ..pipeline.request import Request, guidance_of, has_audio_prompt, sampling_of
 from ..pipeline.soundtrack import Soundtrack
-from ..pipeline.sources import Sources, open_sources, read_prompt
+from ..pipeline.sources import Sources, open_sources, read_audio_prompt
 from ..pipeline.stage_times import load_seconds, stage_seconds, write_seconds
 from ..progress import OnProgress, Stages
 
@@ -48,13 +49,13 @@ def run(options: argparse.Namespace, request: Request, show: OnProgress) -> dict
     stages = _stages(file, request, sources, device.type, show)
     stages.report(LOADING)
     checkpoint = file.load(
-        dtype=DTYPES[options.dtype],
+        dtype=DTYPES.get(options.dtype),
         device=device,
         on_progress=lambda done: stages.report(LOADING, done),
     )
     for path, strength in options.lora:
         merge_lora(checkpoint.backbone, path, strength)
-    pipeline = Pipeline(checkpoint)
+    pipeline = Pipeline(checkpoint, acceleration=options.accelerate)
     sound = pipeline.generate(request, on_progress=stages.nested(GENERATING), sources=sources)
     stages.report(WRITING)
     sound.save(options.output, on_progress=lambda done: stages.report(WRITING, done))
@@ -72,8 +73,8 @@ def _checked_sources(
     sources = open_sources(request, file.config.latent)
     if request.image is not None:
         read_image(Path(request.image))
-    if request.audio is not None:
-        read_prompt(request, file.config.latent)
+    if has_audio_prompt(request):
+        read_audio_prompt(request, file.config.latent)
     if request.video is not None and options.output.suffix.lower() in VIDEO_SUFFIXES:
         check_mux(Path(request.video), options.output, start=request.start, seconds=request.seconds)
     return sources
@@ -99,14 +100,16 @@ def _summary(
     output: Path, sound: Soundtrack, pipeline: Pipeline, request: Request
 ) -> dict[str, Any]:
     checkpoint, sampling = pipeline.checkpoint, pipeline.sampling(request)
+    guidance = guidance_of(request, sampling)
     return {
         "output": str(output),
         "seconds": round(sound.seconds, 4),
         "sample_rate": sound.sample_rate,
-        "peak": round(sound.waveform.abs().max().item(), 4),
+        "peak": round(sample_peak(sound.waveform), 4),
         "seed": request.seed,
         "steps": sampling.steps,
         "cfg": sampling.cfg,
+        "guidance": None if guidance is None else vars(guidance),
         "cfg_rescale": sampling.cfg_rescale,
         "sampler": sampling.sampler,
         "checkpoint": checkpoint.path.name,

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
-from ..conditioners.assemble import Conditioning
 from ..conditioners.host import ReportingHost
 from ..conditioners.inputs import TimeRange
 from ..config import SamplingConfig
@@ -35,15 +34,24 @@ from .encode import (
 )
 from .feature_cache import FeatureCache, file_key, weights_key
 from .init_audio import InitAudio
-from .request import DENOISE, Request, check_request, sampling_of
+from .modality_guidance import BranchInputs, assemble_branches, guidance_branches
+from .predictor import AnyConditioning, Timeline
+from .request import (
+    DENOISE,
+    Request,
+    check_request,
+    guidance_of,
+    has_audio_prompt,
+    sampling_of,
+)
 from .sampling import StartLatent, sample
-from .soundtrack import Soundtrack
-from .sources import Sources, open_sources, read_prompt
+from .soundtrack import Soundtrack, mixed
+from .sources import Sources, open_sources, read_audio_prompt
 from .stage_times import stage_seconds
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[..., None]  # called with the name of a stage and its share that is done
+Report = Callable[..., None]  # called with the name of a stage and the share of it that is done
 
 
 def unreported(_stage: str, _done: float = 0.0) -> None:
@@ -53,14 +61,22 @@ def unreported(_stage: str, _done: float = 0.0) -> None:
 class Pipeline:
     """A loaded model and the steps from a request to a soundtrack."""
 
-    def __init__(self, checkpoint: Checkpoint, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        cache: FeatureCache | None = None,
+        *,
+        acceleration: str = "off",
+    ) -> None:
         """Keep a model for several requests.
 
         Args:
             checkpoint: of the model.
             cache: keeps video and image features for further requests on the same picture.
+            acceleration: of the transformer; "graph" records a CUDA graph in each run, "compile"
+                compiles its blocks once.
         """
-        self.checkpoint, self.cache = checkpoint, cache
+        self.checkpoint, self.cache, self.acceleration = checkpoint, cache, acceleration
         self.latent_format = checkpoint.config.latent
 
     @torch.no_grad()
@@ -87,13 +103,13 @@ class Pipeline:
         if hint := advice(checkpoint.config, sampling):
             logger.warning("%s", hint)
         sources = self.sources(request) if sources is None else sources
-        seconds, device = sources.seconds, checkpoint.device.type
+        init, seconds, device = sources.init_audio, sources.seconds, checkpoint.device.type
         times = stage_seconds(checkpoint.config, request, seconds, sampling, device)
         stages = Stages(times, on_progress)
-        conditioning = self.conditioning(request, sources.clip, seconds, stages)
-        if sources.init_audio is not None:
+        conditioning = self.conditioning(request, sources.clip, seconds, stages.report)
+        if init is not None:
             stages.report("encoding the existing audio")
-        start = self.start_latent(request, sources.init_audio, seconds)
+        start = self.start_latent(request, init, seconds)
         stages.report("sampling")
 
         def report_step(step: int, x: Tensor, denoised: Tensor) -> None:
@@ -107,16 +123,19 @@ class Pipeline:
             sampling=sampling,
             seed=request.seed,
             on_step=report_step,
+            acceleration=self.acceleration,
         )
         stages.report("decoding")
         report = partial(stages.report, "decoding")
-        waveform = decode(checkpoint, latent, seconds, on_progress=report)[0].cpu()
+        waveform = decode(checkpoint, latent, seconds, request.loop, on_progress=report)[0].cpu()
         stages.report("finishing")
-        made = finish(waveform, self.latent_format, init_audio=sources.init_audio)
+        rate = self.latent_format.sample_rate
+        made = finish(waveform, self.latent_format, init_audio=init, in_place=True)
+        made = mixed(made, rate, request)
         stages.report("finishing", 1.0)
         return Soundtrack(
             made,
-            self.latent_format.sample_rate,
+            rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,
             trimmed=request.start > 0 or request.seconds is not None,
@@ -131,22 +150,25 @@ class Pipeline:
         return open_sources(request, self.latent_format)
 
     def conditioning(
-        self, request: Request, clip: Clip | None, seconds: float, stages: Stages | None = None
-    ) -> list[tuple[TimeRange | None, Conditioning]]:
-        """Encode the inputs of a request and join them into both branches of guidance.
+        self,
+        request: Request,
+        clip: Clip | None,
+        seconds: float,
+        report: Report = unreported,
+    ) -> AnyConditioning:
+        """Encode the inputs of a request and join them into the branches of guidance.
 
         Args:
             request: inputs and strengths.
             clip: the opened video, from `sources`.
             seconds: length of the audio.
-            stages: of the run, for its progress.
+            report: called with the name of each stage and the share of it that is done.
 
         Returns:
-            A conditioning for each prompt, with the time in which it applies; None is everywhere
-            else.
+            A conditioning for each prompt, with the time in which it applies (None is everywhere
+            else), or those of several branches for guidance by modality.
         """
         host = self.checkpoint
-        report = unreported if stages is None else stages.report
 
         def encoded(text: str) -> Tensor | None:
             return encode_text(host, text) if text.strip() else None
@@ -159,15 +181,18 @@ class Pipeline:
             for start, end, text in request.prompts
         ]
         texts.append((None, encoded(request.prompt)))
-        joined = partial(
-            assemble,
-            host,
-            negative=negative,
-            video=self._picture_features(request, clip, seconds, report),
-            audio=self._audio_features(request, report),
-            strengths=strengths,
-        )
-        return [(span, joined(text=text)) for span, text in texts]
+
+        def timeline(inputs: BranchInputs) -> Timeline:
+            joined = partial(assemble, host, negative=negative, strengths=strengths, **vars(inputs))
+            return [(span, joined(text=text)) for span, text in texts]
+
+        picture = self._picture_features(request, clip, seconds, report)
+        audio = self._audio_features(request, report)
+        weights = guidance_of(request, self.sampling(request))
+        if weights is None:
+            return timeline(BranchInputs(picture, audio))
+        branches = guidance_branches(host.config, weights, picture, audio, strengths)
+        return assemble_branches(branches, timeline)
 
     def _picture_features(
         self, request: Request, clip: Clip | None, seconds: float, report: Report = unreported
@@ -206,9 +231,9 @@ class Pipeline:
         return (*model, weights, picture, hide, span)
 
     def _audio_features(self, request: Request, report: Report) -> Features | None:
-        if request.audio is None:
+        if not has_audio_prompt(request):
             return None
-        waveform = read_prompt(request, self.latent_format)
+        waveform = read_audio_prompt(request, self.latent_format)
         hide = tuple(request.hide.get("audio", ()))
         host = self._reporting(report, "encoding the audio prompt")
         return encode_audio(host, waveform, self.latent_format.sample_rate, hide=hide)
@@ -223,9 +248,10 @@ class Pipeline:
         """
         device = self.checkpoint.device
         if init is None:
-            frames = plan(self.latent_format, seconds).frames
+            frames = plan(self.latent_format, seconds, request.loop).frames
             shape = (1, self.latent_format.channels, frames)
-            return StartLatent(torch.zeros(shape, dtype=torch.float32, device=device))
+            zeros = torch.zeros(shape, dtype=torch.float32, device=device)
+            return StartLatent(zeros, loop=request.loop)
         vae = ChunkedOobleck(self.checkpoint.vae)
         latent, mask = init.encode(
             self.latent_format, lambda audio: vae.encode(audio.to(device)).mean

@@ -12,7 +12,7 @@ from ..limits import MAX_SECONDS, check_seconds
 from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
 from .encode import seconds_from
-from .init_audio import InitAudio, init_audio
+from .init_audio import InitAudio, init_audio, tail
 from .request import Request, check_request
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def open_sources(request: Request, latent_format: LatentConfig) -> Sources:
             logger.warning(
                 "%s ends at %.2f s, so the audio ends there, too.", clip.name, clip.seconds
             )
-    known = None
+    known, spans = None, request.inpaint
     if request.init_audio is not None:
         rate = latent_format.sample_rate
         if seconds is not None:
@@ -55,7 +55,9 @@ def open_sources(request: Request, latent_format: LatentConfig) -> Sources:
         # a little more than can be used
         longest = (MAX_SECONDS if seconds is None else seconds) + 0.1
         known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
-        seconds = known.shape[-1] / rate if seconds is None else seconds
+        length = known.shape[-1] / rate
+        seconds = length + request.extend if seconds is None else seconds
+        spans = ((length, seconds),) if request.extend else spans
     seconds = latent_format.conditioned_seconds if seconds is None else seconds
     check_seconds(seconds)
     for name, length in (("video", seconds), ("audio", latent_format.conditioned_seconds)):
@@ -72,18 +74,20 @@ def open_sources(request: Request, latent_format: LatentConfig) -> Sources:
         )
     init = None
     if known is not None:
-        init = init_audio(known, latent_format, request.inpaint, seconds)
+        given = latent_format, spans, seconds
+        init = init_audio(known, *given, feather=request.feather)
     return Sources(clip, init, seconds)
 
 
-def read_prompt(request: Request, latent_format: LatentConfig) -> Tensor:
+def read_audio_prompt(request: Request, latent_format: LatentConfig) -> Tensor:
     """The samples of the audio prompt of a request that are used, `2 n` at the model's rate.
+
+    The prompt of a continuation is the end of the existing audio.
 
     Raises:
         MediaError: the file cannot be read.
     """
-    return read_audio(
-        Path(str(request.audio)),
-        sample_rate=latent_format.sample_rate,
-        seconds=latent_format.conditioned_seconds,
-    )
+    rate, seconds = latent_format.sample_rate, latent_format.conditioned_seconds
+    if request.audio is None:
+        return tail(read_audio(Path(str(request.init_audio)), sample_rate=rate), rate)
+    return read_audio(Path(request.audio), sample_rate=rate, seconds=seconds)

@@ -7,7 +7,7 @@ ratios of the stages matter: a faster device moves the same bar faster.
 from ..config import AudioXConfig, MMDiTConfig, OobleckConfig, SamplingConfig, SynchformerConfig
 from ..limits import MODEL_CALLS
 from ..windows import plan
-from .request import Request
+from .request import Request, has_audio_prompt
 
 # FLOP in a second
 SPEEDS = {"cpu": 1e11, "mps": 2e12}
@@ -49,7 +49,7 @@ def stage_seconds(
             flop += sync.segments * _segment_flop(sync.encoder)
         kind = "video" if request.video else "image"
         stages[f"encoding the {kind}"] = count * (READING + at_speed(flop))
-    if request.audio:
+    if has_audio_prompt(request):
         stages["encoding the audio prompt"] = at_speed(oobleck_flop(config.vae, frames))
     if request.init_audio:
         stages["encoding the existing audio"] = at_speed(oobleck_flop(config.vae, windows * frames))

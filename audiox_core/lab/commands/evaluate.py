@@ -10,7 +10,7 @@ from tqdm import tqdm
 from ...errors import SettingsError
 from ...progress_bar import count_bar
 
-CASES = ("vae", "text", "video", "conflict", "music", "repair")
+CASES = ("vae", "text", "video", "conflict", "music", "repair", "timeline")
 DRAWN = ("video", "conflict")
 
 

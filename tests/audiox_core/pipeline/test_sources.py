@@ -7,7 +7,7 @@ from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
 from audiox_core.media.audio import write_audio
 from audiox_core.pipeline.request import Request
-from audiox_core.pipeline.sources import open_sources, read_prompt
+from audiox_core.pipeline.sources import open_sources, read_audio_prompt
 
 LATENT = LatentConfig()
 
@@ -44,6 +44,6 @@ def test_times_after_the_end_are_refused(clips, sound, settings, message):
 
 
 def test_the_first_ten_seconds_of_a_prompt_are_read(sound, tmp_path):
-    assert read_prompt(Request(audio=sound), LATENT).shape == (2, 3 * 44_100)
+    assert read_audio_prompt(Request(audio=sound), LATENT).shape == (2, 3 * 44_100)
     write_audio(tmp_path / "long.wav", torch.zeros(2, 11 * 44_100), 44_100)
-    assert read_prompt(Request(audio=tmp_path / "long.wav"), LATENT).shape == (2, 441_000)
+    assert read_audio_prompt(Request(audio=tmp_path / "long.wav"), LATENT).shape == (2, 441_000)
