@@ -17,7 +17,7 @@ from audiox_core import Pipeline, Request, load_checkpoint
 from audiox_core.lab.evaluation.cases import learn_classes
 from audiox_core.lab.evaluation.classifier import Classifier, describe
 from audiox_core.lab.evaluation.clips import even_times, held_out_scene, write_scene
-from audiox_core.lab.world import LABELS
+from audiox_core.lab.labels import LABELS
 from audiox_core.lab.world.captions import caption
 
 SCALES = ((0.0, 8.0), (1.0, 7.0), (2.5, 5.5), (4.0, 4.0), (5.5, 2.5), (7.0, 1.0), (8.0, 0.0))

@@ -34,6 +34,9 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 
 def run_inspect(options: argparse.Namespace) -> int:
     """Print the report; the exit code is 0 for every file that can be read."""
+    from ..checkpoint.file_check import check_weights_file
+
+    check_weights_file(options.file)
     from ..checkpoint.inspect import inspect
 
     with count_bar("reading", "B", unit_scale=True) if options.deep else nullcontext() as bar:

@@ -79,6 +79,10 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
 
 def run_convert(options: argparse.Namespace) -> int:
     """Convert, with a progress bar."""
+    from ..checkpoint.file_check import check_weights_file
+
+    for path in options.input:
+        check_weights_file(path)
     from ..checkpoint.convert import STORED_DTYPES, convert
 
     began = time.perf_counter()

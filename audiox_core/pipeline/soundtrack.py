@@ -13,11 +13,13 @@ from ..media.clip import clip_from_file
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mastering import master
 from ..media.mix import mix
-from ..media.mux import mux_soundtrack
+from ..media.mux import MuxOptions, mux_soundtrack
 from .decode import limit_peak
 from .request import Request
 
 logger = logging.getLogger(__name__)
+
+LAST = 0.98  # share of writing a video after which the file is finished and moved
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,13 @@ class Soundtrack:
         else:
             start, seconds = (self.start, self.seconds) if self.trimmed else (0.0, None)
             mux_soundtrack(
-                self.video, self.waveform, self.sample_rate, path, start=start, seconds=seconds
+                self.video,
+                self.waveform,
+                self.sample_rate,
+                path,
+                start=start,
+                seconds=seconds,
+                options=MuxOptions(on_progress=lambda done: on_progress(LAST * done)),
             )
         on_progress(1.0)
 

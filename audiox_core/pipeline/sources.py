@@ -7,13 +7,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ..config import LatentConfig
-from ..errors import SettingsError
 from ..limits import MAX_SECONDS, check_seconds
 from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
 from .encode import seconds_from
 from .init_audio import InitAudio, init_audio, tail
-from .request import Request, check_request
+from .request import Request, check_request, check_times
 
 logger = logging.getLogger(__name__)
 
@@ -60,18 +59,7 @@ def open_sources(request: Request, latent_format: LatentConfig) -> Sources:
         spans = ((length, seconds),) if request.extend else spans
     seconds = latent_format.conditioned_seconds if seconds is None else seconds
     check_seconds(seconds)
-    for name, length in (("video", seconds), ("audio", latent_format.conditioned_seconds)):
-        if late := [begin for begin, _ in request.hide.get(name, ()) if begin >= length]:
-            raise SettingsError(
-                f"The time to hide starts at {late[0]:g} s, but the {name} ends at "
-                f"{length:.2f} s: change hide."
-            )
-    late = [(begin, text) for begin, _, text in request.prompts if begin >= seconds]
-    if late:
-        raise SettingsError(
-            f"The prompt {late[0][1][:40]!r} starts at {late[0][0]:g} s, but the audio ends at "
-            f"{seconds:.2f} s: use an earlier time, or more seconds."
-        )
+    check_times(request, seconds)
     init = None
     if known is not None:
         given = latent_format, spans, seconds

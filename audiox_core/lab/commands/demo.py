@@ -51,6 +51,11 @@ def run_demo(options: argparse.Namespace) -> int:
         )
     if not 0 <= options.seed < SEEDS:
         raise SettingsError(f"--seed is {options.seed}: it must be 0 or more, and below 2**32.")
+    if options.video is not None:
+        from ...media.timeline import PictureReader
+
+        with PictureReader(options.video):  # raises if it is no video
+            pass
     with stage_bar() as show:
         show(Progress("starting", 0.0, 0.0))
         from .demo_run import run
