@@ -10,10 +10,11 @@ from ..checkpoint.checkpoint_file import open_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..checkpoint.weight_file import open_weights
 from ..device import DTYPES, choose_device
+from ..media.audio import sample_peak
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mux import check_mux
 from ..pipeline.pipeline import Pipeline
-from ..pipeline.request import Request
+from ..pipeline.request import Request, guidance_of
 from ..pipeline.soundtrack import Soundtrack
 from .progress import late_bar
 
@@ -57,14 +58,16 @@ def _summary(
     output: Path, sound: Soundtrack, pipeline: Pipeline, request: Request
 ) -> dict[str, Any]:
     checkpoint, sampling = pipeline.checkpoint, pipeline.sampling(request)
+    guidance = guidance_of(request, sampling)
     return {
         "output": str(output),
         "seconds": round(sound.seconds, 4),
         "sample_rate": sound.sample_rate,
-        "peak": round(sound.waveform.abs().max().item(), 4),
+        "peak": round(sample_peak(sound.waveform), 4),
         "seed": request.seed,
         "steps": sampling.steps,
         "cfg": sampling.cfg,
+        "guidance": None if guidance is None else vars(guidance),
         "cfg_rescale": sampling.cfg_rescale,
         "sampler": sampling.sampler,
         "checkpoint": checkpoint.path.name,
@@ -76,7 +79,9 @@ def _summary(
 
 
 def _sentence(summary: dict[str, Any]) -> str:
+    scales = summary["guidance"] or {"cfg": summary["cfg"]}
+    guidance = ", ".join(f"{name} {scale:g}" for name, scale in scales.items())
     return (
-        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, cfg {cfg:g}, seed {seed}, "
+        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, {}, seed {seed}, "
         "made in {elapsed_seconds:.1f} s"
-    ).format(**summary)
+    ).format(guidance, **summary)

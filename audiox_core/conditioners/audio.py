@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ..config import AudioXConfig, LatentConfig, MelConfig
-from ..models.oobleck import OVERLAP, ChunkedOobleck, Oobleck
+from ..models.oobleck import REACH, ChunkedOobleck, Oobleck
 from .inputs import Span
 from .masking import hide_samples, is_absent, replace_absent
 from .mel import mel_filters
@@ -95,7 +95,7 @@ class ProjectedAudioConditioner(nn.Module):
         weight = self.proj_out.weight
         # Far from its ends the latent of silence is the same in every frame, so a short silence
         # is enough; ten seconds at full size would take minutes on a CPU.
-        edge = OVERLAP + 4
+        edge = 2 * REACH + 4
         frames = min(self.latents, 2 * edge + 1)
         silence = torch.zeros(1, 2, frames * encoder.config.hop_length, dtype=torch.float32)
         latent = encoder.encode(silence.to(next(encoder.parameters()).device)).mean.to(weight)

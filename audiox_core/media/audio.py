@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
-from math import floor, gcd
+from math import floor, gcd, isfinite
 from pathlib import Path
 from typing import cast
 
@@ -32,6 +32,7 @@ _CUT_OFF = Fraction(1, 2)  # seconds missing of that length
 _CUT_OFF_BYTES = 1 << 10  # missing of a WAV file; some writers count a few wrong
 _LONGEST_GAP = 3_600  # seconds of silence that are filled in; more is a wrong timestamp
 _UNKNOWN_SIZE = 0x7FFF0000
+BLOCK = 1 << 16  # samples that are converted at once when they are written
 
 
 def read_audio(
@@ -82,14 +83,27 @@ def read_audio(
     return waveform.contiguous()
 
 
-def peak_normalize(waveform: Tensor) -> Tensor:
+def sample_peak(waveform: Tensor) -> float:
+    """The largest magnitude of all samples; NaN or infinite if one of them is.
+
+    Args:
+        waveform: float, at least one sample.
+    """
+    low, high = torch.aminmax(waveform.detach())  # `abs` would copy all samples
+    return max(-low.item(), high.item())
+
+
+def peak_normalize(waveform: Tensor, *, in_place: bool = False) -> Tensor:
     """Scale each item so that its largest sample is 1; silence stays silence.
 
     Args:
         waveform: `... c n`, float.
+        in_place: overwrite it.
     """
-    peak = waveform.abs().amax(dim=(-2, -1), keepdim=True)
-    return waveform / torch.where(peak > 0, peak, torch.ones_like(peak))
+    axes = (-2, -1)
+    peak = torch.maximum(waveform.amax(axes, keepdim=True), -waveform.amin(axes, keepdim=True))
+    peak = torch.where(peak > 0, peak, torch.ones_like(peak))
+    return waveform.div_(peak) if in_place else waveform / peak
 
 
 def to_int16(waveform: Tensor) -> Tensor:
@@ -123,9 +137,11 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
     with replacing(path) as temporary, open_output(temporary, suffix[1:]) as container:
         stream = cast(av.AudioStream, container.add_stream(_CODECS[suffix], rate=sample_rate))
         stream.layout = "mono" if len(waveform) == 1 else "stereo"
-        samples = to_int16(waveform.detach().cpu().float()).numpy()
-        for frame in (*audio_frames(samples, sample_rate, "s16"), None):  # None flushes
-            container.mux(stream.encode(frame))
+        for first in range(0, waveform.shape[-1], BLOCK):
+            block = waveform[:, first : first + BLOCK].detach().cpu().float()
+            for frame in audio_frames(to_int16(block).numpy(), sample_rate, "s16", first):
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def check_waveform(waveform: Tensor, channels: tuple[int, ...]) -> None:
@@ -144,7 +160,7 @@ def check_waveform(waveform: Tensor, channels: tuple[int, ...]) -> None:
             f"The waveform is {shape}: expected (channels, samples) with "
             f"{' or '.join(map(str, channels))} channels and at least one sample."
         )
-    if not waveform.isfinite().all():
+    if not isfinite(sample_peak(waveform)):
         raise SettingsError(
             "The waveform contains NaN or infinite samples. Generate it again in a higher "
             "precision."

@@ -19,15 +19,14 @@ import numpy as np
 import torch
 from av.stream import Disposition
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ..errors import MediaError, PictureError, SettingsError
-from .audio import check_waveform
+from .audio import BLOCK, check_waveform
 from .audio_frames import audio_frames
 from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
 from .formats import FORMATS, VIDEO_SUFFIXES
 from .packets import Source, Span, decoded, shown, untimed
-from .resample import resample
+from .resample import resample_blocks
 from .streams import (
     add_other,
     check_picture,
@@ -186,32 +185,43 @@ def _write(
 
 @dataclass(frozen=True)
 class _Sound:
-    """The sound to encode: stereo samples from time 0 on."""
+    """The sound to encode, and its codec."""
 
     encoder: str
     bit_rate: int
     sample_format: str
-    rate: int  # Hz
-    samples: np.ndarray  # `2 n`
+    rate: int  # Hz, of the encoded sound
+    waveform: Tensor  # `2 n`
+    sample_rate: int  # Hz, of the waveform
+    wait: Fraction  # seconds of silence before it
+    seconds: Fraction  # of it, at most
 
     def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
         """The encoded packets, as they are requested."""
-        for frame in audio_frames(self.samples, self.rate, self.sample_format):
-            yield from stream.encode(frame)
+        first = 0
+        for block in self._blocks():
+            for frame in audio_frames(block, self.rate, self.sample_format, first):
+                yield from stream.encode(frame)
+            first += block.shape[-1]
         yield from stream.encode(None)
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """The samples in blocks, so that no other copy of a long sound is held."""
+        yield np.zeros((2, round(self.wait * self.rate)), np.float32)
+        left = round(self.seconds * self.rate)
+        for part in resample_blocks(self.waveform, self.sample_rate, self.rate, BLOCK):
+            block = part[:, :left].detach().cpu().float().clamp(-1, 1).numpy()
+            left -= block.shape[-1]
+            yield block
 
 
 def _sound(waveform: Tensor, sample_rate: int, piece: _Piece, suffix: str) -> _Sound:
-    """Resample to a rate of the container's codec, and put the sound on the piece."""
+    """The sound at a rate of the container's codec, on the piece."""
     opus = suffix == ".webm"
     known = (_OPUS_RATE,) if opus else AAC_RATES
     rate = sample_rate if sample_rate in known else _OPUS_RATE
-    samples = resample(waveform.detach().cpu().float(), sample_rate, rate)
-    samples = samples[:, : round(piece.seconds * rate)].clamp(-1, 1)
-    samples = pad(samples, (round(piece.wait * rate), 0)).numpy()
-    if opus:
-        return _Sound("libopus", _OPUS_BIT_RATE, "flt", rate, samples)
-    return _Sound("aac", _AAC_BIT_RATE, "fltp", rate, samples)
+    codec = ("libopus", _OPUS_BIT_RATE, "flt") if opus else ("aac", _AAC_BIT_RATE, "fltp")
+    return _Sound(*codec, rate, waveform, sample_rate, piece.wait, piece.seconds)
 
 
 class _Copy:

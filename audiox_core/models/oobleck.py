@@ -8,7 +8,6 @@ Axes: `b` batch, `c` channels, `n` audio samples, `t` latent frames.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -17,22 +16,33 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ..config import OobleckConfig
+from .streaming import (
+    Activate,
+    Joined,
+    Streamed,
+    StreamedConv,
+    StreamedResidual,
+    StreamedStridedConv,
+    StreamedTransposedConv,
+    stream,
+)
 
-# Latent frames. A latent reaches 10 frames of audio to either side, and audio 8 frames of latents:
-# with this overlap the joined pieces are the whole but for rounding. A window in chunks takes a
-# third of the memory of a whole one also where the system keeps what was freed.
-CHUNK, OVERLAP = 48, 20
+REACH = 10  # latent frames that a sample has a part in, to either side; the other way it is 8
+CHUNK = 48  # latent frames of a piece: a window takes a third of the memory of a whole one
+# On a CPU pieces stay in its cache: 4 MB, and enough frames that the weights are worth loading.
+CPU_CHUNK, CPU_NUMBERS = 128, 1 << 20
 
 
-def snake_beta(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+def snake_beta(x: Tensor, alpha: Tensor, beta: Tensor, out: Tensor | None = None) -> Tensor:
     """The periodic activation x + sin(e^alpha x)^2 / e^beta (Snake, arXiv 2006.08195).
 
     Args:
         x: `b c n`.
         alpha, beta: logarithms of frequency and inverse amplitude, `c`.
+        out: `b c n` to write the result to, without gradients.
     """
     alpha, beta = (p.to(x.device, x.dtype).exp()[:, None] for p in (alpha, beta))
-    y = alpha * x
+    y = torch.mul(alpha, x, out=out)
     return y.sin_().square_().div_(beta + 1e-9).add_(x)  # in place: at full rate `x` is 250 MB
 
 
@@ -49,6 +59,10 @@ class Snake(nn.Module):
         if torch.is_grad_enabled() and self.alpha.requires_grad:
             return TrainedSnake.apply(x, self.alpha, self.beta)
         return snake_beta(x, self.alpha, self.beta)
+
+    def into(self, x: Tensor, out: Tensor) -> None:
+        """Write the result for x `b c n` to `out`, without gradients."""
+        snake_beta(x, self.alpha, self.beta, out)
 
 
 class TrainedSnake(torch.autograd.Function):
@@ -87,6 +101,11 @@ class ResidualUnit(nn.Module):
         """x `b c n` -> `b c n`."""
         return self.layers(x).add_(x)
 
+    def streamed(self) -> Streamed:
+        """This layer for a sound that comes in pieces."""
+        first, wide, second, narrow = self.layers
+        return StreamedResidual(StreamedConv(wide, first.into), StreamedConv(narrow, second.into))
+
 
 class Stage(nn.Module):
     """A sequence of layers and stages under the name that the checkpoint uses."""
@@ -105,6 +124,34 @@ class Stage(nn.Module):
         for layer in self:  # flat: a nested call would keep its input until its last layer is done
             x = layer(x)
         return x
+
+    def streamed(self, limit: int | None = None) -> list[Streamed]:
+        """The layers for a sound that comes in pieces.
+
+        Args:
+            limit: where the sound gets shorter, pieces are joined up to this many numbers.
+        """
+        streamed: list[Streamed] = []
+        activate: Activate = _copy
+        for layer in self:
+            if isinstance(layer, Snake):
+                activate = layer.into
+                continue
+            if isinstance(layer, ResidualUnit):
+                streamed.append(layer.streamed())
+            elif isinstance(layer, nn.ConvTranspose1d):
+                streamed.append(StreamedTransposedConv(layer, activate))
+            elif layer.stride[0] > 1:
+                streamed.append(StreamedStridedConv(layer, activate))
+                streamed += [] if limit is None else [Joined(limit)]
+            else:
+                streamed.append(StreamedConv(layer, activate))
+            activate = _copy
+        return streamed
+
+
+def _copy(x: Tensor, out: Tensor) -> None:
+    out.copy_(x)
 
 
 def _residual_units(channels: int, ops: Any) -> list[nn.Module]:
@@ -177,10 +224,14 @@ class Oobleck(nn.Module):
 
         Computed in the dtype of the weights; the result has that of the audio.
         """
+        if _fastest_in_pieces(audio):
+            return ChunkedOobleck(self).encode(audio)
         return Posterior(*self.encoder(audio.to(self.dtype)).to(audio.dtype).chunk(2, dim=1))
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latent `b c t` -> audio `b 2 n`, n = t * hop_length; dtypes as in `encode`."""
+        if _fastest_in_pieces(latent):
+            return ChunkedOobleck(self).decode(latent)
         return self.decoder(latent.to(self.dtype)).to(latent.dtype)
 
     @property
@@ -189,17 +240,22 @@ class Oobleck(nn.Module):
         return next(self.parameters()).dtype
 
 
-class ChunkedOobleck:
-    """Encodes and decodes in overlapping pieces: the memory stays flat at any length.
+def _fastest_in_pieces(x: Tensor) -> bool:
+    """On a CPU they stay in its cache."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled()
 
-    Each piece loses half the overlap at its inner edges.
+
+class ChunkedOobleck:
+    """Encodes and decodes in pieces, one item of a batch at a time: the memory stays flat.
+
+    No number is computed twice, so that the result is that of the whole but for rounding.
 
     Args:
         oobleck: the VAE.
         device: that it computes on; None is where its weights are.
-        check: called before each piece; may raise to stop.
-        chunk, overlap: length of a piece and of the part that it shares with the next one, in
-            latent frames.
+        check: called between pieces; may raise to stop.
+        progress: called after each piece with the share that is done, 0..1.
+        chunk: latent frames that are handed in at once; None is what suits the device.
     """
 
     def __init__(
@@ -207,52 +263,58 @@ class ChunkedOobleck:
         oobleck: Oobleck,
         device: torch.device | None = None,
         check: Callable[[], None] = lambda: None,
+        progress: Callable[[float], None] = lambda _: None,
         *,
-        chunk: int = CHUNK,
-        overlap: int = OVERLAP,
+        chunk: int | None = None,
     ) -> None:
-        self.oobleck, self.check, self.chunk, self.overlap = oobleck, check, chunk, overlap
+        self.oobleck, self.check, self.progress, self.chunk = oobleck, check, progress, chunk
         self.device = next(oobleck.parameters()).device if device is None else device
         self.config = oobleck.config
+        self._limit = CPU_NUMBERS if self.device.type == "cpu" else None
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The weights of the VAE."""
         return self.oobleck.parameters()
 
+    @torch.no_grad()
     def encode(self, audio: Tensor) -> Posterior:
         """As `Oobleck.encode`; the result is where `audio` is."""
-        hop, parts = self.config.hop_length, []
-        total = audio.shape[-1] // hop
-        for piece, kept in self._pieces(total):
-            # the last latents see the samples behind the last whole frame, too
-            stop = audio.shape[-1] if piece.stop == total else piece.stop * hop
-            self.check()
-            part = self.oobleck.encode(audio[..., piece.start * hop : stop].to(self.device))
-            parts.append([t[..., kept].to(audio.device) for t in part])
-        return Posterior(*(torch.cat(part, dim=-1) for part in zip(*parts, strict=True)))
+        hop, limit = self.config.hop_length, self._limit
+        # the first layer makes the most numbers
+        chunk = CHUNK if limit is None else max(1, limit // (self.config.channels * hop))
+        starts = range(0, max(1, audio.shape[-1] // hop), self.chunk or chunk)
+        items = []
+        for index, item in enumerate(audio[:, None]):
+            layers, made = self.oobleck.encoder.streamed(limit), list[Tensor]()
+            parts = item.tensor_split([start * hop for start in starts[1:]], dim=-1)
+            for number, part in enumerate(parts, 1):
+                self.check()
+                made += stream(layers, self._moved(part), number == len(parts), limit)
+                self.progress((index + number / len(parts)) / len(audio))
+            items.append(torch.cat(made, dim=-1).to(audio))
+        return Posterior(*torch.cat(items).chunk(2, dim=1))
 
+    @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
-        """As `Oobleck.decode`, one item of a batch at a time; the result is where `latent` is."""
-        return torch.cat([self._decode(item) for item in latent[:, None]])
+        """As `Oobleck.decode`; the result is where `latent` is."""
+        samples, limit = latent.shape[-1] * self.config.hop_length, self._limit
+        chunk = CHUNK if limit is None else CPU_CHUNK
+        whole = latent.new_empty(len(latent), self.config.io_channels, samples)
+        for index, item in enumerate(latent[:, None]):
+            layers, at = self.oobleck.decoder.streamed(), 0
+            parts = item.tensor_split(ceil(latent.shape[-1] / (self.chunk or chunk)), dim=-1)
+            for number, part in enumerate(parts, 1):
+                self.check()
+                for piece in stream(layers, self._moved(part), number == len(parts), limit):
+                    whole[index, :, at : at + piece.shape[-1]] = piece[0]
+                    at += piece.shape[-1]
+                    self.check()
+                    self.progress((index + at / samples) / len(latent))
+        return whole[..., :at]
 
-    def _decode(self, latent: Tensor) -> Tensor:
-        hop, total = self.config.hop_length, latent.shape[-1]
-        whole = latent.new_empty(1, self.config.io_channels, total * hop)
-        for piece, kept in self._pieces(total):
-            self.check()
-            audio = self.oobleck.decode(latent[..., piece].to(self.device))
-            at = slice((piece.start + kept.start) * hop, (piece.start + kept.stop) * hop)
-            whole[..., at] = audio[..., kept.start * hop : kept.stop * hop]
-        return whole
-
-    def _pieces(self, total: int) -> Iterator[tuple[slice, slice]]:
-        """The pieces of a latent, and the part of each that is kept."""
-        chunk, overlap = self.chunk, self.overlap
-        last = max(0, total - chunk)
-        starts = [*range(0, last, chunk - overlap), last]
-        edges = [0, *(start + overlap // 2 for start in starts[1:]), total]
-        for start, (begin, end) in zip(starts, pairwise(edges), strict=True):
-            yield slice(start, min(start + chunk, total)), slice(begin - start, end - start)
+    def _moved(self, part: Tensor) -> Tensor:
+        """A part as the layers take it."""
+        return part.to(self.device, self.oobleck.dtype)
 
 
 def fold_weight_norm(state: Mapping[str, Tensor], *, in_place: bool = False) -> dict[str, Tensor]:

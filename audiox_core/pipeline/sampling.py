@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint
-from ..conditioners.assemble import Conditioning
 from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser
 from ..diffusion.noise import initial_noise, on_device, step_noise
@@ -22,7 +21,7 @@ from ..errors import SettingsError
 from ..limits import check_denoise, check_sampling, check_seed
 from ..windows import plan_frames
 from .accelerate import accelerated
-from .predictor import Timeline, predictor
+from .predictor import AnyConditioning, predictor
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class StartLatent:
     mask: Tensor | None = None  # `t` in 0..1: 1 is generated, 0 keeps `samples`; None: all is 1
     denoise: float = 1.0  # the share of the schedule that is run; below 1 it stays near `samples`
     sigma: float | None = None  # the noise level to start from, in place of `denoise`
+    loop: bool = False  # the last frame is followed by the first one
 
 
 def check_latent(latent: Tensor, channels: int) -> None:
@@ -80,7 +80,7 @@ def run_sigmas(
 @torch.no_grad()
 def sample(
     checkpoint: Checkpoint,
-    conditioning: Conditioning | Timeline,
+    conditioning: AnyConditioning,
     start: StartLatent,
     *,
     sampling: SamplingConfig | None = None,
@@ -92,7 +92,8 @@ def sample(
 
     Args:
         checkpoint: its backbone computes in its own dtype, the solver in float32.
-        conditioning: both branches of guidance, from `assemble`, or several with their times.
+        conditioning: both branches of guidance, from `assemble`, or several with their times, or
+            those of guidance by modality.
         start: what to start from; see `StartLatent`.
         sampling: solver, steps, guidance; None is the model's own.
         seed: of all noise; item k of a batch has a stream of its own.
@@ -111,7 +112,7 @@ def sample(
     check_seed(seed)
     check_latent(start.samples, config.latent.channels)
     objective, samples = OBJECTIVES[config.objective], start.samples.float()
-    windows = plan_frames(config.latent, samples.shape[-1])
+    windows = plan_frames(config.latent, samples.shape[-1], start.loop)
     noise = on_device(initial_noise(tuple(samples.shape), seed), samples.device)
     sigmas = run_sigmas(config, sampling, start.denoise, start.sigma)
     full = sigmas[0] >= config.sampling.sigma_max * (1 - 1e-5)  # as ComfyUI decides it

@@ -1,12 +1,14 @@
 """AUDIO and IMAGE <-> tensors of the core."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...audiox_core.errors import SettingsError, check_number
+from ...audiox_core.media.audio import sample_peak
 from ...audiox_core.media.decode import RATES, to_stereo
 from ...audiox_core.media.image_batch import check_images, to_pixels
 from ...audiox_core.media.resample import resample
@@ -42,7 +44,7 @@ def waveform_of(audio: Mapping[str, Any] | None, sample_rate: int) -> Tensor:
         middle = 128 if first.dtype == torch.uint8 else 0
         first = (first.float() - middle) / 2 ** (8 * first.element_size() - 1)
     first = first.float()
-    if not first.isfinite().all():
+    if not isfinite(sample_peak(first)):
         raise SettingsError("The audio contains NaN or infinite samples: generate it again.")
     return resample(to_stereo(first).contiguous(), rate, sample_rate)
 

@@ -18,7 +18,9 @@ from torch.nn.functional import pad
 from ...audiox_core.checkpoint.part_files import VaeFile, open_vae
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
+from ...audiox_core.pipeline.decode import decode_loop
 from ...audiox_core.pipeline.sampling import check_latent
+from .loop import is_loop, plain
 
 # As the core chooses on CUDA (`device.choose_precision`), where ComfyUI's rules allow float16. In
 # bfloat16 the decoded audio is 3 dB off.
@@ -40,9 +42,12 @@ class InterruptibleOobleck(nn.Module):
         return torch.cat([vae.encode(item[None]).mean for item in whole])
 
     def decode(self, latent: Tensor, **_options: Any) -> Tensor:
-        """Latents `b c t` -> audio `b 2 n`."""
+        """Latents `b c t` -> audio `b 2 n`; the ends of a loop fit together."""
         check_latent(latent, self.oobleck.config.latent_channels)
-        return self._chunked(latent.device).decode(latent)
+        decode = self._chunked(latent.device).decode
+        if is_loop(latent):  # from VAE Decode Audio; AudioX Decode has already seen to it
+            return decode_loop(decode, plain(latent), self.oobleck.config.hop_length)
+        return decode(latent)
 
     def _chunked(self, device: torch.device) -> ChunkedOobleck:
         return ChunkedOobleck(self.oobleck, device, mm.throw_exception_if_processing_interrupted)

@@ -47,7 +47,7 @@ from audiox_core.media.pixels import resize_frames
 from audiox_core.media.video import pad_indices, reference_frame_indices
 from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
-from audiox_core.models.oobleck import ChunkedOobleck, Oobleck, fold_weight_norm, snake_beta
+from audiox_core.models.oobleck import Oobleck, fold_weight_norm, snake_beta
 from audiox_core.models.temporal import TemporalTransformer
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan_frames
@@ -111,10 +111,20 @@ def vae(case: Case) -> Outputs:
     if "chunk_latent" in case.tensors:
         chunk, overlap = case.facts["chunk_size"], case.facts["overlap"]
         latent = case["chunk_latent"]
-        pieces = ChunkedOobleck(model, chunk=chunk, overlap=overlap)
-        outputs["chunk_dec_audio"] = pieces.decode(latent)
+        outputs["chunk_dec_audio"] = overlapped(model, latent, chunk, overlap)
         outputs["unchunked_dec_audio"] = model.decode(latent)
     return outputs
+
+
+def overlapped(model: Oobleck, latent: Tensor, chunk: int, overlap: int) -> Tensor:
+    """Decode in overlapping chunks as the original implementation does; ours join exactly."""
+    total, hop, parts = latent.shape[-1], model.config.hop_length, []
+    starts = [*range(0, total - chunk, chunk - overlap), total - chunk]
+    edges = [0, *(start + overlap // 2 for start in starts[1:]), total]
+    for start, (begin, end) in zip(starts, pairwise(edges), strict=True):
+        decoded = model.decode(latent[..., start : start + chunk])
+        parts.append(decoded[..., (begin - start) * hop : (end - start) * hop])
+    return torch.cat(parts, dim=-1)
 
 
 @adapter("v1_brownian*")
@@ -210,7 +220,7 @@ def _dit_output(case: Case, name: str, model: DiT) -> Tensor:
     if negative == "negmask":
         negative_context = negative_context * case["cross_attn_mask"][..., None]
     halves = model.prepare(torch.cat([context, negative_context]))
-    return guided(partial(model, context=halves), _number(cfg), _number(phi or "0"))(*inputs)
+    return guided(partial(model, context=halves), (_number(cfg),), _number(phi or "0"))(*inputs)
 
 
 def _number(text: str) -> float:

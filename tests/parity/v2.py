@@ -114,7 +114,7 @@ def _guided_outputs(
         cfg, rescale, against = re.fullmatch(r"out_cfg(\d+)(?:_phi([\d.]+))?(_neg)?", name).groups()
         prepared = model.prepare(torch.cat([context, negative])) if against else against_null
         predict = partial(model, context=prepared)
-        outputs[name] = guided(predict, float(cfg), float(rescale or 0))(x, t)
+        outputs[name] = guided(predict, (float(cfg),), float(rescale or 0))(x, t)
     return outputs
 
 
@@ -323,6 +323,6 @@ def e2e(case: Case) -> Outputs:
         count, cfg = map(int, re.fullmatch(r"teacher_euler(\d+)_cfg(\d+)", name).groups())
         items = range(len(context))
         prepared = model.prepare(context, [*items, *[None] * len(context)])
-        teacher = guided(partial(model, context=prepared), cfg, 0)
+        teacher = guided(partial(model, context=prepared), (cfg,), 0)
         outputs[name], _ = flow(teacher, "euler", noise, FLOW.schedule(count, 0.0, 1.0))
     return outputs

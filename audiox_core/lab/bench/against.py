@@ -8,6 +8,7 @@ see the same load of the machine.
 import json
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,14 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import SettingsError
+from .commands import COMMANDS, ROOT, run_command
 
-ROOT = Path(__file__).parents[3]
 OURS = "ours"  # the way that counts, of a case with several; if there is none, all count
+NO_CASE = "No case"  # begins the error of a bench without the chosen cases
+_LITTLE = 1 << 20  # bytes: of less no ratio is made
 
-Times = dict[tuple[str, str], list[float]]  # seconds of each round, by case and way
+
+class Measured(NamedTuple):
+    """One case at one commit."""
+
+    seconds: float
+    peak: int = 0  # bytes
+
+    @staticmethod
+    def median(rounds: Sequence["Measured"]) -> "Measured":
+        """The median of rounds."""
+        return Measured(*(median(numbers) for numbers in zip(*rounds, strict=True)))
+
+
+Case = tuple[str, str]  # its name, and the way to do it
+Rounds = dict[Case, list[Measured]]
 
 
 @dataclass(frozen=True)
@@ -30,27 +47,45 @@ class Comparison:
     """One case at both commits."""
 
     name: str
-    before: float  # seconds, median over the rounds
-    after: float
+    before: Measured
+    after: Measured
 
     @property
     def ratio(self) -> float:
         """Time now as a share of the time before."""
-        return self.after / self.before
+        return self.after.seconds / self.before.seconds
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """Peak memory now as a share of that before; None where it is too little to count."""
+        if max(self.before.peak, self.after.peak) < _LITTLE:
+            return None
+        return self.after.peak / max(1, self.before.peak)
+
+    def worse(self, limit: float) -> str:
+        """What is worse by more than a limit; empty if nothing is."""
+        if self.ratio > limit:
+            return f"slower than the limit of {limit:g}"
+        more = self.memory_ratio is not None and self.memory_ratio > limit
+        return f"more memory than the limit of {limit:g}" if more else ""
 
     def row(self, limit: float) -> str:
         """A line for people."""
-        verdict = f"slower than the limit of {limit:g}" if self.ratio > limit else "ok"
-        times = f"{self.before * 1e3:9.1f} ms ->{self.after * 1e3:9.1f} ms"
-        return f"{self.ratio:6.3f} x {times}  {self.name}: {verdict}"
+        times = f"{self.before.seconds * 1e3:9.1f} ms ->{self.after.seconds * 1e3:9.1f} ms"
+        memory = "" if self.memory_ratio is None else f"{self.memory_ratio:.3f} x memory"
+        verdict = self.worse(limit) or "ok"
+        return f"{self.ratio:6.3f} x {times}  {memory:15}  {self.name}: {verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "case": self.name,
-            "before_seconds": self.before,
-            "after_seconds": self.after,
+            "before_seconds": self.before.seconds,
+            "after_seconds": self.after.seconds,
             "ratio": round(self.ratio, 4),
+            "before_peak_bytes": self.before.peak,
+            "after_peak_bytes": self.after.peak,
+            "memory_ratio": self.memory_ratio and round(self.memory_ratio, 4),
         }
 
 
@@ -73,39 +108,55 @@ def compare(
         SettingsError: this is no git checkout, there is no such commit, a measurement fails, or
             no case is common to both.
     """
-    times: list[Times] = [defaultdict(list), defaultdict(list)]
+    sides: list[Rounds] = [defaultdict(list), defaultdict(list)]
     with _worktree(commit) as old:
         trees = [old, ROOT]
         for number in range(rounds):
+            found: list[dict[Case, Measured]] = [{}, {}]
             for side in (0, 1) if number % 2 == 0 else (1, 0):
-                for case, seconds in _measure(trees[side], arguments):
-                    times[side][case].append(seconds)
+                found[side] = dict(_measure(trees[side], arguments))
+            # an older bench does not know these cases, but the commands themselves exist
+            for case in found[1].keys() - found[0].keys():
+                if case[0] in COMMANDS:
+                    found[0][case] = _measure_command(old, *case)
+            for side in (0, 1):
+                for case, measured in found[side].items():
+                    sides[side][case].append(measured)
             on_round(number + 1)
-    before, after = times
+    before, after = sides
     common = [case for case in after if case in before]
     if not common:
         raise SettingsError(
             f"No case of {commit} has the same name now: there is nothing to compare."
         )
     return [
-        Comparison(f"{case}: {way}", median(before[case, way]), median(after[case, way]))
-        for case, way in common
+        Comparison(": ".join(case), Measured.median(before[case]), Measured.median(after[case]))
+        for case in common
     ]
 
 
-def _measure(tree: Path, arguments: Sequence[str]) -> Iterator[tuple[tuple[str, str], float]]:
-    """Median seconds of each case, as the `bench` of a checkout reports them."""
+def _measure_command(tree: Path, case: str, way: str) -> Measured:
+    began = time.perf_counter()
+    run_command(tree, case, way)
+    return Measured(time.perf_counter() - began)
+
+
+def _measure(tree: Path, arguments: Sequence[str]) -> Iterator[tuple[Case, Measured]]:
+    """Median seconds and peak memory of each case, as the `bench` of a checkout reports them."""
     command = ["lab", "bench"] if (tree / "audiox_core" / "lab").is_dir() else ["bench"]
     line = [sys.executable, "-m", "audiox_core", *command, "--json", *arguments]
     done = subprocess.run(line, cwd=tree, capture_output=True, text=True, check=False)
     if done.returncode:
         error = (done.stderr.strip() or "no message").splitlines()[-1]
+        if NO_CASE in error:  # an older commit may not have it
+            return
         raise SettingsError(f"`{' '.join(command)}` failed in {tree}: {error}")
     lines = json.loads(done.stdout)["lines"]
     with_ours = {entry["case"] for entry in lines if entry["way"] == OURS}
     for entry in lines:
         if entry["case"] not in with_ours or entry["way"] == OURS:
-            yield (entry["case"], entry["way"]), entry["median_seconds"]
+            measured = Measured(entry["median_seconds"], entry["peak_bytes"])
+            yield (entry["case"], entry["way"]), measured
 
 
 @contextmanager

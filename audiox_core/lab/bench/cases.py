@@ -5,7 +5,9 @@ Axes: `b` batch, `c` channels, `t` latent frames, `f` video frames, `s` tokens, 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,16 +20,18 @@ from ...config import AudioXConfig, SamplingConfig
 from ...diffusion.guidance import guided
 from ...diffusion.noise import initial_noise
 from ...diffusion.objectives import Predict
+from ...media.audio import write_audio
 from ...models import Backbone, Prepared
 from ...models.dit import Context
 from ...models.mmdit import MMDiT, TimeAttention
 from ...models.oobleck import ChunkedOobleck
 from ...models.synchformer import sync_features
-from ...pipeline.decode import decode
+from ...pipeline.decode import decode, finish
 from ...pipeline.encode import Features, assemble
 from ...pipeline.predictor import predictor
 from ...pipeline.sampling import StartLatent, sample
-from ...windows import plan_frames
+from ...windows import plan, plan_frames
+from .commands import COMMANDS, ROOT, run_command
 from .names import NAMES
 from .timing import Group, Way
 
@@ -123,8 +127,11 @@ def groups(checkpoint: Checkpoint, *, steps: int, only: str = "") -> Iterator[Gr
         "encode audio": lambda inputs: {"ours": inputs.audio},
         "forward": _forward,
         "guided step": _guided_step,
+        "long step": _long_step,
         "decode": _decode,
+        "long sound": _long_sound,
         "end to end": lambda inputs: _end_to_end(inputs, steps),
+        **{name: partial(_commands, name) for name in COMMANDS},
     }
     for name in names(checkpoint.config):
         if only in name:
@@ -176,6 +183,21 @@ def _guided_step(inputs: Inputs) -> dict[str, Way]:
     }
     x, t = inputs.latent, torch.full((1,), 0.5, device=inputs.device)
     return {name: (lambda step=step: step(x, t)) for name, step in ways.items()}
+
+
+def _long_step(inputs: Inputs) -> dict[str, Way]:
+    """A guided step of a minute, whose windows have tokens of their own; one window beside it."""
+    model, sampling = inputs.checkpoint.backbone, inputs.checkpoint.config.sampling
+    sampling = replace(sampling, cfg=max(sampling.cfg, 2.0))
+    t, ways = torch.full((1,), 0.5, device=inputs.device), {}
+    for name, seconds in (("one window", inputs.latent_format.conditioned_seconds), ("ours", 60.0)):
+        layout = plan(inputs.latent_format, seconds)
+        positive = inputs.conditioning.positive.repeat(1, layout.windows, 1)
+        given = Conditioning(positive, torch.zeros_like(positive), windows=layout.windows)
+        shape = (1, inputs.latent_format.channels, layout.frames)
+        x = initial_noise(shape, 0).to(inputs.device)
+        ways[name] = partial(predictor(model, given, sampling, layout), x, t)
+    return ways
 
 
 def _dit_ways(model: Any, both: Tensor, sampling: SamplingConfig) -> dict[str, Predict]:
@@ -241,6 +263,25 @@ def _decode(inputs: Inputs) -> dict[str, Way]:
         "whole": lambda: vae.decode(latent),
         "in chunks": lambda: ChunkedOobleck(vae).decode(latent),
     }
+
+
+def _long_sound(inputs: Inputs) -> dict[str, Way]:
+    """From latents to a file; what it holds grows by no more than the sound."""
+
+    def written(seconds: float) -> None:
+        latent_format = inputs.latent_format
+        shape = (1, latent_format.channels, plan(latent_format, seconds).frames)
+        latent = initial_noise(shape, 0).to(inputs.device)
+        sound = decode(inputs.checkpoint, latent, seconds)[0].cpu()
+        with TemporaryDirectory(prefix="audiox-") as folder:
+            sound = finish(sound, latent_format, in_place=True)
+            write_audio(Path(folder) / "sound.wav", sound, latent_format.sample_rate)
+
+    return {"ten seconds": partial(written, 10.0), "ours": partial(written, 30.0)}
+
+
+def _commands(name: str, _inputs: Inputs) -> dict[str, Way]:
+    return {way: partial(run_command, ROOT, name, way) for way in COMMANDS[name]}
 
 
 def _end_to_end(inputs: Inputs, steps: int) -> dict[str, Way]:

@@ -12,6 +12,10 @@ NAMES = (
     "encode audio",
     "forward",
     "guided step",
+    "long step",
     "decode",
+    "long sound",
     "end to end",
+    "command",
+    "ten seconds",
 )

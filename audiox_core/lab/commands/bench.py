@@ -86,13 +86,13 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         "--against",
         metavar="COMMIT",
         help="measure this commit and the working tree alternately, --rounds times each; the "
-        "exit code is 1 if a case is now slower than the limit",
+        "exit code is 1 if a case now takes more time or memory than the limit",
     )
     parser.add_argument(
         "--ratio",
         type=float,
         default=RATIO,
-        help="with --against: the allowed ratio of the time now to the time before; the "
+        help="with --against: the allowed ratio of time and of peak memory now to before; the "
         f"default is {RATIO}",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -142,12 +142,12 @@ def _compare(options: argparse.Namespace) -> int:
         found = compare(
             options.against, arguments, rounds=options.rounds, on_round=lambda _: bar.update()
         )
-    slower = [case for case in found if case.ratio > options.ratio]
+    worse = [case for case in found if case.worse(options.ratio)]
     if options.json:
         print(json.dumps([case.to_dict() for case in found], indent=2))
     else:
         print("\n".join(case.row(options.ratio) for case in found))
-    return 1 if slower else 0
+    return 1 if worse else 0
 
 
 def _check(options: argparse.Namespace, names: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from audiox_core.conditioners.audio import (
 )
 from audiox_core.conditioners.mel import mel_filters
 from audiox_core.config import AudioXConfig, LatentConfig, MelConfig
-from audiox_core.models.oobleck import OVERLAP
+from audiox_core.models.oobleck import REACH
 
 HOP, LATENTS, RATE = 4, 5, 10  # samples a frame, frames and Hz: a prompt lasts two seconds
 SAMPLES = HOP * LATENTS
@@ -159,7 +159,7 @@ def test_latents_are_mixed_into_fewer_tokens(projected, vae, waveform):
     torch.testing.assert_close(projected(waveform[None], vae)[0], expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("latents", [LATENTS, 2 * (OVERLAP + 4) + 1, 60])
+@pytest.mark.parametrize("latents", [LATENTS, 2 * (2 * REACH + 4) + 1, 60])
 def test_an_absent_audio_prompt_is_the_latent_of_silence(filled, vae, latents):
     """Also where its middle is repeated, because it is longer than the ends of the VAE reach."""
     projected = filled(lambda: ProjectedAudioConditioner(2, latents, 3, 4))

@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from audiox_core.errors import MediaError, SettingsError
+from audiox_core.lab.bench.memory import peak_bytes
 from audiox_core.media import audio
 from audiox_core.media.audio import (
     AUDIO_SUFFIXES,
+    BLOCK,
     peak_normalize,
     read_audio,
+    sample_peak,
     to_int16,
     write_audio,
 )
 from audiox_core.media.decode import to_stereo
-from audiox_core.media.mix import presence
+from audiox_core.media.ducking import presence
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
@@ -330,3 +333,26 @@ def test_another_default_dtype_changes_nothing(field, clips, dtype):
         torch.set_default_dtype(torch.float32)
     assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
     assert torch.equal(levels, presence(expected[1], 44_100))
+
+
+@pytest.mark.parametrize(("samples", "peak"), [([0.5, -0.75], 0.75), ([0.5], 0.5), ([0.0], 0)])
+def test_the_sample_peak_is_the_largest_magnitude(samples, peak):
+    assert sample_peak(torch.tensor([samples])) == peak
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_the_sample_peak_of_a_broken_sound_is_not_finite(value):
+    assert not math.isfinite(sample_peak(torch.tensor([[0.5, value, -0.5]])))
+
+
+def test_a_sound_is_scaled_in_place_on_demand():
+    wave = torch.tensor([[0.25, -0.5]])
+    assert peak_normalize(wave, in_place=True) is wave
+    assert wave.tolist() == [[0.5, -1.0]]
+
+
+@pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
+def test_writing_takes_no_copy_of_the_sound(tmp_path, suffix):
+    wave = torch.zeros(2, 50 * BLOCK)
+    held = peak_bytes(lambda: write_audio(tmp_path / f"a{suffix}", wave, 44_100))
+    assert held < wave.nbytes / 10

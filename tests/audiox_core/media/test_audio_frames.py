@@ -27,3 +27,8 @@ def test_each_frame_says_when_it_sounds():
         ("mono", Fraction(1, 8_000))
     }
     assert [frame.pts for frame in frames] == [int(frame.to_ndarray()[0, 0]) for frame in frames]
+
+
+def test_a_later_block_goes_on_in_time():
+    frames = [*audio_frames(SOUND[:, 5_000:], 8_000, "fltp", first=5_000)]
+    assert [frame.pts for frame in frames] == [int(frame.to_ndarray()[0, 0]) for frame in frames]

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from audiox_core.errors import SettingsError
 from audiox_core.media import resample as resampling
-from audiox_core.media.resample import resample, resample_by_ffmpeg, resample_by_sinc
+from audiox_core.media.resample import (
+    resample,
+    resample_blocks,
+    resample_by_ffmpeg,
+    resample_by_sinc,
+    resample_loop,
+)
 
 RATES = [(48_000, 44_100), (44_100, 48_000), (8_000, 44_100), (96_000, 44_100), (44_100, 16_000)]
 EVERY_WAY = pytest.mark.parametrize("change", [resample, resample_by_sinc, resample_by_ffmpeg])
@@ -118,3 +124,28 @@ def test_a_torchaudio_that_fails_when_used_is_not_used(monkeypatch, sweep, chose
     monkeypatch.setitem(sys.modules, "torchaudio.functional", Broken)
     wave = sweep(48_000, 44_100, seconds=0.1)
     assert torch.equal(resample(wave, 48_000, 44_100), resample_by_sinc(wave, 48_000, 44_100))
+
+
+@pytest.mark.parametrize("samples", [990, 1_000, 1_013])
+def test_a_period_of_a_loop_stays_a_period(samples):
+    """Whole periods of a sine stay whole, at every sample, also across the ends."""
+    at = lambda count: torch.arange(count, dtype=torch.float64) / count  # noqa: E731
+    wave = torch.stack([torch.sin(2 * torch.pi * k * at(1_000)) for k in (3, 40)]).float()
+    expected = torch.stack([torch.sin(2 * torch.pi * k * at(samples)) for k in (3, 40)]).float()
+    torch.testing.assert_close(resample_loop(wave, samples), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("rate", "other"), [*RATES, (44_100, 44_100), (3, 2)])
+@pytest.mark.parametrize("block", [1, 1_000, 20_000])
+def test_blocks_joined_are_the_resampled_sound(seeded, rate, other, block):
+    wave = torch.rand(2, 10_007, generator=seeded) * 2 - 1
+    joined = torch.cat([*resample_blocks(wave, rate, other, block)], dim=-1)
+    torch.testing.assert_close(joined, resample(wave, rate, other), atol=1e-6, rtol=0)
+
+
+def test_blocks_of_a_ratio_that_ffmpeg_resamples_join_to_the_sound(seeded):
+    wave = torch.rand(2, 30_000, generator=seeded) * 2 - 1
+    joined = torch.cat([*resample_blocks(wave, 10_007, 10_009, 10_000)], dim=-1)
+    expected = resample(wave, 10_007, 10_009)
+    assert joined.shape == expected.shape
+    assert (joined - expected).abs().max() < 1e-3

@@ -5,6 +5,7 @@ import torch
 
 from audiox_core.config import OobleckConfig
 from audiox_core.lab.bench.memory import peak_bytes
+from audiox_core.models import oobleck
 from audiox_core.models.oobleck import (
     ChunkedOobleck,
     Oobleck,
@@ -43,21 +44,55 @@ def narrow_v1():
         return Oobleck(OobleckConfig(channels=2)).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("total", [3, 48, 49, 108, 236])
-def test_decoded_chunks_join_to_the_whole(narrow_v1, seeded, total):
-    latent = torch.randn(1, 64, total, generator=seeded)
+@pytest.mark.parametrize("frames", [1, 3, 49, 108])
+@pytest.mark.parametrize("chunk", [None, 48])
+def test_decoded_pieces_join_to_the_whole(narrow_v1, seeded, frames, chunk):
+    latent = torch.randn(2, 64, frames, generator=seeded)
+    pieces = ChunkedOobleck(narrow_v1, chunk=chunk).decode(latent)
     whole = narrow_v1.decode(latent)
-    chunked = ChunkedOobleck(narrow_v1).decode(latent)
-    assert (chunked - whole).abs().max() < 1e-5 * whole.std()
+    assert (pieces - whole).abs().max() < 1e-5 * whole.std()
 
 
-@pytest.mark.parametrize("frames", [3, 49, 150])
-def test_encoded_chunks_join_to_the_whole(narrow_v1, seeded, frames):
-    audio = 0.3 * torch.randn(1, 2, frames * 2048 + 77, generator=seeded)
-    whole = narrow_v1.encode(audio)
-    chunked = ChunkedOobleck(narrow_v1).encode(audio)
-    for ours, theirs in zip(chunked, whole, strict=True):
-        assert (ours - theirs).abs().max() < 1e-5 * theirs.std()
+@pytest.mark.parametrize("frames", [1, 3, 49, 108])
+@pytest.mark.parametrize("chunk", [None, 48])
+def test_encoded_pieces_join_to_the_whole(narrow_v1, seeded, frames, chunk):
+    audio = 0.3 * torch.randn(2, 2, frames * 2048 + 77, generator=seeded)
+    pieces = ChunkedOobleck(narrow_v1, chunk=chunk).encode(audio)
+    for ours, whole in zip(pieces, narrow_v1.encode(audio), strict=True):
+        assert (ours - whole).abs().max() < 1e-5 * whole.std()
+
+
+@pytest.mark.parametrize("numbers", [300, 5_000])
+def test_pieces_are_cut_and_joined_between_layers(narrow_v1, seeded, monkeypatch, numbers):
+    monkeypatch.setattr(oobleck, "CPU_NUMBERS", numbers)
+    latent = torch.randn(1, 64, 30, generator=seeded)
+    audio = 0.3 * torch.randn(1, 2, 30 * 2048, generator=seeded)
+    pieces, whole = ChunkedOobleck(narrow_v1).decode(latent), narrow_v1.decode(latent)
+    assert (pieces - whole).abs().max() < 1e-5 * whole.std()
+    pieces, whole = ChunkedOobleck(narrow_v1).encode(audio).mean, narrow_v1.encode(audio).mean
+    assert (pieces - whole).abs().max() < 1e-5 * whole.std()
+
+
+def test_without_gradients_a_cpu_computes_in_pieces(narrow_v1, seeded):
+    latent = torch.randn(1, 64, 20, generator=seeded)
+    with torch.no_grad():
+        audio = narrow_v1.decode(latent)
+        mean = narrow_v1.encode(audio).mean
+    assert torch.equal(audio, ChunkedOobleck(narrow_v1).decode(latent))
+    assert torch.equal(mean, ChunkedOobleck(narrow_v1).encode(audio).mean)
+
+
+def test_pieces_report_their_share_and_can_be_stopped(narrow_v1):
+    shares, checks = [], []
+    vae = ChunkedOobleck(narrow_v1, None, lambda: checks.append(1), shares.append, chunk=20)
+    vae.decode(torch.zeros(2, 64, 80))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len(shares) == 8
+    assert len(checks) >= len(shares)
+    shares.clear()
+    vae.encode(torch.zeros(2, 2, 40 * 2048))
+    assert shares == [0.25, 0.5, 0.75, 1]
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +102,28 @@ def weightless_v1():
         return Oobleck(OobleckConfig()).eval().requires_grad_(False)
 
 
-def test_a_decoded_window_takes_a_third_of_the_memory_in_chunks(weightless_v1):
+def test_a_decoded_window_takes_a_third_of_the_memory_in_pieces(weightless_v1):
     latent = torch.empty(1, 64, 236, device="meta")
     whole = peak_bytes(lambda: weightless_v1.decode(latent))
     assert whole < 3.1 * 128 * 236 * 2048 * 4  # three tensors of the last stage: none lives on
     assert peak_bytes(lambda: ChunkedOobleck(weightless_v1).decode(latent)) < whole / 3
 
 
-def test_an_encoded_window_takes_a_third_of_the_memory_in_chunks(weightless_v1):
+def test_an_encoded_window_takes_a_third_of_the_memory_in_pieces(weightless_v1):
     audio = torch.empty(1, 2, 236 * 2048, device="meta")
     whole = peak_bytes(lambda: weightless_v1.encode(audio))
     chunked = peak_bytes(lambda: ChunkedOobleck(weightless_v1).encode(audio))
     assert chunked < whole / 3
+
+
+def test_on_a_cpu_a_decoded_window_takes_a_fifth_of_the_memory(monkeypatch):
+    """At a sixteenth of v1's width: there the result is half of what is left."""
+    monkeypatch.setattr(oobleck, "CPU_NUMBERS", oobleck.CPU_NUMBERS // 16)
+    with torch.random.fork_rng():
+        vae = Oobleck(OobleckConfig(channels=8)).eval().requires_grad_(False)
+    latent = torch.zeros(1, 64, 236)
+    whole = peak_bytes(lambda: vae.decoder(latent))
+    assert peak_bytes(lambda: ChunkedOobleck(vae).decode(latent)) < whole / 5
 
 
 def test_a_snake_leaves_its_input_alone_and_has_gradients(seeded):
@@ -122,5 +167,5 @@ def test_half_precision_takes_and_gives_float32(vae, seeded):
     assert (made - whole).square().mean().sqrt() < 0.03 * whole.std()
     posterior = half.encode(whole)
     assert posterior.mean.dtype == posterior.std.dtype == torch.float32
-    pieces = ChunkedOobleck(half, chunk=6, overlap=4).encode(whole)
+    pieces = ChunkedOobleck(half, chunk=6).encode(whole)
     assert pieces.mean.dtype == torch.float32

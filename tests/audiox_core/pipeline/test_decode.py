@@ -1,14 +1,18 @@
 """Latents to sound: how much is decoded, and to which level it is brought."""
 
 import logging
+from dataclasses import fields
 
 import pytest
 import torch
 
 from audiox_core import decode
+from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.config import LatentConfig
 from audiox_core.errors import AudioXError, SettingsError
+from audiox_core.lab.bench.memory import peak_bytes
 from audiox_core.media.loudness import measure_loudness
+from audiox_core.models.oobleck import CPU_NUMBERS
 from audiox_core.pipeline.decode import decode_with, finish, limit_peak
 from audiox_core.pipeline.init_audio import InitAudio, init_audio
 
@@ -26,6 +30,27 @@ def test_only_the_frames_that_are_heard_are_decoded():
     assert decode_with(decoder, latent, FORMAT, 1.0).shape == (1, 2, 44_100)
     assert decode_with(decoder, latent, FORMAT).shape == (1, 2, 236 * 2_048)
     assert seen == [22 + 10, 236]  # 21.5 frames and those after the end that reach into it
+
+
+@pytest.mark.parametrize("frames", [7, 60])
+def test_the_ends_of_a_decoded_loop_fit_together(checkpoint, seeded, frames):
+    """Wherever a loop begins, it sounds the same: no frame of it is a border."""
+    latent = torch.randn(1, 64, frames, generator=seeded)
+    shift = frames // 3
+    loop = decode(checkpoint, latent, loop=True)
+    assert loop.shape == (1, 2, frames * 2_048)
+    later = decode(checkpoint, latent.roll(shift, dims=-1), loop=True)
+    torch.testing.assert_close(later, loop.roll(shift * 2_048, dims=-1), rtol=1e-3, atol=1e-4)
+    plain = decode(checkpoint, latent)
+    ends = [slice(0, 2_048), slice(-2_048, None)]
+    assert all((loop - plain)[..., end].abs().max() > 0.01 * plain.std() for end in ends)
+
+
+def test_a_loop_has_exactly_the_samples_that_were_asked_for():
+    """65 frames are 3.02 s: they are resampled to 3 s as one period."""
+    decoder = lambda latent: latent[:, :2].repeat_interleave(2_048, -1)  # noqa: E731
+    made = decode_with(decoder, torch.ones(1, 64, 65), FORMAT, 3.0, loop=True)
+    torch.testing.assert_close(made, torch.ones(1, 2, 132_300))
 
 
 def test_a_batch_is_decoded_item_by_item(checkpoint, seeded):
@@ -94,3 +119,32 @@ def test_known_samples_stay_where_a_crossfade_would_exceed_full_scale(checkpoint
     assert out.abs().max() <= 1
     assert torch.equal(out[:, : 3 * 44_100], known[:, : 3 * 44_100])
     assert torch.equal(out[:, 7 * 44_100 :], known[:, 7 * 44_100 :])
+
+
+@pytest.mark.parametrize(("gain", "level"), [(1.0, "keep"), (9.0, "keep"), (1.0, "peak")])
+def test_a_sound_is_finished_without_a_copy_on_demand(seeded, gain, level):
+    sound = gain * 0.1 * torch.randn(2, 44_100, generator=seeded).clamp(-3, 3)
+    expected = finish(sound, FORMAT, level=level)
+    finished = []
+
+    def run():
+        finished.append(finish(sound, FORMAT, level=level, in_place=True))
+
+    assert peak_bytes(run) < sound.nbytes / 10
+    assert finished[0] is sound
+    assert torch.equal(sound, expected)
+
+
+def test_a_long_sound_is_decoded_with_one_copy_of_it(checkpoint):
+    latent = torch.zeros(1, 64, 1_000)  # 46 s
+    result, pieces = 2 * 1_000 * 2_048 * 4, 8 * 4 * CPU_NUMBERS  # bytes
+    shares = []
+
+    class Host(Checkpoint):
+        def progress(self, done):
+            shares.append(done)
+
+    host = Host(**{f.name: getattr(checkpoint, f.name) for f in fields(checkpoint)})
+    assert peak_bytes(lambda: decode(host, latent)) < result + pieces
+    assert shares == sorted(shares)
+    assert shares[-1] == 1

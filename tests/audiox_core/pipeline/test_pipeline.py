@@ -1,6 +1,7 @@
 """The whole pipeline on the embedded checkpoint and real clips."""
 
 import logging
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ from audiox_core.diffusion.objectives import v_denoiser
 from audiox_core.diffusion.samplers import SOLVERS, solve
 from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import AudioXError, SettingsError
-from audiox_core.media.audio import write_audio
+from audiox_core.media.audio import read_audio, write_audio
 from audiox_core.media.video import probe_video
 
 QUICK = {"steps": 2, "seed": 3}
@@ -163,28 +164,22 @@ def test_a_start_after_the_end_is_an_error(pipeline, bunny):
 
 
 def test_an_overflow_in_the_model_raises_an_error_instead_of_audio(checkpoint):
-    broken = replace(checkpoint, vae=_Overflowing())
+    broken = replace(checkpoint, vae=scaled(checkpoint.vae, float("nan")))
     with pytest.raises(AudioXError, match="overflowed"):
         Pipeline(broken).generate(Request(prompt="rain", **QUICK))
 
 
-class _Overflowing:
-    def decode(self, latent):
-        return torch.full((1, 2, latent.shape[-1] * 2048), float("nan"))
+def scaled(vae, gain):
+    """A VAE that decodes to sound of another level."""
+    copied = deepcopy(vae)
+    copied.decoder.layers[-1].weight.data.mul_(gain)  # this layer has no bias
+    return copied
 
 
 def test_a_loud_sound_is_turned_down_and_a_soft_one_kept(checkpoint, caplog):
-    class Scaled:
-        def __init__(self, gain):
-            self.gain = gain
-
-        def decode(self, latent):
-            return self.gain * checkpoint.vae.decode(latent)
-
     def peak(gain):
-        sound = Pipeline(replace(checkpoint, vae=Scaled(gain))).generate(
-            Request(prompt="rain", **QUICK)
-        )
+        other = replace(checkpoint, vae=scaled(checkpoint.vae, gain))
+        sound = Pipeline(other).generate(Request(prompt="rain", **QUICK))
         return sound.waveform.abs().max().item()
 
     plain = peak(1.0)
@@ -276,6 +271,20 @@ def test_less_denoising_stays_closer_to_the_init_audio(pipeline, known):
 def test_a_variation_has_the_length_of_its_sound(pipeline, known):
     sound = pipeline.generate(Request(prompt="rain", init_audio=known, steps=2))
     assert sound.waveform.shape == (2, 88_200)
+
+
+def test_a_continuation_keeps_its_sound_and_takes_its_tail_as_prompt(pipeline, known):
+    made = [
+        pipeline.generate(Request(init_audio=known, extend=3.0, feather=0.5, steps=2, **prompt))
+        for prompt in ({}, {"audio": known}, {"audio_strength": 0.0})
+    ]
+    sound = read_audio(known)
+    for track in made:
+        assert track.waveform.shape == (2, 5 * 44_100)
+        assert torch.equal(track.waveform[:, :66_150], sound[:, :66_150])
+        assert not torch.equal(track.waveform[:, 66_150:88_200], sound[:, 66_150:])
+    assert torch.equal(made[0].waveform, made[1].waveform)  # the tail of two seconds is all of it
+    assert not torch.equal(made[0].waveform, made[2].waveform)
 
 
 @pytest.mark.parametrize(

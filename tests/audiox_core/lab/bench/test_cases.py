@@ -25,3 +25,11 @@ def test_all_ways_of_a_case_compute_the_same(checkpoint, case):
         first, *others = [way() for way in group.ways.values()]
     for other in others:
         torch.testing.assert_close(other, first, rtol=1e-4, atol=1e-4)
+
+
+def test_a_minute_is_measured_beside_one_window(checkpoint):
+    (group,) = groups(checkpoint, steps=1, only="long step")
+    with torch.no_grad():
+        frames = [way().shape[-1] for way in group.ways.values()]
+    assert [*group.ways] == ["one window", "ours"]
+    assert frames == [236, 1_292]  # 60 s at 44,100 / 2,048 Hz
