@@ -40,7 +40,8 @@ def mix(
     """
     for name, gain in (("gain", gain_db), ("original", original_db), ("duck", duck_db)):
         check_number(name, gain, -_MAX_GAIN_DB, _MAX_GAIN_DB, unit=" dB")
-    made = _stereo(made) * 10 ** (gain_db / 20)
+    made = _stereo(made)
+    made = made * 10 ** (gain_db / 20) if gain_db else made  # no copy of a long sound
     if original is None:
         return made
     length = made.shape[-1]
