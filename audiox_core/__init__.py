@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .errors import AudioXError
     from .media.audio import read_audio
     from .media.clip import Clip, clip_from_file, clip_from_images
+    from .media.ducking import Ducking
+    from .media.layers import Layer, Mix, mix_layers
     from .media.pixels import read_image
     from .pipeline.decode import decode, finish
     from .pipeline.encode import (
@@ -45,9 +47,12 @@ __all__ = [
     "CheckpointFile",
     "Clip",
     "Conditioning",
+    "Ducking",
     "FeatureCache",
     "Features",
     "InitAudio",
+    "Layer",
+    "Mix",
     "Pipeline",
     "Request",
     "SamplingConfig",
@@ -66,6 +71,7 @@ __all__ = [
     "finish",
     "generate",
     "load_checkpoint",
+    "mix_layers",
     "open_checkpoint",
     "read_audio",
     "read_image",
@@ -76,6 +82,7 @@ __all__ = [
 _HOMES = (
     "errors",
     "media.clip",
+    "media.layers",
     "conditioners.assemble",
     "checkpoint.checkpoint_file",
     "pipeline.pipeline",

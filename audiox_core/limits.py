@@ -4,7 +4,7 @@ Nothing here imports PyTorch: the command line shows its help and refuses a wron
 waiting for it.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from numbers import Real
 
 from .config import AudioXConfig, SamplingConfig
@@ -17,15 +17,20 @@ SOLVER_NAMES = (
 # also valid for a rectified flow, whose noise level ends at 1
 FLOW_SOLVERS = ("lcm", "heun", "dpm_2", "lms", "euler")
 DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
+ACCELERATIONS = ("off", "graph", "compile")  # of the transformer
 STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
+MIN_LOOP_SECONDS = 2  # shorter ones are heard as a rhythm or a tone
 MAX_START = 1_000_000  # seconds into a source
 MAX_STEPS = 10_000
 MAX_SEED = 2**64 - 1
 MAX_CFG = 100
 MAX_SIGMA = 1_000_000
 MIN_DENOISE = 0.001
+MAX_GAIN_DB = 120
+FEATHER_SECONDS = 0.1  # of the crossfade between known and generated audio
+MIN_LUFS, MAX_LUFS = -70, 0  # EBU R 128 does not count what is softer
 
 
 def resolve_sampling(config: AudioXConfig, **settings: object) -> SamplingConfig:
@@ -81,6 +86,42 @@ def check_seconds(seconds: float) -> None:
     long = isinstance(seconds, Real) and seconds > MAX_SECONDS
     hint = ". For a part of a video, set its start and length" if long else ""
     check_number("The length", seconds, MIN_SECONDS, MAX_SECONDS, hint, unit=" s")
+
+
+def check_loop(seconds: float) -> None:
+    """Raise SettingsError for a length that a loop cannot have."""
+    check_seconds(seconds)
+    check_number("The length of a loop", seconds, MIN_LOOP_SECONDS, MAX_SECONDS, unit=" s")
+
+
+@dataclass(frozen=True)
+class GuidanceWeights:
+    """The guidance scale of each modality; 0 removes what it adds to the ones before it."""
+
+    text: float
+    video: float
+    audio: float
+
+
+def check_guidance(weights: GuidanceWeights, config: AudioXConfig) -> None:
+    """Check the weights of a run.
+
+    Args:
+        weights: of the three modalities.
+        config: of the model.
+
+    Raises:
+        SettingsError: a weight out of range, or a model that was distilled to run without guidance.
+    """
+    for name, weight in vars(weights).items():
+        check_number(f"{name}_guidance", weight, 0, MAX_CFG, ", usually 0 to 8")
+    if config.sampling.cfg == 1:
+        raise SettingsError(
+            f"{config.variant} was distilled to run without guidance (cfg 1), so it has no guidance"
+            " by modality: [[leave out --text-guidance, --video-guidance and --audio-guidance|use "
+            "AudioX Sampler, or CFGGuider with cfg 1]] and lower a strength instead, or use "
+            "another AudioX model."
+        )
 
 
 def length_from(name: str, total: float, start: float, seconds: float | None = None) -> float:

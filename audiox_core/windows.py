@@ -5,15 +5,20 @@ describe the first ten seconds of it. A longer latent is denoised as a whole: at
 window is predicted with its own tokens, and neighbouring predictions are crossfaded where the
 tokens of both describe the sound. So a sampler sees a model of any length.
 
+The windows of a loop wrap around: behind its last frame comes its first one, and a window that is
+longer than the loop holds it several times. So no frame of a loop is a border.
+
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .config import LatentConfig
 from .errors import SettingsError
@@ -37,6 +42,7 @@ class Plan:
     starts: tuple[int, ...]  # first frame of each window
     fade: tuple[int, int]  # frames of a window between which it fades into the next one
     frame_seconds: float
+    loop: bool = False  # its end is followed by its beginning
 
     @property
     def windows(self) -> int:
@@ -48,45 +54,93 @@ class Plan:
         """Start of each window in seconds."""
         return tuple(start * self.frame_seconds for start in self.starts)
 
-    def weights(self) -> Tensor:
-        """Weight of each window's prediction, `w t`; at every frame they add up to 1."""
-        if self.windows == 1:
-            return torch.ones(1, self.window, dtype=torch.float32)
-        begin, end = self.fade
-        falling = torch.ones(self.window, dtype=torch.float32)
-        steps = torch.arange(end - begin, 0, -1, dtype=torch.float32)
-        falling[begin:end] = steps / (end - begin + 1)
-        falling[end:] = 0
-        weights = torch.ones(self.windows, self.window, dtype=torch.float32)
+    def weights(self, device: torch.device | str = "cpu") -> Tensor:
+        """Weight of each window's prediction, `w t`; at every frame they add up to 1.
+
+        Computed on the device: a copy to it would make the host wait at every step.
+        """
+        if self.loop:
+            return self._loop_weights(device)
+        frames = torch.arange(self.window, dtype=torch.float32, device=device)
+        weights = torch.ones(self.windows, self.window, dtype=torch.float32, device=device)
         for index in range(self.windows - 1):
+            weights[index] *= self._falling(frames)
             shift = self.starts[index + 1] - self.starts[index]
-            weights[index] *= falling
-            weights[index + 1, : self.window - shift] = 1 - falling[shift:]
+            weights[index + 1] -= self._falling(frames + shift)
         return weights
 
+    def _loop_weights(self, device: torch.device | str) -> Tensor:
+        """A window counts from the middle of its free frames to where the next one has risen."""
+        begin, end = self.fade
+        hops = [b - a for a, b in pairwise([*self.starts, self.starts[0] + self.frames])]
+        fade = min(end - begin, *hops)
+        first = (begin - max(hops)) // 2  # so that both sides have context
+        rising = torch.arange(1, fade + 1, dtype=torch.float32, device=device) / (fade + 1)
+        weights = torch.zeros(self.windows, self.window, dtype=torch.float32, device=device)
+        for weight, hop in zip(weights, hops, strict=True):
+            weight[first : first + hop] = 1
+            weight[first : first + fade] = rising
+            weight[first + hop : first + hop + fade] = 1 - rising
+        return weights
 
-def plan(latent_format: LatentConfig, seconds: float) -> Plan:
+    def _falling(self, frames: Tensor) -> Tensor:
+        """The weight of a window before its successor, at frames from its start on."""
+        begin, end = self.fade
+        return (end - frames).div(end - begin + 1).clamp(0, 1)
+
+    def unroll(self, x: Tensor) -> Tensor:
+        """Frames `... t` -> those of all windows in a row; a loop is repeated up to the last one.
+
+        Window k is then the `window` frames from `starts[k]` on.
+        """
+        if not self.loop:
+            return x
+        length = self.starts[-1] + self.window
+        return torch.cat([x] * ceil(length / self.frames), dim=-1)[..., :length]
+
+    def roll_up(self, unrolled: Tensor) -> Tensor:
+        """The inverse of `unroll`: a frame is the sum of all its repetitions."""
+        if not self.loop:
+            return unrolled
+        missing = -unrolled.shape[-1] % self.frames
+        return pad(unrolled, (0, missing)).unflatten(-1, (-1, self.frames)).sum(dim=-2)
+
+
+def plan(latent_format: LatentConfig, seconds: float, loop: bool = False) -> Plan:
     """Plan the windows that cover a length.
 
     Args:
         latent_format: of the model.
         seconds: length of the sound; shorter ones than a window get a whole window.
+        loop: of a sound that is played in a loop: it has the nearest number of frames, and decoding
+            brings it to the exact length.
     """
-    return plan_frames(
-        latent_format,
-        max(latent_format.window, ceil(latent_format.samples(seconds) / latent_format.hop_length)),
-    )
+    frames = latent_format.samples(seconds) / latent_format.hop_length
+    if loop:
+        return plan_frames(latent_format, max(1, round(frames)), loop)
+    return plan_frames(latent_format, max(latent_format.window, ceil(frames)))
 
 
-def plan_frames(latent_format: LatentConfig, frames: int) -> Plan:
+def plan_frames(latent_format: LatentConfig, frames: int, loop: bool = False) -> Plan:
     """Plan the windows of a latent.
 
     Args:
         latent_format: of the model.
         frames: of the latent; fewer than a window make one short window.
+        loop: its windows are whole and wrap around.
     """
     fade = max(1, round(0.1 * latent_format.conditioned_frames))  # 22 of 215 frames: one second
     hop = latent_format.conditioned_frames - fade
+    if loop:
+        count = ceil(frames / hop)
+        return Plan(
+            frames=frames,
+            window=latent_format.window,
+            starts=tuple(round(i * frames / count) for i in range(count)),
+            fade=(hop, latent_format.conditioned_frames),
+            frame_seconds=latent_format.hop_length / latent_format.sample_rate,
+            loop=True,
+        )
     count = 1 + max(0, ceil((frames - latent_format.window) / hop))
     return Plan(
         frames=frames,
@@ -104,7 +158,7 @@ def active_windows(weights: Tensor, plan: Plan) -> tuple[int, ...]:
         weights: of a prediction at every frame of the latent, `... t`.
         plan: of the latent.
     """
-    used = weights.reshape(-1, plan.frames).abs().amax(dim=0).cpu() > 0
+    used = plan.unroll(weights.reshape(-1, plan.frames).abs().amax(dim=0).cpu() > 0)
     return tuple(
         index
         for index, (start, own) in enumerate(zip(plan.starts, plan.weights(), strict=True))
@@ -122,8 +176,15 @@ def check_windows(given: int, plan: Plan, seconds: float | None = None) -> None:
             a single window they may differ from those of the latent.
 
     Raises:
-        SettingsError: the conditioning describes another length than that of the latent.
+        SettingsError: the conditioning describes another length than that of the latent, or what
+            has a beginning and an end, which a loop has not.
     """
+    if plan.loop and (given > 1 or seconds is not None):
+        raise SettingsError(
+            "A loop has no beginning and no end, but the conditioning describes a video or a long "
+            "audio prompt, which have: [[leave --loop out|turn off loop in AudioX Empty Latent]], "
+            "or use text, an image or an audio prompt of at most ten seconds."
+        )
     length = plan.frames * plan.frame_seconds
     apart = 0.0 if seconds is None else abs(ceil(seconds / plan.frame_seconds) - plan.frames)
     other = plan.windows > 1 and apart * plan.frame_seconds > LENGTH_TOLERANCE
@@ -172,11 +233,13 @@ def over_windows(
         The prediction, `b c t`.
     """
     active = [range(plan.windows)] if active is None else active
-    parts = x.chunk(len(active))
+    parts = plan.unroll(x).chunk(len(active))
     pairs = [
         (w, p) for w in range(plan.windows) for p, windows in enumerate(active) if w in windows
     ]
-    weights = plan.weights().to(x.device, x.dtype)
+    if plan.windows == 1 and not plan.loop and len(pairs) == len(parts):
+        return predict(x, pairs)  # nothing to cut or to blend
+    weights = plan.weights(x.device).to(x.dtype)
     spans = [slice(start, start + plan.window) for start in plan.starts]
     joined = [torch.zeros_like(part) for part in parts]
     items = len(parts[0])
@@ -189,5 +252,5 @@ def over_windows(
         for (window, part), predicted in zip(
             group, predict(pieces, group).split(items), strict=True
         ):
-            joined[part][..., spans[window]] += weights[window] * predicted
-    return torch.cat(joined)
+            joined[part][..., spans[window]].addcmul_(weights[window], predicted)
+    return plan.roll_up(torch.cat(joined))

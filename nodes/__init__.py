@@ -13,8 +13,9 @@ from .loaders import (
     AudioXLoadModel,
     AudioXLoadVAE,
 )
+from .mix import AudioXLayer, AudioXMix
 from .preview import AudioXPreview, AudioXTakes
-from .sampling import AudioXSampler, AudioXScheduler
+from .sampling import AudioXGuider, AudioXSampler, AudioXScheduler
 
 NODES = [
     AudioXLoadCheckpoint,
@@ -32,9 +33,12 @@ NODES = [
     AudioXInpaintLatent,
     AudioXScheduler,
     AudioXSampler,
+    AudioXGuider,
     AudioXDecode,
     AudioXTakes,
     AudioXPreview,
+    AudioXLayer,
+    AudioXMix,
     AudioXSoundtrack,
 ]
 

@@ -38,8 +38,7 @@ class AudioXDecode(io.ComfyNode):
                     max=-5.0,
                     step=0.5,
                     tooltip="Target loudness in LUFS, used when level is 'loudness': -14 to -16 for"
-                    " the web, -23 for broadcast. The true peak stays at or below -1 dB, so audio"
-                    " with high peaks may stay quieter.",
+                    " the web, -23 for broadcast. A limiter keeps true peaks at or below -1 dB.",
                 ),
                 io.Boolean.Input(
                     "trim",

@@ -4,24 +4,18 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.conditioners.time_weights import MAX_END, MAX_FADE
+from ..audiox_core.conditioners.inputs import MAX_END, MAX_FADE
 from ..audiox_core.pipeline.encode import Strengths
 from .bridge.encode import masked_conditioning, timeline_conditioning
 from .bridge.prompt_masks import with_span
-from .bridge.schema import Features, clip_input, conditioners_input, schema, with_text
-
-STRENGTH = "Influence of the {what}: 0 ignores it, 1 uses it fully; linear in between."
-
-
-def _strength(what: str) -> io.Float.Input:
-    return io.Float.Input(
-        f"{what}_strength",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        step=0.01,
-        tooltip=STRENGTH.format(what=what),
-    )
+from .bridge.schema import (
+    clip_input,
+    conditioners_input,
+    modality_inputs,
+    schema,
+    strength_input,
+    with_text,
+)
 
 
 class AudioXPromptTimeline(io.ComfyNode):
@@ -134,28 +128,10 @@ class AudioXMaskedConditioning(io.ComfyNode):
             " that is not connected is masked, as in training.",
             search_aliases=["audiox conditioning", "combine modalities"],
             inputs=[
-                conditioners_input(),
-                io.Conditioning.Input(
-                    "text",
-                    optional=True,
-                    tooltip="The prompt: from AudioX Encode Text, AudioX Prompt Timeline, or"
-                    " CLIPTextEncode with T5-base.",
-                ),
-                io.Conditioning.Input(
-                    "negative_text",
-                    optional=True,
-                    tooltip="Sounds to avoid. If it is not connected, guidance uses the"
-                    " unconditional input that the model was trained with.",
-                ),
-                Features.Input(
-                    "video",
-                    optional=True,
-                    tooltip="From AudioX Encode Video or AudioX Encode Image.",
-                ),
-                Features.Input("audio", optional=True, tooltip="From AudioX Encode Audio."),
-                _strength("text"),
-                _strength("video"),
-                _strength("audio"),
+                *modality_inputs(),
+                strength_input("text"),
+                strength_input("video"),
+                strength_input("audio"),
             ],
             outputs=[
                 io.Conditioning.Output("positive", tooltip="Connect to positive of a sampler."),

@@ -22,7 +22,7 @@ class AudioXEmptyLatent(io.ComfyNode):
             description="An empty audio latent of any length. The model works on windows of"
             " 10.96 s: AudioX Decode trims shorter audio, and longer audio uses several overlapping"
             " windows that are denoised together.",
-            search_aliases=["empty latent audio"],
+            search_aliases=["empty latent audio", "loop", "seamless loop"],
             inputs=[
                 io.Float.Input(
                     "seconds",
@@ -40,13 +40,20 @@ class AudioXEmptyLatent(io.ComfyNode):
                     max=64,
                     tooltip="Number of variations to generate at once.",
                 ),
+                io.Boolean.Input(
+                    "loop",
+                    optional=True,  # added later: older API prompts do not have it
+                    default=False,
+                    tooltip="Audio of at least 2 s that can be repeated without a seam: its end"
+                    " leads into its beginning. It has exactly the given length.",
+                ),
             ],
             outputs=[io.Latent.Output("latent", tooltip=TO_SAMPLER)],
         )
 
     @classmethod
-    def execute(cls, seconds: float, batch_size: int) -> io.NodeOutput:
-        return io.NodeOutput(empty_latent(seconds, batch_size))
+    def execute(cls, seconds: float, batch_size: int, loop: bool = False) -> io.NodeOutput:
+        return io.NodeOutput(empty_latent(seconds, batch_size, loop))
 
 
 class AudioXInpaintLatent(io.ComfyNode):
@@ -57,7 +64,7 @@ class AudioXInpaintLatent(io.ComfyNode):
             display_name="AudioX Inpaint Latent",
             category="AudioX/latent",
             description="Repair, continue or extend audio: the given seconds are regenerated, the"
-            " rest is kept. Sample with denoise 1.",
+            " rest is kept, with a crossfade between them. Sample with denoise 1.",
             search_aliases=["audio inpaint", "audio outpaint", "extend audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
@@ -78,8 +85,9 @@ class AudioXInpaintLatent(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.01,
-                    tooltip="Length of the transition between kept and regenerated audio, in"
-                    " seconds. It lies inside the regenerated range.",
+                    tooltip="Length of the crossfade between kept and new audio, in seconds. In a"
+                    " regenerated range it lies inside; where the audio is extended, in its last"
+                    " or first seconds.",
                 ),
                 io.Float.Input(
                     "extend_before",
@@ -101,6 +109,11 @@ class AudioXInpaintLatent(io.ComfyNode):
             outputs=[
                 io.Latent.Output("latent", tooltip=TO_SAMPLER),
                 io.Float.Output("seconds", tooltip="Total length, including the extensions."),
+                io.Audio.Output(
+                    "tail",
+                    tooltip="The last ten seconds of the audio. Connect to AudioX Encode Audio, and"
+                    " the model continues from them.",
+                ),
             ],
         )
 

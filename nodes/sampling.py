@@ -6,9 +6,16 @@ from comfy_api.latest import io
 
 from ..audiox_core.config import SamplingConfig
 from ..audiox_core.limits import MAX_CFG, MAX_SEED, MAX_STEPS
+from ..audiox_core.pipeline.encode import Strengths
 from ..audiox_core.variants import advice
+from .bridge.guider import modality_guider
 from .bridge.sampling import OWN, SAMPLERS, SCHEDULERS, config_of, sample, settings, sigmas_of
-from .bridge.schema import schema, with_text
+from .bridge.schema import (
+    modality_inputs,
+    schema,
+    strength_input,
+    with_text,
+)
 
 MODEL = "From AudioX Load Checkpoint or AudioX Load Model, optionally with LoRAs or patches."
 STEPS = "Number of sampling steps; 0 is the model's own. More steps are slower, usually better."
@@ -21,6 +28,24 @@ def _steps() -> io.Int.Input:
 
 def _denoise() -> io.Float.Input:
     return io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, tooltip=DENOISE)
+
+
+def _cfg_rescale() -> io.Float.Input:
+    return io.Float.Input(
+        "cfg_rescale",
+        default=-1.0,
+        min=-1.0,
+        max=1.0,
+        step=0.01,
+        tooltip="Reduces harshness at a high cfg; -1 is the model's own. 0 turns it off; 0.7 is a"
+        " common value.",
+    )
+
+
+def _guidance(modality: str, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(
+        f"{modality}_guidance", default=-1.0, min=-1.0, max=MAX_CFG, step=0.1, tooltip=tooltip
+    )
 
 
 class AudioXScheduler(io.ComfyNode):
@@ -106,15 +131,7 @@ class AudioXSampler(io.ComfyNode):
                     tooltip="How closely the output follows text, video and audio; -1 is the"
                     " model's own. 1 turns guidance off and is twice as fast.",
                 ),
-                io.Float.Input(
-                    "cfg_rescale",
-                    default=-1.0,
-                    min=-1.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Reduces harshness at a high cfg; -1 is the model's own. 0 turns it"
-                    " off; 0.7 is a common value.",
-                ),
+                _cfg_rescale(),
                 io.Combo.Input(
                     "sampler_name",
                     options=SAMPLERS,
@@ -162,6 +179,75 @@ class AudioXSampler(io.ComfyNode):
                 model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas
             ),
         )
+
+
+class AudioXGuider(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXGuider",
+            display_name="AudioX Guider",
+            category="AudioX/sampling",
+            description="Guidance with a scale of its own for text, video and audio, for"
+            " SamplerCustomAdvanced. It joins the inputs itself, in place of AudioX Masked"
+            " Conditioning. With equal scales it is the same as CFGGuider. An input that is not"
+            " connected is masked, and its scale is not used.",
+            search_aliases=["cfg per modality", "dual cfg", "text against video", "guidance"],
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL),
+                *modality_inputs(),
+                _guidance(
+                    "text",
+                    "How closely the output follows the text; -1 is the model's own cfg. 0 removes"
+                    " what the text adds to the unconditional or negative prediction.",
+                ),
+                _guidance(
+                    "video",
+                    "How closely the output follows what the video adds to the text; -1 is the"
+                    " model's own cfg, 0 removes it.",
+                ),
+                _guidance(
+                    "audio",
+                    "How closely the output follows what the audio prompt adds to text and video;"
+                    " -1 is the model's own cfg, 0 is the same as no audio prompt.",
+                ),
+                _cfg_rescale(),
+                strength_input("text"),
+                strength_input("video"),
+                strength_input("audio"),
+            ],
+            outputs=[
+                io.Guider.Output("guider", tooltip="Connect to guider of SamplerCustomAdvanced.")
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        conditioners: Any,
+        text_guidance: float,
+        video_guidance: float,
+        audio_guidance: float,
+        cfg_rescale: float,
+        text_strength: float,
+        video_strength: float,
+        audio_strength: float,
+        text: Any = None,
+        negative_text: Any = None,
+        video: Any = None,
+        audio: Any = None,
+    ) -> io.NodeOutput:
+        guider, shown = modality_guider(
+            model,
+            conditioners,
+            (text, negative_text),
+            (video, audio),
+            (text_guidance, video_guidance, audio_guidance),
+            Strengths(text_strength, video_strength, audio_strength),
+            cfg_rescale,
+        )
+        return with_text(shown, guider)
 
 
 def _schedule(name: str, used: SamplingConfig) -> str:

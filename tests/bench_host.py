@@ -131,7 +131,7 @@ def groups(sides: Sides) -> Iterator[Group]:
     }
     yield Group("forward", forward)
     steps = {
-        "ComfyUI": guided(lambda x, t: sides.dit(x, t, context=both), sampling.cfg, 0.0),
+        "ComfyUI": guided(lambda x, t: sides.dit(x, t, context=both), (sampling.cfg,), 0.0),
         "ours, plain path": plain_step(model, both, sampling),
         "ours, ComfyUI's attention": predictor(sides.in_host, given, sampling, windows),
         "ours": predictor(model, given, sampling, windows),

@@ -20,11 +20,13 @@ TIPS = {
     ),
     "AudioXEmptyLatent": (
         "Connect `seconds` of AudioX Encode Video, so that the audio is exactly as long as the"
-        " video. The conditioning and the latent must have the same length."
+        " video. The conditioning and the latent must have the same length. A `loop` works in every"
+        " sampler and with VAE Decode Audio; AudioX Decode gives it the exact length, for example"
+        " 8 s for four bars at 120 beats a minute. It cannot follow a video."
     ),
     "AudioXEncodeAudio": (
-        "To continue a piece of music, set `start` to -10, generate, and append the result with"
-        " Audio Concat. Select music that does not end with a fade-out or silence."
+        "To continue a piece of music, connect `tail` of AudioX Inpaint Latent. Select music that"
+        " does not end with a fade-out or silence."
     ),
     "AudioXEncodeImage": (
         "Add a text prompt that names the sound: an image alone does not say what happens in it."
@@ -37,9 +39,21 @@ TIPS = {
         "For a long video, set `start` and `length` to try a part of it first. To keep the model"
         " from reacting to a title card, hide its seconds with `time_mask`."
     ),
+    "AudioXGuider": (
+        "If the audio follows the video and ignores the prompt, set `text_guidance` higher than"
+        " `video_guidance`, for example 6 and 2. To hear what one input does, set its guidance to"
+        " 0. Unequal values need one or two more predictions a step than equal ones."
+    ),
     "AudioXInpaintLatent": (
         "If the transition is audible, make the regenerated range a little longer, or raise"
-        " `feather`. To continue audio, leave `regenerate` empty and set `extend_after`."
+        " `feather` up to 2 s. To continue audio, leave `regenerate` empty, set `extend_after`, and"
+        " connect `tail` to AudioX Encode Audio."
+    ),
+    "AudioXLayer": (
+        "For a crossfade between two layers, let the second start before the first ends, and give"
+        " both a fade of this length. For the sound of a clip itself, connect `audio` of Get Video"
+        " Components. Silence is added where a video has no audio, so the numbers of the other"
+        " layers stay."
     ),
     "AudioXLoadCheckpoint": (
         "Start with AudioX-Turbo: it needs only 4 steps. To download it, run `python -m audiox_core"
@@ -57,6 +71,11 @@ TIPS = {
     "AudioXLoadVAE": (
         "Use it for a VAE that ComfyUI's Save VAE wrote, or to decode with the VAE of another"
         " AudioX checkpoint."
+    ),
+    "AudioXMix": (
+        "To keep dialogue clear, set `duck_under` to the number of its layer. If a loudness cannot"
+        " be reached, the node says which: a few loud peaks are in the way, so turn their layer"
+        " down. Change one layer and only the mix is computed again."
     ),
     "AudioXPromptTimeline": (
         "Write one prompt a line: `0-4: rain on a tin roof`, `4-8.5: thunder rolls`. A line without"
@@ -78,8 +97,19 @@ TIPS = {
         " were used. For a quick try, set `steps` to a fifth of the model's own."
     ),
     "AudioXScheduler": (
-        "Connect it with KSamplerSelect, CFGGuider and RandomNoise to SamplerCustomAdvanced. Use"
+        "Connect it with KSamplerSelect, AudioX Guider or CFGGuider, and RandomNoise to"
+        " SamplerCustomAdvanced. Use"
         " the sampler that AudioX Sampler shows for your model."
+    ),
+    "AudioXTakes": (
+        "Keep the seed of the sampler fixed. The number beside a player chooses that take, and the"
+        " next run computes only what comes after this node. To refine a take, connect `index` to"
+        " `batch_index` of Get Latent From Batch, and sample its latent with a `denoise` below 1."
+    ),
+    "AudioXPreview": (
+        "A full line in the picture is a cut of the video, a dashed line a peak of its motion, and"
+        " a green mark the beginning of a sound. Viewers notice a sound that begins more than about"
+        " 45 ms before or 125 ms after what they see (ITU-R BT.1359)."
     ),
     "AudioXSoundtrack": (
         "To keep dialogue, turn on `mix_original`, leave `duck_db` at 0 and set `gain_db` to -6 or"

@@ -156,8 +156,9 @@ class Browser:
         page.route("**/*", self._local)
         page.goto(url)
         page.wait_for_function(
-            "window.app && (app.vueAppReady ?? true) && app.extensionManager && app.graph && "
-            "Object.keys(LiteGraph.registered_node_types).length > 300",
+            "count => window.app && (app.vueAppReady ?? true) && app.extensionManager && "
+            "app.graph && Object.keys(LiteGraph.registered_node_types).length >= count",
+            arg=len(self._get("object_info")),
             timeout=90_000,
         )
         page.wait_for_timeout(1_500)
@@ -186,18 +187,23 @@ class Browser:
         Returns:
             What the nodes say of themselves when it is done, by their type.
         """
-        before = set(self._history())
-        self.page.evaluate(RUN, [workflow, values])
+        self.press(RUN, [workflow, values], seconds)
+        return self.page.evaluate(SAID)
+
+    def press(self, script: str, argument: object = None, seconds: float = 120) -> dict:
+        """Run a script that queues the graph; its entry in the history when it is done."""
+        before = set(self._get("history"))
+        self.page.evaluate(script, argument)
         end = time.monotonic() + seconds
-        while set(self._history()) == before:
+        while not (done := {k: v for k, v in self._get("history").items() if k not in before}):
             if time.monotonic() > end:
                 raise TimeoutError("the front end did not run the workflow")
             self.page.wait_for_timeout(200)
         self.page.wait_for_timeout(300)
-        return self.page.evaluate(SAID)
+        return next(iter(done.values()))
 
-    def _history(self) -> dict:
-        with urllib.request.urlopen(f"{self.url}/history", timeout=60) as answer:
+    def _get(self, path: str) -> dict:
+        with urllib.request.urlopen(f"{self.url}/{path}", timeout=60) as answer:
             return json.load(answer)
 
     def screenshot(self, path: Path) -> None:
@@ -260,6 +266,7 @@ FIT = """() => {
   canvas.ds.offset[0] = (70 + (w - (right - left) * scale) / 2) / scale - left;
   canvas.ds.offset[1] = (105 + (h - (bottom - top) * scale) / 2) / scale - top;
   canvas.show_info = false;
+  canvas.min_font_size_for_lod = canvas.low_quality_zoom_threshold = 0;  // text at any scale
   canvas.setDirty(true, true);
 }"""
 

@@ -5,10 +5,13 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+
+from audiox_core.pipeline.accelerate import GraphedPredict
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,11 +60,10 @@ def test_the_gpu_command_gives_times_as_a_share_of_the_device_limit(measured):
 @pytest.mark.parametrize("way", ["with_graph_of_the_network", "with_one_graph"])
 def test_a_take_with_cuda_graphs_sounds_like_the_eager_take(way, toys, monkeypatch):
     package = toys.__name__.rpartition(".")[0]
-    device, models, sound = (
-        importlib.import_module(f"{package}.gpu.{name}") for name in ("device", "models", "sound")
-    )
-    for module in (sound, device):  # in place of a recorded graph, the function itself
-        monkeypatch.setattr(module, "capture", lambda run: run)
+    models, sound = (importlib.import_module(f"{package}.gpu.{n}") for n in ("models", "sound"))
+    # in place of a recorded graph, the function itself
+    monkeypatch.setattr(sound, "capture", lambda run: run)
+    monkeypatch.setattr(sound, "GraphedPredict", partial(GraphedPredict, record=lambda run: run))
     zoo = models.Zoo(torch.device("cpu"), toy=True)
     checkpoint = zoo.checkpoint(models.TURBO, "float32")
     take = sound.Take(checkpoint, zoo.conditioning(models.TURBO), seconds=1)

@@ -16,12 +16,13 @@ from ..conditioners.host import ModelHost, Part
 from ..conditioners.missing_module import MissingModule, check_present
 from ..conditioners.video import video_conditioner
 from ..config import AudioXConfig
-from ..device import choose_device
+from ..device import choose_device, choose_precision
 from ..errors import WeightsError
 from ..models import Backbone, backbone
 from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import rename_norms
 from ..models.maf import MAFBlock
+from ..models.mmdit import kernel_major
 from ..models.oobleck import Oobleck
 from . import auxiliary_files as auxiliary
 from . import part_files
@@ -120,12 +121,19 @@ class CheckpointFile:
         if self.config.note:
             logger.warning("%s: %s", self.path.name, self.config.note)
         build = partial(build, self.config.dit, ops=ops, attention=attention)
-        return load_module(self.weights, DIT, build, canonical=rename_norms, dtype=dtype).to(device)
+        where = {"dtype": dtype, "device": device}
+        return load_module(self.weights, DIT, build, canonical=_backbone_weights, **where)
 
-    def load_conditioners(self, *, device: torch.device | str = "cpu") -> Conditioners:
+    def load_conditioners(
+        self, *, device: torch.device | str = "cpu", sync_dtype: torch.dtype = torch.float32
+    ) -> Conditioners:
         """All encoders, in float32, and what fuses their tokens.
 
         A text encoder or Synchformer that was not found, or does not fit, is a `MissingModule`.
+
+        Args:
+            device: of the weights.
+            sync_dtype: of Synchformer; the other encoders compute for a short time only.
 
         Raises:
             WeightsError: the file's conditioners are not whole.
@@ -134,11 +142,12 @@ class CheckpointFile:
         text, sync = self.text_encoder, self.synchformer
         check_layout(file, config, "conditioners")
         if isinstance(text, TextEncoderFile):
-            text = text.load(config.text_tokens)
+            text = text.load(config.text_tokens, device=device)
         if isinstance(sync, SynchformerFile):
-            sync = sync.load()
-        video = load_module(file, VIDEO, partial(video_conditioner, config.video))
-        maf = config.maf and load_module(file, MAF, partial(MAFBlock, config.maf))
+            sync = sync.load(device=device, dtype=sync_dtype)
+        load = partial(load_module, file, device=device)
+        video = load(VIDEO, partial(video_conditioner, config.video))
+        maf = config.maf and load(MAF, partial(MAFBlock, config.maf))
         audio = self._audio_conditioner()
         return Conditioners(text, video, audio, sync=sync, maf=maf).to(device)
 
@@ -164,25 +173,31 @@ class CheckpointFile:
             return None
         return VaeFile(file, prefix, config.vae, config.latent)
 
-    def load_vae(self, *, device: torch.device | str = "cpu", ops: Any = nn) -> Oobleck:
-        """The VAE that encodes and decodes latents, in float32.
+    def load_vae(
+        self,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        ops: Any = nn,
+    ) -> Oobleck:
+        """The VAE that encodes and decodes latents.
 
         Args:
-            device: of the weights.
+            device, dtype: of the weights.
             ops: the layers' classes, `torch.nn` or a host's.
 
         Raises:
             WeightsError: it was not found, it is not whole, or it does not fit the model.
         """
-        return self.vae.load(device=device, ops=ops)
+        return self.vae.load(device=device, dtype=dtype, ops=ops)
 
     def load(
-        self, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+        self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
     ) -> Checkpoint:
         """All parts; whether they are there and whole is checked before anything is read.
 
         Args:
-            dtype: of the backbone. Encoders and VAE run once a clip and stay float32.
+            dtype: of the backbone; None takes what fits the device, see `choose_precision`.
             device: of all parts.
 
         Raises:
@@ -192,13 +207,18 @@ class CheckpointFile:
         for part in (self.text_encoder, self.vae):
             if isinstance(part, MissingModule):
                 part()
+        precision = choose_precision(torch.device(device), dtype)
         return Checkpoint(
-            self.load_conditioners(device=device),
-            self.load_backbone(dtype=dtype, device=device),
-            self.load_vae(device=device),
+            self.load_conditioners(device=device, sync_dtype=precision.sync),
+            self.load_backbone(dtype=precision.backbone, device=device),
+            self.load_vae(device=device, dtype=precision.vae),
             self.config,
             self.path,
         )
+
+
+def _backbone_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return kernel_major(rename_norms(state))
 
 
 def open_checkpoint(
@@ -279,14 +299,14 @@ def load_checkpoint(
     synchformer: str | Path | None = None,
     config: str | Path | None = None,
     variant: str | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> Checkpoint:
     """Load a checkpoint of the AudioX family whole.
 
     Args:
         path, text_encoder, vae, synchformer, config, variant: as in `open_checkpoint`.
-        dtype: of the backbone. Encoders and VAE run once a clip and stay float32.
+        dtype: of the backbone; None takes what fits the device, see `choose_precision`.
         device: of all parts; None takes the best there is.
 
     Raises:

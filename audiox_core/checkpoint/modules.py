@@ -30,6 +30,7 @@ def load_module(
     canonical: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
     without: str | None = None,
     dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
     copy: bool = False,
 ) -> M:
     """Build a module and fill it with the tensors below a prefix, whose layout was checked.
@@ -41,6 +42,7 @@ def load_module(
         canonical: from the file's names to the module's.
         without: a prefix in the file that belongs to another module.
         dtype: of the weights.
+        device: of the weights; each goes there as it is stored, and is checked and converted there.
         copy: read everything into memory of its own, for a `canonical` that writes.
 
     Returns:
@@ -57,15 +59,19 @@ def load_module(
     dtypes = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
     as_stored = [n for n in names if file.tensors[n].dtype == dtypes[n] and not copy]
     mapped = file.read(as_stored)
+
+    def source(name: str) -> Tensor:
+        return mapped[name] if name in mapped else file.copy(name)
+
     with reading(file.path):  # there may be no memory for another dtype
         state = {
-            ours: check_numbers(file, n, mapped[n] if n in mapped else file.copy(n)).to(dtypes[n])
+            ours: check_numbers(file, n, source(n).to(device)).to(dtypes[n])
             for n, ours in names.items()
         }
     with torch.device("meta"):
         module = build()
     module.load_state_dict(canonical(state), assign=True)
-    return module.eval().requires_grad_(False)
+    return module.eval().requires_grad_(False).to(device)  # buffers that no file holds
 
 
 def _dtype(shape: Shape, name: str, dtype: torch.dtype) -> torch.dtype:

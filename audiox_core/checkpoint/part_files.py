@@ -36,16 +36,23 @@ class VaeFile:
     sizes: OobleckConfig
     latent: LatentConfig
 
-    def load(self, *, device: torch.device | str = "cpu", ops: Any = nn) -> Oobleck:
-        """The VAE in float32: its activations lose too much in half precision.
+    def load(
+        self,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        ops: Any = nn,
+    ) -> Oobleck:
+        """The VAE.
 
         Args:
-            device: of the weights.
+            device, dtype: of the weights.
             ops: the layers' classes, `torch.nn` or a host's.
         """
         fold = partial(fold_weight_norm, in_place=True)  # else the weights would be held twice
         build = partial(Oobleck, self.sizes, ops=ops)
-        return load_module(self.weights, self.prefix, build, canonical=fold, copy=True).to(device)
+        load = partial(load_module, self.weights, self.prefix, build, canonical=fold, copy=True)
+        return load(device=device).to(dtype)  # folded in float32
 
 
 def open_vae(path: str | Path) -> VaeFile:
@@ -104,10 +111,11 @@ class TextEncoderFile:
     sizes: TextConfig
     tokenizer: Tokenizer
 
-    def load(self, tokens: int) -> TextConditioner:
+    def load(self, tokens: int, *, device: torch.device | str = "cpu") -> TextConditioner:
         """The text conditioner; `tokens`: that a prompt has."""
         build = partial(t5_encoder, self.sizes)
-        encoder = load_module(self.weights, self.prefix, build, canonical=tie_embedding)
+        load = partial(load_module, self.weights, self.prefix, build, canonical=tie_embedding)
+        encoder = load(device=device)
         return TextConditioner(encoder, tokens, self.tokenizer)
 
 
@@ -150,9 +158,12 @@ class SynchformerFile:
     prefix: str
     sizes: SynchformerConfig
 
-    def load(self) -> Synchformer:
-        """The encoder in float32."""
-        return load_module(self.weights, self.prefix, partial(Synchformer, self.sizes))
+    def load(
+        self, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> Synchformer:
+        """The encoder; `device` and `dtype` are those of the weights."""
+        where = {"device": device, "dtype": dtype}
+        return load_module(self.weights, self.prefix, partial(Synchformer, self.sizes), **where)
 
 
 def synchformer_in(file: WeightFile, config: AudioXConfig) -> SynchformerFile:

@@ -8,12 +8,17 @@ from typing import Any
 
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError
-from ..limits import DTYPE_NAMES, SOLVER_NAMES
+from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
 from ..media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from ..pipeline.request import Request, check_request
-from .options import FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
+from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
 
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
+GUIDANCE = {
+    "text": "the text; the default of these three is --cfg",
+    "video": "what the video or image adds to the text",
+    "audio": "what the audio prompt adds to both",
+}
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
 
 
@@ -28,6 +33,7 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser.add_argument_group("inputs"))
     _add_variation(parser.add_argument_group("existing audio"))
     _add_sampling(parser.add_argument_group("sampling"))
+    _add_mix(parser.add_argument_group("mix"))
     _add_files(parser.add_argument_group("files and device"))
 
 
@@ -66,6 +72,11 @@ def _add_inputs(group: Any) -> None:
     )
     add("--start", **SECONDS, default=0.0, help="where to start in the video, in seconds")
     add("--seconds", **SECONDS, help="length; the default is to the end of the video, or 10 s")
+    add(
+        "--loop",
+        action="store_true",
+        help="audio of at least 2 s whose end leads into its beginning",
+    )
 
 
 def _add_variation(group: Any) -> None:
@@ -80,6 +91,10 @@ def _add_variation(group: Any) -> None:
         metavar="FROM-TO,…",
         help="time ranges to regenerate, in seconds, for example 2.0-4.5; the rest is kept",
     )
+    text = "seconds to add after the audio; without --audio, its last 10 s are the audio prompt"
+    add("--extend", **SECONDS, default=0.0, help=text)
+    text = "length of the crossfade between kept and new audio; the default is 0.1"
+    add("--feather", **SECONDS, default=FEATHER_SECONDS, help=text)
 
 
 def _add_sampling(group: Any) -> None:
@@ -87,8 +102,26 @@ def _add_sampling(group: Any) -> None:
     add("--seed", type=int, help="same seed and settings, same audio; the default is random")
     add("--steps", type=int, help="number of sampling steps")
     add("--cfg", type=float, help="guidance scale: how closely to follow the inputs; 1 is off")
+    for name, what in GUIDANCE.items():
+        add(f"--{name}-guidance", type=float, metavar="CFG", help=f"guidance scale of {what}")
     add("--cfg-rescale", **SHARE, help="reduces harshness at a high cfg")
     add("--sampler", metavar="NAME", help=", ".join(SOLVER_NAMES))
+
+
+def _add_mix(group: Any) -> None:
+    add = group.add_argument
+    add("--gain", **DECIBELS, default=0.0, help="gain of the generated audio, in dB")
+    add(
+        "--keep-original",
+        **DECIBELS,
+        nargs="?",
+        const=0.0,
+        help="mix with the video's own audio instead of replacing it; a number is its gain in dB",
+    )
+    text = "dB by which the video's own audio is turned down while the generated audio is loud"
+    add("--duck", **DECIBELS, default=0.0, help=text)
+    text = "loudness of the result, for example -16; true peaks stay at or below -1 dB"
+    add("--lufs", type=float, metavar="LUFS", help=text)
 
 
 def _add_files(group: Any) -> None:
@@ -107,8 +140,19 @@ def _add_files(group: Any) -> None:
     add("--synchformer", **FILE, help="Synchformer weights; the default is beside the checkpoint")
     add_variant(group)
     add_device(group)
-    what = "data type of the transformer's weights"
-    add("--dtype", choices=DTYPE_NAMES, default="float32", help=what)
+    add(
+        "--dtype",
+        choices=("auto", *DTYPE_NAMES),
+        default="auto",
+        help="data type of the transformer's weights; auto is float16 on a GPU, float32 on a CPU",
+    )
+    add(
+        "--accelerate",
+        choices=ACCELERATIONS,
+        default="off",
+        help="graph: record the steps as a CUDA graph; compile: compile them, which takes a minute "
+        "at first; the default is off",
+    )
     add_output(group, f"one of {' '.join(SUFFIXES)}")
     add_json(group)
 
@@ -172,3 +216,8 @@ def _check_suffix(output: Path, request: Request) -> None:
         raise SettingsError(f"{output} has an unsupported suffix: use one of {names}.")
     if suffix in VIDEO_SUFFIXES and request.video is None:
         raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
+    if suffix in AUDIO_SUFFIXES and request.keep_original is not None:
+        raise SettingsError(
+            f"{output.name} is an audio file: --keep-original and --duck mix with the audio of a "
+            "video. Choose a video as --output, or leave them out."
+        )

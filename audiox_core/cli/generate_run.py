@@ -14,7 +14,7 @@ from ..media.audio import sample_peak
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mux import check_mux
 from ..pipeline.pipeline import Pipeline
-from ..pipeline.request import Request
+from ..pipeline.request import Request, guidance_of
 from ..pipeline.soundtrack import Soundtrack
 from .progress import late_bar
 
@@ -40,10 +40,10 @@ def run(options: argparse.Namespace, request: Request, began: float) -> int:
         config=options.config,
         variant=options.variant,
     )
-    checkpoint = file.load(dtype=DTYPES[options.dtype], device=device)
+    checkpoint = file.load(dtype=DTYPES.get(options.dtype), device=device)
     for path, strength in options.lora:
         merge_lora(checkpoint.backbone, path, strength)
-    pipeline = Pipeline(checkpoint)
+    pipeline = Pipeline(checkpoint, acceleration=options.accelerate)
     steps = pipeline.sampling(request).steps
     with late_bar(unit="step", desc="sampling", mininterval=0.5) as show:
         sound = pipeline.generate(request, on_step=lambda step, *_: show(step + 1, steps))
@@ -58,6 +58,7 @@ def _summary(
     output: Path, sound: Soundtrack, pipeline: Pipeline, request: Request
 ) -> dict[str, Any]:
     checkpoint, sampling = pipeline.checkpoint, pipeline.sampling(request)
+    guidance = guidance_of(request, sampling)
     return {
         "output": str(output),
         "seconds": round(sound.seconds, 4),
@@ -66,6 +67,7 @@ def _summary(
         "seed": request.seed,
         "steps": sampling.steps,
         "cfg": sampling.cfg,
+        "guidance": None if guidance is None else vars(guidance),
         "cfg_rescale": sampling.cfg_rescale,
         "sampler": sampling.sampler,
         "checkpoint": checkpoint.path.name,
@@ -77,7 +79,9 @@ def _summary(
 
 
 def _sentence(summary: dict[str, Any]) -> str:
+    scales = summary["guidance"] or {"cfg": summary["cfg"]}
+    guidance = ", ".join(f"{name} {scale:g}" for name, scale in scales.items())
     return (
-        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, cfg {cfg:g}, seed {seed}, "
+        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, {}, seed {seed}, "
         "made in {elapsed_seconds:.1f} s"
-    ).format(**summary)
+    ).format(guidance, **summary)

@@ -9,6 +9,7 @@ from ..variants import VARIANTS
 FILE: dict[str, Any] = {"type": Path, "metavar": "FILE"}
 FOLDER: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
 SECONDS: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
+DECIBELS: dict[str, Any] = {"type": float, "metavar": "DB"}
 SHARE: dict[str, Any] = {"type": float, "metavar": "0..1"}
 
 

@@ -16,7 +16,9 @@ from .inputs import TimeRange
 _LINE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*-\s*(\d+(?:\.\d*)?|\.\d+)\s*:(.*)", re.DOTALL)
 
 
-def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds: float) -> Tensor:
+def time_weights(
+    ranges: Sequence[TimeRange | None], frames: int, frame_seconds: float, loop: bool = False
+) -> Tensor:
     """The weight of each prompt at every frame.
 
     Where ranges overlap they share the time; a prompt without a range has what is left.
@@ -25,6 +27,7 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
         ranges: of the prompts; None applies everywhere else.
         frames: of the latent.
         frame_seconds: length of a frame.
+        loop: the last frame is followed by the first one.
 
     Returns:
         `p n`, float32; the sum over the prompts is 1 at every frame.
@@ -33,9 +36,8 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
         SettingsError: no prompt applies at some frames.
     """
     times = (torch.arange(frames, dtype=torch.float32) + 0.5) * frame_seconds
-    asked = [
-        torch.zeros(frames, dtype=torch.float32) if r is None else _rises(r, times) for r in ranges
-    ]
+    period = frames * frame_seconds if loop else None
+    asked = [torch.zeros_like(times) if r is None else _rises(r, times, period) for r in ranges]
     weights = torch.stack(asked)
     total = weights.sum(dim=0)
     others = [index for index, item in enumerate(ranges) if item is None]
@@ -51,11 +53,14 @@ def time_weights(ranges: Sequence[TimeRange | None], frames: int, frame_seconds:
     return weights / total
 
 
-def _rises(span: TimeRange, times: Tensor) -> Tensor:
+def _rises(span: TimeRange, times: Tensor, period: float | None) -> Tensor:
     """The weight that a range asks for at the times of all frames, `n` in 0..1.
 
-    It does not fade at the first and at the last frame of the sound.
+    It does not fade at the first and at the last frame of the sound. In a loop of `period` seconds
+    it fades at all borders, also across the end.
     """
+    if period is not None:
+        return _rises_in_a_loop(span, times, period)
     if span.fade == 0:
         return ((times >= span.start) & (times < span.end)).float()
     begin = (times - span.start) / span.fade + 0.5
@@ -65,6 +70,16 @@ def _rises(span: TimeRange, times: Tensor) -> Tensor:
     if span.end >= times[-1]:
         end = torch.ones_like(times)
     return begin.clamp(0, 1) * end.clamp(0, 1)
+
+
+def _rises_in_a_loop(span: TimeRange, times: Tensor, period: float) -> Tensor:
+    fade, stop = max(span.fade, 1e-6), min(span.end, period)
+    total = torch.zeros_like(times)
+    for shifted in (times - period, times, times + period):
+        begin = (shifted - span.start) / fade + 0.5
+        end = (stop - shifted) / fade + 0.5
+        total += begin.clamp(0, 1) * end.clamp(0, 1)
+    return total.clamp(max=1)
 
 
 def gaps(covered: Tensor, frame_seconds: float) -> str:

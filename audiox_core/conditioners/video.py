@@ -135,8 +135,9 @@ def video_conditioner(config: VideoConfig) -> VideoConditioner:
 def clip_pixels(frames: Tensor) -> Tensor:
     """Frames `f 3 h w` in 0..255 -> CLIP's input: scaled to 0..1 once, then normalised."""
     pixels = frames.float() / 255
-    mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
-    return pixels.sub_(mean).div_(std)  # in place: a clip takes tens of megabytes
+    for channel, (mean, std) in enumerate(zip(CLIP_MEAN, CLIP_STD, strict=True)):
+        pixels[:, channel].sub_(mean).div_(std)  # in place: a clip takes tens of megabytes
+    return pixels
 
 
 def stretch(image: Tensor, size: int) -> Tensor:

@@ -1,12 +1,12 @@
 """Inpainting: generate a part of an initial latent, keep the rest.
 
 Where the mask is 1 the latent is generated, where it is 0 it is kept. The kept part is held at
-every step as ComfyUI's samplers hold it; `paste_back` then restores the original samples.
+every step as ComfyUI's samplers hold it; `media.crossfade.paste_back` then restores the original
+samples.
 
-Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
+Axes: `b` batch, `c` channels, `t` latent frames.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from math import ceil, floor
 
@@ -65,27 +65,3 @@ def masked_denoiser(
         return denoise(x, sigma) * mask + init_latent * (1 - mask)
 
     return held
-
-
-def paste_back(
-    decoded: Tensor, init_audio: Tensor, spans: Sequence[tuple[int, int]], fade: int
-) -> Tensor:
-    """Restore the original samples outside of the regenerated spans.
-
-    Args:
-        decoded, init_audio: the new and the original sound, `c n`.
-        spans: regenerated samples, from and to.
-        fade: samples of a linear crossfade inside each end of a span.
-
-    Returns:
-        `c n`.
-    """
-    weight = torch.zeros(decoded.shape[-1], dtype=torch.float32)
-    for begin, end in spans:
-        positions = torch.arange(begin, min(end, len(weight)), dtype=torch.float32)
-        inwards = torch.minimum(positions - begin + 1, end - positions).clamp(max=fade + 1)
-        edge = torch.ones_like(positions) if fade == 0 else inwards / (fade + 1)
-        weight[begin : begin + len(positions)] = torch.maximum(
-            weight[begin : begin + len(positions)], edge
-        )
-    return torch.lerp(init_audio, decoded, weight)

@@ -27,6 +27,11 @@ def unit_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
+def on_device(noise: Tensor, device: torch.device) -> Tensor:
+    """Move noise to a device; to a GPU without waiting for what it still computes."""
+    return (noise.pin_memory() if device.type == "cuda" else noise).to(device, non_blocking=True)
+
+
 def stream(seed: int, purpose: str) -> torch.Generator:
     """A generator for one purpose: drawing more from it does not change the other purposes.
 
@@ -55,7 +60,6 @@ def step_noise(x: Tensor, seed: int, items: Sequence[int] | None = None) -> Nois
     streams = [stream(seed, f"step noise of item {number}") for number in numbers]
 
     def draw(*_sigmas: float) -> Tensor:
-        noise = torch.stack([unit_noise(x.shape[1:], s) for s in streams])
-        return noise.to(x.device)
+        return on_device(torch.stack([unit_noise(x.shape[1:], s) for s in streams]), x.device)
 
     return draw

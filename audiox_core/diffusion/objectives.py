@@ -57,9 +57,10 @@ def v_denoiser(predict: Predict) -> Denoiser:
     """
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
-        level = torch.full((x.shape[0],), sigma, dtype=torch.float32, device=x.device)
-        c_skip, c_out, c_in = (c[:, None, None] for c in v_scalings(level))
-        return c_skip * x + c_out * predict(c_in * x, sigma_to_t(level))
+        level = torch.tensor(sigma, dtype=torch.float32)  # on the CPU: no kernels, no copies
+        c_skip, c_out, c_in = (c.item() for c in v_scalings(level))
+        t = torch.full((len(x),), sigma_to_t(level).item(), dtype=torch.float32, device=x.device)
+        return c_skip * x + c_out * predict(c_in * x, t)
 
     return denoise
 

@@ -1,36 +1,60 @@
-"""Measure loudness (EBU R 128, ITU-R BS.1770) and bring a sound to a target loudness.
+"""Measure loudness (EBU R 128, ITU-R BS.1770) with FFmpeg's `ebur128` filter.
 
-Measured by FFmpeg's `ebur128` filter. `c` is channels (1 or 2), `n` samples.
+`c` is channels (1 or 2), `n` samples.
 """
 
 from fractions import Fraction
-from math import inf, log10
+from math import inf
 from typing import NamedTuple
 
 import av.error
 import av.filter
 from torch import Tensor
 
+from ..limits import MIN_LUFS
 from .audio import check_waveform
 from .audio_frames import audio_frames
+from .limiter import true_peak
 
-SILENCE = -70.0  # LUFS; what lies below is gated out by the standard
+_SILENT_DB = -100.0  # dB of full scale
 
 
 class Loudness(NamedTuple):
     """The result of `measure_loudness`."""
 
     lufs: float  # integrated; -inf for silence and for less than 0.4 s
-    peak_db: float  # true peak, in dB of full scale
+    range_lu: float  # loudness range (EBU Tech 3342); 0 for less than 3 s
+    peak_db: float  # true peak, in dB of full scale; -inf for silence
+
+    def describe(self) -> str:
+        """The levels in words."""
+        if self.peak_db < _SILENT_DB:
+            return "silent"
+        lufs = f"{self.lufs:.1f} LUFS" if self.lufs > -inf else "too short or soft to measure"
+        return f"{lufs}, range {self.range_lu:.1f} LU, true peak {self.peak_db:.1f} dB"
 
 
-def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
-    """Measure integrated loudness and true peak with FFmpeg's `ebur128` filter.
+def measure_loudness(waveform: Tensor, sample_rate: int, peak_db: float | None = None) -> Loudness:
+    """Measure integrated loudness, loudness range and true peak.
 
     Args:
         waveform: `c n`, one or two channels.
         sample_rate: Hz.
+        peak_db: the true peak, where it is known.
+
+    Raises:
+        SettingsError: a waveform of another shape.
     """
+    lufs, range_lu = _lufs_and_range(waveform, sample_rate)
+    return Loudness(lufs, range_lu, true_peak(waveform) if peak_db is None else peak_db)
+
+
+def integrated_loudness(waveform: Tensor, sample_rate: int) -> float:
+    """Measure integrated loudness alone, LUFS; else as `measure_loudness`."""
+    return _lufs_and_range(waveform, sample_rate)[0]
+
+
+def _lufs_and_range(waveform: Tensor, sample_rate: int) -> tuple[float, float]:
     check_waveform(waveform, (1, 2))
     graph = av.filter.Graph()
     source = graph.add_abuffer(
@@ -39,7 +63,7 @@ def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
         layout="mono" if len(waveform) == 1 else "stereo",
         time_base=Fraction(1, sample_rate),
     )
-    meter = graph.add("ebur128", "metadata=1:peak=true:framelog=quiet")
+    meter = graph.add("ebur128", "metadata=1:framelog=quiet")
     source.link_to(meter)
     meter.link_to(graph.add("abuffersink"))
     graph.configure()
@@ -49,27 +73,7 @@ def measure_loudness(waveform: Tensor, sample_rate: int) -> Loudness:
         while (frame := _pull(graph)) is not None:
             found = frame.metadata or found  # a short last frame has none
     lufs = float(found.get("lavfi.r128.I", -inf))
-    peak = waveform.abs().max().item()
-    peak = max(peak, float(found.get("lavfi.r128.true_peak", 0)))
-    return Loudness(lufs if lufs > SILENCE else -inf, 20 * log10(peak) if peak else -inf)
-
-
-def normalize_loudness(
-    waveform: Tensor, sample_rate: int, lufs: float = -16.0, peak_db: float = -1.0
-) -> Tensor:
-    """Scale audio to a target loudness, as far as its true peak allows; silence stays silent.
-
-    Args:
-        waveform: `c n`.
-        sample_rate: Hz.
-        lufs: target loudness: -14 to -16 for the web, -23 for European broadcast.
-        peak_db: highest true peak, dB; the gain is lowered to it, without a limiter.
-    """
-    measured = measure_loudness(waveform, sample_rate)
-    if measured.lufs == -inf:
-        return waveform
-    gain = min(lufs - measured.lufs, peak_db - measured.peak_db)
-    return waveform * 10 ** (gain / 20)
+    return lufs if lufs > MIN_LUFS else -inf, float(found.get("lavfi.r128.LRA", 0))
 
 
 def _pull(graph: av.filter.Graph) -> av.AudioFrame | None:

@@ -1,16 +1,12 @@
 """Mix a generated sound with the original sound of a video. `c` channels (1 or 2), `n` samples."""
 
-import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 
 from ..errors import SettingsError, check_number
+from ..limits import MAX_GAIN_DB
 from .audio import check_waveform
-
-_BLOCK_SECONDS = 0.01
-_ATTACK_SECONDS, _RELEASE_SECONDS = 0.05, 0.4
-_MAX_GAIN_DB = 120.0
-_QUIET_DB, _LOUD_DB = -50.0, -30.0  # dBFS at which ducking begins and is complete
+from .ducking import Ducking
 
 
 def mix(
@@ -38,8 +34,10 @@ def mix(
     Raises:
         SettingsError: a waveform of another shape, or one that is not finite.
     """
-    for name, gain in (("gain", gain_db), ("original", original_db), ("duck", duck_db)):
-        check_number(name, gain, -_MAX_GAIN_DB, _MAX_GAIN_DB, unit=" dB")
+    for name, gain in (("gain", gain_db), ("original", original_db)):
+        check_number(name, gain, -MAX_GAIN_DB, MAX_GAIN_DB, unit=" dB")
+    ducking = Ducking(duck_db)
+    ducking.check()
     made = _stereo(made)
     made = made * 10 ** (gain_db / 20) if gain_db else made  # no copy of a long sound
     if original is None:
@@ -47,7 +45,7 @@ def mix(
     length = made.shape[-1]
     original = _stereo(original)[:, :length]
     original = pad(original, (0, length - original.shape[-1]))
-    depth = original_db - duck_db * presence(made, sample_rate)
+    depth = original_db + ducking.gain_db(made, sample_rate)
     return made + original * 10 ** (depth / 20)
 
 
@@ -75,30 +73,6 @@ def place(waveform: Tensor, sample_rate: int, start: float, seconds: float) -> T
     waveform = waveform[:, : length - before]
     after = length - before - waveform.shape[-1]
     return pad(waveform, (before, after)) if before or after else waveform
-
-
-def presence(waveform: Tensor, sample_rate: int) -> Tensor:
-    """Follow the level of a sound with a fast attack and a slow release.
-
-    Args:
-        waveform: `c n`.
-        sample_rate: Hz.
-
-    Returns:
-        `n` in 0..1: 0 below -50 dBFS, 1 above -30 dBFS, linear in decibels between them.
-    """
-    length = waveform.shape[-1]
-    block = max(1, round(_BLOCK_SECONDS * sample_rate))
-    power = pad(waveform.square().mean(dim=0), (0, -length % block)).view(-1, block).mean(dim=1)
-    level = 10 * (power + 1e-12).log10()
-    there = ((level - _QUIET_DB) / (_LOUD_DB - _QUIET_DB)).clamp(0, 1)
-    rise, fall = (1 - 2.718 ** (-_BLOCK_SECONDS / t) for t in (_ATTACK_SECONDS, _RELEASE_SECONDS))
-    followed, value = [], 0.0
-    for target in there.tolist():
-        value += (target - value) * (rise if target > value else fall)
-        followed.append(value)
-    levels = torch.tensor(followed, dtype=torch.float32)
-    return interpolate(levels[None, None], length, mode="linear")[0, 0]
 
 
 def _stereo(waveform: Tensor) -> Tensor:

@@ -159,3 +159,22 @@ def _resample_channel(samples: np.ndarray, from_rate: int, to_rate: int) -> Tens
         for made in resampler.resample(frame)
     ]
     return torch.from_numpy(np.concatenate(parts))
+
+
+def resample_loop(waveform: Tensor, samples: int) -> Tensor:
+    """Bring one period of a loop to another number of samples; its ends still fit together.
+
+    The Fourier series of the loop is evaluated at the new samples, so pitch and tempo change in
+    proportion: for a loop of 8 s at most by 0.3 %, or 5 cents.
+
+    Args:
+        waveform: `... n`, one period.
+        samples: `m`.
+
+    Returns:
+        `... m`, float32.
+    """
+    count = waveform.shape[-1]
+    if count == samples:
+        return waveform
+    return torch.fft.irfft(torch.fft.rfft(waveform.float()), samples) * (samples / count)

@@ -4,6 +4,7 @@ Axes: `b` batch, `h` heads, `l` sequence, `d` dims of a head.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -42,33 +43,60 @@ def rotary_angles(length: int, dim: int, device: torch.device | str = "cpu") -> 
     return torch.cat([angles, angles], dim=-1)
 
 
-def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate the leading dims of each head; the remaining dims pass unchanged.
+class Rotation(NamedTuple):
+    """A rotation of every position: `y = x cos + partner sin`, `l 1 d` each, float32."""
 
-    Dim i is paired with dim i + half ("half-split", not interleaved). Computed in float32, because
-    half precision cannot distinguish high positions.
+    cos: Tensor
+    sin: Tensor  # negative where the partner is subtracted
+
+
+def rotation_of_halves(angles: Tensor) -> Rotation:
+    """Pair dim i with dim i + half ("half-split"), for `apply_rotary_`.
 
     Args:
-        x: `b h l d`.
-        angles: of `rotary_angles`, `l dim` with `dim` at most `d`.
+        angles: of `rotary_angles`, `l d`.
+    """
+    first, second = angles.sin().chunk(2, dim=-1)
+    return Rotation(angles.cos()[:, None], torch.cat([-first, second], dim=-1)[:, None])
+
+
+def rotation_of_pairs(angles: Tensor) -> Rotation:
+    """Pair neighbouring dims ("interleaved"), for `apply_rotary_pairs`.
+
+    Args:
+        angles: of `rotary_angles`, `l d`.
+    """
+    angles = angles[:, : angles.shape[-1] // 2]
+    sin = torch.stack([-angles.sin(), angles.sin()], dim=-1).flatten(-2)
+    return Rotation(angles.cos().repeat_interleave(2, dim=-1)[:, None], sin[:, None])
+
+
+def apply_rotary_(x: Tensor, rotation: Rotation) -> None:
+    """Rotate the leading dims of each head in place; the remaining dims stay.
+
+    Computed in float32, because half precision cannot distinguish high positions.
+
+    Args:
+        x: `b l h d`; the heads of queries and keys may follow one another.
+        rotation: of `rotation_of_halves`, with at most `d` dims.
+    """
+    x = x[..., : rotation.cos.shape[-1]]
+    first, second = x.chunk(2, dim=-1)
+    turned = x * rotation.cos  # float32, whatever x is
+    x.copy_(turned.addcmul_(torch.cat([second, first], dim=-1), rotation.sin))
+
+
+def apply_rotary_pairs(x: Tensor, rotation: Rotation) -> Tensor:
+    """Rotate all dims of each head; computed in float32.
+
+    Args:
+        x: `... l h d`.
+        rotation: of `rotation_of_pairs`, with `d` dims.
 
     Returns:
-        `b h l d` in the dtype of `x`.
+        As `x`.
     """
-    dim = angles.shape[-1]
-    turned, passed = x[..., :dim].float(), x[..., dim:]
-    first, second = turned.chunk(2, dim=-1)
-    turned = turned * angles.cos() + torch.cat([-second, first], dim=-1) * angles.sin()
-    return torch.cat([turned.to(x.dtype), passed], dim=-1)
-
-
-def apply_rotary_pairs(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate all dims of each head; neighbouring dims are the pairs ("interleaved").
-
-    Args and return value as in `apply_rotary`, with `dim` equal to `d`.
-    """
-    angles = angles[:, : x.shape[-1] // 2]
-    even, odd = rearrange(x.float(), "b h l (d pair) -> pair b h l d", pair=2)
-    cos, sin = angles.cos(), angles.sin()
-    turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
-    return turned.flatten(-2).to(x.dtype)
+    turned = x * rotation.cos  # float32, whatever x is
+    turned[..., ::2].addcmul_(x[..., 1::2], rotation.sin[..., ::2])
+    turned[..., 1::2].addcmul_(x[..., ::2], rotation.sin[..., 1::2])
+    return turned.to(x.dtype)

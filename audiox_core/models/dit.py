@@ -18,7 +18,14 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from ..config import DiTConfig
-from .attention import AttentionFn, apply_rotary, rotary_angles, torch_attention
+from .attention import (
+    AttentionFn,
+    Rotation,
+    apply_rotary_,
+    rotary_angles,
+    rotation_of_halves,
+    torch_attention,
+)
 from .backbone import BackboneBase
 from .layers import FeedForward, Layers
 
@@ -34,10 +41,12 @@ class SelfAttention(nn.Module):
         self.to_qkv = ops.Linear(config.width, 3 * config.width, bias=False)
         self.to_out = ops.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
-        """x `b l dim`, angles `l rotary` -> `b l dim`."""
-        q, k, v = rearrange(self.to_qkv(x), "b l (qkv h d) -> qkv b h l d", qkv=3, d=self.head_dim)
-        return self.to_out(self.attention(apply_rotary(q, angles), apply_rotary(k, angles), v))
+    def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
+        """x `b l dim` -> `b l dim`."""
+        qkv = rearrange(self.to_qkv(x), "b l (heads d) -> b l heads d", d=self.head_dim)
+        apply_rotary_(qkv[:, :, : qkv.shape[2] // 3 * 2], rotation)  # queries and keys at once
+        q, k, v = rearrange(qkv, "b l (qkv h) d -> qkv b h l d", qkv=3)
+        return self.to_out(self.attention(q, k, v))
 
 
 class CrossAttention(nn.Module):
@@ -82,15 +91,20 @@ class Block(nn.Module):
         self.ff = FeedForward(dim, config.ff_mult, ops=ops)
 
     def forward(
-        self, x: Tensor, keys_values: KeysValues | None, attending: Tensor | None, angles: Tensor
+        self,
+        x: Tensor,
+        keys_values: KeysValues | None,
+        attending: Tensor | None,
+        rotation: Rotation,
     ) -> Tensor:
-        """x `b l dim`, of which the items `attending` attend (None: all); angles `l rotary`."""
-        x = x + self.self_attn(self.pre_norm(x), angles)
-        if keys_values is not None:
-            asking = x if attending is None else x[attending]
-            found = self.cross_attn(self.cross_attend_norm(asking), keys_values)
-            x = x + found if attending is None else x.index_add(0, attending, found)
-        return x + self.ff(self.ff_norm(x))
+        """x `b l dim`, of which the items `attending` attend (None: all)."""
+        x = self.self_attn(self.pre_norm(x), rotation).add_(x)
+        if keys_values is not None and attending is None:
+            x = self.cross_attn(self.cross_attend_norm(x), keys_values).add_(x)
+        elif keys_values is not None:
+            found = self.cross_attn(self.cross_attend_norm(x[attending]), keys_values)
+            x = x.index_add(0, attending, found)
+        return self.ff(self.ff_norm(x)).add_(x)
 
 
 class Transformer(nn.Module):
@@ -108,9 +122,9 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, time_token: Tensor, context: "Context") -> Tensor:
         """x `b t c`, time_token `b 1 dim` -> `b t c`."""
         x = torch.cat([time_token, self.project_in(x)], dim=1)
-        angles = rotary_angles(x.shape[1], self.rotary_dim, x.device)
+        rotation = rotation_of_halves(rotary_angles(x.shape[1], self.rotary_dim, x.device))
         for layer, keys_values in zip(self.layers, context.layers, strict=True):
-            x = layer(x, keys_values, context.attending, angles)
+            x = layer(x, keys_values, context.attending, rotation)
         return self.project_out(x)[:, time_token.shape[1] :]
 
 

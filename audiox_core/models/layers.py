@@ -39,6 +39,13 @@ class FourierFeatures(nn.Module):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
+def gated(value: Tensor, gate: Tensor) -> Tensor:
+    """value * silu(gate); without gradients it is written into the memory of `gate`."""
+    if torch.is_grad_enabled():
+        return value * silu(gate)
+    return silu(gate, inplace=True).mul_(value)
+
+
 class GatedLinear(nn.Module):
     """One projection, split in value and gate: value * silu(gate)."""
 
@@ -49,7 +56,7 @@ class GatedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`... dim` -> `... inner`."""
         value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * silu(gate)
+        return gated(value, gate)
 
 
 class FeedForward(nn.Module):

@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from ..config import OobleckConfig
 from .streaming import (
     Activate,
-    JoinedPieces,
+    Joined,
     Streamed,
     StreamedConv,
     StreamedResidual,
@@ -143,7 +143,7 @@ class Stage(nn.Module):
                 streamed.append(StreamedTransposedConv(layer, activate))
             elif layer.stride[0] > 1:
                 streamed.append(StreamedStridedConv(layer, activate))
-                streamed += [] if limit is None else [JoinedPieces(limit)]
+                streamed += [] if limit is None else [Joined(limit)]
             else:
                 streamed.append(StreamedConv(layer, activate))
             activate = _copy
@@ -220,16 +220,24 @@ class Oobleck(nn.Module):
         self.decoder = _decoder(config, ops)
 
     def encode(self, audio: Tensor) -> Posterior:
-        """Audio `b 2 n` in [-1, 1] -> posterior of `b c t`, t = n // hop_length."""
+        """Audio `b 2 n` in [-1, 1] -> posterior of `b c t`, t = n // hop_length.
+
+        Computed in the dtype of the weights; the result has that of the audio.
+        """
         if _fastest_in_pieces(audio):
             return ChunkedOobleck(self).encode(audio)
-        return Posterior(*self.encoder(audio).chunk(2, dim=1))
+        return Posterior(*self.encoder(audio.to(self.dtype)).to(audio.dtype).chunk(2, dim=1))
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Latent `b c t` -> audio `b 2 n`, n = t * hop_length."""
+        """Latent `b c t` -> audio `b 2 n`, n = t * hop_length; dtypes as in `encode`."""
         if _fastest_in_pieces(latent):
             return ChunkedOobleck(self).decode(latent)
-        return self.decoder(latent)
+        return self.decoder(latent.to(self.dtype)).to(latent.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return next(self.parameters()).dtype
 
 
 def _fastest_in_pieces(x: Tensor) -> bool:
@@ -281,9 +289,9 @@ class ChunkedOobleck:
             parts = item.tensor_split([start * hop for start in starts[1:]], dim=-1)
             for number, part in enumerate(parts, 1):
                 self.check()
-                made += stream(layers, part.to(self.device), number == len(parts), limit)
+                made += stream(layers, self._moved(part), number == len(parts), limit)
                 self.progress((index + number / len(parts)) / len(audio))
-            items.append(torch.cat(made, dim=-1).to(audio.device))
+            items.append(torch.cat(made, dim=-1).to(audio))
         return Posterior(*torch.cat(items).chunk(2, dim=1))
 
     @torch.no_grad()
@@ -297,12 +305,16 @@ class ChunkedOobleck:
             parts = item.tensor_split(ceil(latent.shape[-1] / (self.chunk or chunk)), dim=-1)
             for number, part in enumerate(parts, 1):
                 self.check()
-                for piece in stream(layers, part.to(self.device), number == len(parts), limit):
+                for piece in stream(layers, self._moved(part), number == len(parts), limit):
                     whole[index, :, at : at + piece.shape[-1]] = piece[0]
                     at += piece.shape[-1]
                     self.check()
                     self.progress((index + at / samples) / len(latent))
         return whole[..., :at]
+
+    def _moved(self, part: Tensor) -> Tensor:
+        """A part as the layers take it."""
+        return part.to(self.device, self.oobleck.dtype)
 
 
 def fold_weight_norm(state: Mapping[str, Tensor], *, in_place: bool = False) -> dict[str, Tensor]:

@@ -210,8 +210,10 @@ def sync_features(
     at_once = at_once or (1 if weight.device.type == "cpu" else SEGMENTS_AT_ONCE)
     for done in range(0, len(distinct), at_once):
         batch = distinct[done : done + at_once]
-        segments = torch.stack([frames[start : start + config.segment] for start in batch])
-        segments = sync_pixels(segments.to(weight.device)).to(weight.dtype)
+        # overlapping segments share frames, so what they span is moved, not each of them
+        moved = frames[batch[0] : batch[-1] + config.segment].to(weight.device)
+        shared = [moved[start - batch[0] :][: config.segment] for start in batch]
+        segments = sync_pixels(torch.stack(shared)).to(weight.dtype)
         made.append(synchformer(rearrange(segments, "n f c h w -> n c f h w")).float())
         on_progress((done + len(batch)) / len(distinct))
     place = {start: index for index, start in enumerate(distinct)}

@@ -14,8 +14,10 @@ from torch import Tensor
 from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError, check_number
+from ..limits import MAX_LUFS, MIN_LUFS
 from ..media.audio import peak_normalize, sample_peak
-from ..media.loudness import normalize_loudness
+from ..media.mastering import master
+from ..media.resample import resample_loop
 from ..models.oobleck import REACH, ChunkedOobleck
 from .init_audio import InitAudio
 from .sampling import check_latent
@@ -24,18 +26,19 @@ logger = logging.getLogger(__name__)
 
 Level = Literal["keep", "peak", "loudness"]
 LEVELS = get_args(Level)
-_STEP_DOWN = 0.9
-MIN_LUFS = -70  # where EBU R 128 stops counting
 
 
 @torch.no_grad()
-def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None) -> Tensor:
+def decode(
+    checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None, loop: bool = False
+) -> Tensor:
     """Decode latents; longer ones than a window in pieces, so that the memory stays flat.
 
     Args:
         checkpoint: of the model.
         latent: `b c t`.
         seconds: length of the sound; None decodes the whole latent.
+        loop: the last frame is followed by the first one; the sound then fits together at its ends.
 
     Returns:
         Audio `b 2 n`, float32.
@@ -52,7 +55,7 @@ def decode(checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None)
         pieces = ChunkedOobleck(vae, None, checkpoint.check_interrupt, checkpoint.progress)
         return pieces.decode(latent)
 
-    return decode_with(decode_items, latent, latent_format, seconds)
+    return decode_with(decode_items, latent, latent_format, seconds, loop)
 
 
 def decode_with(
@@ -60,6 +63,7 @@ def decode_with(
     latent: Tensor,
     latent_format: LatentConfig,
     seconds: float | None = None,
+    loop: bool = False,
 ) -> Tensor:
     """Decode with a function from latents `b c t` to audio `b 2 n`; else as `decode`.
 
@@ -69,11 +73,32 @@ def decode_with(
         SettingsError: the latent is not one of this model.
     """
     check_latent(latent, latent_format.channels)
+    if loop:
+        decoded = decode_loop(decode_latent, latent, latent_format.hop_length)
+        return (
+            decoded if seconds is None else resample_loop(decoded, latent_format.samples(seconds))
+        )
     if seconds is None:
         return decode_latent(latent)
     samples = latent_format.samples(seconds)
     frames = ceil(samples / latent_format.hop_length) + REACH
     return decode_latent(latent[..., :frames])[..., :samples]
+
+
+def decode_loop(decode_latent: Callable[[Tensor], Tensor], latent: Tensor, hop: int) -> Tensor:
+    """Decode a loop, whose end and beginning are each other's context.
+
+    Args:
+        decode_latent: latents `b c t` -> audio `b 2 n`.
+        latent: `b c t`.
+        hop: audio samples of a frame.
+
+    Returns:
+        Audio `b 2 n` of all frames.
+    """
+    context, frames = REACH, latent.shape[-1]
+    around = torch.arange(-context, frames + context, device=latent.device) % frames
+    return decode_latent(latent[..., around])[..., context * hop : (context + frames) * hop]
 
 
 def finish(
@@ -92,7 +117,8 @@ def finish(
         latent_format: of the model.
         init_audio: its samples are restored outside of the regenerated spans.
         level: "keep" is the model's own level, lowered only if it would clip; "peak" scales the
-            loudest sample to full scale; "loudness" scales to `lufs`.
+            loudest sample to full scale; "loudness" scales to `lufs` with true
+            peaks of at most -1 dB.
         lufs: integrated loudness, LUFS (EBU R 128).
         in_place: overwrite `waveform` where that saves a copy.
 
@@ -102,27 +128,17 @@ def finish(
     """
     if level not in LEVELS:
         raise SettingsError(f"The level is {level!r}: choose one of {', '.join(LEVELS)}.")
-    check_number("lufs", lufs, MIN_LUFS, 0)
+    check_number("lufs", lufs, MIN_LUFS, MAX_LUFS)
     check_finite(waveform)
     # alone first: known samples below full scale stay as they are
     waveform = limit_peak(waveform, in_place=in_place)
     if init_audio is not None and init_audio.spans:
-        waveform = _restored(waveform, init_audio, latent_format)
+        waveform = limit_peak(init_audio.paste(waveform, latent_format))
     if level == "peak":
         return peak_normalize(waveform, in_place=in_place)
     if level == "loudness":
-        return normalize_loudness(waveform, latent_format.sample_rate, lufs)
+        return master(waveform, latent_format.sample_rate, lufs).waveform
     return waveform
-
-
-def _restored(waveform: Tensor, init_audio: InitAudio, latent_format: LatentConfig) -> Tensor:
-    """Restore the known samples; only if they exceed full scale themselves, all is scaled down."""
-    restored = init_audio.paste(waveform, latent_format)
-    known_fits = init_audio.waveform.abs().amax() <= 1
-    while known_fits and restored.abs().amax() > 1:  # in a crossfade, where both are heard
-        waveform = waveform * _STEP_DOWN
-        restored = init_audio.paste(waveform, latent_format)
-    return limit_peak(restored)
 
 
 def check_finite(waveform: Tensor) -> None:

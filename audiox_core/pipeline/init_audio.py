@@ -12,13 +12,14 @@ from torch.nn.functional import pad
 
 from ..conditioners.inputs import Span, check_spans
 from ..config import LatentConfig
-from ..diffusion.inpaint import paste_back, soft_mask
+from ..diffusion.inpaint import soft_mask
 from ..errors import SettingsError, check_number
-from ..limits import MAX_SECONDS, check_seconds
+from ..limits import FEATHER_SECONDS, MAX_SECONDS, check_seconds
+from ..media.crossfade import paste_back
 from ..windows import Plan, plan
 
-FEATHER_SECONDS = 0.1  # over which the mask rises inside of a regenerated span
-CROSSFADE_SECONDS = 0.02  # between the known samples and the generated ones
+SHORTEST_CROSSFADE = 0.02  # seconds, also where the mask has no ramp: a cut would be a click
+TAIL_SECONDS = 10.0  # that the models were trained to continue from
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,14 @@ class InitAudio:
     """Existing audio, cut or padded to the length of the result, and the spans to generate."""
 
     waveform: Tensor  # `2 n` at the model's rate, all samples of the result
-    spans: tuple[Span, ...]  # seconds that are generated; empty for a variation of all of it
+    spans: tuple[Span, ...]  # seconds that are generated, in order and apart from one another;
+    # empty for a variation of all of it
     feather: float = FEATHER_SECONDS
+
+    @property
+    def crossfade(self) -> float:
+        """Seconds of the crossfade at each end of a span, inside of it."""
+        return max(self.feather, SHORTEST_CROSSFADE)
 
     def encode(
         self, latent_format: LatentConfig, encode: Callable[[Tensor], Tensor]
@@ -50,7 +57,7 @@ class InitAudio:
         return latent, noise_mask(latent_format, layout, self.spans, seconds, self.feather)
 
     def paste(self, generated: Tensor, latent_format: LatentConfig) -> Tensor:
-        """Put the known samples back outside of the generated spans, with a short crossfade.
+        """Put the known samples back outside of the generated spans, with a crossfade inside.
 
         Args:
             generated: the decoded sound, `2 n`; samples beyond the known sound pass unchanged.
@@ -58,7 +65,7 @@ class InitAudio:
         """
         length = min(self.waveform.shape[-1], generated.shape[-1])
         spans = [(latent_format.samples(a), latent_format.samples(b)) for a, b in self.spans]
-        fade = latent_format.samples(CROSSFADE_SECONDS)
+        fade = latent_format.samples(self.crossfade)
         pasted = paste_back(generated[:, :length], self.waveform[:, :length], spans, fade)
         return torch.cat([pasted, generated[:, length:]], dim=-1)
 
@@ -74,13 +81,17 @@ def init_audio(
 ) -> InitAudio:
     """Cut or pad existing audio to the length of the result.
 
+    A span that continues the audio begins a crossfade earlier, so that the crossfade lies in the
+    audio and not in the silence after it; likewise a span that ends where the audio begins.
+
     Args:
         known: `2 n` at the model's rate.
         latent_format: of the model.
         spans: seconds of the result that are generated; empty for a variation of all of it.
         seconds: length of the result.
         start: of the existing audio in the result, seconds.
-        feather: seconds over which the noise mask rises inside of each generated span.
+        feather: seconds of the crossfade inside each end of a generated span, in which the noise
+            mask rises or falls.
 
     Raises:
         SettingsError: the length is out of range, a span is not valid or starts after the end, or
@@ -92,7 +103,41 @@ def init_audio(
         raise SettingsError("The existing audio has NaN or infinite samples: export it again.")
     begin, end = latent_format.samples(start), latent_format.samples(seconds)
     waveform = pad(known, (begin, max(0, end - begin - known.shape[-1])))[:, :end]
-    return InitAudio(waveform, tuple(spans), feather)
+    check_number("feather", feather, 0, MAX_SECONDS, unit=" s")
+    length = known.shape[-1] / latent_format.sample_rate
+    fade = min(max(feather, SHORTEST_CROSSFADE), length / 2)
+    return InitAudio(waveform, _overlapping(spans, start, start + length, fade), feather)
+
+
+def _overlapping(spans: Sequence[Span], first: float, last: float, fade: float) -> tuple[Span, ...]:
+    """Move the ends of spans into the known audio, and join the spans that meet.
+
+    Args:
+        spans: generated seconds.
+        first, last: seconds between which the known audio lies.
+        fade: length of a crossfade, seconds.
+    """
+    joined: list[Span] = []
+    for from_, to in sorted(spans):
+        after = from_ <= last + fade and to > last  # the span continues the audio
+        begin = min(from_, last - fade) if after else from_
+        before = from_ < first and to >= first - fade
+        end = max(to, first + fade) if before else to
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((begin, end))
+    return tuple(joined)
+
+
+def tail(waveform: Tensor, sample_rate: int) -> Tensor:
+    """The last ten seconds of existing audio, `c n`: the audio prompt of what follows it.
+
+    Args:
+        waveform: `c n`.
+        sample_rate: Hz.
+    """
+    return waveform[:, -round(TAIL_SECONDS * sample_rate) :]
 
 
 def extend_audio(
@@ -111,7 +156,7 @@ def extend_audio(
         latent_format: of the model.
         regenerate: seconds of `known` to generate again.
         before, after: seconds to add.
-        feather: seconds over which the noise mask rises inside of each generated span.
+        feather: seconds of the crossfades, as in `init_audio`.
 
     Raises:
         SettingsError: a value out of range, or nothing to generate.

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
-from ..conditioners.assemble import Conditioning
 from ..conditioners.inputs import TimeRange
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
@@ -36,10 +35,12 @@ from .encode import (
     seconds_from,
 )
 from .feature_cache import FeatureCache, file_key, weights_key
-from .init_audio import InitAudio, init_audio
-from .request import DENOISE, Request, check_request, sampling_of
+from .init_audio import InitAudio, init_audio, tail
+from .modality_guidance import BranchInputs, assemble_branches, guidance_branches
+from .predictor import AnyConditioning, Timeline
+from .request import DENOISE, Request, check_request, guidance_of, sampling_of
 from .sampling import StartLatent, sample
-from .soundtrack import Soundtrack
+from .soundtrack import Soundtrack, mixed
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +48,22 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """A loaded model and the steps from a request to a soundtrack."""
 
-    def __init__(self, checkpoint: Checkpoint, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        cache: FeatureCache | None = None,
+        *,
+        acceleration: str = "off",
+    ) -> None:
         """Keep a model for several requests.
 
         Args:
             checkpoint: of the model.
             cache: keeps video and image features for further requests on the same picture.
+            acceleration: of the transformer; "graph" records a CUDA graph in each run, "compile"
+                compiles its blocks once.
         """
-        self.checkpoint, self.cache = checkpoint, cache
+        self.checkpoint, self.cache, self.acceleration = checkpoint, cache, acceleration
         self.latent_format = checkpoint.config.latent
 
     @torch.no_grad()
@@ -81,11 +90,15 @@ class Pipeline:
             sampling=sampling,
             seed=request.seed,
             on_step=on_step,
+            acceleration=self.acceleration,
         )
-        waveform = decode(self.checkpoint, latent, seconds)[0].cpu()
+        waveform = decode(self.checkpoint, latent, seconds, request.loop)[0].cpu()
+        rate = self.latent_format.sample_rate
         return Soundtrack(
-            finish(waveform, self.latent_format, init_audio=init, in_place=True),
-            self.latent_format.sample_rate,
+            mixed(
+                finish(waveform, self.latent_format, init_audio=init, in_place=True), rate, request
+            ),
+            rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,
             trimmed=request.start > 0 or request.seconds is not None,
@@ -114,7 +127,7 @@ class Pipeline:
                 logger.warning(
                     "%s ends at %.2f s, so the audio ends there, too.", clip.name, clip.seconds
                 )
-        known = None
+        known, spans = None, request.inpaint
         if request.init_audio is not None:
             rate = self.latent_format.sample_rate
             if seconds is not None:
@@ -122,7 +135,9 @@ class Pipeline:
             # a little more than can be used
             longest = (MAX_SECONDS if seconds is None else seconds) + 0.1
             known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
-            seconds = known.shape[-1] / rate if seconds is None else seconds
+            length = known.shape[-1] / rate
+            seconds = length + request.extend if seconds is None else seconds
+            spans = ((length, seconds),) if request.extend else spans
         seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
         check_seconds(seconds)
         for name, length in (("video", seconds), ("audio", self.latent_format.conditioned_seconds)):
@@ -133,12 +148,11 @@ class Pipeline:
                 )
         if known is None:
             return clip, None, seconds
-        return clip, init_audio(known, self.latent_format, request.inpaint, seconds), seconds
+        given = self.latent_format, spans, seconds
+        return clip, init_audio(known, *given, feather=request.feather), seconds
 
-    def conditioning(
-        self, request: Request, clip: Clip | None, seconds: float
-    ) -> list[tuple[TimeRange | None, Conditioning]]:
-        """Encode the inputs of a request and join them into both branches of guidance.
+    def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> AnyConditioning:
+        """Encode the inputs of a request and join them into the branches of guidance.
 
         Args:
             request: inputs and strengths.
@@ -146,29 +160,33 @@ class Pipeline:
             seconds: length of the audio.
 
         Returns:
-            A conditioning for each prompt, with the time in which it applies; None is everywhere
-            else.
+            A conditioning for each prompt, with the time in which it applies (None is everywhere
+            else), or those of several branches for guidance by modality.
         """
         host = self.checkpoint
 
         def encoded(text: str) -> Tensor | None:
             return encode_text(host, text) if text.strip() else None
 
-        joined = partial(
-            assemble,
-            host,
-            negative=encoded(request.negative),
-            video=self._picture_features(request, clip, seconds),
-            audio=self._audio_features(request),
-            strengths=Strengths(
-                request.text_strength, request.video_strength, request.audio_strength
-            ),
-        )
-        timeline: list[tuple[TimeRange | None, Conditioning]] = [
-            (TimeRange(start, end, request.crossfade), joined(text=encoded(text)))
+        strengths = Strengths(request.text_strength, request.video_strength, request.audio_strength)
+        negative = encoded(request.negative)
+        texts: list[tuple[TimeRange | None, Tensor | None]] = [
+            (TimeRange(start, end, request.crossfade), encoded(text))
             for start, end, text in request.prompts
         ]
-        return [*timeline, (None, joined(text=encoded(request.prompt)))]
+        texts.append((None, encoded(request.prompt)))
+
+        def timeline(inputs: BranchInputs) -> Timeline:
+            joined = partial(assemble, host, negative=negative, strengths=strengths, **vars(inputs))
+            return [(span, joined(text=text)) for span, text in texts]
+
+        picture = self._picture_features(request, clip, seconds)
+        audio = self._audio_features(request)
+        weights = guidance_of(request, self.sampling(request))
+        if weights is None:
+            return timeline(BranchInputs(picture, audio))
+        branches = guidance_branches(host.config, weights, picture, audio, strengths)
+        return assemble_branches(branches, timeline)
 
     def _picture_features(
         self, request: Request, clip: Clip | None, seconds: float
@@ -201,11 +219,14 @@ class Pipeline:
         return (*model, weights, picture, hide, span)
 
     def _audio_features(self, request: Request) -> Features | None:
-        if request.audio is None:
-            return None
         rate = self.latent_format.sample_rate
-        seconds = self.latent_format.conditioned_seconds
-        waveform = read_audio(Path(request.audio), sample_rate=rate, seconds=seconds)
+        if request.audio is not None:
+            seconds = self.latent_format.conditioned_seconds
+            waveform = read_audio(Path(request.audio), sample_rate=rate, seconds=seconds)
+        elif request.init_audio is not None and request.extend:
+            waveform = tail(read_audio(Path(request.init_audio), sample_rate=rate), rate)
+        else:
+            return None
         hide = tuple(request.hide.get("audio", ()))
         return encode_audio(self.checkpoint, waveform, rate, hide=hide)
 
@@ -219,9 +240,10 @@ class Pipeline:
         """
         device = self.checkpoint.device
         if init is None:
-            frames = plan(self.latent_format, seconds).frames
+            frames = plan(self.latent_format, seconds, request.loop).frames
             shape = (1, self.latent_format.channels, frames)
-            return StartLatent(torch.zeros(shape, dtype=torch.float32, device=device))
+            zeros = torch.zeros(shape, dtype=torch.float32, device=device)
+            return StartLatent(zeros, loop=request.loop)
         vae = ChunkedOobleck(self.checkpoint.vae)
         latent, mask = init.encode(
             self.latent_format, lambda audio: vae.encode(audio.to(device)).mean

@@ -8,9 +8,24 @@ from typing import Literal
 from ..conditioners.inputs import Span, TimeRange, check_prompt, check_spans
 from ..config import AudioXConfig, SamplingConfig
 from ..errors import SettingsError, check_number
-from ..limits import MAX_START, check_denoise, check_seconds, check_seed, resolve_sampling
+from ..limits import (
+    FEATHER_SECONDS,
+    MAX_GAIN_DB,
+    MAX_LUFS,
+    MAX_SECONDS,
+    MAX_START,
+    MIN_LUFS,
+    GuidanceWeights,
+    check_denoise,
+    check_guidance,
+    check_loop,
+    check_seconds,
+    check_seed,
+    resolve_sampling,
+)
 
 SAMPLING = ("steps", "cfg", "cfg_rescale", "sampler")  # fields of a request and of SamplingConfig
+GUIDANCE = ("text_guidance", "video_guidance", "audio_guidance")
 DENOISE = 0.5  # of a variation, where the request does not say
 MAX_SIGMA = {"v": 10_000.0, "rectified_flow": 1.0}  # of init_noise_level, by objective
 
@@ -33,14 +48,24 @@ class Request:
     hide: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)  # "video", "audio"
     start: float = 0.0  # seconds into the video
     seconds: float | None = None  # None: to the end of the video; without a video, ten
+    loop: bool = False  # the sound can be repeated without a seam, and has exactly this length
     init_audio: str | Path | None = None  # a sound to vary or to inpaint
     denoise: float | None = None  # how much of it is generated, 0..1; None: half
     init_noise_level: float | None = None  # the same as a sigma to start from, in its place
     inpaint: tuple[Span, ...] = ()  # the seconds of it that are generated; the rest is kept
+    extend: float = 0.0  # seconds to add after it; without `audio`, its last ten are the prompt
+    feather: float = FEATHER_SECONDS  # seconds of the crossfade between kept and generated audio
+    gain: float = 0.0  # of the generated sound, dB
+    keep_original: float | None = None  # gain of the video's own sound, dB; None replaces it
+    duck: float = 0.0  # dB by which it is turned down while the generated sound is loud
+    lufs: float | None = None  # loudness of the result; None keeps its level
     seed: int = 0
     steps: int | None = None
     cfg: float | None = None
     cfg_rescale: float | None = None
+    text_guidance: float | None = None  # the guidance scale of each modality, in place of cfg; if
+    video_guidance: float | None = None  # one is set, None is cfg; without any, guidance is
+    audio_guidance: float | None = None  # ordinary
     sampler: str | None = None
     timing: Literal["true", "reference"] = "true"  # how frames are picked: media/video.py
 
@@ -54,6 +79,7 @@ def sampling_of(request: Request, config: AudioXConfig) -> SamplingConfig:
     check_request(request)
     given = {name: getattr(request, name) for name in SAMPLING}
     sampling = resolve_sampling(config, **given)
+    _check_guidance(request, sampling, config)
     level, highest = request.init_noise_level, MAX_SIGMA[config.objective]
     if level is not None and not sampling.sigma_min < level <= highest:
         raise SettingsError(
@@ -61,6 +87,19 @@ def sampling_of(request: Request, config: AudioXConfig) -> SamplingConfig:
             f"most {highest:g}."
         )
     return sampling
+
+
+def guidance_of(request: Request, sampling: SamplingConfig) -> GuidanceWeights | None:
+    """The guidance scale of each modality; None for ordinary guidance."""
+    given = [getattr(request, name) for name in GUIDANCE]
+    if all(weight is None for weight in given):
+        return None
+    return GuidanceWeights(*(sampling.cfg if weight is None else weight for weight in given))
+
+
+def _check_guidance(request: Request, sampling: SamplingConfig, config: AudioXConfig) -> None:
+    if (weights := guidance_of(request, sampling)) is not None:
+        check_guidance(weights, config)
 
 
 def check_request(request: Request) -> None:
@@ -87,9 +126,13 @@ def check_request(request: Request) -> None:
         check_number("init_noise_level", request.init_noise_level, 0, MAX_SIGMA["v"])
     check_seed(request.seed)
     # the limits are those of every model
-    resolve_sampling(AudioXConfig(), **{name: getattr(request, name) for name in SAMPLING})
+    given = {name: getattr(request, name) for name in SAMPLING}
+    resolved = resolve_sampling(AudioXConfig(), **given)
+    _check_guidance(request, resolved, AudioXConfig())
     _check_inputs(request)
     _check_variation(request)
+    _check_mix(request)
+    _check_loop(request)
 
 
 def _check_inputs(request: Request) -> None:
@@ -116,6 +159,7 @@ def _check_variation(request: Request) -> None:
         "denoise": request.denoise,
         "init_noise_level": request.init_noise_level,
         "inpaint": request.inpaint or None,
+        "extend": request.extend or None,
     }
     given = [name for name, value in changes.items() if value is not None]
     if given and request.init_audio is None:
@@ -124,3 +168,36 @@ def _check_variation(request: Request) -> None:
         raise SettingsError(f"{' and '.join(given)} exclude each other: use one of them.")
     if request.denoise is not None:
         check_denoise(request.denoise)
+    check_number("extend", request.extend, 0, MAX_SECONDS, unit=" s")
+    check_number("feather", request.feather, 0, MAX_SECONDS, unit=" s")
+    if request.extend and (request.seconds is not None or request.video is not None):
+        other = "seconds" if request.video is None else "a video"
+        raise SettingsError(f"extend and {other} both set the length: use one of them.")
+
+
+def _check_mix(request: Request) -> None:
+    check_number("gain", request.gain, -MAX_GAIN_DB, MAX_GAIN_DB, unit=" dB")
+    check_number("duck", request.duck, 0, MAX_GAIN_DB, unit=" dB")
+    if request.lufs is not None:
+        check_number("lufs", request.lufs, MIN_LUFS, MAX_LUFS)
+    if request.keep_original is not None:
+        check_number("keep_original", request.keep_original, -MAX_GAIN_DB, MAX_GAIN_DB, unit=" dB")
+        if request.video is None:
+            raise SettingsError("keep_original is for the sound of a video: pass a video.")
+    elif request.duck:
+        raise SettingsError("duck turns the video's own sound down: set keep_original, too.")
+
+
+def _check_loop(request: Request) -> None:
+    """Raise SettingsError if a loop is asked for and an input has a beginning and an end."""
+    if not request.loop:
+        return
+    if request.seconds is not None:
+        check_loop(request.seconds)
+    for name in ("video", "init_audio"):
+        if getattr(request, name) is not None:
+            raise SettingsError(
+                f"A loop has no beginning and no end, but {name} has: leave out "
+                f"[[--{name.replace('_', '-')} or --loop|{name} or loop]]. Text, an image and an "
+                "audio prompt can be used."
+            )

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint
-from ..conditioners.assemble import Conditioning
 from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser
-from ..diffusion.noise import initial_noise, step_noise
+from ..diffusion.noise import initial_noise, on_device, step_noise
 from ..diffusion.objectives import OBJECTIVES, OnStep
 from ..diffusion.samplers import solve
 from ..diffusion.schedules import last_part
 from ..errors import SettingsError
 from ..limits import check_denoise, check_sampling, check_seed
 from ..windows import plan_frames
-from .predictor import Timeline, predictor
+from .accelerate import accelerated
+from .predictor import AnyConditioning, predictor
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class StartLatent:
     mask: Tensor | None = None  # `t` in 0..1: 1 is generated, 0 keeps `samples`; None: all is 1
     denoise: float = 1.0  # the share of the schedule that is run; below 1 it stays near `samples`
     sigma: float | None = None  # the noise level to start from, in place of `denoise`
+    loop: bool = False  # the last frame is followed by the first one
 
 
 def check_latent(latent: Tensor, channels: int) -> None:
@@ -79,22 +80,25 @@ def run_sigmas(
 @torch.no_grad()
 def sample(
     checkpoint: Checkpoint,
-    conditioning: Conditioning | Timeline,
+    conditioning: AnyConditioning,
     start: StartLatent,
     *,
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     on_step: OnStep = lambda *_: None,
+    acceleration: str = "off",
 ) -> Tensor:
     """Generate latents of any length.
 
     Args:
         checkpoint: its backbone computes in its own dtype, the solver in float32.
-        conditioning: both branches of guidance, from `assemble`, or several with their times.
+        conditioning: both branches of guidance, from `assemble`, or several with their times, or
+            those of guidance by modality.
         start: what to start from; see `StartLatent`.
         sampling: solver, steps, guidance; None is the model's own.
         seed: of all noise; item k of a batch has a stream of its own.
         on_step: called at each step with its index, the noisy latent and the denoised estimate.
+        acceleration: of the network; see `accelerate`.
 
     Returns:
         The latents `b c t`, float32, on the device of `start.samples`.
@@ -108,21 +112,23 @@ def sample(
     check_seed(seed)
     check_latent(start.samples, config.latent.channels)
     objective, samples = OBJECTIVES[config.objective], start.samples.float()
-    windows = plan_frames(config.latent, samples.shape[-1])
-    noise = initial_noise(tuple(samples.shape), seed).to(samples.device)
+    windows = plan_frames(config.latent, samples.shape[-1], start.loop)
+    noise = on_device(initial_noise(tuple(samples.shape), seed), samples.device)
     sigmas = run_sigmas(config, sampling, start.denoise, start.sigma)
     full = sigmas[0] >= config.sampling.sigma_max * (1 - 1e-5)  # as ComfyUI decides it
     begin = objective.noised_fully if full else objective.noised
-    denoiser = objective.denoiser(predictor(checkpoint.backbone, conditioning, sampling, windows))
-    if start.mask is not None:
-        mask = start.mask.to(samples)
-        denoiser = masked_denoiser(denoiser, samples, noise, mask, objective.noised)
-    return solve(
-        sampling.sampler,
-        denoiser,
-        begin(samples, noise, sigmas[0].item()),
-        sigmas,
-        noise_sampler=step_noise(noise, seed),
-        on_step=on_step,
-        noised=objective.noised,
-    )
+    network = predictor(checkpoint.backbone, conditioning, sampling, windows)
+    with accelerated(checkpoint.backbone, network, acceleration) as predict:
+        denoiser = objective.denoiser(predict)
+        if start.mask is not None:
+            mask = start.mask.to(samples)
+            denoiser = masked_denoiser(denoiser, samples, noise, mask, objective.noised)
+        return solve(
+            sampling.sampler,
+            denoiser,
+            begin(samples, noise, sigmas[0].item()),
+            sigmas,
+            noise_sampler=step_noise(noise, seed),
+            on_step=on_step,
+            noised=objective.noised,
+        )

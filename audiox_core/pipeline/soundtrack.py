@@ -1,5 +1,6 @@
-"""Generated audio, and the file that it is written to."""
+"""Generated audio, its mix with the sound of its video, and the file that it is written to."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +8,15 @@ from torch import Tensor
 
 from ..errors import SettingsError
 from ..media.audio import write_audio
+from ..media.clip import clip_from_file
 from ..media.formats import VIDEO_SUFFIXES
+from ..media.mastering import master
+from ..media.mix import mix
 from ..media.mux import mux_soundtrack
+from .decode import limit_peak
+from .request import Request
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,3 +57,37 @@ class Soundtrack:
             mux_soundtrack(
                 self.video, self.waveform, self.sample_rate, path, start=start, seconds=seconds
             )
+
+
+def mixed(waveform: Tensor, sample_rate: int, request: Request) -> Tensor:
+    """Mix generated audio with the sound of its video and bring it to a loudness, as requested.
+
+    Args:
+        waveform: `2 n`.
+        sample_rate: Hz.
+        request: whose gain, keep_original, duck and lufs are used.
+
+    Returns:
+        `2 n`; without these settings the audio stays as it is.
+    """
+    original = None
+    if request.keep_original is not None and request.video is not None:
+        seconds = waveform.shape[-1] / sample_rate
+        clip = clip_from_file(request.video, start=request.start, seconds=seconds)
+        original = clip.sound(sample_rate)
+        if original is None:
+            logger.warning("%s has no audio here: nothing is mixed.", clip.name)
+    sound = mix(
+        waveform,
+        original,
+        sample_rate,
+        gain_db=request.gain,
+        original_db=request.keep_original or 0.0,
+        duck_db=request.duck,
+    )
+    if request.lufs is None:
+        return limit_peak(sound)
+    mastered = master(sound, sample_rate, request.lufs)
+    if not mastered.reached:
+        logger.warning("%s", mastered.shortfall(request.lufs))
+    return mastered.waveform

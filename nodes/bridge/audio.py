@@ -10,6 +10,7 @@ from ...audiox_core.pipeline.decode import Level, check_finite, decode_with, fin
 from ...audiox_core.windows import plan
 from .encode import latent_format_of
 from .latent import INIT, SECONDS
+from .loop import is_loop, plain
 from .media import audio_of, first_of_batch, rate_of, waveform_of
 from .video import clip_of_video, with_sound
 
@@ -31,13 +32,14 @@ def decoded(
     if getattr(samples, "is_nested", False):  # latents of video with sound: the last is the sound
         samples = samples.unbind()[-1]
     # a node may have cut or joined the latent: then its times and known samples no longer fit
-    seconds = latent.get(SECONDS)
-    fits = seconds is not None and plan(latent_format, seconds).frames == samples.shape[-1]
+    seconds, loop = latent.get(SECONDS), is_loop(samples)
+    fits = seconds is not None and plan(latent_format, seconds, loop).frames == samples.shape[-1]
     waveforms = decode_with(
         lambda part: vae.decode(part).movedim(-1, 1).float(),
-        samples,
+        plain(samples),
         latent_format,
         seconds if fits and trim else None,
+        loop,
     )
     init = latent.get(INIT) if fits and paste_back else None
     finished = [

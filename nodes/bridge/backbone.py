@@ -15,12 +15,12 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
-from ...audiox_core.config import DiTConfig, LatentConfig, MMDiTConfig
+from ...audiox_core.config import DiTConfig, MMDiTConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.models.dit import DiT
 from ...audiox_core.models.mmdit import MMDiT
 from ...audiox_core.pipeline.run_cache import predict
-from ...audiox_core.windows import plan_frames
+from ...audiox_core.windows import Plan
 
 ATTENTION_OVERRIDE = "optimized_attention_override"  # how nodes exchange the attention kernel
 RUN = "audiox_run"  # in transformer_options, for as long as a sampling run lasts
@@ -75,11 +75,10 @@ class _AnyLength:
         *,
         ops: Any,
         attention: HostAttention,
-        latent: LatentConfig,
         dtype: torch.dtype,
     ) -> None:
         super().__init__(config, ops=ops, attention=attention)
-        self.host_attention, self.latent_format = attention, latent
+        self.host_attention = attention
         self.dtype = dtype  # of the weights: ComfyUI asks for it
 
     def forward(
@@ -89,7 +88,7 @@ class _AnyLength:
         context: Tensor | None = None,
         *,
         transformer_options: dict[str, Any] | None = None,
-        audiox_frames: int,
+        audiox_plan: Plan,
         audiox_conditions: tuple[Condition, ...],
         **_others: Any,
     ) -> Tensor:
@@ -100,12 +99,12 @@ class _AnyLength:
             timesteps: diffusion time in [0, 1], `b`.
             context: condition tokens, `b w s d`.
             transformer_options: ComfyUI's.
-            audiox_frames: frames of the latent that is sampled.
+            audiox_plan: the windows of the latent that is sampled.
             audiox_conditions: of the equal parts that the batch consists of.
         """
-        if x.shape[-1] != audiox_frames:
+        if x.shape[-1] != audiox_plan.frames:
             raise SettingsError(
-                f"A node cut the latent of {audiox_frames} frames to {x.shape[-1]} (context "
+                f"A node cut the latent of {audiox_plan.frames} frames to {x.shape[-1]} (context "
                 "windows, or a conditioning area). Remove it: AudioX handles any length "
                 "itself. To regenerate a time range, use AudioX Inpaint Latent."
             )
@@ -123,7 +122,7 @@ class _AnyLength:
             x,
             timesteps,
             conditions,
-            plan=plan_frames(self.latent_format, x.shape[-1]),
+            plan=audiox_plan,
             cache=None if hooked else options.get(RUN),
             key=audiox_conditions,
             forward=super().forward,
@@ -144,7 +143,7 @@ def native_backbone(config: DiTConfig | MMDiTConfig, **parts: Any) -> NativeDiT 
 
     Args:
         config: of the backbone.
-        parts: `ops`, `attention`, `latent` and `dtype` of its constructor.
+        parts: `ops`, `attention` and `dtype` of its constructor.
     """
     kind = NativeMMDiT if isinstance(config, MMDiTConfig) else NativeDiT
     return kind(config, **parts)

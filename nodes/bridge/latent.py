@@ -1,7 +1,7 @@
 """LATENT: an empty one, and one of existing audio with a noise mask.
 
 Besides ComfyUI's own entries it has `audiox_seconds`, the requested length, and `audiox_init`, the
-existing audio; native nodes pass both on.
+existing audio; native nodes pass both on. The latent of a loop is a `LoopLatent`.
 """
 
 from collections.abc import Mapping
@@ -12,30 +12,33 @@ import torch
 
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import check_number
-from ...audiox_core.limits import check_seconds
-from ...audiox_core.pipeline.init_audio import extend_audio
+from ...audiox_core.limits import check_loop, check_seconds
+from ...audiox_core.pipeline.init_audio import extend_audio, tail
 from ...audiox_core.windows import plan
 from .encode import latent_format_of, time_ranges
-from .media import waveform_of
+from .loop import loop_latent
+from .media import audio_of, waveform_of
 
 SECONDS = "audiox_seconds"
 INIT = "audiox_init"
 MAX_BATCH = 64
 
 
-def empty_latent(seconds: float, batch: int) -> dict[str, Any]:
-    """An empty LATENT that covers a length, at least one window.
+def empty_latent(seconds: float, batch: int, loop: bool = False) -> dict[str, Any]:
+    """An empty LATENT that covers a length, at least one window unless it is a loop.
 
     Args:
         seconds: length of the audio.
         batch: number of variations.
+        loop: the audio is played in a loop.
     """
-    check_seconds(seconds)  # a linked value may be anything
+    (check_loop if loop else check_seconds)(seconds)  # a linked value may be anything
     check_number("batch_size", batch, 1, MAX_BATCH, whole=True)
     latent_format = LatentConfig()
-    frames = plan(latent_format, seconds).frames
+    frames = plan(latent_format, seconds, loop).frames
     shape = (batch, latent_format.channels, frames)
     samples = torch.zeros(shape, dtype=torch.float32, device=mm.intermediate_device())
+    samples = loop_latent(samples) if loop else samples
     # newer samplers stretch an empty latent by this number, unless it is the model's own
     ratio = {"downscale_ratio_temporal": latent_format.hop_length}
     return {"samples": samples, "type": "audio", SECONDS: seconds, **ratio}
@@ -48,14 +51,17 @@ def inpaint_latent(
     feather: float,
     before: float,
     after: float,
-) -> tuple[dict[str, Any], float]:
-    """Existing audio -> its latent with a noise mask, and the length of the result in seconds.
+) -> tuple[dict[str, Any], float, dict[str, Any]]:
+    """Existing audio -> its latent with a noise mask, the length of the result, and AUDIO.
+
+    The AUDIO is the tail of the existing audio, the prompt of what follows it. The length is in
+    seconds.
 
     Args:
         vae: an AudioX VAE.
         audio: AUDIO; the first item of a batch is used.
         regenerate: time ranges in seconds, such as `2.0-4.5, 7-8`; empty for none.
-        feather: seconds over which the noise mask rises inside of each range.
+        feather: seconds of the crossfades between kept and new audio.
         before, after: seconds to generate before and after the audio.
     """
     latent_format = latent_format_of(vae)
@@ -65,4 +71,5 @@ def inpaint_latent(
     seconds = init.waveform.shape[-1] / latent_format.sample_rate
     latent, mask = init.encode(latent_format, lambda sound: vae.encode(sound.movedim(1, -1)))
     entries = {"samples": latent, "type": "audio", SECONDS: seconds, INIT: init}
-    return {**entries, "noise_mask": mask[None, None]}, seconds
+    prompt = audio_of(tail(known, latent_format.sample_rate)[None], latent_format.sample_rate)
+    return {**entries, "noise_mask": mask[None, None]}, seconds, prompt

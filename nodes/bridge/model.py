@@ -26,7 +26,8 @@ from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
 from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .conditioning import tokens_of_a_run
-from .prompt_masks import used_windows, with_masks
+from .loop import is_loop, loop_latent, plain
+from .prompt_masks import LOOP, used_windows, with_masks
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -56,11 +57,11 @@ class AudioXModel(comfy.model_base.BaseModel):
                 f"{self.audiox.latent.channels}, frames). Connect AudioX Empty Latent."
             )
         self._check_sampling()
-        plan = plan_frames(self.audiox.latent, noise.shape[-1])
+        plan = plan_frames(self.audiox.latent, noise.shape[-1], kwargs.get(LOOP, False))
         tokens = tokens_of_a_run(kwargs, self.audiox, plan)
         return {
             "c_crossattn": comfy.conds.CONDRegular(tokens[None].to(kwargs["device"])),
-            "audiox_frames": comfy.conds.CONDConstant(noise.shape[-1]),
+            "audiox_plan": comfy.conds.CONDConstant(plan),
             "audiox_conditions": ConditionsCond(
                 Condition(
                     null=not tokens.any(),
@@ -93,8 +94,7 @@ class AudioXModel(comfy.model_base.BaseModel):
         windows = max(1, ceil(input_shape[-1] / window))
         rows = min(input_shape[0] * windows, max(ITEMS_AT_ONCE, input_shape[0]))
         # at its widest a block holds about 24 values a frame and width, 8 a condition token
-        frames = min(input_shape[-1], window)
-        values = rows * dit.width * (24 * frames + 8 * self.audiox.tokens)
+        values = rows * dit.width * (24 * window + 8 * self.audiox.tokens)
         if isinstance(dit, MMDiTConfig):  # modulations of every block, of each window and of null
             different = min(windows, ITEMS_AT_ONCE) + 1
             values += different * dit.depth * dit.positions * 6 * dit.width
@@ -118,14 +118,18 @@ class HostConfig(comfy.supported_models_base.BASE):
     supported_inference_dtypes = COMPUTES_IN
 
 
-def cache_conditions(executor: Any, *args: Any, **kwargs: Any) -> Any:
+def cache_conditions(
+    executor: Any, noise: Any, latent_image: Any, *args: Any, **kwargs: Any
+) -> Any:
     """Keep prepared conditions for one sampling run: a wrapper around all of it."""
-    guider, noise = executor.class_obj, args[0] if args else kwargs["noise"]
-    guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent)
+    guider, loop = executor.class_obj, is_loop(latent_image)
+    latent_image = plain(latent_image) if loop else latent_image
+    guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent, loop)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
     cache = options[RUN] = RunCache()
     try:
-        return executor(*args, **kwargs)
+        made = executor(noise, latent_image, *args, **kwargs)
+        return loop_latent(made) if loop else made
     finally:
         cache.clear()
         options.pop(RUN, None)
@@ -151,7 +155,7 @@ def load_model(
     )
 
     def build(*, operations: Any, **_where: Any) -> Any:
-        native = partial(native_backbone, latent=audiox.latent, dtype=dtype)
+        native = partial(native_backbone, dtype=dtype)
         return file.load_backbone(
             dtype=dtype, ops=operations, attention=HostAttention(), build=native
         )

@@ -129,8 +129,7 @@ def _image(tracks: Sequence[Track], sounds: Sounds, scene: Scene) -> Tensor:
 
 
 def _levels(sounds: Sounds, k: int) -> str:
-    lufs, peak = measure_loudness(sounds.waveforms[k], sounds.rate)
-    return f"{lufs:.1f} LUFS, true peak {peak:.1f} dB"
+    return measure_loudness(sounds.waveforms[k], sounds.rate).describe()
 
 
 def _agreement(changes: Changes, track: Track) -> str:

@@ -19,6 +19,7 @@ from ...audiox_core.errors import SettingsError
 from ...audiox_core.windows import Plan, active_windows, plan_frames
 
 SPAN = "audiox_span"
+LOOP = "audiox_loop"  # in the entries of a run that samples a loop
 
 Entry = Mapping[str, Any]
 
@@ -50,7 +51,7 @@ def _within(outer: TimeRange | None, span: TimeRange) -> TimeRange:
 
 
 def with_masks(
-    branches: Mapping[str, Sequence[Entry]], noise: Tensor, latent: LatentConfig
+    branches: Mapping[str, Sequence[Entry]], noise: Tensor, latent: LatentConfig, loop: bool = False
 ) -> dict[str, list[Entry]]:
     """The branches of a guider, with a mask for every entry where one has a time range.
 
@@ -58,14 +59,16 @@ def with_masks(
         branches: positive, negative and others -> their entries.
         noise: `b c t`.
         latent: of the model.
+        loop: the last frame is followed by the first one.
 
     Raises:
         SettingsError: a mask of a picture or of another length, or frames to which none applies.
     """
     if noise.ndim != 3:  # told by `extra_conds`
         return {name: list(entries) for name, entries in branches.items()}
-    plan = plan_frames(latent, noise.shape[-1])
-    return {name: _masked(entries, plan) for name, entries in branches.items()}
+    plan = plan_frames(latent, noise.shape[-1], loop)
+    masked = {name: _masked(entries, plan) for name, entries in branches.items()}
+    return {name: [{**entry, LOOP: loop} for entry in found] for name, found in masked.items()}
 
 
 def _masked(entries: Sequence[Entry], plan: Plan) -> list[Entry]:
@@ -73,7 +76,7 @@ def _masked(entries: Sequence[Entry], plan: Plan) -> list[Entry]:
         _check_mask(entry.get("mask"), plan)
     spans = [entry.get(SPAN) for entry in entries]
     if any(span is not None for span in spans):
-        weights = time_weights(spans, plan.frames, plan.frame_seconds)
+        weights = time_weights(spans, plan.frames, plan.frame_seconds, plan.loop)
         entries = [
             {**entry, "mask": weight[None] * entry.get("mask", 1.0)}
             for entry, weight in zip(entries, weights, strict=True)

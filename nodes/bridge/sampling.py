@@ -91,12 +91,9 @@ def sample(
         sigmas: decreasing; the last is 0.
         own_noise: False leaves the noise of the steps to ComfyUI.
     """
-    objective = OBJECTIVES[config_of(model).objective]
     start = _filled(model, latent)
     items = list(latent.get("batch_index") or range(len(start)))
-    if sampling.cfg_rescale:
-        model = model.clone()
-        model.set_model_sampler_cfg_function(_rescaled_cfg(sampling.cfg_rescale, objective))
+    model = with_rescale(model, sampling.cfg_rescale)
     groups = [[i] for i in range(len(start))] if sampling.sampler in ONE_BY_ONE else [...]
     callback = latent_preview.prepare_callback(model, len(sigmas) - 1)
     done = []
@@ -155,6 +152,16 @@ def _sampler(name: str, start: Tensor, seed: int, items: Sequence[int]) -> Any:
 
     sampler.extra_options = {**sampler.extra_options, "noise_sampler": noise_sampler}
     return sampler
+
+
+def with_rescale(model: Any, rescale: float) -> Any:
+    """A MODEL whose guidance is rescaled as AudioX does it; the same MODEL for 0."""
+    if not rescale:
+        return model
+    model = model.clone()
+    objective = OBJECTIVES[config_of(model).objective]
+    model.set_model_sampler_cfg_function(_rescaled_cfg(rescale, objective))
+    return model
 
 
 def _rescaled_cfg(rescale: float, objective: Objective) -> Any:

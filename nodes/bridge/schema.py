@@ -20,6 +20,7 @@ AudioXError.__str__ = lambda error: error.for_node
 
 Conditioners = io.Custom("AUDIOX_CONDITIONERS")
 Features = io.Custom("AUDIOX_FEATURES")
+Layers = io.Custom("AUDIOX_LAYERS")
 
 
 def conditioners_input() -> Any:
@@ -35,6 +36,41 @@ def clip_input() -> io.Clip.Input:
         optional=True,
         tooltip="T5-base from CLIPLoader with type stable_audio. Needed only if the checkpoint has"
         " no text encoder and T5-base is not in models/text_encoders.",
+    )
+
+
+def modality_inputs() -> list[Any]:
+    """The sockets of a node that joins text, video and audio."""
+    return [
+        conditioners_input(),
+        io.Conditioning.Input(
+            "text",
+            optional=True,
+            tooltip="The prompt: from AudioX Encode Text, AudioX Prompt Timeline, or"
+            " CLIPTextEncode with T5-base.",
+        ),
+        io.Conditioning.Input(
+            "negative_text",
+            optional=True,
+            tooltip="Sounds to avoid. If it is not connected, guidance uses the unconditional input"
+            " that the model was trained with.",
+        ),
+        Features.Input(
+            "video", optional=True, tooltip="From AudioX Encode Video or AudioX Encode Image."
+        ),
+        Features.Input("audio", optional=True, tooltip="From AudioX Encode Audio."),
+    ]
+
+
+def strength_input(what: str) -> io.Float.Input:
+    """The strength of a modality, for every node that joins them."""
+    return io.Float.Input(
+        f"{what}_strength",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        tooltip=f"Influence of the {what}: 0 ignores it, 1 uses it fully; linear in between.",
     )
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from audiox_core.device import choose_device
+from audiox_core.device import Precision, choose_device, choose_precision
 from audiox_core.errors import SettingsError
 
 
@@ -23,3 +23,53 @@ def test_a_named_device_is_taken():
 def test_a_device_that_computes_nothing_is_refused(name):
     with pytest.raises(SettingsError, match=r"cannot be used here.*--device cpu"):
         choose_device(name)
+
+
+HALF, BRAIN, FULL = torch.float16, torch.bfloat16, torch.float32
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Make a GPU of a name and a capability answer."""
+
+    def make(name: str, capability: tuple[int, int]) -> None:
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: name)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("dtype", "parts"),
+    [
+        (None, (HALF, HALF, HALF)),
+        (HALF, (HALF, HALF, HALF)),
+        (BRAIN, (BRAIN, HALF, HALF)),  # the VAE loses too much in bfloat16
+        (FULL, (FULL, FULL, FULL)),
+    ],
+)
+def test_a_gpu_computes_in_half_precision_unless_float32_is_asked_for(gpu, dtype, parts):
+    gpu("NVIDIA H100", (9, 0))
+    assert choose_precision(torch.device("cuda"), dtype) == Precision(*parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"), [("NVIDIA GeForce GTX 1660", (7, 5)), ("Tesla P40", (6, 1))]
+)
+def test_a_gpu_without_fast_half_precision_computes_in_float32(gpu, name, capability):
+    gpu(name, capability)
+    assert choose_precision(torch.device("cuda")) == Precision(FULL, FULL, FULL)
+    assert choose_precision(torch.device("cuda"), HALF) == Precision(HALF, FULL, FULL)
+
+
+def test_a_cpu_computes_in_float32_unless_asked(caplog):
+    cpu = torch.device("cpu")
+    assert choose_precision(cpu) == Precision(FULL, FULL, FULL)
+    assert choose_precision(cpu, BRAIN) == Precision(BRAIN, FULL, FULL)
+    assert caplog.text == ""
+    assert choose_precision(cpu, HALF) == Precision(HALF, FULL, FULL)
+    assert "try bfloat16 or float32" in caplog.text
+
+
+def test_apple_devices_compute_the_transformer_in_half_precision():
+    assert choose_precision(torch.device("mps")) == Precision(HALF, FULL, FULL)

@@ -14,6 +14,9 @@ from audiox_core.limits import (
     FLOW_SOLVERS,
     SOLVER_NAMES,
     STORED_DTYPE_NAMES,
+    GuidanceWeights,
+    check_guidance,
+    check_loop,
     check_seconds,
     check_seed,
     length_from,
@@ -70,6 +73,27 @@ def test_only_a_length_above_the_maximum_mentions_parts_of_a_video(seconds, rema
     with pytest.raises(SettingsError, match=r"it must be 0\.1 to 600 s") as error:
         check_seconds(seconds)
     assert ("part of a video" in str(error.value)) == remark
+
+
+@pytest.mark.parametrize("seconds", [1.9, 601, float("nan")])
+def test_a_length_that_no_loop_has_is_refused(seconds):
+    with pytest.raises(SettingsError, match="it must be"):
+        check_loop(seconds)
+
+
+@pytest.mark.parametrize("weights", [(-1, 4, 4), (4, float("nan"), 4), (4, 4, 101)])
+def test_a_guidance_scale_out_of_range_is_refused(weights):
+    with pytest.raises(SettingsError, match=r"_guidance is .*it must be 0 to 100, usually 0 to 8"):
+        check_guidance(GuidanceWeights(*weights), V1)
+
+
+def test_a_model_that_runs_without_guidance_has_no_guidance_scales():
+    with pytest.raises(
+        SettingsError, match=r"distilled to run without guidance \(cfg 1\)"
+    ) as error:
+        check_guidance(GuidanceWeights(4, 4, 4), TURBO)
+    assert "leave out --text-guidance" in str(error.value)
+    assert "use AudioX Sampler" in error.value.for_node
 
 
 def test_the_part_of_a_video_ends_with_the_video():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import conv1d
 
 from audiox_core import windows
 from audiox_core.config import LatentConfig
@@ -13,6 +14,7 @@ from audiox_core.errors import SettingsError
 from audiox_core.windows import (
     CPU_ITEMS_AT_ONCE,
     ITEMS_AT_ONCE,
+    active_windows,
     check_windows,
     over_windows,
     plan,
@@ -147,8 +149,8 @@ def test_each_window_is_predicted_from_its_own_frames_under_its_number(monkeypat
 
     made = plan_frames(SMALL, 100)
     torch.testing.assert_close(over_windows(x, made, predict), x)
-    # eight items at once, three a batch: two windows a group
-    assert [numbers for _, numbers in seen] == [[0, 1], [2, 3], [4, 5]]
+    # four items at once on a CPU, three a batch: one window a group
+    assert [numbers for _, numbers in seen] == [[k] for k in range(6)]
     assert [start for starts, _ in seen for start in starts] == list(made.starts)
 
 
@@ -204,3 +206,63 @@ def test_windows_that_a_part_does_not_use_are_not_predicted():
     assert not out[:2, :, made.starts[1] + made.window :].any()
     assert not out[2:, :, : made.starts[1]].any()
     assert torch.equal(out[2], out[3])
+
+
+class TestLoops:
+    """The windows of a loop wrap around."""
+
+    @pytest.mark.parametrize(
+        ("seconds", "frames", "starts"),
+        [
+            (3, 65, (0,)),
+            (8, 172, (0,)),
+            (8.97, 193, (0,)),
+            (10, 215, (0, 108)),
+            (10.96, 236, (0, 118)),
+            (30, 646, (0, 162, 323, 484)),
+        ],
+    )
+    def test_windows_are_whole_and_lie_evenly(self, seconds, frames, starts):
+        made = plan(LATENT, seconds, loop=True)
+        assert (made.frames, made.starts, made.window) == (frames, starts, 236)
+
+    @settings(deadline=None, max_examples=60)
+    @given(frames=st.integers(1, 1_500))
+    def test_the_weights_add_up_to_one_at_every_frame(self, frames):
+        made = plan_frames(LATENT, frames, loop=True)
+        total = over_windows(torch.ones(1, 1, frames), made, lambda pieces, _: pieces)
+        torch.testing.assert_close(total, torch.ones(1, 1, frames))
+        assert not made.weights()[:, LATENT.conditioned_frames :].any()
+
+    @pytest.mark.parametrize("frames", [5, 7, 11, 16, 20, 24, 31, 48, 93])
+    def test_a_network_that_looks_around_sees_no_border(self, frames, seeded):
+        """A convolution that is zero-padded at each window's borders: the loop has none."""
+        made, x = plan_frames(SMALL, frames, loop=True), torch.randn(2, 4, frames, generator=seeded)
+        kernel = torch.randn(4, 4, 3, generator=seeded)
+        out = over_windows(x, made, lambda pieces, _: conv1d(pieces, kernel, padding=1))
+        around = torch.cat([x[..., -1:], x, x[..., :1]], dim=-1)
+        torch.testing.assert_close(out, conv1d(around, kernel), rtol=1e-4, atol=1e-5)
+
+    def test_a_shift_of_the_loop_by_a_hop_shifts_the_prediction(self, seeded):
+        """Also for a network whose prediction depends on the position in its window."""
+        made, x = plan_frames(SMALL, 48, loop=True), torch.randn(1, 4, 48, generator=seeded)
+        assert made.starts == (0, 16, 32)
+        scale = torch.randn(24, generator=seeded)
+        predict = lambda pieces, _: (pieces * scale).cumsum(dim=-1)  # noqa: E731
+        shifted = over_windows(x.roll(16, dims=-1), made, predict)
+        torch.testing.assert_close(shifted, over_windows(x, made, predict).roll(16, dims=-1))
+        by_one = over_windows(x.roll(1, dims=-1), made, predict)
+        assert (by_one - over_windows(x, made, predict).roll(1, dims=-1)).abs().max() > 0.1
+
+    def test_the_windows_of_a_part_of_the_time_wrap_around(self):
+        made, used = plan_frames(SMALL, 48, loop=True), torch.zeros(48)
+        used[0] = 1  # of the last window, which reaches over the end, and of the first
+        assert active_windows(used, made) == (2,)
+        used[10] = 1
+        assert active_windows(used, made) == (0, 2)
+
+    @pytest.mark.parametrize(("windows", "seconds"), [(3, 5.0), (1, 2.0), (2, None)])
+    def test_what_has_a_beginning_and_an_end_serves_no_loop(self, windows, seconds):
+        with pytest.raises(SettingsError, match="leave --loop out"):
+            check_windows(windows, plan_frames(SMALL, 50, loop=True), seconds)
+        check_windows(1, plan_frames(SMALL, 50, loop=True))

@@ -108,19 +108,6 @@ def capture(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     return replay
 
 
-def graphed(predict: Callable[..., Tensor], *like: Tensor) -> Callable[..., Tensor]:
-    """A function of tensors as a CUDA graph; `like` gives their shapes. Its output is a copy."""
-    inputs = [tensor.clone() for tensor in like]
-    replay = capture(lambda: predict(*inputs))
-
-    def run(*given: Tensor) -> Tensor:
-        for static, tensor in zip(inputs, given, strict=True):
-            static.copy_(tensor)
-        return replay().clone()
-
-    return run
-
-
 def host_waits(run: Callable[[], object]) -> list[str]:
     """Where a run makes the host wait for the device: file, line and how often."""
     if not torch.cuda.is_available():

@@ -10,7 +10,7 @@ from torch import Tensor
 from audiox_core import Features, assemble, encode_text
 from audiox_core.models.synchformer import Synchformer, sync_features, sync_pixels
 
-from .bench import DTYPES, Bench
+from .bench import DTYPES, Bench, precision
 from .models import TURBO, V1, Zoo, filled
 from .steps import profiled, rms
 
@@ -48,12 +48,14 @@ def run(bench: Bench, zoo: Zoo) -> None:
 def _sync(bench: Bench, zoo: Zoo) -> None:
     config = zoo.config(TURBO).video.sync
     frames = pixels(24 if bench.toy else config.frames, config.encoder.image)
+    build = partial(Synchformer, config.encoder)
+    with precision("float32"):
+        reference = sync_features(filled(build, torch.float32, bench.device), frames)
     known = None
     for name in bench.precisions:
         case = "Synchformer 10 s"
         with bench.guard(case, TURBO, name):
-            model = filled(partial(Synchformer, config.encoder), DTYPES[name], bench.device)
-            reference = sync_features(zoo.conditioners(TURBO).sync, frames)
+            model = filled(build, DTYPES[name], bench.device)
             made = sync_features(model, frames)
             error = rms(made, reference)
             note = f"differs from float32 by {error:.1e} std"

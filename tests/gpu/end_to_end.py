@@ -18,7 +18,7 @@ from audiox_core.checkpoint.layout import TEXT, released_layout, text_layout, us
 from audiox_core.config import AudioXConfig
 
 from ..toys import make_tokenizer
-from .bench import DTYPES, Bench
+from .bench import Bench
 from .encoders import PROMPT
 from .models import TURBO, V1, Zoo
 
@@ -40,18 +40,9 @@ def run(bench: Bench, zoo: Zoo) -> None:
             write_clip(video, seconds)
             both = replace(text, video=video)
             bench.time((case, TURBO, half, "text and video"), partial(pipeline.generate, both))
-            _halve_encoders(checkpoint.conditioners, DTYPES[half])
-            names = (case, TURBO, half, "text and video, Synchformer in half")
-            bench.time(names, partial(pipeline.generate, both))
             cached, seeds = Pipeline(checkpoint, FeatureCache()), count(1)
             names = (case, TURBO, half, "text and video, another seed")
             bench.time(names, lambda: cached.generate(replace(both, seed=next(seeds))))
-
-
-def _halve_encoders(conditioners, dtype: torch.dtype) -> None:
-    """Synchformer takes its dtype from its weights; what it makes is float32."""
-    if conditioners.sync is not None:
-        conditioners.sync.to(dtype)
 
 
 def write_clip(path: Path, seconds: int, size: tuple[int, int] = (640, 360)) -> None:

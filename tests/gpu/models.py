@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.conditioners.assemble import Conditioners, Conditioning
@@ -18,9 +18,11 @@ from audiox_core.conditioners.encoders import clip_vision, t5_encoder
 from audiox_core.conditioners.text import TextConditioner
 from audiox_core.conditioners.video import VideoConditioner
 from audiox_core.config import AudioXConfig
+from audiox_core.device import choose_precision
 from audiox_core.models import Backbone, backbone
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.maf import MAFBlock
+from audiox_core.models.mmdit import kernel_major
 from audiox_core.models.oobleck import Oobleck
 from audiox_core.models.synchformer import Synchformer
 from audiox_core.variants import VARIANTS
@@ -53,7 +55,9 @@ class Zoo:
             while len(self._kept) > 1:
                 self._kept.pop(next(iter(self._kept)))
             build = partial(backbone, self.config(variant).dit)
-            self._kept[key] = filled(build, DTYPES[precision], self.device)
+            model = filled(build, DTYPES[precision], self.device)
+            model.load_state_dict(kernel_major(model.state_dict()), assign=True)
+            self._kept[key] = model.requires_grad_(False)
         return self._kept[key]
 
     def _vae(self, precision: str) -> Oobleck:
@@ -61,7 +65,7 @@ class Zoo:
         return filled(build, DTYPES[precision], self.device, gain=0.5)
 
     def _conditioners(self, variant: str) -> Conditioners:
-        """In float32, as they are loaded."""
+        """In the dtypes in which they are loaded."""
         config = self.config(variant)
         make = partial(filled, dtype=torch.float32, device=self.device)
         video, sync = config.video, config.video.sync
@@ -70,16 +74,19 @@ class Zoo:
             TextConditioner(text, config.text_tokens, make_tokenizer()),
             make(lambda: VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))),
             make(partial(audio_conditioner, config)),
-            sync=sync and make(partial(Synchformer, sync.encoder)),
+            sync=sync
+            and filled(
+                partial(Synchformer, sync.encoder), choose_precision(self.device).sync, self.device
+            ),
             maf=config.maf and make(partial(MAFBlock, config.maf)),
         )
 
     def checkpoint(self, variant: str, precision: str, vae: str = "float32") -> Checkpoint:
-        """All parts; the transformer in `precision`, the VAE in `vae`, encoders in float32."""
+        """All parts; the transformer in `precision`, the VAE in `vae`."""
         return Checkpoint(
             self.conditioners(variant),
             self.backbone(variant, precision),
-            CastVAE(self.vae(vae)),
+            self.vae(vae),
             self.config(variant),
             Path("models/audiox/random.safetensors"),
         )
@@ -101,27 +108,6 @@ class Zoo:
                     found = {part: weight_bytes(module) for part, module in parts.items()}
                     note = ", ".join(f"{part} {n / 1e9:.2f} GB" for part, n in found.items())
                     bench.add(Row("weights", variant, name, note=note, data=found))
-
-
-class CastVAE(nn.Module):
-    """A VAE that takes and gives float32, whatever it computes in; an `Oobleck` to the steps."""
-
-    def __init__(self, vae: Oobleck) -> None:
-        super().__init__()
-        self.vae, self.config = vae, vae.config
-
-    def encode(self, audio: Tensor) -> object:
-        """As `Oobleck.encode`."""
-        posterior = self.vae.encode(audio.to(self._dtype))
-        return type(posterior)(*(part.float() for part in posterior))
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """As `Oobleck.decode`."""
-        return self.vae.decode(latent.to(self._dtype)).float()
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.vae.parameters()).dtype
 
 
 def weight_bytes(module: nn.Module) -> int:

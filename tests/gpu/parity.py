@@ -59,7 +59,7 @@ def _compare(path: Path, name: str, device: torch.device, drawn: Drawn) -> Row:
     adapter = adapter_for(case)
     if adapter is None:
         raise LookupError("no adapter for this case")
-    with torch.no_grad(), adapters_in(case.dtype), device:
+    with torch.no_grad(), adapters_in(case.dtype, device), device:
         outputs = {key: tensor.cpu() for key, tensor in adapter(case).items()}
     case.tensors = {key: tensor.cpu() for key, tensor in case.tensors.items()}
     differences = compare(case, outputs)
@@ -94,12 +94,16 @@ class DeviceCase(Case):
 
 
 @contextmanager
-def adapters_in(dtype: torch.dtype) -> Iterator[None]:
-    """Within it the adapters' modules compute in `dtype`; the frequencies of time stay float32."""
+def adapters_in(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Within it the adapters' modules compute in `dtype` on a device.
+
+    The frequencies of time stay float32.
+    """
     features = FourierFeatures.forward
 
     def cast(module: torch.nn.Module, state: dict[str, Tensor]) -> torch.nn.Module:
-        return in_dtype(v1_filled(module, state), dtype)
+        # the positions of CLIP's patches are no weights and were made on the CPU
+        return in_dtype(v1_filled(module, state), dtype).to(device)
 
     def forward(self: FourierFeatures, t: Tensor) -> Tensor:
         return features(self, t).to(dtype)
@@ -107,6 +111,6 @@ def adapters_in(dtype: torch.dtype) -> Iterator[None]:
     with ExitStack() as stack:
         if dtype != torch.float32:
             stack.enter_context(patch.object(FourierFeatures, "forward", forward))
-            for module in (v1, v2, sync):
-                stack.enter_context(patch.object(module, "filled", cast))
+        for module in (v1, v2, sync):
+            stack.enter_context(patch.object(module, "filled", cast))
         yield

@@ -49,13 +49,13 @@ def write_markdown(path: Path, machine: Mapping[str, Any], rows: Iterable[Row]) 
     lines = [
         f"Measured by `python -m tests.gpu`: {named}. Random weights.",
         "",
-        "| what | model | precision | how | time | of the limit | memory above the weights |",
-        "|---|---|---|---|---:|---:|---:|",
+        "| what | model | precision | how | time | of the limit | memory | beside the weights |",
+        "|---|---|---|---|---:|---:|---:|---:|",
     ]
     for row in rows:
         if row.seconds is not None and not row.case.startswith("profile"):
             cells = (row.case, row.model, row.precision, row.way, duration(row.seconds),
-                     share(row.share), memory(row.extra_bytes))  # fmt: skip
+                     share(row.share), memory(row.peak_bytes), memory(row.extra_bytes))  # fmt: skip
             lines.append(f"| {' | '.join(cells)} |")
     if notes := [row for row in rows if row.error]:
         lines += ["", "Not measured:", ""]

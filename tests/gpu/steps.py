@@ -1,12 +1,11 @@
 """The guided network at one step: eager, as a CUDA graph, compiled; what it waits for."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from audiox_core.models.attention import torch_attention
+from audiox_core.pipeline.accelerate import compiled_blocks
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan_frames
 
@@ -41,7 +40,6 @@ def run(bench: Bench, zoo: Zoo) -> None:
             exact = step(x, t)
         for name in bench.precisions:
             _eager_and_graph(bench, zoo, variant, name, exact=exact)
-    _contiguous(bench, zoo)
     for variant in VARIANTS[:3]:
         _eager_and_graph(bench, zoo, variant, bench.half, 2 if bench.toy else 8)
 
@@ -68,32 +66,6 @@ def _eager_and_graph(
                 note = f"differs from eager by {rms(call(), made):.1e} std"
             row = bench.time((case, variant, name, way), call, flops=flops, note=note)
             flops = row.flops if row else flops
-
-
-def _contiguous(bench: Bench, zoo: Zoo) -> None:
-    """Turbo with values copied into rows before attention: strided ones exclude flash kernels."""
-    names = ("step", TURBO, bench.half, "eager, contiguous values")
-    with bench.guard(*names):
-        model = zoo.backbone(TURBO, bench.half)
-        parts = [part for part in model.modules() if hasattr(part, "attention")]
-        before = [part.attention for part in parts]
-        try:
-            for part in parts:
-                part.attention = attend_contiguous
-            step, x, t = make_step(zoo, TURBO, bench.half)
-            step(x, t)
-            row = bench.time(names, lambda: step(x, t))
-            if bench.cuda and row:
-                names = (*names[:3], "CUDA graph, contiguous values")
-                bench.time(names, capture(lambda: step(x, t)), flops=row.flops)
-        finally:
-            for part, kernel in zip(parts, before, strict=True):
-                part.attention = kernel
-
-
-def attend_contiguous(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """`torch_attention` with its values in contiguous memory."""
-    return torch_attention(q, k, v.contiguous())
 
 
 def rms(found: Tensor, expected: Tensor) -> float:
@@ -140,31 +112,26 @@ def compiled(bench: Bench, zoo: Zoo) -> None:
         if bench.left < 40:
             bench.add(Row("step", variant, bench.half, "compiled", note="not run: no time left"))
             continue
-        with bench.guard("step", variant, bench.half, "compiled"):
-            layers = zoo.backbone(variant, bench.half).transformer.layers
-            with compiled_blocks(layers):
-                step, x, t = make_step(zoo, variant, bench.half)
+        import torch._dynamo
 
-                def once(step=step, x=x, t=t) -> Tensor:
-                    return step(x, t)
+        torch._dynamo.reset()
+        model = zoo.backbone(variant, bench.half)
+        with bench.guard("step", variant, bench.half, "compiled"), compiled_blocks(model):
+            step, x, t = make_step(zoo, variant, bench.half)
 
-                names = ("step", variant, bench.half, "compiled")
-                row = bench.time(names, once, count=False, note="first_run_seconds is the warm-up")
-                if row:
-                    names = (*names[:3], "compiled, CUDA graph")
-                    bench.time(names, capture(once), count=False)
+            def once(step=step, x=x, t=t) -> Tensor:
+                return step(x, t)
+
+            names = ("step", variant, bench.half, "compiled")
+            flops = flops_of_step(bench, variant)
+            note = "first_run_seconds is the warm-up"
+            row = bench.time(names, once, flops=flops, count=False, note=note)
+            if row:
+                names = (*names[:3], "compiled, CUDA graph")
+                bench.time(names, capture(once), flops=flops, count=False)
 
 
-@contextmanager
-def compiled_blocks(layers: nn.ModuleList):
-    """Within it, the blocks run compiled."""
-    import torch._dynamo
-
-    torch._dynamo.reset()
-    for layer in layers:
-        layer.compile(dynamic=False)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer._compiled_call_impl = None
+def flops_of_step(bench: Bench, variant: str) -> int | None:
+    """Of a step that was measured before."""
+    found = (r.flops for r in bench.rows if (r.case, r.model) == ("step", variant) and r.flops)
+    return next(found, None)

@@ -78,7 +78,7 @@ def node(comfy, pack):
     }
     comfy.nodes.NODE_CLASS_MAPPINGS.update(ours)
 
-    def run(name: str, **inputs):
+    def run(name: str, /, **inputs):  # a widget may be called `name`
         kind = comfy.nodes.NODE_CLASS_MAPPINGS[name]
         with torch.inference_mode():
             if hasattr(kind, "GET_SCHEMA"):

@@ -90,7 +90,7 @@ def test_latents_go_through_latent_nodes(native, node, loaded, branches, name):
 
 def test_a_known_sound_is_not_pasted_where_it_no_longer_belongs(native, node, loaded):
     known = {"waveform": 0.5 * torch.ones(1, 2, 3 * RATE), "sample_rate": RATE}
-    latent, _ = node("AudioXInpaintLatent", vae=loaded.vae, audio=known, regenerate="1-2")
+    latent, _, _ = node("AudioXInpaintLatent", vae=loaded.vae, audio=known, regenerate="1-2")
     cut = native("LatentCut", samples=latent, dim="x", index=40, amount=150)
     whole = node("AudioXDecode", vae=loaded.vae, latent=latent)["waveform"]
     piece = node("AudioXDecode", vae=loaded.vae, latent=cut)["waveform"]
@@ -244,7 +244,8 @@ def test_sounds_of_comfyui_are_prompts(native, node, loaded, channels):
     given = {"vae": loaded.vae, "audio": silence}
     heard = node("AudioXEncodeAudio", conditioners=loaded.conditioners, **given)
     assert heard.tokens.isfinite().all()
-    latent, seconds = node("AudioXInpaintLatent", **given, extend_after=1.0)
+    latent, seconds, tail = node("AudioXInpaintLatent", **given, extend_after=1.0)
+    assert tail["waveform"].shape == (1, 2, 2 * RATE)
     assert seconds == pytest.approx(3.0)
     assert latent["samples"].shape == (1, 64, 236)
 

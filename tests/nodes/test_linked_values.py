@@ -19,7 +19,10 @@ NODES = [
     "AudioXInpaintLatent",
     "AudioXScheduler",
     "AudioXSampler",
+    "AudioXGuider",
     "AudioXDecode",
+    "AudioXLayer",
+    "AudioXMix",
     "AudioXSoundtrack",
 ]
 
@@ -51,7 +54,10 @@ def connected(node, loaded) -> dict[str, dict[str, Any]]:
             "latent_image": latent,
             "steps": 1,
         },
+        "AudioXGuider": {"model": loaded.model, "conditioners": conditioners, "text": text},
         "AudioXDecode": {"vae": vae, "latent": latent},
+        "AudioXLayer": {"audio": audio},
+        "AudioXMix": {"layers": node("AudioXLayer", audio=audio)},
         "AudioXSoundtrack": {
             "video": api.InputImpl.VideoFromComponents(parts),
             "audio": audio,

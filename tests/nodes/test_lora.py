@@ -9,9 +9,11 @@ import torch
 from audiox_core import open_checkpoint
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.lora import merge_lora
+from audiox_core.config import LatentConfig
 from audiox_core.lab.world.source import WorldData
 from audiox_core.training.run import Job, run_job
 from audiox_core.training.settings import read_settings
+from audiox_core.windows import plan_frames
 
 SETTINGS = {
     "data.source": "world", "data.clips": 2, "data.music": 0.0, "masks.patches": 0.0,
@@ -49,7 +51,8 @@ def test_a_lora_changes_the_model_as_merging_it_in_the_core_does(
     with torch.inference_mode():
         merged = core(x, torch.tensor([0.5]), tokens)
         found = patched.model.diffusion_model(
-            x, torch.tensor([0.5]), context=tokens[:, None], audiox_frames=236,
+            x, torch.tensor([0.5]), context=tokens[:, None],
+            audiox_plan=plan_frames(LatentConfig(), 236),
             audiox_conditions=(backbone.Condition(null=False, hooked=False),),
         )  # fmt: skip
     torch.testing.assert_close(found, merged, atol=1e-4, rtol=1e-4)

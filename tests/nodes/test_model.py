@@ -5,6 +5,7 @@ import importlib
 import pytest
 import torch
 
+from audiox_core.config import LatentConfig
 from audiox_core.windows import plan_frames
 
 VARIED = pytest.mark.parametrize("variant", ["audiox", "audiox-maf", "audiox-turbo"])
@@ -25,7 +26,8 @@ def velocity(pack):
         rows = [tokens * (0 if null else 1) for null in nulls]
         return dit(
             x.expand(parts, -1, -1), time.float().expand(parts), context=torch.cat(rows),
-            audiox_frames=236, audiox_conditions=tuple(backbone.Condition(n, False) for n in nulls),
+            audiox_plan=plan_frames(LatentConfig(), 236),
+            audiox_conditions=tuple(backbone.Condition(n, False) for n in nulls),
         ).float()  # fmt: skip
 
     def compute(model, device="cpu"):

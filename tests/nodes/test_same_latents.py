@@ -29,6 +29,7 @@ CASES = {
     "all": ["--prompt", "dog", "--negative", "rain", "--video", "{video}", "--audio", "{prompt}"],
     "variation": ["--prompt", "rain", "--init-audio", "{sound}", "--denoise", "0.4"],
     "inpainting": ["--prompt", "rain", "--init-audio", "{sound}", "--inpaint", "1-2.5"],
+    "loop": ["--prompt", "rain", "--seconds", "3", "--loop"],
 }
 # the same cases for the nodes: text of each socket, seconds where they are not ten
 WORDS = {
@@ -39,7 +40,7 @@ WORDS = {
     },
     "negative_text": {"negative": "music", "all": "rain"},
 }
-SECONDS = {"three windows": 25.0, "image": 3.0}
+SECONDS = {"three windows": 25.0, "image": 3.0, "loop": 3.0}
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +124,24 @@ class Graph:
             denoise=denoise,
         )["samples"]
 
+    def guided(self, parts, solver, scales):
+        """The latent of SamplerCustomAdvanced with AudioX Guider: a text, an image and a sound."""
+        shared = {"conditioners": parts.conditioners}
+        prompt = self.node("LoadAudio", audio="same-prompt.wav")
+        image = self.node("LoadImage", image="same.png")[0]
+        guider = self.node(
+            "AudioXGuider", model=parts.model, **shared, **scales,
+            text=self.node("AudioXEncodeText", text="rain", **shared),
+            video=self.node("AudioXEncodeImage", image=image, **shared),
+            audio=self.node("AudioXEncodeAudio", vae=parts.vae, audio=prompt, **shared),
+        )  # fmt: skip
+        return self.node(
+            "SamplerCustomAdvanced", noise=self.node("RandomNoise", noise_seed=SEED), guider=guider,
+            sampler=self.node("KSamplerSelect", sampler_name=solver),
+            sigmas=self.node("AudioXScheduler", model=parts.model, steps=STEPS),
+            latent_image=self.node("AudioXEmptyLatent", seconds=10.0),
+        )[0]["samples"]  # fmt: skip
+
     def conditioning(self, parts, case):
         """Positive and negative, and the seconds of the latent."""
         shared, seconds = {"conditioners": parts.conditioners}, SECONDS.get(case, 10.0)
@@ -157,7 +176,7 @@ class Graph:
             )
             return latent, 1.0
         if case != "variation":
-            return self.node("AudioXEmptyLatent", seconds=seconds), 1.0
+            return self.node("AudioXEmptyLatent", seconds=seconds, loop=case == "loop"), 1.0
         latent = self.node("AudioXEmptyLatent", seconds=6.0)
         missing = latent["samples"].shape[-1] * 2048 - sound["waveform"].shape[-1]
         padded = torch.nn.functional.pad(sound["waveform"], (0, missing))
@@ -169,6 +188,12 @@ class Graph:
 def graph_latent(node, files):
     """Build the same run of nodes; the latent of AudioX Sampler."""
     return Graph(node).latent
+
+
+@pytest.fixture
+def guided_latent(node, files):
+    """The latent of AudioX Guider and SamplerCustomAdvanced."""
+    return Graph(node).guided
 
 
 def solver_of(variant):
@@ -200,6 +225,22 @@ def test_each_variants_own_sampler_gives_the_same_latent(
     options = ["--prompt", "rain"]
     # random weights magnify the last digits of a solver that takes differences
     assert_same(graph_latent(parts, solver, "text"), core_latent(parts.path, solver, options), 1e-3)
+
+
+@pytest.mark.parametrize("variant", ["audiox-maf", "audiox-base"])
+def test_guidance_by_modality_samples_the_same_latent(
+    core_latent, guided_latent, family, files, variant
+):
+    """With a solver that draws no noise: SamplerCustomAdvanced draws it in its own way."""
+    scales = {"text_guidance": 1.5, "video_guidance": 4.0, "audio_guidance": 0.5}
+    options = ["--prompt", "rain", "--image", files["image"], "--audio", files["prompt"]]
+    for name, scale in scales.items():
+        options += [f"--{name.replace('_', '-')}", scale]
+    parts, solver = family(variant), "euler" if variant == "audiox-base" else "heun"
+    expected = core_latent(parts.path, solver, options)
+    assert_same(guided_latent(parts, solver, scales), expected, 1e-3)
+    ordinary = core_latent(parts.path, solver, options[:6])
+    assert (ordinary - expected).norm() > 3e-2 * expected.norm()
 
 
 def test_python_samples_the_latent_of_the_command_line(core_latent, family, files):

@@ -59,7 +59,7 @@ def synchformer(case: Case) -> Outputs:
         return {"features": sync_features(model, ((video + 1) * 127.5).float())}
     video = waves(case.facts["video"], case.facts["frames"], model.config.image).float()
     every = stride(case, "patch_embed_rows")
-    segment = rearrange(video, "f c h w -> 1 c f h w")
+    segment = rearrange(video, "f c h w -> 1 c f h w").to(model.cls_token.dtype)
     x, block = model.embed(segment), model.blocks[0]
     in_time = block.over_time(x, model.moments)
     in_space = block.over_space(x + in_time, model.moments)
@@ -118,7 +118,7 @@ def video_full(case: Case) -> Outputs:
     (name,) = case.recorded("clip_hidden_frame")
     index = int(name.removeprefix("clip_hidden_frame"))
     return {
-        "tokens": model(frames[None], case["sync"]),
+        "tokens": model.encode(frames, sync=case["sync"]),
         name: model.clip_states(frames[index : index + 1])[:, :: stride(case, name)],
     }
 

@@ -220,7 +220,7 @@ def _dit_output(case: Case, name: str, model: DiT) -> Tensor:
     if negative == "negmask":
         negative_context = negative_context * case["cross_attn_mask"][..., None]
     halves = model.prepare(torch.cat([context, negative_context]))
-    return guided(partial(model, context=halves), _number(cfg), _number(phi or "0"))(*inputs)
+    return guided(partial(model, context=halves), (_number(cfg),), _number(phi or "0"))(*inputs)
 
 
 def _number(text: str) -> float:
@@ -286,7 +286,7 @@ def video_pixels(case: Case) -> Outputs:
     filled(model, case.weights(shapes_of(model)))
     seen = []
     model.visual_encoder_model.register_forward_hook(lambda _m, _a, out: seen.append(out))
-    out = model(frames[None])
+    out = model.encode(frames)
     case.not_made["mask"] = DISCARDED
     return {
         "out": out,

@@ -17,11 +17,11 @@ from audiox_core.config import DiTConfig, MAFConfig, MelConfig, MMDiTConfig
 from audiox_core.diffusion.guidance import guided
 from audiox_core.diffusion.objectives import OBJECTIVES, Predict
 from audiox_core.diffusion.samplers import solve
-from audiox_core.models.attention import apply_rotary_pairs, rotary_angles
+from audiox_core.models.attention import apply_rotary_pairs, rotary_angles, rotation_of_pairs
 from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures, embedding_mlp
 from audiox_core.models.maf import MAFBlock
-from audiox_core.models.mmdit import Block, MMDiT, conv_tokens
+from audiox_core.models.mmdit import Block, MMDiT, neighbours
 
 from .fixtures import Case, Outputs, adapter
 from .v1 import DISCARDED, empty, filled
@@ -114,7 +114,7 @@ def _guided_outputs(
         cfg, rescale, against = re.fullmatch(r"out_cfg(\d+)(?:_phi([\d.]+))?(_neg)?", name).groups()
         prepared = model.prepare(torch.cat([context, negative])) if against else against_null
         predict = partial(model, context=prepared)
-        outputs[name] = guided(predict, float(cfg), float(rescale or 0))(x, t)
+        outputs[name] = guided(predict, (float(cfg),), float(rescale or 0))(x, t)
     return outputs
 
 
@@ -174,7 +174,8 @@ def mmdit_rope(case: Case) -> Outputs:
     half = angles[:, : facts["dim"] // 2]
     cos, sin = half.cos(), half.sin()
     rows = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
-    return {"rot": rows[None], "y": apply_rotary_pairs(x, angles[: x.shape[2]])}
+    rotation = rotation_of_pairs(angles[: x.shape[2]])
+    return {"rot": rows[None], "y": apply_rotary_pairs(x.transpose(1, 2), rotation).transpose(1, 2)}
 
 
 @adapter("mmdit_timestep*")
@@ -202,9 +203,9 @@ def mmdit_block(case: Case) -> Outputs:
     kernels = {"ops": nn, "attention": MMDiT.__init__.__kwdefaults__["attention"]}
     block = empty(lambda: Block(sizes, **kernels))
     filled(block, weights_of(case, block))
-    angles = rotary_angles(x.shape[1], facts["head_dim"])
-    modulation = block.adaLN_modulation(case["cond"]).chunk(6, dim=-1)
-    q, k, v = block.attn.queries_keys_values(x, angles)
+    rotation = rotation_of_pairs(rotary_angles(x.shape[1], facts["head_dim"], x.device))
+    modulation = block.modulation(case["cond"]).chunk(6, dim=-1)
+    q, k, v = block.attn.queries_keys_values(x, rotation)
     one, three = case["context1"], case["context3"]
     return {
         "attn_q": q,
@@ -212,11 +213,11 @@ def mmdit_block(case: Case) -> Outputs:
         "attn_v": v,
         "cross_attn_ctx1": block.cross_attn(x, one).expand_as(x),
         "cross_attn_ctx3": block.cross_attn(x, three),
-        "linear1": conv_tokens(block.linear1, x),
+        "linear1": block.linear1(neighbours(x, facts["kernel_size"])),
         "ffn": block.ffn(x),
-        "out_ctx1": block(x, modulation, one, angles),
-        "out_ctx3": block(x, modulation, three, angles),
-        "out_noctx": block(x, modulation, None, angles),
+        "out_ctx1": block(x, modulation, one, rotation),
+        "out_ctx3": block(x, modulation, three, rotation),
+        "out_noctx": block(x, modulation, None, rotation),
     }
 
 
@@ -322,6 +323,6 @@ def e2e(case: Case) -> Outputs:
         count, cfg = map(int, re.fullmatch(r"teacher_euler(\d+)_cfg(\d+)", name).groups())
         items = range(len(context))
         prepared = model.prepare(context, [*items, *[None] * len(context)])
-        teacher = guided(partial(model, context=prepared), cfg, 0)
+        teacher = guided(partial(model, context=prepared), (cfg,), 0)
         outputs[name], _ = flow(teacher, "euler", noise, FLOW.schedule(count, 0.0, 1.0))
     return outputs

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ...errors import SettingsError
 
-CASES = ("vae", "text", "video", "conflict", "music", "repair")
+CASES = ("vae", "text", "video", "conflict", "music", "repair", "timeline")
 DRAWN = ("video", "conflict")
 
 

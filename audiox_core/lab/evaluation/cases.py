@@ -25,6 +25,7 @@ from .classifier import Classifier, describe, learn, with_hiss
 from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
 from .figures import Figures, class_figures, share_equal, with_baselines
 from .models_under_test import ModelsUnderTest
+from .timeline_case import timeline_case
 
 TOLERANCE = 0.15  # s between an onset and the event that it belongs to
 RATES = (16, 24, 25, 30)  # frames a second
@@ -222,6 +223,7 @@ def run(models: ModelsUnderTest, only: str = "") -> Iterator[tuple[str, Figures]
         "conflict": lambda: conflict_case(models, learned()[0]),
         "music": lambda: music_case(models),
         "repair": lambda: repair_case(models),
+        "timeline": lambda: timeline_case(models, learned()[0]),
     }
     for name, case in cases.items():
         if only in name:

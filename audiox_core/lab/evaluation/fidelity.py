@@ -37,3 +37,20 @@ def jump_rank(audio: Tensor, sample: int, around: int) -> float:
     steps = (audio[:, begin + 1 : sample + around] - audio[:, begin : sample + around - 1]).abs()
     steps = steps.amax(dim=0)
     return (steps < steps[sample - 1 - begin]).float().mean().item()
+
+
+def energy_steps(audio: Tensor, sample_rate: int, seconds: float = 0.05) -> tuple[Tensor, float]:
+    """How much the level of `c n` changes from one frame to the next, in decibels.
+
+    Args:
+        audio: `c n`.
+        sample_rate: Hz.
+        seconds: length of a frame.
+
+    Returns:
+        Absolute changes; number k lies at (k + 1) frames. And the exact length of a frame.
+    """
+    samples = round(seconds * sample_rate)
+    frames = audio[:, : audio.shape[-1] // samples * samples].unfold(-1, samples, samples)
+    levels = 10 * (frames.square().mean(dim=(0, 2)) + FLOOR**2).log10()
+    return levels.diff().abs(), samples / sample_rate

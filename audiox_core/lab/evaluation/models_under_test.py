@@ -23,6 +23,7 @@ class Sizes:
     music: int = 20
     repair: int = 12
     vae: int = 96
+    timeline: int = 100
     untrained: int = 24  # of the text and video cases each; of the others as many as above
 
     def times(self, share: float) -> "Sizes":

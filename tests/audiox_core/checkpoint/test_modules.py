@@ -62,3 +62,12 @@ def test_weights_of_integers_are_refused(save):
     file = save(m_0_weight=torch.ones(2, 2, dtype=torch.int32), m_0_bias=torch.ones(2))
     with pytest.raises(WeightsError, match="as int32, which is not a floating-point type"):
         load_module(file, "m.", build)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU to load to")
+def test_weights_are_loaded_to_a_device(save):
+    file = save(m_0_weight=torch.eye(2), m_0_bias=torch.ones(2))
+    module = load_module(file, "m.", build, device="cuda", dtype=torch.float16)
+    assert {(p.device.type, p.dtype) for p in module.parameters()} == {("cuda", torch.float16)}
+    with pytest.raises(WeightsError, match="NaN"):
+        load_module(save(m_0_weight=torch.eye(2) / 0, m_0_bias=torch.ones(2)), "m.", build)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.cli import generate_run
 from audiox_core.media.audio import read_audio
+from audiox_core.media.loudness import measure_loudness
 
 ROOT = Path(__file__).parents[3]
 QUICK = ["--steps", "1", "--seed", "3"]
@@ -114,6 +115,34 @@ def test_a_sound_is_varied_and_repaired(generate, tmp_path):
     assert not changed[:22_050].any()
     assert not changed[44_100:].any()
     assert changed[23_000:43_000].float().mean() > 0.5
+
+
+def test_audio_is_continued(generate, tmp_path):
+    generate("--prompt", "rain", "--seconds", "2", "--output", "first.wav")
+    code, _, err = generate(
+        "--init-audio", "first.wav", "--extend", "1.5", "--feather", "0.25", "--output", "e.wav"
+    )
+    assert code == 0, err
+    known, longer = (read_audio(tmp_path / name) for name in ("first.wav", "e.wav"))
+    assert longer.shape == (2, 154_350)
+    assert (longer[:, :77_175] - known[:, :77_175]).abs().max() < 1e-4
+    assert longer[:, 88_200:].abs().max() > 0
+
+
+def test_the_sound_of_the_video_is_kept_under_the_new_one(generate, tmp_path):
+    write_clip(tmp_path / "clip.mp4", 2)
+    assert generate("--video", "clip.mp4", "--gain", "-6", "--output", "first.mkv")[0] == 0
+    mix = ("--keep-original", "-3", "--duck", "6", "--gain", "-60", "--lufs", "-20")
+    code, _, err = generate("--video", "first.mkv", *mix, "--output", "out.mkv")
+    assert code == 0, err
+    own, mixed = (read_audio(tmp_path / name) for name in ("first.mkv", "out.mkv"))
+    assert measure_loudness(mixed, 44_100).lufs == pytest.approx(-20, abs=0.3)  # after AAC
+    length = min(own.shape[-1], mixed.shape[-1])
+    alike = torch.corrcoef(torch.stack([own[0, :length], mixed[0, :length]]))[0, 1]
+    assert alike > 0.9
+    code, _, err = generate("--video", "first.mkv", "--keep-original", "--output", "out.wav")
+    assert code == 2
+    assert "out.wav is an audio file: --keep-original" in err[0]
 
 
 def test_hidden_seconds_and_strengths_reach_the_model(generate, tmp_path):

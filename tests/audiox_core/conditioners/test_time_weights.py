@@ -31,6 +31,28 @@ def test_a_prompt_without_a_range_has_what_is_left():
     assert rest[11:19].tolist() == [0.0] * 8
 
 
+class TestLoops:
+    """Behind the last frame comes the first one."""
+
+    def test_the_last_prompt_passes_into_the_first_one(self):
+        ranges = [TimeRange(0, 2, 1.0), TimeRange(2, 4, 1.0)]
+        first, second = time_weights(ranges, 40, TICK, loop=True)
+        torch.testing.assert_close(first + second, torch.ones(40))
+        assert first[:5].tolist() == pytest.approx([0.55, 0.65, 0.75, 0.85, 0.95], abs=1e-5)
+        assert first[35:].tolist() == pytest.approx([0.05, 0.15, 0.25, 0.35, 0.45], abs=1e-5)
+        torch.testing.assert_close(first, second.roll(20))  # the same border twice
+
+    @pytest.mark.parametrize("end", [4.0, 9.0])
+    def test_a_prompt_for_all_of_a_loop_has_no_border(self, end):
+        (alone,) = time_weights([TimeRange(0, end, 1.0)], 40, TICK, loop=True)
+        torch.testing.assert_close(alone, torch.ones(40))
+
+    def test_a_fade_reaches_over_the_end(self):
+        late, rest = time_weights([TimeRange(3.8, 4.0, 0.4), None], 40, TICK, loop=True)
+        torch.testing.assert_close(late + rest, torch.ones(40))
+        assert late[:3].tolist() == pytest.approx([0.375, 0.125, 0.0], abs=1e-5)
+
+
 def test_overlapping_ranges_share_the_time():
     weights = time_weights([TimeRange(0, 4, 0), TimeRange(2, 4, 0)], 40, TICK)
     assert weights[:, 30].tolist() == [0.5, 0.5]

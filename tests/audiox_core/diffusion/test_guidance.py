@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from audiox_core.diffusion.guidance import guide, guide_denoised, guided
+from audiox_core.diffusion.guidance import (
+    guide,
+    guide_denoised,
+    guided,
+    join_branches,
+    merge_branches,
+)
 from audiox_core.diffusion.objectives import flow_scalings, v_scalings
 
 COND, UNCOND = torch.tensor([[[1.0], [3.0]]]), torch.tensor([[[2.0], [1.0]]])  # `1 2 1`
@@ -45,7 +51,7 @@ def test_both_branches_share_one_forward(seeded):
         return torch.cat([torch.ones_like(x[:3]), torch.zeros_like(x[3:])])
 
     t = torch.tensor([0.1, 0.2, 0.3])
-    out = guided(branches, 7.0, 0.0)(x, t)
+    out = guided(branches, (7.0,), 0.0)(x, t)
     ((both, times),) = batches
     assert torch.equal(both, torch.cat([x, x]))
     assert torch.equal(times, torch.cat([t, t]))
@@ -54,7 +60,7 @@ def test_both_branches_share_one_forward(seeded):
 
 def test_guided_passes_on_the_rescale():
     branches = lambda x, t: torch.cat([COND, UNCOND])  # noqa: E731
-    out = guided(branches, 3.0, 1.0)(torch.zeros(1, 2, 1), torch.zeros(1))
+    out = guided(branches, (3.0,), 1.0)(torch.zeros(1, 2, 1), torch.zeros(1))
     assert out.flatten().tolist() == pytest.approx([-0.25, 1.75])
 
 
@@ -78,3 +84,49 @@ def test_the_rescale_of_a_denoised_estimate_by_hand():
     assert made.flatten().tolist() == pytest.approx([2 + 0.25 / root, 1 - 1.75 / root], rel=1e-5)
     made = guide_denoised(*denoised, x, torch.ones(1), cfg=3.0, rescale=0.0)
     assert made.flatten().tolist() == pytest.approx([2 + 1 / root, 1 - 7 / root], rel=1e-5)
+
+
+class TestSeveralConditions:
+    """Each branch adds one condition, and its difference has a weight of its own."""
+
+    @pytest.mark.parametrize(
+        ("weights", "computed"),
+        [
+            ((4, 4, 4), [(4, "tva")]),  # ordinary guidance
+            ((4, 4, 0), [(4, "tv")]),  # without audio
+            ((4, 4, 2), [(4, "tv"), (2, "tva")]),
+            ((1, 7, 7), [(1, "t"), (7, "tva")]),
+            ((0, 7, 0), [(0, "t"), (7, "tv")]),  # t is subtracted
+            ((4, 0, 0), [(4, "t")]),
+            ((4, 0, 4), [(4, "t"), (0, "tv"), (4, "tva")]),
+            ((0, 0, 0), [(0, "tva")]),
+            ((1, 2, 3), [(1, "t"), (2, "tv"), (3, "tva")]),
+        ],
+    )
+    def test_branches_that_cancel_are_not_computed(self, weights, computed):
+        branches = list(zip(weights, ["t", "tv", "tva"], strict=True))
+        assert merge_branches(branches) == computed
+
+    @pytest.mark.parametrize("weights", [(4, 4, 4), (4, 4, 0), (1, 7, 7), (0, 7, 0), (1, 2, 3)])
+    def test_the_branches_that_are_left_give_the_same_difference(self, seeded, weights):
+        u, t, tv, tva = torch.randn(4, 2, 8, 5, generator=seeded, dtype=torch.float64)
+        wt, wv, wa = weights
+        expected = u + wt * (t - u) + wv * (tv - t) + wa * (tva - tv)
+        left = merge_branches(list(zip(weights, [t, tv, tva], strict=True)))
+        cond, cfg = join_branches([b for _, b in left], u, [w for w, _ in left])
+        torch.testing.assert_close(guide(cond, u, cfg), expected)
+
+    def test_a_single_branch_is_ordinary_guidance_bit_for_bit(self, seeded):
+        both = torch.randn(4, 8, 5, generator=seeded)
+        x, t = torch.zeros(2, 8, 5), torch.zeros(2)
+        made = guided(lambda *_: both, (3.0,), 0.7)(x, t)
+        assert torch.equal(made, guide(both[:2], both[2:], 3.0, 0.7))
+
+    def test_the_rescale_compares_with_the_joined_prediction(self, seeded):
+        """Its largest weight is cfg, so no difference counts more than in a prediction."""
+        predicted = torch.randn(3, 8, 5, generator=seeded)
+        t, tv, u = predicted[:, None]
+        out = guided(lambda *_: predicted, (2.0, 4.0), 1.0)(torch.zeros(1, 8, 5), torch.zeros(1))
+        joined = u + (t - u) / 2 + (tv - t)
+        torch.testing.assert_close(out.std(dim=1), joined.std(dim=1))
+        torch.testing.assert_close(out, guide(joined, u, 4.0, 1.0))

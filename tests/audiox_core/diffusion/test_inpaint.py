@@ -1,9 +1,9 @@
-"""Inpainting: which frames are generated, what is kept, and what comes back afterwards."""
+"""Inpainting: which frames are generated, and what is kept."""
 
 import pytest
 import torch
 
-from audiox_core.diffusion.inpaint import masked_denoiser, paste_back, soft_mask
+from audiox_core.diffusion.inpaint import masked_denoiser, soft_mask
 from audiox_core.diffusion.noise import step_noise
 from audiox_core.diffusion.objectives import add_noise, mix_noise
 from audiox_core.diffusion.samplers import SOLVERS, solve
@@ -55,23 +55,3 @@ def test_every_solver_keeps_the_known_frames_exactly(sampler, seeded):
     kept = mask == 0
     torch.testing.assert_close(out[..., kept], init_latent[..., kept], atol=1e-4, rtol=0)
     torch.testing.assert_close(out[..., ~kept], target[..., ~kept], atol=1e-4, rtol=0)
-
-
-def test_original_samples_return_outside_of_the_spans_with_linear_fades_inside():
-    init_audio, decoded = torch.zeros(1, 100), torch.ones(1, 100)
-    out = paste_back(decoded, init_audio, [(20, 60), (90, 130)], fade=4)[0]
-    ramp = [0.2, 0.4, 0.6, 0.8]
-    assert out[18:26].tolist() == pytest.approx([0, 0, *ramp, 1, 1])
-    assert out[54:62].tolist() == pytest.approx([1, 1, *ramp[::-1], 0, 0])
-    assert not out[60:90].any()
-    assert out[90:].tolist() == pytest.approx([*ramp, *[1] * 6])  # the clip ends in the span
-
-
-def test_without_a_fade_the_spans_are_pasted_as_they_are():
-    out = paste_back(torch.ones(1, 6), torch.zeros(1, 6), [(1, 3)], fade=0)[0]
-    assert out.tolist() == [0, 1, 1, 0, 0, 0]
-
-
-def test_overlapping_spans_fade_at_their_outer_edges_alone():
-    out = paste_back(torch.ones(1, 12), torch.zeros(1, 12), [(1, 8), (4, 11)], fade=1)[0]
-    assert out.tolist() == [0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1, 0.5, 0]

@@ -21,7 +21,7 @@ from audiox_core.media.audio import (
     write_audio,
 )
 from audiox_core.media.decode import to_stereo
-from audiox_core.media.mix import presence
+from audiox_core.media.ducking import presence
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Loudness: what EBU R 128 says of a tone, and gains that follow from it."""
+"""Loudness: what EBU R 128 says of tones, and its range."""
 
-from math import inf
+from math import cos, inf, log10, pi, sin
 
 import pytest
 import torch
 
-from audiox_core.media.loudness import measure_loudness, normalize_loudness
+from audiox_core.media.loudness import integrated_loudness, measure_loudness
 
 RATE = 48_000
 
@@ -17,10 +17,25 @@ def tone(level_db: float, seconds: float = 1.0, channels: int = 2) -> torch.Tens
     return wave.float().expand(channels, -1)
 
 
-def test_a_stereo_tone_has_its_level_in_lufs():
+def k_weighting(frequency: float) -> float:
+    """The gain of the two filters of ITU-R BS.1770-4 (tables 1 and 2, 48 kHz), in dB."""
+    w = 2 * pi * frequency / RATE
+    z = complex(cos(w), -sin(w))
+    shelf = (1.53512485958697 - 2.69169618940638 * z + 1.19839281085285 * z**2) / (
+        1 - 1.69065929318241 * z + 0.73248077421585 * z**2
+    )
+    high_pass = (1 - 2 * z + z**2) / (1 - 1.99004745483398 * z + 0.99007225036621 * z**2)
+    return 20 * log10(abs(shelf * high_pass))
+
+
+def test_a_stereo_tone_has_the_loudness_of_the_standards_formula():
+    # two channels of mean square a^2 / 2: -0.691 + K-weighting + 10 log10(a^2)
+    expected = -0.691 + k_weighting(997) - 23.0
     measured = measure_loudness(tone(-23.0), RATE)
-    assert measured.lufs == pytest.approx(-23.0, abs=0.1)
-    assert measured.peak_db == pytest.approx(-23.0, abs=0.1)
+    assert measured.lufs == pytest.approx(expected, abs=0.02)
+    assert measured.lufs == pytest.approx(-23.0, abs=0.05)
+    assert measured.peak_db == pytest.approx(-23.0, abs=0.05)
+    assert integrated_loudness(tone(-23.0), RATE) == measured.lufs
 
 
 def test_one_channel_of_two_is_three_decibels_less():
@@ -28,17 +43,17 @@ def test_one_channel_of_two_is_three_decibels_less():
     assert measure_loudness(left, RATE).lufs == pytest.approx(-23.0, abs=0.1)
 
 
-def test_silence_has_no_loudness_and_stays_silent():
-    silence = torch.zeros(2, RATE)
-    assert measure_loudness(silence, RATE) == (-inf, -inf)
-    assert torch.equal(normalize_loudness(silence, RATE), silence)
+def test_the_range_is_that_between_the_soft_and_the_loud_part():
+    sound = torch.cat([tone(-30.0, 20.0), tone(-20.0, 20.0)], dim=1)  # EBU Tech 3342, test 1
+    assert measure_loudness(sound, RATE).range_lu == pytest.approx(10, abs=1)
+    assert measure_loudness(tone(-20.0, 5.0), RATE).range_lu == pytest.approx(0, abs=0.1)
 
 
-def test_a_sound_is_brought_to_the_loudness_that_was_asked_for():
-    made = normalize_loudness(tone(-30.0), RATE, lufs=-20.0)
-    torch.testing.assert_close(made, tone(-20.0), atol=2e-3, rtol=0)
+def test_silence_has_no_loudness():
+    assert measure_loudness(torch.zeros(2, RATE), RATE) == (-inf, 0, -inf)
 
 
-def test_the_peak_limits_the_gain():
-    made = normalize_loudness(tone(-30.0), RATE, lufs=-3.0, peak_db=-6.0)
-    assert made.abs().max().item() == pytest.approx(10 ** (-6 / 20), abs=0.01)
+def test_less_than_one_block_of_the_standard_has_no_loudness():
+    measured = measure_loudness(tone(-20.0, 0.3), RATE)
+    assert measured.lufs == -inf
+    assert measured.peak_db == pytest.approx(-20, abs=0.1)

@@ -1,15 +1,15 @@
 """Mixing: gains in decibels, lengths, and how the original sound is ducked."""
 
-from math import log10
+from math import exp
 
 import pytest
 import torch
 
 from audiox_core.errors import SettingsError
-from audiox_core.media.mix import mix, place, presence
+from audiox_core.media.mix import mix, place
 
 RATE = 1_100  # Hz: blocks of 11 samples, whose middles are samples
-ATTACK, RELEASE = (1 - 2.718 ** (-0.01 / seconds) for seconds in (0.05, 0.4))
+ATTACK = 1 - exp(-0.01 / 0.05)  # of the way, in a block
 
 
 def constant(level: float, blocks: int, channels: int = 2) -> torch.Tensor:
@@ -59,30 +59,6 @@ def test_a_start_outside_of_the_video_is_refused(start):
         place(torch.ones(2, 3), 10, start, 1.0)
 
 
-def test_presence_rises_by_the_attack_and_falls_by_the_release():
-    sound = torch.cat([constant(0.5, 20), constant(0.0, 30)], dim=1)
-    middles = presence(sound, RATE)[5::11]
-    for block in range(20):
-        assert middles[block].item() == pytest.approx(1 - (1 - ATTACK) ** (block + 1), abs=1e-5)
-    for block in range(30):
-        expected = middles[19].item() * (1 - RELEASE) ** (block + 1)
-        assert middles[20 + block].item() == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("level_db", "target"), [(-30, 1), (-20, 1), (-35, 0.75), (-45, 0.25), (-50, 0), (-80, 0)]
-)
-def test_presence_goes_from_nothing_at_50_to_all_at_30_decibels_below_full_scale(level_db, target):
-    there = presence(constant(10 ** (level_db / 20), 100), RATE)
-    assert there[-6].item() == pytest.approx(target, abs=1e-3)
-
-
-def test_the_level_is_that_of_the_mean_power_of_the_channels():
-    loud = torch.cat([constant(10 ** (-35 / 20), 100, 1), constant(0.0, 100, 1)])
-    expected = (-35 - 10 * log10(2) + 50) / 20
-    assert presence(loud, RATE)[-6].item() == pytest.approx(expected, abs=1e-3)
-
-
 def test_the_original_is_ducked_while_the_generated_sound_is_loud():
     made, original = constant(0.5, 200), constant(0.25, 200)
     out = mix(made, original, RATE, duck_db=12.0, original_db=-6.0)
@@ -100,8 +76,3 @@ def test_ducking_follows_the_made_sound_after_its_gain():
     made = constant(10 ** (-60 / 20), 200)
     out = mix(made, constant(0.25, 200), RATE, gain_db=40.0, duck_db=12.0)
     assert (out - made * 100)[0, -6].item() == pytest.approx(0.25 * 10 ** (-12 / 20), abs=1e-4)
-
-
-def test_a_length_that_is_no_multiple_of_a_block_is_kept():
-    assert presence(torch.ones(2, 25), RATE).shape == (25,)
-    assert presence(torch.ones(2, 3), 44_100).shape == (3,)

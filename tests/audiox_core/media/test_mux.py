@@ -518,6 +518,6 @@ def test_real_clips_keep_their_picture(clips, noise, delay, tmp_path, output):
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_a_sound_is_muxed_without_a_copy_of_it(clip, tmp_path, suffix):
     wave = torch.zeros(2, 60 * RATE)
-    video = clip(frames=100, codec="libvpx" if suffix == ".webm" else "libx264")
+    video = clip(f"a{suffix}", frames=100)
     held = peak_bytes(lambda: mux_soundtrack(video, wave, RATE, tmp_path / f"b{suffix}"))
     assert held < wave.nbytes / 5

@@ -14,6 +14,7 @@ from audiox_core.media.resample import (
     resample_blocks,
     resample_by_ffmpeg,
     resample_by_sinc,
+    resample_loop,
 )
 
 RATES = [(48_000, 44_100), (44_100, 48_000), (8_000, 44_100), (96_000, 44_100), (44_100, 16_000)]
@@ -123,6 +124,15 @@ def test_a_torchaudio_that_fails_when_used_is_not_used(monkeypatch, sweep, chose
     monkeypatch.setitem(sys.modules, "torchaudio.functional", Broken)
     wave = sweep(48_000, 44_100, seconds=0.1)
     assert torch.equal(resample(wave, 48_000, 44_100), resample_by_sinc(wave, 48_000, 44_100))
+
+
+@pytest.mark.parametrize("samples", [990, 1_000, 1_013])
+def test_a_period_of_a_loop_stays_a_period(samples):
+    """Whole periods of a sine stay whole, at every sample, also across the ends."""
+    at = lambda count: torch.arange(count, dtype=torch.float64) / count  # noqa: E731
+    wave = torch.stack([torch.sin(2 * torch.pi * k * at(1_000)) for k in (3, 40)]).float()
+    expected = torch.stack([torch.sin(2 * torch.pi * k * at(samples)) for k in (3, 40)]).float()
+    torch.testing.assert_close(resample_loop(wave, samples), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("rate", "other"), [*RATES, (44_100, 44_100), (3, 2)])

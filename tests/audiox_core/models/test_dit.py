@@ -3,7 +3,6 @@ import torch
 from torch import nn
 
 from audiox_core.config import DiTConfig
-from audiox_core.models.attention import apply_rotary, rotary_angles
 from audiox_core.models.dit import DiT, rename_norms
 
 SIZES = DiTConfig(io_channels=4, width=64, depth=2, head_dim=32, cond_dim=32, global_dim=0)
@@ -56,15 +55,6 @@ def test_layers_and_kernel_are_handed_in():
     assert len(calls) == 2 * SIZES.depth
 
 
-def test_rotation_depends_on_distance_alone(seeded):
-    q, k = torch.randn(2, 1, 1, 1, 64, generator=seeded).expand(2, 1, 1, 20, 64)
-    angles = rotary_angles(20, 32)
-    scores = apply_rotary(q, angles)[0, 0] @ apply_rotary(k, angles)[0, 0].T
-    for distance in (0, 3, 11):
-        diagonal = scores.diagonal(distance)
-        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=0)
-
-
 def test_norms_are_renamed_and_nothing_else():
     state = {"layers.0.ff_norm.gamma": 1, "layers.0.ff_norm.beta": 2, "to_qkv.weight": 3, "x": 4}
     assert rename_norms(state) == {
@@ -85,3 +75,16 @@ def test_items_that_do_not_attend_see_zeros(dit, seeded):
     t = torch.full((4,), 0.5)
     plain = dit(x, t, torch.cat([tokens, torch.zeros_like(tokens)]))
     torch.testing.assert_close(dit(x, t, dit.prepare(tokens, [0, 1, None, None])), plain)
+
+
+def test_a_prediction_with_gradients_is_the_one_without(dit, seeded):
+    """Without gradients parts of it are computed in place."""
+    x, tokens = torch.randn(2, 4, 9, generator=seeded), torch.randn(2, 5, 32, generator=seeded)
+    x.requires_grad_(True)
+    t = torch.tensor([0.1, 0.9])
+    with_gradients = dit(x, t, tokens)
+    with torch.no_grad():
+        torch.testing.assert_close(dit(x, t, tokens), with_gradients)
+    with_gradients.sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()

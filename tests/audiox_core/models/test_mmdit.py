@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import conv1d
 
 from audiox_core.config import MMDiTConfig
 from audiox_core.errors import SettingsError
-from audiox_core.models.mmdit import MMDiT
+from audiox_core.models.mmdit import MMDiT, kernel_major, neighbours, token_conv
 
 SIZES = MMDiTConfig(4, 24, 3, 6, 10, 0, 32, 3, 8, 5)  # 24 wide, 3 blocks, 7 frames, 5 tokens
 
@@ -47,13 +49,15 @@ def test_rows_say_which_condition_an_item_takes(model, inputs, rows):
     x, t, cond = inputs
     zeros = torch.zeros_like(cond[0])
     taken = torch.stack([zeros if row is None else cond[row] for row in rows])
-    torch.testing.assert_close(model(x, t, model.prepare(cond, rows)), model(x, t, taken))
+    made = model(x, t, model.prepare(cond, rows))
+    torch.testing.assert_close(made, model(x, t, taken), atol=1e-4, rtol=1e-5)
 
 
 def test_a_single_condition_serves_every_item(model, inputs):
     x, t, cond = inputs
     shared = model(x, t, model.prepare(cond[:1]))
-    torch.testing.assert_close(shared, model(x, t, cond[:1].expand(2, -1, -1)))
+    alone = model(x, t, cond[:1].expand(2, -1, -1))
+    torch.testing.assert_close(shared, alone, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [6, 8])
@@ -61,3 +65,36 @@ def test_another_length_than_a_window_is_refused(model, inputs, frames):
     _, t, cond = inputs
     with pytest.raises(SettingsError, match=rf"has {frames} frames"):
         model(torch.zeros(2, 4, frames), t, cond)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("order", [dict, kernel_major])
+def test_a_convolution_over_tokens_is_that_of_torch(seeded, bias, order):
+    with torch.device("meta"):
+        layer = token_conv(nn.Conv1d)(4, 6, 3, bias=bias)
+    state = {n: torch.randn(t.shape, generator=seeded) for n, t in layer.state_dict().items()}
+    layer.load_state_dict(order(state), assign=True)
+    x = torch.randn(2, 7, 4, generator=seeded)
+    plain = conv1d(x.mT, state["weight"], state.get("bias"), padding=1).mT
+    torch.testing.assert_close(layer(neighbours(x, 3)), plain)
+
+
+def test_only_the_weights_of_convolutions_change_their_order_in_memory(model):
+    state = model.state_dict()
+    ordered = kernel_major(state)
+    assert all(torch.equal(ordered[name], tensor) for name, tensor in state.items())
+    changed = {name for name, tensor in ordered.items() if not tensor.is_contiguous()}
+    parts = ("linear1", "ffn.w1", "ffn.w2", "ffn.w3")
+    assert changed == {f"transformer.layers.{k}.{p}.weight" for k in range(3) for p in parts}
+    weight = ordered["transformer.layers.0.ffn.w1.weight"]
+    rows = weight.permute(0, 2, 1).flatten(1)
+    assert rows.data_ptr() == weight.data_ptr()  # the matrix of a step is no copy
+
+
+def test_gradients_reach_every_weight_of_a_block(model, inputs):
+    """Nothing that a step writes in place is needed by the backward pass."""
+    model.requires_grad_(True)
+    model(*inputs).square().sum().backward()
+    missing = {name for name, weight in model.named_parameters() if weight.grad is None}
+    unused = {"to_cond_embed.0.weight", "to_cond_embed.2.weight"}
+    assert {n for n in missing if "cross_attn.to_q" not in n} == unused

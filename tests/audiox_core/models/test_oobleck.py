@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -155,3 +157,15 @@ def test_a_trained_snake_answers_and_slopes_as_the_plain_one(seeded):
     )
     assert torch.equal(TrainedSnake.apply(x, alpha, beta), snake_beta(x, alpha, beta))
     assert torch.autograd.gradcheck(TrainedSnake.apply, (x, alpha, beta))
+
+
+def test_half_precision_takes_and_gives_float32(vae, seeded):
+    half = deepcopy(vae).to(torch.bfloat16)
+    latent = torch.randn(1, 64, 9, generator=seeded)
+    made, whole = half.decode(latent), vae.decode(latent)
+    assert made.dtype == torch.float32
+    assert (made - whole).square().mean().sqrt() < 0.03 * whole.std()
+    posterior = half.encode(whole)
+    assert posterior.mean.dtype == posterior.std.dtype == torch.float32
+    pieces = ChunkedOobleck(half, chunk=6).encode(whole)
+    assert pieces.mean.dtype == torch.float32

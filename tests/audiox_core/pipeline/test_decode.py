@@ -32,6 +32,27 @@ def test_only_the_frames_that_are_heard_are_decoded():
     assert seen == [22 + 10, 236]  # 21.5 frames and those after the end that reach into it
 
 
+@pytest.mark.parametrize("frames", [7, 60])
+def test_the_ends_of_a_decoded_loop_fit_together(checkpoint, seeded, frames):
+    """Wherever a loop begins, it sounds the same: no frame of it is a border."""
+    latent = torch.randn(1, 64, frames, generator=seeded)
+    shift = frames // 3
+    loop = decode(checkpoint, latent, loop=True)
+    assert loop.shape == (1, 2, frames * 2_048)
+    later = decode(checkpoint, latent.roll(shift, dims=-1), loop=True)
+    torch.testing.assert_close(later, loop.roll(shift * 2_048, dims=-1), rtol=1e-3, atol=1e-4)
+    plain = decode(checkpoint, latent)
+    ends = [slice(0, 2_048), slice(-2_048, None)]
+    assert all((loop - plain)[..., end].abs().max() > 0.01 * plain.std() for end in ends)
+
+
+def test_a_loop_has_exactly_the_samples_that_were_asked_for():
+    """65 frames are 3.02 s: they are resampled to 3 s as one period."""
+    decoder = lambda latent: latent[:, :2].repeat_interleave(2_048, -1)  # noqa: E731
+    made = decode_with(decoder, torch.ones(1, 64, 65), FORMAT, 3.0, loop=True)
+    torch.testing.assert_close(made, torch.ones(1, 2, 132_300))
+
+
 def test_a_batch_is_decoded_item_by_item(checkpoint, seeded):
     latent = torch.randn(2, 64, 20, generator=seeded)
     both, second = decode(checkpoint, latent), decode(checkpoint, latent[1:])

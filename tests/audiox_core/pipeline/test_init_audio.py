@@ -11,6 +11,7 @@ from audiox_core.pipeline.init_audio import (
     extend_audio,
     init_audio,
     noise_mask,
+    tail,
 )
 from audiox_core.windows import plan_frames
 
@@ -93,7 +94,51 @@ def test_extended_audio_lies_between_the_seconds_that_are_added():
     assert torch.equal(init.waveform[:, 2_048 : 5 * 2_048], known)
     assert not init.waveform[:, :2_048].any()
     assert not init.waveform[:, 5 * 2_048 :].any()
-    assert init.spans == ((0.0, 1.0), (2.0, 5.0), (5.0, 7.0))
+    assert init.spans == ((0.0, 1.1), (2.0, 7.0))
+
+
+@pytest.mark.parametrize(("feather", "fade"), [(0.0, 0.02), (0.5, 0.5), (30.0, 2.0)])
+def test_the_crossfades_of_a_continuation_lie_in_the_known_audio(feather, fade):
+    known = torch.ones(2, 4 * 2_048)
+    init = extend_audio(known, FORMAT, before=1.0, after=3.0, feather=feather)
+    if fade == 2.0:  # half of the audio each
+        assert init.spans == ((0.0, 8.0),)
+    else:
+        assert init.spans == ((0.0, 1.0 + fade), (5.0 - fade, 8.0))
+
+
+def test_spans_in_the_known_audio_keep_their_place_and_meeting_ones_are_joined():
+    known = torch.ones(2, 8 * 2_048)
+    assert init_audio(known, FORMAT, [(4.0, 6.0), (1.0, 2.0)], 8.0).spans == (
+        (1.0, 2.0),
+        (4.0, 6.0),
+    )
+    assert init_audio(known, FORMAT, [(1.0, 3.0), (2.0, 4.0)], 8.0).spans == ((1.0, 4.0),)
+    apart = init_audio(known[:, : 4 * 2_048], FORMAT, [(6.0, 8.0)], 8.0)
+    assert apart.spans == ((6.0, 8.0),)  # after two seconds of silence that are kept
+
+
+@pytest.mark.parametrize("feather", [0.1, 0.5, 2.0])
+def test_a_continuation_has_no_step_of_energy_at_its_join(seeded, feather):
+    latent_format = LatentConfig()
+    known, generated = 0.1 * torch.randn(2, 2, 20 * 44_100, generator=seeded)
+    init = extend_audio(known[:, : 10 * 44_100], latent_format, after=10.0, feather=feather)
+    out = init.paste(generated, latent_format)
+    fade = round(feather * 44_100)
+    assert torch.equal(out[:, : 441_000 - fade], known[:, : 441_000 - fade])
+    assert torch.equal(out[:, 441_000:], generated[:, 441_000:])
+    power = 10 * out.square().mean(dim=0).view(400, -1).mean(dim=1).log10()  # of 50 ms
+    joins = slice(200 - round(feather / 0.05) - 1, 200)  # into the crossfade, in it, out of it
+    steps = power.diff().abs()
+    for edge in (joins.start, 199):
+        assert steps[edge] <= steps.quantile(0.99)
+    assert power[joins].mean().item() == pytest.approx(-20, abs=0.15)
+
+
+def test_the_tail_is_the_last_ten_seconds():
+    sound = torch.arange(1_500.0).expand(2, -1)
+    assert torch.equal(tail(sound, 100), sound[:, 500:])
+    assert torch.equal(tail(sound[:, :300], 100), sound[:, :300])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -16,7 +16,7 @@ from audiox_core.diffusion.objectives import v_denoiser
 from audiox_core.diffusion.samplers import SOLVERS, solve
 from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.errors import AudioXError, SettingsError
-from audiox_core.media.audio import write_audio
+from audiox_core.media.audio import read_audio, write_audio
 from audiox_core.media.video import probe_video
 
 QUICK = {"steps": 2, "seed": 3}
@@ -271,6 +271,20 @@ def test_less_denoising_stays_closer_to_the_init_audio(pipeline, known):
 def test_a_variation_has_the_length_of_its_sound(pipeline, known):
     sound = pipeline.generate(Request(prompt="rain", init_audio=known, steps=2))
     assert sound.waveform.shape == (2, 88_200)
+
+
+def test_a_continuation_keeps_its_sound_and_takes_its_tail_as_prompt(pipeline, known):
+    made = [
+        pipeline.generate(Request(init_audio=known, extend=3.0, feather=0.5, steps=2, **prompt))
+        for prompt in ({}, {"audio": known}, {"audio_strength": 0.0})
+    ]
+    sound = read_audio(known)
+    for track in made:
+        assert track.waveform.shape == (2, 5 * 44_100)
+        assert torch.equal(track.waveform[:, :66_150], sound[:, :66_150])
+        assert not torch.equal(track.waveform[:, 66_150:88_200], sound[:, 66_150:])
+    assert torch.equal(made[0].waveform, made[1].waveform)  # the tail of two seconds is all of it
+    assert not torch.equal(made[0].waveform, made[2].waveform)
 
 
 @pytest.mark.parametrize(

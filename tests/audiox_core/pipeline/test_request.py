@@ -27,7 +27,17 @@ def test_a_request_with_any_input_is_accepted():
         ({"video": "a.mp4", "image": "a.png"}, "only one of them"),
         ({"prompt": "rain", "start": 1.0}, "start is a time in a video: pass a video"),
         ({"video": "a.mp4", "start": -1.0}, "start is -1"),
+        ({"prompt": "rain", "keep_original": 0.0}, "keep_original is for the sound of a video"),
+        ({"video": "a.mp4", "duck": 6.0}, "set keep_original, too"),
+        ({"init_audio": "a.wav", "extend": 5.0, "seconds": 9.0}, "extend and seconds both set"),
+        ({"video": "a.mp4", "init_audio": "a.wav", "extend": 5.0}, "extend and a video both set"),
+        ({"prompt": "rain", "extend": 5.0}, "extend needs existing audio"),
+        ({"init_audio": "a.wav", "extend": 5.0, "denoise": 0.5}, "exclude each other"),
         ({"video": "a.mp4", "start": float("nan")}, "start is nan"),
+        ({"video": "a.mp4", "loop": True}, "but video has: leave out --video or --loop"),
+        ({"init_audio": "a.wav", "loop": True}, "leave out --init-audio or --loop"),
+        ({"prompt": "rain", "loop": True, "seconds": 1.5}, "The length of a loop is 1.5 s"),
+        ({"prompt": "rain", "text_guidance": -1.0}, "text_guidance is -1: it must be 0 to 100"),
     ],
 )
 def test_inputs_that_exclude_one_another_are_refused(settings, message):
@@ -40,7 +50,9 @@ NUMBERS = {
     "seconds": (0.0, 600.1), "seed": (-1, 2**64, 1.5), "steps": (0, 10_001, 2.5),
     "cfg": (-0.1, 100.1), "cfg_rescale": (-0.1, 1.1), "start": (-1.0, 2e6),
     "text_strength": (-0.1, 1.1), "video_strength": (-0.1, 1.1), "audio_strength": (-0.1, 1.1),
-    "denoise": (0.0, 1.1), "init_noise_level": (-1.0, 10_001),
+    "denoise": (0.0, 1.1), "init_noise_level": (-1.0, 10_001), "extend": (-1.0, 601),
+    "feather": (-0.1, 601), "gain": (-121, 121), "keep_original": (-121, 121), "duck": (-1, 121),
+    "lufs": (-71, 1),
 }  # fmt: skip
 BAD_NUMBERS = [
     (name, value) for name, values in NUMBERS.items() for value in (*values, NAN, INF, -INF, "two")

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from audiox_core.lab.evaluation.fidelity import jump_rank, log_spectral_distance, si_sdr
+from audiox_core.lab.evaluation.fidelity import (
+    energy_steps,
+    jump_rank,
+    log_spectral_distance,
+    si_sdr,
+)
 
 RATE = 22_050
 
@@ -28,3 +33,11 @@ def test_a_jump_ranks_above_its_surroundings():
     assert jump_rank(wave, 500, 100) < 0.9
     wave[:, 500:] += 1
     assert jump_rank(wave, 500, 100) == pytest.approx(198 / 199)
+
+
+def test_an_energy_step_is_the_change_of_level_between_frames():
+    sound = torch.full((1, 400), 0.1)
+    sound[:, 200:] = 1.0
+    steps, seconds = energy_steps(sound, 1_000)
+    assert seconds == 0.05
+    assert steps.tolist() == pytest.approx([0, 0, 0, 20, 0, 0, 0], abs=1e-3)

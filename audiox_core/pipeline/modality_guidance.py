@@ -1,0 +1,72 @@
+"""Guidance by modality: what each branch is conditioned on, and the weight of its difference.
+
+With u for the unconditional or negative branch, t for text, tv for text and video, and tva for all
+three, the guided prediction is u + wt (t - u) + wv (tv - t) + wa (tva - tv). Equal weights are
+ordinary guidance with that cfg; see `diffusion.guidance`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..config import AudioXConfig
+from ..diffusion.guidance import merge_branches
+from ..limits import GuidanceWeights, check_guidance
+from .encode import Features, Strengths
+from .predictor import GuidedBranches, Timeline
+
+
+@dataclass(frozen=True)
+class BranchInputs:
+    """The features that a branch is conditioned on, beside the text."""
+
+    video: Features | None
+    audio: Features | None
+
+
+def guidance_branches(
+    config: AudioXConfig,
+    weights: GuidanceWeights,
+    video: Features | None,
+    audio: Features | None,
+    strengths: Strengths,
+) -> list[tuple[float, BranchInputs]]:
+    """The branches to compute, each with one modality more than the one before it.
+
+    A modality that is missing, or has the strength 0, is absent from every branch and its weight
+    is not used. Branches that cancel are left out, so that equal weights leave a single one.
+
+    Args:
+        config: of the model.
+        weights: of the three modalities.
+        video, audio: features, or None.
+        strengths: of the three modalities.
+
+    Returns:
+        The weight of the difference of each branch from the one before it, and its inputs.
+
+    Raises:
+        SettingsError: a weight out of range, or a model that was distilled to run without guidance.
+    """
+    check_guidance(weights, config)
+    video = video if strengths.video > 0 else None
+    audio = audio if strengths.audio > 0 else None
+    branches = [(weights.text, BranchInputs(None, None))]
+    if video is not None:
+        branches.append((weights.video, BranchInputs(video, None)))
+    if audio is not None:
+        branches.append((weights.audio, BranchInputs(video, audio)))
+    return merge_branches(branches)
+
+
+def assemble_branches(
+    branches: list[tuple[float, BranchInputs]], assemble: Callable[[BranchInputs], Timeline]
+) -> GuidedBranches:
+    """Join the tokens of every branch.
+
+    Args:
+        branches: from `guidance_branches`.
+        assemble: the inputs of a branch -> its conditionings with their times.
+    """
+    return GuidedBranches(
+        tuple(assemble(inputs) for _, inputs in branches), tuple(weight for weight, _ in branches)
+    )
