@@ -142,7 +142,7 @@ def step(toys) -> Callable[..., Callable[[], Tensor]]:
 
                 return predict(model, x, t, conditions, plan=windows, cache=cache, forward=forward)
 
-            network = guided(both, 7.0, 0.5)
+            network = guided(both, (7.0,), 0.5)
         else:
             null = torch.zeros(1, windows.windows * config.tokens, config.dit.cond_dim)
             given = Conditioning(tokens.flatten(0, 1)[None], null, windows.windows)
