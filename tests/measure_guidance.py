@@ -13,7 +13,7 @@ import torch
 from numpy.random import default_rng
 from torch import Tensor
 
-from audiox_core import Pipeline, Request, load_checkpoint
+from audiox_core import FeatureCache, Pipeline, Request, load_checkpoint
 from audiox_core.lab.evaluation.cases import learn_classes
 from audiox_core.lab.evaluation.classifier import Classifier, describe
 from audiox_core.lab.evaluation.clips import even_times, held_out_scene, write_scene
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--steps", type=int, help="of sampling; the default is the model's own")
     options = parser.parse_args()
-    pipeline = Pipeline(load_checkpoint(device="cpu"))
+    pipeline = Pipeline(load_checkpoint(device="cpu"), FeatureCache())
     rate = pipeline.latent_format.sample_rate
     classifier, accuracy = learn_classes(rate)
     print(f"the classifier is right for {accuracy:.0%} of other renders; {options.clips} clips")

@@ -125,7 +125,8 @@ class CheckpointFile:
             logger.warning("%s: %s", self.path.name, self.config.note)
         build = partial(build, self.config.dit, ops=ops, attention=attention)
         where = {"dtype": dtype, "device": device}
-        return load_module(self.weights, DIT, build, canonical=_backbone_weights, **where)
+        load = partial(load_module, canonical=rename_norms, arrange=kernel_major)
+        return load(self.weights, DIT, build, **where)
 
     def load_conditioners(
         self, *, device: torch.device | str = "cpu", sync_dtype: torch.dtype = torch.float32
@@ -227,10 +228,6 @@ class CheckpointFile:
         for part in (self.text_encoder, self.vae):
             if isinstance(part, MissingModule):
                 part()
-
-
-def _backbone_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return kernel_major(rename_norms(state))
 
 
 def open_checkpoint(

@@ -117,6 +117,7 @@ def finish(
     level: Level = "keep",
     lufs: float = -16.0,
     in_place: bool = False,
+    loop: bool = False,
 ) -> Tensor:
     """Check decoded audio, restore the known samples, adjust the level.
 
@@ -125,10 +126,11 @@ def finish(
         latent_format: of the model.
         init_audio: its samples are restored outside of the regenerated spans.
         level: "keep" is the model's own level, lowered only if it would clip; "peak" scales the
-            loudest sample to full scale; "loudness" scales to `lufs` with true
-            peaks of at most -1 dB.
+            loudest sample to full scale; "loudness" scales to `lufs` with true peaks of
+            at most -1 dB.
         lufs: integrated loudness, LUFS (EBU R 128).
         in_place: overwrite `waveform` where that saves a copy.
+        loop: the sound is repeated.
 
     Raises:
         AudioXError: the audio has NaN or infinite samples.
@@ -145,7 +147,7 @@ def finish(
     if level == "peak":
         return peak_normalize(waveform, in_place=in_place)
     if level == "loudness":
-        return master(waveform, latent_format.sample_rate, lufs).waveform
+        return master(waveform, latent_format.sample_rate, lufs, loop=loop).waveform
     return waveform
 
 

@@ -98,7 +98,7 @@ def mixed(waveform: Tensor, sample_rate: int, request: Request) -> Tensor:
     )
     if request.lufs is None:
         return limit_peak(sound)
-    mastered = master(sound, sample_rate, request.lufs)
+    mastered = master(sound, sample_rate, request.lufs, loop=request.loop)
     if not mastered.reached:
         logger.warning("%s", mastered.shortfall(request.lufs))
     return mastered.waveform

@@ -57,7 +57,9 @@ class Zoo:
                 self._kept.pop(next(iter(self._kept)))
             build = partial(backbone, self.config(variant).dit)
             model = filled(build, DTYPES[precision], self.device)
-            model.load_state_dict(kernel_major(model.state_dict()), assign=True)
+            state = model.state_dict()
+            arranged = {n: kernel_major(t) for n, t in state.items() if t.ndim == 3}
+            model.load_state_dict(state | arranged, assign=True)
             self._kept[key] = model.requires_grad_(False)
         return self._kept[key]
 

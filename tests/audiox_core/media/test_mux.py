@@ -12,6 +12,7 @@ import torch
 from av.stream import Disposition
 
 from audiox_core.errors import MediaError, SettingsError
+from audiox_core.lab.bench.memory import peak_bytes
 from audiox_core.media import mux
 from audiox_core.media.audio import read_audio
 from audiox_core.media.formats import VIDEO_SUFFIXES
@@ -529,3 +530,11 @@ def test_real_clips_keep_their_picture(clips, noise, delay, tmp_path, output):
     heard = read_audio(tmp_path / output)
     assert delay(heard[0], wave[0, : round(5.28 * RATE)]) == pytest.approx(0, abs=44)
     assert heard.shape[1] == pytest.approx(5.28 * RATE, abs=RATE // 25)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_a_sound_is_muxed_without_a_copy_of_it(clip, tmp_path, suffix):
+    wave = torch.zeros(2, 60 * RATE)
+    video = clip(f"a{suffix}", frames=100)
+    held = peak_bytes(lambda: mux_soundtrack(video, wave, RATE, tmp_path / f"b{suffix}"))
+    assert held < wave.nbytes / 5
