@@ -13,11 +13,11 @@ import torch
 from numpy.random import default_rng
 from torch import Tensor
 
-from audiox_core import Pipeline, Request, load_checkpoint
+from audiox_core import FeatureCache, Pipeline, Request, load_checkpoint
 from audiox_core.lab.evaluation.cases import learn_classes
 from audiox_core.lab.evaluation.classifier import Classifier, describe
 from audiox_core.lab.evaluation.clips import even_times, held_out_scene, write_scene
-from audiox_core.lab.world import LABELS
+from audiox_core.lab.labels import LABELS
 from audiox_core.lab.world.captions import caption
 
 SCALES = ((0.0, 8.0), (1.0, 7.0), (2.5, 5.5), (4.0, 4.0), (5.5, 2.5), (7.0, 1.0), (8.0, 0.0))
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--steps", type=int, help="of sampling; the default is the model's own")
     options = parser.parse_args()
-    pipeline = Pipeline(load_checkpoint(device="cpu"))
+    pipeline = Pipeline(load_checkpoint(device="cpu"), FeatureCache())
     rate = pipeline.latent_format.sample_rate
     classifier, accuracy = learn_classes(rate)
     print(f"the classifier is right for {accuracy:.0%} of other renders; {options.clips} clips")

@@ -59,14 +59,15 @@ def kolmogorov_smirnov(ranks: list[float]) -> float:
     return min(1.0, max(0.0, 2 * terms.sum().item()))
 
 
-def loops(pipeline: Pipeline, loop: bool, steps: int | None) -> dict[str, list[float]]:
+def loops(pipeline: Pipeline, loop: bool, options: argparse.Namespace) -> dict[str, list[float]]:
     """Ranks of the joins of all lengths and seeds, by measure."""
     found: dict[str, list[float]] = {}
-    for seconds in LENGTHS:
-        for seed in range(SEEDS):
+    for seconds in options.seconds:
+        for seed in range(options.seeds):
             request = Request(
-                prompt=PROMPTS[seed], seconds=seconds, loop=loop, seed=seed, steps=steps
-            )
+                prompt=PROMPTS[seed % len(PROMPTS)], seconds=seconds, loop=loop, seed=seed,
+                steps=options.steps,
+            )  # fmt: skip
             for name, value in measures(pipeline.generate(request).waveform).items():
                 found.setdefault(name, []).append(value)
     return found
@@ -76,11 +77,13 @@ def main() -> None:
     """Print the probability of the ranks for each measure, with and without `loop`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, help="of sampling; the default is the model's own")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--seconds", type=float, nargs="+", default=LENGTHS)
     options = parser.parse_args()
     pipeline = Pipeline(load_checkpoint(device="cpu"))
     for loop in (True, False):
         print("loops" if loop else "control: the same sounds without loop")
-        for name, ranks in loops(pipeline, loop, options.steps).items():
+        for name, ranks in loops(pipeline, loop, options).items():
             shown = " ".join(f"{value:.2f}" for value in ranks)
             print(f"  {name:8} p = {kolmogorov_smirnov(ranks):.3g}   ranks {shown}", flush=True)
 

@@ -3,12 +3,13 @@
 from math import inf, log10
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..errors import check_number
 from ..limits import MAX_LUFS, MIN_LUFS
 from .audio import check_waveform
-from .limiter import block_peaks, limiter_gain, true_peak
+from .limiter import BLOCK, block_peaks, limiter_gain, true_peak
 from .loudness import Loudness, integrated_loudness, measure_loudness
 
 CEILING_DB = -1.0  # true peak: what AAC and Opus need so that decoded audio does not clip
@@ -17,6 +18,7 @@ LOWEST_CEILING = -40.0  # dB
 _TOLERANCE = 0.03  # LU
 _MOST_LIMITING = 24.0  # dB that peaks are lowered at most
 _TRIES = 12
+_AROUND = 0.5  # seconds of a loop that the limiter regards before and after it
 _SILENCE = 1e-30  # stands for a peak of 0
 _SLOPES = (0.1, 2.0)  # LU that 1 dB of gain brings, at least and at most
 
@@ -46,7 +48,12 @@ class Mastered(NamedTuple):
 
 
 def master(
-    waveform: Tensor, sample_rate: int, lufs: float | None, ceiling_db: float = CEILING_DB
+    waveform: Tensor,
+    sample_rate: int,
+    lufs: float | None,
+    ceiling_db: float = CEILING_DB,
+    *,
+    loop: bool = False,
 ) -> Mastered:
     """Scale a sound to a target loudness; a limiter with look-ahead keeps peaks at the ceiling.
 
@@ -60,6 +67,7 @@ def master(
         lufs: target loudness: -14 to -16 for the web, -23 for European broadcast; None keeps the
             level and lowers only peaks above the ceiling.
         ceiling_db: highest true peak, dB of full scale.
+        loop: the sound is repeated, so peaks at its beginning count at its end, too.
 
     Raises:
         SettingsError: a value out of range, or a waveform of another shape.
@@ -68,7 +76,10 @@ def master(
         check_number("lufs", lufs, MIN_LUFS, MAX_LUFS)
     check_number("The ceiling", ceiling_db, LOWEST_CEILING, 0, unit=" dB")
     check_waveform(waveform, (1, 2))
-    peaks = block_peaks(waveform)
+    length = waveform.shape[-1]
+    around = min(round(_AROUND * sample_rate), length) // BLOCK * BLOCK if loop else 0
+    ends = (waveform[:, length - around :], waveform[:, :around])
+    peaks = block_peaks(torch.cat([ends[0], waveform, ends[1]], dim=1) if around else waveform)
     peak_db = 20 * log10(max(peaks.amax().item(), _SILENCE))
     before = integrated_loudness(waveform, sample_rate)
     target = None if before == -inf else lufs
@@ -76,7 +87,10 @@ def master(
     gain_db = 0.0 if target is None else min(target - before, highest)
     made, slope, last, missing = waveform, 1.0, None, 0.0
     for _ in range(_TRIES):
-        made = _limited(waveform, peaks, sample_rate, gain_db, ceiling_db)
+        made = waveform * 10 ** (gain_db / 20)
+        if peak_db + gain_db > ceiling_db:
+            gain = limiter_gain(peaks, sample_rate, ceiling_db - gain_db)
+            made.mul_(gain[around : around + length])  # no further copy of a long sound
         if target is None:
             break
         loudness = integrated_loudness(made, sample_rate)
@@ -90,17 +104,7 @@ def master(
     over = max(0.0, peak_db + gain_db - ceiling_db)
     made_db = true_peak(made) if over else peak_db + gain_db
     if made_db > ceiling_db:  # a gain that changes moves the peaks between samples a little
-        made, made_db = made * 10 ** ((ceiling_db - made_db) / 20), ceiling_db
+        made, made_db = made.mul_(10 ** ((ceiling_db - made_db) / 20)), ceiling_db
     reached = target == lufs and abs(missing) <= _TOLERANCE
     levels = measure_loudness(made, sample_rate, made_db)
     return Mastered(made, levels, gain_db, over, reached)
-
-
-def _limited(
-    waveform: Tensor, peaks: Tensor, sample_rate: int, gain_db: float, ceiling_db: float
-) -> Tensor:
-    """The sound after a gain and the limiter, of whose blocks `peaks` are the true peaks."""
-    made = waveform * 10 ** (gain_db / 20)
-    if 20 * log10(max(peaks.amax().item(), _SILENCE)) + gain_db <= ceiling_db:
-        return made
-    return made * limiter_gain(peaks, sample_rate, ceiling_db - gain_db)[: waveform.shape[-1]]

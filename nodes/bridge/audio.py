@@ -43,7 +43,15 @@ def decoded(
     )
     init = latent.get(INIT) if fits and paste_back else None
     finished = [
-        finish(waveform, latent_format, init_audio=init, level=level, lufs=lufs, in_place=True)
+        finish(
+            waveform,
+            latent_format,
+            init_audio=init,
+            level=level,
+            lufs=lufs,
+            in_place=True,
+            loop=loop,
+        )
         for waveform in waveforms
     ]
     return audio_of(torch.stack(finished), latent_format.sample_rate)

@@ -74,16 +74,54 @@ def with_masks(
 def _masked(entries: Sequence[Entry], plan: Plan) -> list[Entry]:
     for entry in entries:
         _check_mask(entry.get("mask"), plan)
-    spans = [entry.get(SPAN) for entry in entries]
-    if any(span is not None for span in spans):
-        weights = time_weights(spans, plan.frames, plan.frame_seconds, plan.loop)
+    if any(entry.get(SPAN) is not None for entry in entries):
         entries = [
-            {**entry, "mask": weight[None] * entry.get("mask", 1.0)}
-            for entry, weight in zip(entries, weights, strict=True)
+            {**entry, **steps, "mask": weight[None] * entry.get("mask", 1.0)}
+            for entry, parts in zip(entries, _weights(entries, plan), strict=True)
+            for steps, weight in parts
         ]
     if any("mask" in entry for entry in entries):
         _check_covered(entries, plan)
     return list(entries)
+
+
+def _weights(entries: Sequence[Entry], plan: Plan) -> list[list[tuple[dict[str, float], Tensor]]]:
+    """The weights of each entry over time, among those that apply at the same steps.
+
+    Returns:
+        For each entry the steps, as ComfyUI counts them, and the weight at them; more than one
+        where other entries begin or end to apply between them (ConditioningSetTimestepRange).
+    """
+    found: list[list[tuple[dict[str, float], Tensor]]] = [[] for _ in entries]
+    borders = _step_borders(entries)
+    for begin, end in pairwise(borders):
+        active = [i for i, entry in enumerate(entries) if _applies(entry, begin, end)]
+        spans = [entries[i].get(SPAN) for i in active]
+        if not active:
+            continue  # `_check_covered` says so
+        try:
+            weights = time_weights(spans, plan.frames, plan.frame_seconds, plan.loop)
+        except SettingsError as error:
+            if len(borders) == 2:
+                raise
+            raise SettingsError(f"From {begin:.0%} to {end:.0%} of the steps: {error}") from error
+        for i, weight in zip(active, weights, strict=True):
+            if found[i] and torch.equal(found[i][-1][1], weight):
+                found[i][-1][0]["end_percent"] = end
+            else:
+                found[i].append(({"start_percent": begin, "end_percent": end}, weight))
+    return [[({} if len(parts) == 1 else s, w) for s, w in parts] for parts in found]
+
+
+def _step_borders(entries: Sequence[Entry]) -> list[float]:
+    ends = {0.0, 1.0}
+    for entry in entries:
+        ends |= {entry.get("start_percent", 0.0), entry.get("end_percent", 1.0)}
+    return sorted(ends)
+
+
+def _applies(entry: Entry, begin: float, end: float) -> bool:
+    return entry.get("start_percent", 0.0) <= begin and entry.get("end_percent", 1.0) >= end
 
 
 def _check_mask(mask: Tensor | None, plan: Plan) -> None:
@@ -109,14 +147,10 @@ def _check_covered(entries: Sequence[Entry], plan: Plan) -> None:
     """
     if any("default" in entry for entry in entries):
         return
-    ends = {0.0, 1.0}
-    for entry in entries:
-        ends |= {entry.get("start_percent", 0.0), entry.get("end_percent", 1.0)}
-    borders = sorted(ends)
-    for begin, end in pairwise(borders):
+    for begin, end in pairwise(_step_borders(entries)):
         covered = torch.zeros(plan.frames, dtype=torch.bool)
         for entry in entries:
-            if entry.get("start_percent", 0.0) <= begin and entry.get("end_percent", 1.0) >= end:
+            if _applies(entry, begin, end):
                 mask = entry.get("mask", torch.ones(plan.frames))
                 covered |= (mask.reshape(-1, plan.frames) > 0).any(dim=0).cpu()
         if not covered.all():

@@ -21,6 +21,8 @@ NODES = [
     "AudioXSampler",
     "AudioXGuider",
     "AudioXDecode",
+    "AudioXTakes",
+    "AudioXPreview",
     "AudioXLayer",
     "AudioXMix",
     "AudioXSoundtrack",
@@ -56,6 +58,8 @@ def connected(node, loaded) -> dict[str, dict[str, Any]]:
         },
         "AudioXGuider": {"model": loaded.model, "conditioners": conditioners, "text": text},
         "AudioXDecode": {"vae": vae, "latent": latent},
+        "AudioXTakes": {"audio": audio},
+        "AudioXPreview": {"audio": audio},
         "AudioXLayer": {"audio": audio},
         "AudioXMix": {"layers": node("AudioXLayer", audio=audio)},
         "AudioXSoundtrack": {

@@ -112,10 +112,115 @@ def test_a_lone_time_range_is_an_error_that_names_the_seconds(node, timeline, sa
 
 def test_timestep_ranges_that_leave_frames_uncovered_are_an_error(node, timeline, sampled, pack):
     error = importlib.import_module(f"{pack.__name__}.audiox_core.errors").SettingsError
-    positive, negative = timeline(BELL_RAIN)
+    positive, negative = timeline("0-5: a bell\n5-11: rain")
     early = node("ConditioningSetTimestepRange", conditioning=positive[1:2], start=0.0, end=0.5)
-    with pytest.raises(error, match="at some steps"):
-        sampled(([positive[0], *early, *positive[2:]], negative))
+    uncovered = r"From 50% to 100% of the steps: No prompt applies from 5\.2\d to"
+    with pytest.raises(error, match=uncovered):
+        sampled(([positive[0], *early], negative))
+
+
+def test_the_prompt_for_everywhere_else_applies_where_another_has_ended_by_step(
+    node, timeline, sampled
+):
+    (bell, rain, other), negative = timeline(BELL_RAIN)
+    late = node("ConditioningSetTimestepRange", conditioning=[rain], start=0.5, end=1.0)
+    rest = [[other[0], {k: v for k, v in other[1].items() if k != "audiox_span"}]]
+    found = sampled(([bell, *late, *rest], negative), steps=1)
+    expected = sampled(([bell, *rest], negative), steps=1)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+class TestOtherConditioningNodes:
+    """Batches, averages, zeros, timestep ranges, hooks and noise masks with prompts over time."""
+
+    @pytest.fixture
+    def lines(self, timeline):
+        return timeline(BELL_RAIN)
+
+    def test_an_average_keeps_the_times(self, node, timeline, sampled, lines):
+        (bell, rain, other), negative = lines
+        (wind,), _ = timeline("wind")
+        mixed = node(
+            "ConditioningAverage", conditioning_to=[bell, rain, other], conditioning_from=[wind],
+            conditioning_to_strength=0.5,
+        )  # fmt: skip
+        by_hand = [[(e[0] + wind[0]) / 2, {**e[1], "pooled_output": None}]
+                   for e in (bell, rain, other)]  # fmt: skip
+        found, expected = (sampled((c, negative), batch=2) for c in (mixed, by_hand))
+        assert torch.equal(found, expected)
+
+    def test_zeros_are_the_unconditional_input_at_all_times(self, node, timeline, sampled, lines):
+        zero = node("ConditioningZeroOut", conditioning=lines[0])
+        plain = node("ConditioningZeroOut", conditioning=timeline("rain")[0])
+        found, expected = (sampled((c, lines[1]), batch=2) for c in (zero, plain))
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+    def test_a_zeroed_part_of_the_time_follows_no_prompt(self, node, timeline, sampled, lines):
+        bell, *others = lines[0]
+        given = [bell, *node("ConditioningZeroOut", conditioning=others)]
+        found = sampled((given, lines[1]), batch=2, steps=1)
+        zero = node("ConditioningZeroOut", conditioning=timeline("rain")[0])
+        late = slice(frames(5.3), frames(9.7))
+        expected = sampled((zero, lines[1]), batch=2, steps=1)
+        torch.testing.assert_close(found[..., late], expected[..., late], rtol=1e-3, atol=1e-3)
+
+    def test_two_timelines_follow_one_another_by_step(self, node, timeline, sampled, lines):
+        """Each with its own crossfades: their weights do not mix."""
+        other = timeline("0-3: wind\n3-10: a bell")
+
+        def during(conditioning, start, end):
+            return node(
+                "ConditioningSetTimestepRange", conditioning=conditioning, start=start, end=end
+            )
+
+        joined = node(
+            "ConditioningCombine",
+            conditioning_1=during(lines[0], 0.0, 0.6),
+            conditioning_2=during(other[0], 0.6, 1.0),
+        )
+        found = sampled((joined, lines[1]), batch=2, steps=1)
+        torch.testing.assert_close(found, sampled(lines, batch=2, steps=1), rtol=1e-3, atol=1e-3)
+        later = sampled((joined, lines[1]), steps=6)
+        assert (later - sampled(lines, steps=6)).abs().max() > 0.05
+
+    def test_a_noise_mask_keeps_the_rest(self, node, loaded, timeline, lines):
+        draw = torch.Generator().manual_seed(0)
+        sound = {"waveform": 0.1 * torch.randn(1, 2, 441_000, generator=draw),
+                 "sample_rate": 44_100}  # fmt: skip
+        latent, _ = node("AudioXInpaintLatent", vae=loaded.vae, audio=sound, regenerate="4-6")
+
+        def sampled(branches):
+            positive, negative = branches
+            return node(
+                "KSampler", model=loaded.model, positive=positive, negative=negative, seed=3,
+                latent_image=latent, steps=1, cfg=3.0, sampler_name="euler", scheduler="simple",
+                denoise=1.0,
+            )["samples"]  # fmt: skip
+
+        both, bell = sampled(lines), sampled(timeline("a bell"))
+        kept = slice(0, frames(3.9))
+        torch.testing.assert_close(both[..., kept], latent["samples"][..., kept], rtol=0, atol=1e-4)
+        early, late = slice(frames(4.3), frames(4.6)), slice(frames(5.4), frames(5.8))
+        torch.testing.assert_close(both[..., early], bell[..., early], rtol=1e-3, atol=1e-3)
+        assert (both - bell)[..., late].abs().max() > 0.05
+
+    def test_a_hook_acts_only_at_the_time_of_its_prompt(self, loaded, sampled, lines):
+        hooks = importlib.import_module("comfy.hooks")
+        path = "transformer.project_out"
+        like = dict(loaded.model.model.diffusion_model.named_parameters())[f"{path}.weight"]
+        draw = torch.Generator().manual_seed(0)
+        shapes = {"up": (len(like), 4), "down": (4, like.shape[1])}
+        lora = {
+            f"diffusion_model.{path}.lora_{name}.weight": torch.randn(shape, generator=draw)
+            for name, shape in shapes.items()
+        }
+        (bell, rain, other), negative = lines
+        hooked = [rain[0], {**rain[1], "hooks": hooks.create_hook_lora(lora, 1.0, 0.0)}]
+        found = sampled(([bell, hooked, other], negative), batch=2, steps=1)
+        plain = sampled(lines, batch=2, steps=1)
+        early, late = slice(0, frames(4.7)), slice(frames(5.3), frames(9.7))
+        torch.testing.assert_close(found[..., early], plain[..., early], rtol=1e-3, atol=1e-3)
+        assert (found - plain)[..., late].abs().max() > 0.05
 
 
 def test_a_mask_of_another_length_is_an_error(timeline, sampled, pack):

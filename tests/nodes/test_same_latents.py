@@ -171,7 +171,7 @@ class Graph:
     def start(self, parts, case, sound, seconds):
         """The latent to sample from, and its denoise."""
         if case == "inpainting":
-            latent, _ = self.node(
+            latent, _, _ = self.node(
                 "AudioXInpaintLatent", vae=parts.vae, audio=sound, regenerate="1-2.5"
             )
             return latent, 1.0

@@ -71,6 +71,16 @@ def test_a_loudness_that_needs_more_than_24_decibels_of_limiting_is_not_reached(
     assert made.loudness.peak_db <= -1 + 1e-3
 
 
+def test_the_limiter_treats_every_moment_of_a_loop_alike(sounds):
+    sound = sounds["hits with clicks"]  # begins with a hit
+    shift = 1_600 * 16
+    made, shifted = (master(x, RATE, -12.0, loop=True) for x in (sound, sound.roll(shift, 1)))
+    assert made.limited_db > 6
+    torch.testing.assert_close(shifted.waveform, made.waveform.roll(shift, 1), atol=0.01, rtol=0)
+    ends = [master(x, RATE, -12.0) for x in (sound, sound.roll(shift, 1))]
+    assert (ends[1].waveform - ends[0].waveform.roll(shift, 1)).abs().max() > 0.05
+
+
 @pytest.mark.parametrize(("level", "seconds"), [(0.0, 1.0), (0.5, 0.3), (1e-6, 1.0)])
 def test_what_has_no_loudness_keeps_its_level(level, seconds):
     sound = torch.full((2, round(seconds * RATE)), level)
