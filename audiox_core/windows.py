@@ -25,7 +25,7 @@ from .errors import SettingsError
 
 # windows of all batch items in one forward: memory stays flat, however long; on a CPU more of them
 # do not fit into its cache
-ITEMS_AT_ONCE, CPU_ITEMS_AT_ONCE = 8, 4
+ITEMS_AT_ONCE, CPU_ITEMS_AT_ONCE = 8, 2
 
 LENGTH_TOLERANCE = 0.1  # seconds: of a length that was typed instead of connected
 

@@ -38,8 +38,6 @@ IMPORTS = """
 import sys, torch
 from pathlib import Path
 from audiox_core import cli, open_checkpoint
-from audiox_core.conditioners.encoders import load_transformers
-load_transformers()
 
 def touch(*parts):
     tensors = {t.data_ptr(): t for part in parts for t in part.state_dict().values()}

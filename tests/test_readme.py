@@ -180,7 +180,7 @@ def test_gallery_shows_every_workflow():
     gallery = TEXTS[ROOT / "workflows" / "README.md"]
     names = [path.stem for path in (ROOT / "workflows").glob("*.json")]
     missing = [n for n in names if f"({n}.json)" not in gallery or f"({n}.jpg)" not in gallery]
-    assert (len(names), missing) == (9, [])
+    assert (len(names), missing) == (14, [])
 
 
 def test_troubleshooting_table_quotes_real_error_messages():

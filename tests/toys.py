@@ -23,7 +23,6 @@ from audiox_core.checkpoint.layout import (
     shapes_of,
     synchformer_layout,
 )
-from audiox_core.conditioners.encoders import t5_encoder
 from audiox_core.config import (
     AudioXConfig,
     ClipConfig,
@@ -41,6 +40,7 @@ from audiox_core.config import (
 )
 from audiox_core.hub.models import MODELS, OPTIONAL
 from audiox_core.lab.from_scratch.tokenizer import train_tokenizer
+from audiox_core.models.t5 import T5Encoder
 from audiox_core.variants import VARIANTS
 
 WORDS = """
@@ -156,8 +156,7 @@ def _take(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def make_weights(vocab_size: int, config: AudioXConfig = CONFIG) -> dict[str, Tensor]:
     """Random tensors in the released layout, by name and seed 0."""
     with torch.device("meta"):
-        text = shapes_of(t5_encoder(config.text))
-    text.pop("encoder.embed_tokens.weight")  # the same as shared.weight
+        text = shapes_of(T5Encoder(config.text))
     layout = released_layout(config, prompt_vae=False)
     layout |= {f"text_encoder.{name}": shape for name, shape in text.items()}
     layout["text_encoder.shared.weight"] = (vocab_size, config.text.width)

@@ -97,7 +97,8 @@ GRAPHS = {
             LOAD,
             ("video", "LoadVideo", {"file": INPUTS["video"]}),
             _note("The audio is as long as the video: AudioX Encode Video passes its seconds to "
-                  "AudioX Empty Latent. The picture is copied without re-encoding.\n\n"
+                  "AudioX Empty Latent. The picture is copied without re-encoding where that is "
+                  "possible.\n\n"
                   f"{EMBEDDED}"),
         ]),
         ("2 Conditioning", [
@@ -242,6 +243,115 @@ GRAPHS = {
             ("show", "AudioXPreview", {"audio": "decode2.0"}),
         ]),
     ],
+    "text_against_video": [
+        ("1 Model and video", [
+            LOAD,
+            ("video", "LoadVideo", {"file": INPUTS["video"]}),
+            _note("AudioX Guider has a guidance scale for text and one for video. Raise "
+                  "text_guidance if the sound follows the picture too much, and video_guidance if "
+                  "it misses what happens. AudioX Preview shows how far the sounds are from the "
+                  "changes of the picture. To save the video, select Save Video and press Ctrl+M."
+                  f"\n\n{EMBEDDED}"),
+        ]),
+        ("2 Inputs", [
+            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
+            _text("rain on a tin roof"),
+            ("guider", "AudioXGuider", {
+                "model": "load.0", "conditioners": "load.1", "text": "text.0", "video": "see.0",
+                "text_guidance": 6.0, "video_guidance": 2.0,
+            }),
+        ]),
+        ("3 Sampling", [
+            ("noise", "RandomNoise", {"noise_seed": 7, "control_after_generate": "fixed"}),
+            ("solver", "KSamplerSelect", {"sampler_name": "dpmpp_3m_sde"}),
+            ("sigmas", "AudioXScheduler", {"model": "load.0"}),
+            ("latent", "AudioXEmptyLatent", {"seconds": "see.1"}),
+            ("sampler", "SamplerCustomAdvanced", {
+                "noise": "noise.0", "guider": "guider.0", "sampler": "solver.0",
+                "sigmas": "sigmas.0", "latent_image": "latent.0",
+            }),
+        ]),
+        ("4 Output", [
+            DECODE, ("show", "AudioXPreview", {"audio": "decode.0", "video": "video.0"}),
+        ]),
+        ("5 Video", [
+            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
+            ("save", "SaveVideo", {
+                "video": "track.0", "filename_prefix": "video/AudioX", "muted": True,
+            }),
+        ]),
+    ],
+    "loop": [
+        ("1 Model", [LOAD, _note(
+            "With loop turned on in AudioX Empty Latent, the end of the sound leads into its "
+            "beginning. AudioX Preview plays it twice, so that you can listen to the join.\n\n"
+            f"{EMBEDDED}"
+        )]),
+        ("2 Prompt", [_text("rain on a tin roof"), _mask()]),
+        ("3 Sampling", [
+            ("latent", "AudioXEmptyLatent", {"seconds": 8.0, "loop": True}), _sample(),
+        ]),
+        ("4 Loop", [DECODE, _save("decode.0", "AudioX loop")]),
+        ("5 Listen to the join", [
+            ("twice", "AudioConcat", {
+                "audio1": "decode.0", "audio2": "decode.0", "direction": "after",
+            }),
+            ("show", "AudioXPreview", {"audio": "twice.0"}),
+        ]),
+    ],
+    "layers": [
+        ("1 Model and video", [
+            LOAD,
+            ("video", "LoadVideo", {"file": INPUTS["video"]}),
+            ("parts", "GetVideoComponents", {"video": "video.0"}),
+            ("music", "LoadAudio", {"audio": INPUTS["audio"]}),
+            _note("Effects for the picture, an ambience from text, music, and the video's own "
+                  "sound, which must have speech: the others are turned down under layer 4, and "
+                  "the mix is brought to -16 LUFS. Each layer can be replaced alone. To save the "
+                  f"video, select Save Video and press Ctrl+M.\n\n{EMBEDDED}"),
+        ]),
+        ("2 Effects", [
+            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
+            _text("", "sound effects"),
+            _mask(video="see.0"),
+            _latent("see.1"), _sample(), DECODE,
+        ]),
+        ("3 Ambience", [
+            ("words", "AudioXEncodeText", {"conditioners": "load.1", "text": "wind blows softly"}),
+            ("both", "AudioXMaskedConditioning", {"conditioners": "load.1", "text": "words.0"}),
+            ("again", "AudioXSampler", {
+                "model": "load.0", "positive": "both.0", "negative": "both.1",
+                "latent_image": "latent.0", "seed": 8, "control_after_generate": "fixed",
+            }),
+            ("decode2", "AudioXDecode", {"vae": "load.2", "latent": "again.0"}),
+        ]),
+        ("4 Layers", [
+            ("one", "AudioXLayer", {"audio": "decode.0", "name": "effects"}),
+            ("two", "AudioXLayer", {
+                "audio": "decode2.0", "layers": "one.0", "gain_db": -6.0, "fade_in": 1.0,
+                "fade_out": 1.0, "name": "ambience",
+            }),
+            ("three", "AudioXLayer", {
+                "audio": "music.0", "layers": "two.0", "gain_db": -12.0, "fade_out": 2.0,
+                "name": "music",
+            }),
+            ("four", "AudioXLayer", {
+                "audio": "parts.1", "layers": "three.0", "name": "dialogue",
+            }),
+        ]),
+        ("5 Mix", [
+            ("mix", "AudioXMix", {
+                "layers": "four.0", "duck_under": 4, "duck_db": 9.0, "seconds": "see.1",
+            }),
+            ("show", "AudioXPreview", {"audio": "mix.0", "video": "video.0"}),
+        ]),
+        ("6 Video", [
+            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "mix.0"}),
+            ("save", "SaveVideo", {
+                "video": "track.0", "filename_prefix": "video/AudioX", "muted": True,
+            }),
+        ]),
+    ],
     "native_ksampler": [
         ("1 Model", [LOAD, _note(
             "Only the model and the conditioning come from AudioX nodes. KSampler, VAE Decode "
@@ -293,7 +403,7 @@ BUILD = """async (columns) => {
       width = Math.max(width, node.size[0]);
       node.pos = [x, y];
       // room for the line that some show below their widgets when they have run
-      const speaks = /AudioX(Load|EncodeVideo|Soundtrack|Sampler|Scheduler)/.test(type);
+      const speaks = /AudioX(Load|EncodeV|Soundtrack|S[ac]|Layer|Mix|Guider)/.test(type);
       y += node.size[1] + (speaks ? 105 : 60);
     }
     for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);

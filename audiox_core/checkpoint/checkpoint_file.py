@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
 
+# of the time of loading a released model, after the conditioners and after the backbone
+CONDITIONERS_SHARE, BACKBONE_SHARE = 0.25, 0.9
+
 P = TypeVar("P")
 
 
@@ -122,7 +125,8 @@ class CheckpointFile:
             logger.warning("%s: %s", self.path.name, self.config.note)
         build = partial(build, self.config.dit, ops=ops, attention=attention)
         where = {"dtype": dtype, "device": device}
-        return load_module(self.weights, DIT, build, canonical=_backbone_weights, **where)
+        load = partial(load_module, canonical=rename_norms, arrange=kernel_major)
+        return load(self.weights, DIT, build, **where)
 
     def load_conditioners(
         self, *, device: torch.device | str = "cpu", sync_dtype: torch.dtype = torch.float32
@@ -192,33 +196,38 @@ class CheckpointFile:
         return self.vae.load(device=device, dtype=dtype, ops=ops)
 
     def load(
-        self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+        self,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str = "cpu",
+        on_progress: Callable[[float], None] = lambda _: None,
     ) -> Checkpoint:
         """All parts; whether they are there and whole is checked before anything is read.
 
         Args:
             dtype: of the backbone; None takes what fits the device, see `choose_precision`.
             device: of all parts.
+            on_progress: called after each part with the share that is done, 0..1.
 
         Raises:
             WeightsError: a part is missing or not whole.
         """
+        self.check()
+        precision = choose_precision(torch.device(device), dtype)
+        conditioners = self.load_conditioners(device=device, sync_dtype=precision.sync)
+        on_progress(CONDITIONERS_SHARE)
+        backbone = self.load_backbone(dtype=precision.backbone, device=device)
+        on_progress(BACKBONE_SHARE)
+        vae = self.load_vae(device=device, dtype=precision.vae)
+        on_progress(1.0)
+        return Checkpoint(conditioners, backbone, vae, self.config, self.path)
+
+    def check(self) -> None:
+        """Raise WeightsError if a part that every run needs is missing or not whole."""
         check_layout(self.weights, self.config)
         for part in (self.text_encoder, self.vae):
             if isinstance(part, MissingModule):
                 part()
-        precision = choose_precision(torch.device(device), dtype)
-        return Checkpoint(
-            self.load_conditioners(device=device, sync_dtype=precision.sync),
-            self.load_backbone(dtype=precision.backbone, device=device),
-            self.load_vae(device=device, dtype=precision.vae),
-            self.config,
-            self.path,
-        )
-
-
-def _backbone_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return kernel_major(rename_norms(state))
 
 
 def open_checkpoint(

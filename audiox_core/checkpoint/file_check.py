@@ -3,12 +3,15 @@
 Nothing here imports PyTorch: the command line refuses a wrong file without waiting for it.
 """
 
+import json
 from pathlib import Path
+from zipfile import is_zipfile
 
 from ..errors import WeightsError, is_out_of_memory
 from .auxiliary_files import fetch_again
 
 SAFETENSORS, PICKLES = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
+LARGEST_HEADER = 32 << 20  # bytes; safetensors allows 100 MB, of which Python would make gigabytes
 # suffixes of hubs and browsers for an unfinished download
 UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
 
@@ -48,6 +51,39 @@ def check_weights_file(path: str | Path) -> str:
         known = ", ".join((*SAFETENSORS, *PICKLES))
         raise WeightsError(f"{path.name} is not a supported weights file: expected one of {known}.")
     return suffix
+
+
+def check_whole(path: str | Path) -> None:
+    """Check that a weights file is not cut off, as far as its header or its archive tells.
+
+    Raises:
+        WeightsError: as `check_weights_file`, or its end is missing.
+    """
+    path = Path(path)
+    if check_weights_file(path) in SAFETENSORS:
+        cut = not _is_whole_safetensors(path)
+    else:
+        with path.open("rb") as file:
+            cut = file.read(4) == b"PK\x03\x04" and not is_zipfile(path)
+    if cut:
+        raise unreadable(path, "its end is missing")
+
+
+def _is_whole_safetensors(path: Path) -> bool:
+    """Whether a file is as long as its header says; True if the header cannot be read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > size - 8:
+            return False
+        if length > LARGEST_HEADER:
+            return True
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for n, entry in header.items() if n != "__metadata__"]
+            return max(ends, default=0) <= size - 8 - length
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+            return True
 
 
 def unreadable(path: Path, error: object) -> WeightsError:

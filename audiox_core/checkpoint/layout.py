@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from ..conditioners.audio import audio_conditioner
-from ..conditioners.encoders import t5_encoder
 from ..conditioners.video import video_conditioner
 from ..config import (
     AudioXConfig,
@@ -27,6 +26,7 @@ from ..models import backbone
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
 from ..models.synchformer import Synchformer
+from ..models.t5 import T5Encoder
 from .weight_file import Shape, WeightFile
 
 DIT, VAE, TEXT = "model.model.", "pretransform.model.", "text_encoder."
@@ -205,8 +205,7 @@ def dit_layout(config: DiTConfig | MMDiTConfig, prefix: str = "") -> dict[str, S
 
 def text_layout(config: TextConfig, prefix: str = "") -> dict[str, Shape]:
     """A T5 encoder's tensors."""
-    shapes = _layout(partial(t5_encoder, config), prefix)
-    return {name: shapes[name] for name in used(shapes)}
+    return _layout(partial(T5Encoder, config), prefix)
 
 
 def synchformer_layout(config: SynchformerConfig, prefix: str = "") -> dict[str, Shape]:

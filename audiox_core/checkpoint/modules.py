@@ -32,6 +32,7 @@ def load_module(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     copy: bool = False,
+    arrange: Callable[[Tensor], Tensor] | None = None,
 ) -> M:
     """Build a module and fill it with the tensors below a prefix, whose layout was checked.
 
@@ -44,6 +45,7 @@ def load_module(
         dtype: of the weights.
         device: of the weights; each goes there as it is stored, and is checked and converted there.
         copy: read everything into memory of its own, for a `canonical` that writes.
+        arrange: orders the weight of a convolution, which has three axes, as it is read in memory.
 
     Returns:
         The module in evaluation mode, without gradients.
@@ -57,17 +59,17 @@ def load_module(
         if not (without and name.startswith(without))
     }
     dtypes = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
+    arranged = [n for n in names if arrange is not None and len(file.shapes[n]) == 3]
     as_stored = [n for n in names if file.tensors[n].dtype == dtypes[n] and not copy]
-    mapped = file.read(as_stored)
+    mapped = file.read([n for n in as_stored if n not in arranged])
 
-    def source(name: str) -> Tensor:
-        return mapped[name] if name in mapped else file.copy(name)
+    def loaded(name: str) -> Tensor:
+        stored = mapped[name] if name in mapped else file.copy(name)
+        tensor = check_numbers(file, name, stored.to(device)).to(dtypes[name])
+        return arrange(tensor) if arrange is not None and name in arranged else tensor
 
     with reading(file.path):  # there may be no memory for another dtype
-        state = {
-            ours: check_numbers(file, n, source(n).to(device)).to(dtypes[n])
-            for n, ours in names.items()
-        }
+        state = {ours: loaded(n) for n, ours in names.items()}
     with torch.device("meta"):
         module = build()
     module.load_state_dict(canonical(state), assign=True)

@@ -12,12 +12,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from ..conditioners.encoders import t5_encoder, tie_embedding
 from ..conditioners.text import TextConditioner
 from ..config import AudioXConfig, LatentConfig, OobleckConfig, SynchformerConfig, TextConfig
 from ..errors import WeightsError
 from ..models.oobleck import Oobleck, fold_weight_norm
 from ..models.synchformer import Synchformer
+from ..models.t5 import T5Encoder
 from . import auxiliary_files as auxiliary
 from . import layout
 from .detect import header_config
@@ -113,9 +113,8 @@ class TextEncoderFile:
 
     def load(self, tokens: int, *, device: torch.device | str = "cpu") -> TextConditioner:
         """The text conditioner; `tokens`: that a prompt has."""
-        build = partial(t5_encoder, self.sizes)
-        load = partial(load_module, self.weights, self.prefix, build, canonical=tie_embedding)
-        encoder = load(device=device)
+        build = partial(T5Encoder, self.sizes)
+        encoder = load_module(self.weights, self.prefix, build, device=device)
         return TextConditioner(encoder, tokens, self.tokenizer)
 
 

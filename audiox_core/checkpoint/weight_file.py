@@ -24,14 +24,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import WeightsError
-from .file_check import SAFETENSORS, check_weights_file, unreadable
+from .file_check import LARGEST_HEADER, SAFETENSORS, check_weights_file, unreadable
 
 Shape = tuple[int, ...]
 # where trainers put the weights in a checkpoint, and what they put before the names
 CONTAINERS = ("state_dict", "model", "student", "student_state_dict")
 WRAPPERS = ("module.", "student.model.", "student.", "model.")
 FAMILY = ("model.model.transformer.", "maf_block.", "conditioner.")
-LARGEST_HEADER = 32 << 20  # bytes; safetensors allows 100 MB, of which Python would make gigabytes
 DTYPES = {  # safetensors' names
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64,

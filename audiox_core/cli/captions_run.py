@@ -3,12 +3,11 @@
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..config import AudioXConfig
 from ..device import choose_device
 from ..errors import SettingsError, check_number, one_line
 from ..media.files import check_output
+from ..progress_bar import count_bar
 from ..training.captioner import Captioner
 from ..training.captions import Settings, caption_files, find_files, read_table
 from ..training.clips import InvalidItem
@@ -37,7 +36,7 @@ def make_manifest(options: argparse.Namespace) -> int:
         task=options.task,
         start_every=options.start_every,
     )
-    with tqdm(total=len(files), unit="file", disable=None) as bar:
+    with count_bar("captioning", "file", len(files)) as bar:
         made = caption_files(options.folder, files, settings, on_file=bar.update)
     made.skipped += closed
     report = made.report()
@@ -62,13 +61,15 @@ def check_manifest(options: argparse.Namespace) -> int:
     manifest = read(options.check)
     check_output(listed)
     lines = len(manifest.items) + len(manifest.invalid)
-    with tqdm(total=lines, unit="line", desc="looking", disable=None) as bar:
+    with count_bar("looking", "line", lines) as bar:
         source = ManifestSource(manifest, options.folder, AudioXConfig(), on_item=bar.update)
-    with tqdm(total=len(source), unit="clip", desc="reading", disable=None) as bar:
+    with count_bar("reading", "clip", len(source)) as bar:
 
         def count(invalid: InvalidItem | None) -> None:
             if invalid is not None:
-                bar.set_postfix_str(one_line(f"last invalid: {invalid.item[:40]}"), refresh=False)
+                bar.set_description_str(
+                    one_line(f"reading (last invalid: {invalid.item[:40]})"), refresh=False
+                )
             bar.update()
 
         report = check(source, workers=options.workers, on_item=count)

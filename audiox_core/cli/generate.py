@@ -1,6 +1,7 @@
 """`generate`: audio, or a video with audio, from any inputs."""
 
 import argparse
+import json
 import random
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from ..errors import SettingsError
 from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
 from ..media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from ..pipeline.request import Request, check_request
+from ..progress import Progress
+from ..progress_bar import stage_bar
 from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
 
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
@@ -187,9 +190,14 @@ def run_generate(options: argparse.Namespace) -> int:
     from .generate_files import check_files
 
     check_files(options, request)
-    from .generate_run import run
+    with stage_bar() as show:
+        show(Progress("starting", 0.0, 0.0))
+        from .generate_run import run
 
-    return run(options, request, began)
+        summary = run(options, request, show)
+    summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
+    print(json.dumps(summary) if options.json else _sentence(summary))
+    return 0
 
 
 def parse_lora(text: str) -> tuple[Path, float]:
@@ -221,3 +229,12 @@ def _check_suffix(output: Path, request: Request) -> None:
             f"{output.name} is an audio file: --keep-original and --duck mix with the audio of a "
             "video. Choose a video as --output, or leave them out."
         )
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    scales = summary["guidance"] or {"cfg": summary["cfg"]}
+    guidance = ", ".join(f"{name} {scale:g}" for name, scale in scales.items())
+    return (
+        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, {}, seed {seed}, "
+        "made in {elapsed_seconds:.1f} s"
+    ).format(guidance, **summary)

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from ..checkpoint.file_check import check_weights_file
+from ..checkpoint.file_check import check_whole
+from ..config import LatentConfig
 from ..errors import SettingsError, WeightsError
 from ..limits import length_from
 from ..media.files import check_output, is_same_file, open_media
 from ..media.timeline import PictureReader
-from ..pipeline.request import Request
+from ..pipeline.request import Request, check_times
 
 
 def check_files(options: argparse.Namespace, request: Request) -> None:
@@ -35,7 +36,11 @@ def check_files(options: argparse.Namespace, request: Request) -> None:
     if request.video is not None:
         with PictureReader(Path(request.video)) as reader:
             total = float(reader.end())
-        length_from(Path(request.video).name, total, request.start, request.seconds)
+        name = Path(request.video).name
+        check_times(request, length_from(name, total, request.start, request.seconds))
+    elif request.init_audio is None:  # else only reading it tells its length
+        usual = LatentConfig().conditioned_seconds
+        check_times(request, usual if request.seconds is None else request.seconds)
     for path in (options.config, options.text_encoder):
         if path is not None and not path.exists():
             what = "file or folder" if path == options.text_encoder else "file"
@@ -43,4 +48,4 @@ def check_files(options: argparse.Namespace, request: Request) -> None:
     weights = (options.checkpoint, options.vae, options.synchformer)
     for path in (*weights, *(path for path, _strength in options.lora)):
         if path is not None:
-            check_weights_file(path)
+            check_whole(path)

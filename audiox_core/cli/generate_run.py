@@ -1,35 +1,40 @@
 """The run of `generate`: what it imports takes seconds, so it is imported last."""
 
 import argparse
-import json
-import time
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.checkpoint_file import open_checkpoint
+from ..checkpoint.checkpoint_file import CheckpointFile, open_checkpoint
 from ..checkpoint.lora import merge_lora
 from ..checkpoint.weight_file import open_weights
+from ..conditioners.missing_module import MissingModule
 from ..device import DTYPES, choose_device
 from ..media.audio import sample_peak
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mux import check_mux
+from ..media.pixels import read_image
 from ..pipeline.pipeline import Pipeline
-from ..pipeline.request import Request, guidance_of
+from ..pipeline.request import Request, guidance_of, has_audio_prompt, sampling_of
 from ..pipeline.soundtrack import Soundtrack
-from .progress import late_bar
+from ..pipeline.sources import Sources, open_sources, read_audio_prompt
+from ..pipeline.stage_times import load_seconds, stage_seconds, write_seconds
+from ..progress import OnProgress, Stages
+
+LOADING, GENERATING, WRITING = "loading the model", "generating", "writing the file"
 
 
-def run(options: argparse.Namespace, request: Request, began: float) -> int:
-    """Generate and save; prints what was made.
+def run(options: argparse.Namespace, request: Request, show: OnProgress) -> dict[str, Any]:
+    """Generate and save; inputs are read before weights.
 
     Args:
         options: of the command line.
         request: made from them; it and its files have been checked.
-        began: `time.perf_counter()` at the start of the command.
+        show: called with the progress.
+
+    Returns:
+        What was made, and how.
     """
     device = choose_device(options.device)
-    if request.video is not None and options.output.suffix.lower() in VIDEO_SUFFIXES:
-        check_mux(Path(request.video), options.output, start=request.start, seconds=request.seconds)
     for path, _strength in options.lora:
         open_weights(path)
     file = open_checkpoint(
@@ -40,18 +45,55 @@ def run(options: argparse.Namespace, request: Request, began: float) -> int:
         config=options.config,
         variant=options.variant,
     )
-    checkpoint = file.load(dtype=DTYPES.get(options.dtype), device=device)
+    sources = _checked_sources(options, request, file)
+    stages = _stages(file, request, sources, device.type, show)
+    stages.report(LOADING)
+    checkpoint = file.load(
+        dtype=DTYPES.get(options.dtype),
+        device=device,
+        on_progress=lambda done: stages.report(LOADING, done),
+    )
     for path, strength in options.lora:
         merge_lora(checkpoint.backbone, path, strength)
     pipeline = Pipeline(checkpoint, acceleration=options.accelerate)
-    steps = pipeline.sampling(request).steps
-    with late_bar(unit="step", desc="sampling", mininterval=0.5) as show:
-        sound = pipeline.generate(request, on_step=lambda step, *_: show(step + 1, steps))
-    sound.save(options.output)
-    summary = _summary(options.output, sound, pipeline, request)
-    summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
-    print(json.dumps(summary) if options.json else _sentence(summary))
-    return 0
+    sound = pipeline.generate(request, on_progress=stages.nested(GENERATING), sources=sources)
+    stages.report(WRITING)
+    sound.save(options.output, on_progress=lambda done: stages.report(WRITING, done))
+    return _summary(options.output, sound, pipeline, request)
+
+
+def _checked_sources(
+    options: argparse.Namespace, request: Request, file: CheckpointFile
+) -> Sources:
+    """Open the inputs, and check all that the model and the output need of them."""
+    file.check()
+    sampling_of(request, file.config)
+    if (request.video or request.image) and isinstance(file.synchformer, MissingModule):
+        file.synchformer()  # its error says where to put the file
+    sources = open_sources(request, file.config.latent)
+    if request.image is not None:
+        read_image(Path(request.image))
+    if has_audio_prompt(request):
+        read_audio_prompt(request, file.config.latent)
+    if request.video is not None and options.output.suffix.lower() in VIDEO_SUFFIXES:
+        check_mux(Path(request.video), options.output, start=request.start, seconds=request.seconds)
+    return sources
+
+
+def _stages(
+    file: CheckpointFile, request: Request, sources: Sources, device: str, show: OnProgress
+) -> Stages:
+    """The stages of the command: loading, those of the pipeline, and writing."""
+    sampling = sampling_of(request, file.config)
+    times = stage_seconds(file.config, request, sources.seconds, sampling, device)
+    return Stages(
+        {
+            LOADING: load_seconds(file.path.stat().st_size),
+            GENERATING: sum(times.values()),
+            WRITING: write_seconds(sources.seconds),
+        },
+        show,
+    )
 
 
 def _summary(
@@ -76,12 +118,3 @@ def _summary(
         "device": str(checkpoint.device),
         "dtype": str(checkpoint.dtype).removeprefix("torch."),
     }
-
-
-def _sentence(summary: dict[str, Any]) -> str:
-    scales = summary["guidance"] or {"cfg": summary["cfg"]}
-    guidance = ", ".join(f"{name} {scale:g}" for name, scale in scales.items())
-    return (
-        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, {}, seed {seed}, "
-        "made in {elapsed_seconds:.1f} s"
-    ).format(guidance, **summary)

@@ -3,11 +3,11 @@
 import argparse
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from ..errors import printable
+from ..progress_bar import count_bar
 from .options import FILE, add_json, add_variant, size_text
 
 if TYPE_CHECKING:
@@ -34,15 +34,18 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 
 def run_inspect(options: argparse.Namespace) -> int:
     """Print the report; the exit code is 0 for every file that can be read."""
+    from ..checkpoint.file_check import check_weights_file
+
+    check_weights_file(options.file)
     from ..checkpoint.inspect import inspect
 
-    with tqdm(unit="B", unit_scale=True, disable=None if options.deep else True) as bar:
+    with count_bar("reading", "B", unit_scale=True) if options.deep else nullcontext() as bar:
         report = inspect(
             options.file,
             deep=options.deep,
             variant=options.variant,
             config=options.config,
-            on_tensor=bar.update,
+            on_tensor=bar and bar.update,
         )
     print(json.dumps(report.to_dict(), indent=2) if options.json else as_text(report))
     return 0

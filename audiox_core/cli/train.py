@@ -11,8 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..progress_bar import late_count_bar
 from .options import FILE, add_device, add_json, add_output
-from .progress import late_bar
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def run_train(options: argparse.Namespace) -> int:
     from ..device import choose_device
     from ..training.run import STAGES, Job, run_job
 
-    with late_bar(unit="clip", desc="preparing") as show:
+    with late_count_bar("preparing", "clip") as show:
         job = Job(
             stage=options.stage,
             config=config,

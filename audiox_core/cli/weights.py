@@ -5,11 +5,10 @@ import json
 import time
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError
 from ..limits import STORED_DTYPE_NAMES
+from ..progress_bar import count_bar
 from .options import FILE, FOLDER, add_json, add_output, add_variant, size_text
 
 MODELS_FOLDER = Path("models")
@@ -37,7 +36,7 @@ def run_fetch(options: argparse.Namespace) -> int:
         if any(MODELS[name].non_commercial for name in options.models):
             print(LICENCE)
         return 0
-    with tqdm(unit="B", unit_scale=True, desc="downloading", disable=None) as bar:
+    with count_bar("downloading", "B", unit_scale=True) as bar:
         jobs = fetch(
             options.models,
             options.dir,
@@ -80,10 +79,14 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
 
 def run_convert(options: argparse.Namespace) -> int:
     """Convert, with a progress bar."""
+    from ..checkpoint.file_check import check_weights_file
+
+    for path in options.input:
+        check_weights_file(path)
     from ..checkpoint.convert import STORED_DTYPES, convert
 
     began = time.perf_counter()
-    with tqdm(unit="B", unit_scale=True, desc="converting", disable=None) as bar:
+    with count_bar("converting", "B", unit_scale=True) as bar:
         made = convert(
             options.input,
             options.output,

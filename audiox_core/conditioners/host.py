@@ -6,6 +6,7 @@ that it needs. A loaded checkpoint returns its own modules; in ComfyUI its memor
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -50,3 +51,37 @@ class ModelHost(ABC):
     def absent_audio(self) -> Tensor:
         """Tokens of no audio prompt, `1 s d`; some variants encode silence for them, once."""
         return self.keep(self.conditioners.audio.absent(partial(self.use, "vae")))
+
+
+class ReportingHost(ModelHost):
+    """A host whose progress is passed to a function; all else is that of another host."""
+
+    def __init__(self, host: ModelHost, report: Callable[[float], None]) -> None:
+        """`report`: called with the share of a step that is done, 0..1; may raise to stop."""
+        self.config, self.conditioners = host.config, host.conditioners
+        self._host, self._report = host, report
+
+    def use(self, name: Part) -> Any:
+        """A module of the other host."""
+        return self._host.use(name)
+
+    def device_of(self, name: Part) -> torch.device:
+        """As the other host says."""
+        return self._host.device_of(name)
+
+    def progress(self, done: float) -> None:
+        """Pass the share that is done to the function."""
+        self._report(done)
+
+    def check_interrupt(self) -> None:
+        """As the other host does."""
+        self._host.check_interrupt()
+
+    def keep(self, tokens: Tensor) -> Tensor:
+        """As the other host does."""
+        return self._host.keep(tokens)
+
+    @cached_property
+    def absent_audio(self) -> Tensor:
+        """That of the other host, which keeps it."""
+        return self._host.absent_audio

@@ -46,7 +46,7 @@ class TextConditioner(nn.Module):
             `b s d`, float32, zero at the padding.
         """
         mask = mask.bool()
-        hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        hidden = self.encoder(ids, mask)
         return hidden.float() * mask[..., None]
 
     def encode(self, prompts: Sequence[str]) -> Tensor:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..config import SyncConfig, VideoConfig
+from ..models.clip import ClipVision
 from ..models.synchformer import Synchformer, sync_features
 from ..models.temporal import TemporalTransformer
-from .encoders import clip_vision
 from .inputs import Span
 from .masking import hidden_frames, hide_frames, is_absent, replace_absent
 
@@ -87,7 +87,7 @@ class VideoConditioner(nn.Module):
     def clip_states(self, frames: Tensor) -> Tensor:
         """Frames `f 3 h w` in 0..255 -> CLIP's last hidden states `f q d`, before its last norm."""
         pixels = clip_pixels(frames).to(self.proj.weight)
-        return self.visual_encoder_model(pixels).last_hidden_state
+        return self.visual_encoder_model(pixels)
 
     def project_states(self, states: Tensor, sync: Tensor | None, absent: Tensor) -> Tensor:
         """Turn hidden states into tokens.
@@ -129,7 +129,7 @@ class VideoConditioner(nn.Module):
 
 def video_conditioner(config: VideoConfig) -> VideoConditioner:
     """The module of a model's sizes, without weights."""
-    return VideoConditioner(config, config.clip.tokens, clip_vision(config.clip))
+    return VideoConditioner(config, config.clip.tokens, ClipVision(config.clip))
 
 
 def clip_pixels(frames: Tensor) -> Tensor:

@@ -89,8 +89,8 @@ def sample_peak(waveform: Tensor) -> float:
     Args:
         waveform: float, at least one sample.
     """
-    low, high = torch.aminmax(waveform.detach())  # `abs` would copy all samples
-    return max(-low.item(), high.item())
+    # `abs` would copy all samples, and so would `aminmax` those of a part of a longer sound
+    return max(-waveform.amin().item(), waveform.amax().item())
 
 
 def peak_normalize(waveform: Tensor, *, in_place: bool = False) -> Tensor:

@@ -5,7 +5,7 @@ is what a converter or a lossy codec makes of the samples.
 """
 
 from functools import cache
-from math import ceil, inf, log10, pi
+from math import ceil, inf, log, log10, pi
 
 import torch
 from torch import Tensor
@@ -76,9 +76,10 @@ def limiter_gain(peaks: Tensor, sample_rate: int, ceiling_db: float) -> Tensor:
     ahead = max(1, ceil(LOOK_AHEAD * sample_rate / BLOCK))
     reach = max_pool1d(pad(held[None], (ahead, ahead), mode="replicate"), ahead + 1, stride=1)
     smooth = reach[0].unfold(0, ahead + 1, 1).mean(dim=1)
-    left, right = smooth[:-1, None], smooth[1:, None]
-    share = torch.arange(BLOCK, dtype=torch.float64, device=peaks.device) / BLOCK
-    return 10 ** (-(left + (right - left) * share).flatten().float() / 20)
+    smooth = smooth.float()
+    share = torch.arange(BLOCK, dtype=torch.float32, device=peaks.device) / BLOCK
+    gain = torch.lerp(smooth[:-1, None], smooth[1:, None], share).flatten()
+    return gain.mul_(-log(10) / 20).exp_()  # in place: ten minutes are 106 MB
 
 
 @cache

@@ -78,9 +78,8 @@ def master(
     check_waveform(waveform, (1, 2))
     length = waveform.shape[-1]
     around = min(round(_AROUND * sample_rate), length) // BLOCK * BLOCK if loop else 0
-    peaks = block_peaks(
-        torch.cat([waveform[:, length - around :], waveform, waveform[:, :around]], dim=1)
-    )
+    ends = (waveform[:, length - around :], waveform[:, :around])
+    peaks = block_peaks(torch.cat([ends[0], waveform, ends[1]], dim=1) if around else waveform)
     peak_db = 20 * log10(max(peaks.amax().item(), _SILENCE))
     before = integrated_loudness(waveform, sample_rate)
     target = None if before == -inf else lufs
@@ -91,7 +90,7 @@ def master(
         made = waveform * 10 ** (gain_db / 20)
         if peak_db + gain_db > ceiling_db:
             gain = limiter_gain(peaks, sample_rate, ceiling_db - gain_db)
-            made = made * gain[around : around + length]
+            made.mul_(gain[around : around + length])  # no further copy of a long sound
         if target is None:
             break
         loudness = integrated_loudness(made, sample_rate)
@@ -105,7 +104,7 @@ def master(
     over = max(0.0, peak_db + gain_db - ceiling_db)
     made_db = true_peak(made) if over else peak_db + gain_db
     if made_db > ceiling_db:  # a gain that changes moves the peaks between samples a little
-        made, made_db = made * 10 ** ((ceiling_db - made_db) / 20), ceiling_db
+        made, made_db = made.mul_(10 ** ((ceiling_db - made_db) / 20)), ceiling_db
     reached = target == lufs and abs(missing) <= _TOLERANCE
     levels = measure_loudness(made, sample_rate, made_db)
     return Mastered(made, levels, gain_db, over, reached)

@@ -38,7 +38,8 @@ def mix(
         check_number(name, gain, -MAX_GAIN_DB, MAX_GAIN_DB, unit=" dB")
     ducking = Ducking(duck_db)
     ducking.check()
-    made = _stereo(made) * 10 ** (gain_db / 20)
+    made = _stereo(made)
+    made = made * 10 ** (gain_db / 20) if gain_db else made  # no copy of a long sound
     if original is None:
         return made
     length = made.shape[-1]

@@ -5,7 +5,7 @@ their timestamps move.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -47,20 +47,29 @@ _OPUS_RATE = 48_000  # Hz, the one that Opus keeps time in
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
+@dataclass(frozen=True)
+class MuxOptions:
+    """What a copy of a video keeps, and who sees its progress."""
+
+    keep_audio: bool = False  # of the video, as further tracks that are not played by default
+    exact: bool = False  # raise MediaError where the part would end late
+    on_progress: Callable[[float], None] = lambda _: None  # share of the time that is written
+
+
 def check_mux(
     video: Path,
     output: Path,
     *,
     start: Fraction | float = 0.0,
     seconds: Fraction | float | None = None,
-    exact: bool = False,
+    options: MuxOptions = MuxOptions(),
 ) -> None:
     """Check that a copy of `video` can be written, before anything is computed.
 
     The copy is made once without being stored, so this reads the file but decodes nothing.
 
     Args:
-        video, output, start, seconds, exact: as in `mux_soundtrack`.
+        video, output, start, seconds, options: as in `mux_soundtrack`.
 
     Raises:
         PictureError: the picture cannot be copied into this container.
@@ -72,7 +81,7 @@ def check_mux(
     suffix = output.suffix.lower()
     sound = _sound(torch.zeros(2, 1, dtype=torch.float32), _OPUS_RATE, piece, suffix)
     try:
-        _write(video, suffix, None, piece.span, sound, exact=exact)
+        _write(video, suffix, None, piece.span, sound, options=options)
     except av.error.FFmpegError as error:
         raise MediaError(
             f"{suffix} files cannot store the video stream of {video.name} as it is "
@@ -88,8 +97,7 @@ def mux_soundtrack(
     *,
     start: Fraction | float = 0.0,
     seconds: Fraction | float | None = None,
-    keep_audio: bool = False,
-    exact: bool = False,
+    options: MuxOptions = MuxOptions(),
 ) -> None:
     """Write a copy of a video, or of a piece of it, with a new soundtrack.
 
@@ -106,8 +114,7 @@ def mux_soundtrack(
         output: ends in one of `VIDEO_SUFFIXES`; sound is Opus in WebM, else AAC.
         start: seconds after the first frame's appearance.
         seconds: length of the part; None copies to the end.
-        keep_audio: keep the audio of the video as further tracks that are not played by default.
-        exact: raise MediaError where the part would end late.
+        options: what is copied, and who sees the progress.
 
     Raises:
         PictureError: the picture cannot be copied into this container.
@@ -120,7 +127,7 @@ def mux_soundtrack(
     suffix = output.suffix.lower()
     sound = _sound(waveform, sample_rate, piece, suffix)
     with replacing(output) as file:
-        end = _write(video, suffix, file, piece.span, sound, keep_audio=keep_audio, exact=exact)
+        end = _write(video, suffix, file, piece.span, sound, options=options)
         if not is_mp4_like(suffix):
             set_matroska_duration(file, end)
 
@@ -168,18 +175,17 @@ def _write(
     span: Span,
     sound: "_Sound",
     *,
-    keep_audio: bool = False,
-    exact: bool = False,
+    options: MuxOptions,
 ) -> Fraction:
     """Write the copy to `target`, or nowhere; returns the second at which it ends."""
     with open_media(video) as source:
-        options = muxer_options(
+        settings = muxer_options(
             suffix, kept_metadata(source.metadata), index_first=target is not None
         )
-        with open_output(target, FORMATS[suffix], options) as container:
+        with open_output(target, FORMATS[suffix], settings) as container:
             copy = _Copy(source, container, video, suffix)
-            copy.declare(sound, keep_audio)
-            copy.write(sound, span, exact)
+            copy.declare(sound, options.keep_audio)
+            copy.write(sound, span, options)
     return copy.end
 
 
@@ -255,7 +261,7 @@ class _Copy:
                 self.copies[stream.index] = copy
         self.target.metadata.update(kept_metadata(self.source.metadata))
 
-    def write(self, sound: _Sound, span: Span, exact: bool) -> None:
+    def write(self, sound: _Sound, span: Span, options: MuxOptions) -> None:
         """Mux picture and sound side by side."""
         tick = time_base(self.picture)
         shift = round(span.start / tick) * tick  # one shift for all streams keeps them in sync
@@ -270,7 +276,7 @@ class _Copy:
         ours = sound.packets(self.sound)
         waiting = next(ours, None)
         packets = Source(self.source, self.picture, self.video).packets(
-            [*self.copies], span, run_up=is_mp4_like(self.suffix), exact=exact
+            [*self.copies], span, run_up=is_mp4_like(self.suffix), exact=options.exact
         )
         for packet in self._warn_of_early_frames(packets, span):
             self._move(packet, shift)
@@ -278,6 +284,7 @@ class _Copy:
                 self._mux(waiting)
                 waiting = next(ours, None)
             self._mux(packet)
+            options.on_progress(min(1.0, float(self.end / (span.end - span.start))))
         for packet in chain([waiting] if waiting is not None else [], ours):
             self._mux(packet)
 

@@ -86,3 +86,12 @@ def embedding_mlp(dim_in: int, dim: int, *, bias: bool, ops: Any = nn) -> nn.Seq
     return nn.Sequential(
         ops.Linear(dim_in, dim, bias=bias), nn.SiLU(), ops.Linear(dim, dim, bias=bias)
     )
+
+
+def zero_embedding(count: int, width: int) -> nn.Embedding:
+    """A table of vectors that is zero until weights are loaded or initialised.
+
+    Random initial values on the meta device make PyTorch import its compiler, which takes longer
+    than loading a small model.
+    """
+    return nn.Embedding(count, width, _weight=torch.zeros(count, width))

@@ -9,7 +9,7 @@ channels, `t` latent frames, `l` positions (time token + frames), `s` condition 
 `r` different conditions, `h` heads, `d` dims of a head.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -74,14 +74,9 @@ def neighbours(x: Tensor, kernel: int) -> Tensor:
     return torch.cat([padded[:, k : k + x.shape[1]] for k in range(kernel)], dim=-1)
 
 
-def kernel_major(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keep the weights of convolutions `o i k` in memory as `o k i`, which `token_conv` reads."""
-    return {
-        name: t.permute(0, 2, 1).contiguous().permute(0, 2, 1)
-        if t.ndim == 3 and t.shape[2] > 1
-        else t
-        for name, t in state.items()
-    }
+def kernel_major(weight: Tensor) -> Tensor:
+    """The weight of a convolution `o i k`, in memory as `o k i`, which `token_conv` reads."""
+    return weight.permute(0, 2, 1).contiguous().permute(0, 2, 1)
 
 
 def rms_norm(x: Tensor) -> Tensor:

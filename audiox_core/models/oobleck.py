@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from ..config import OobleckConfig
 from .streaming import (
     Activate,
-    Gathered,
+    Joined,
     Streamed,
     StreamedConv,
     StreamedResidual,
@@ -143,7 +143,7 @@ class Stage(nn.Module):
                 streamed.append(StreamedTransposedConv(layer, activate))
             elif layer.stride[0] > 1:
                 streamed.append(StreamedStridedConv(layer, activate))
-                streamed += [] if limit is None else [Gathered(limit)]
+                streamed += [] if limit is None else [Joined(limit)]
             else:
                 streamed.append(StreamedConv(layer, activate))
             activate = _copy

@@ -131,7 +131,7 @@ class StreamedStridedConv:
         return made[..., begin : made.shape[-1] if last else complete]
 
 
-class Gathered:
+class Joined:
     """Joins pieces until they have a number of numbers."""
 
     def __init__(self, numbers: int) -> None:

@@ -30,7 +30,12 @@ LEVELS = get_args(Level)
 
 @torch.no_grad()
 def decode(
-    checkpoint: Checkpoint, latent: Tensor, seconds: float | None = None, loop: bool = False
+    checkpoint: Checkpoint,
+    latent: Tensor,
+    seconds: float | None = None,
+    loop: bool = False,
+    *,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Tensor:
     """Decode latents; longer ones than a window in pieces, so that the memory stays flat.
 
@@ -39,6 +44,8 @@ def decode(
         latent: `b c t`.
         seconds: length of the sound; None decodes the whole latent.
         loop: the last frame is followed by the first one; the sound then fits together at its ends.
+        on_progress: called after each piece with the share that is done, 0..1; None shows it as
+            the checkpoint does.
 
     Returns:
         Audio `b 2 n`, float32.
@@ -46,13 +53,14 @@ def decode(
     Raises:
         SettingsError: the latent is not one of this model.
     """
+    report = checkpoint.progress if on_progress is None else on_progress
     latent_format, vae = checkpoint.config.latent, checkpoint.vae
 
     def decode_items(latent: Tensor) -> Tensor:
         latent = latent.float()
         if latent.shape[-1] <= latent_format.window and latent.device.type != "cpu":
             return torch.cat([vae.decode(item) for item in latent[:, None]])
-        pieces = ChunkedOobleck(vae, None, checkpoint.check_interrupt, checkpoint.progress)
+        pieces = ChunkedOobleck(vae, None, checkpoint.check_interrupt, report)
         return pieces.decode(latent)
 
     return decode_with(decode_items, latent, latent_format, seconds, loop)

@@ -26,6 +26,8 @@ from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
 from ..windows import LENGTH_TOLERANCE, plan, spans_in_window
 
+READ_SHARE = 0.3  # of the time of a window, for reading its frames
+
 OnProgress = Callable[[float], None]  # called with the share of a window that is done; may raise
 
 
@@ -97,8 +99,11 @@ def encode_video(
 
     def encode(begin: float, report: OnProgress) -> Tensor:
         frames, *sync_frames = clip.frames(start + begin, start + seconds, grids)
+        report(READ_SHARE)
         spans = spans_in_window(hide, begin)
-        sync = _sync_features(host, sync_frames, spans, report)
+        sync = _sync_features(
+            host, sync_frames, spans, lambda share: report(READ_SHARE + (1 - READ_SHARE) * share)
+        )
         return host.use("video").encode(frames, spans, sync=sync)
 
     tokens = _every_window(host, seconds, encode)

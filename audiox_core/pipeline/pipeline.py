@@ -4,7 +4,7 @@ Times are seconds. Axes: `b` batch, `c` channels, `t` latent frames, `n` audio s
 """
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
 
@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint, load_checkpoint
+from ..conditioners.host import ReportingHost
 from ..conditioners.inputs import TimeRange
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
-from ..errors import SettingsError
-from ..limits import MAX_SECONDS, check_seconds
-from ..media.audio import read_audio
-from ..media.clip import Clip, clip_from_file
+from ..media.clip import Clip
 from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
+from ..progress import OnProgress, Stages, ignore
 from ..variants import advice
 from ..windows import plan
 from .decode import decode, finish
@@ -32,17 +31,31 @@ from .encode import (
     encode_image,
     encode_text,
     encode_video,
-    seconds_from,
 )
 from .feature_cache import FeatureCache, file_key, weights_key
-from .init_audio import InitAudio, init_audio, tail
+from .init_audio import InitAudio
 from .modality_guidance import BranchInputs, assemble_branches, guidance_branches
 from .predictor import AnyConditioning, Timeline
-from .request import DENOISE, Request, check_request, guidance_of, sampling_of
+from .request import (
+    DENOISE,
+    Request,
+    check_request,
+    guidance_of,
+    has_audio_prompt,
+    sampling_of,
+)
 from .sampling import StartLatent, sample
 from .soundtrack import Soundtrack, mixed
+from .sources import Sources, open_sources, read_audio_prompt
+from .stage_times import stage_seconds
 
 logger = logging.getLogger(__name__)
+
+Report = Callable[..., None]  # called with the name of a stage and the share of it that is done
+
+
+def unreported(_stage: str, _done: float = 0.0) -> None:
+    """Show nothing."""
 
 
 class Pipeline:
@@ -67,37 +80,61 @@ class Pipeline:
         self.latent_format = checkpoint.config.latent
 
     @torch.no_grad()
-    def generate(self, request: Request, on_step: OnStep = lambda *_: None) -> Soundtrack:
+    def generate(
+        self,
+        request: Request,
+        on_step: OnStep = lambda *_: None,
+        *,
+        on_progress: OnProgress = ignore,
+        sources: Sources | None = None,
+    ) -> Soundtrack:
         """Generate the soundtrack of a request.
 
         Args:
             request: inputs and settings.
             on_step: called at each step with its index, the noisy latent and the denoised estimate.
+            on_progress: called with the stage and the share of the whole run that is done.
+            sources: of the request, if they have been opened already.
 
         Raises:
             AudioXError: an input is unreadable, a setting is out of range, or the output overflows.
         """
-        sampling = self.sampling(request)
-        if hint := advice(self.checkpoint.config, sampling):
+        checkpoint, sampling = self.checkpoint, self.sampling(request)
+        if hint := advice(checkpoint.config, sampling):
             logger.warning("%s", hint)
-        clip, init, seconds = self.sources(request)
-        conditioning = self.conditioning(request, clip, seconds)
+        sources = self.sources(request) if sources is None else sources
+        init, seconds, device = sources.init_audio, sources.seconds, checkpoint.device.type
+        times = stage_seconds(checkpoint.config, request, seconds, sampling, device)
+        stages = Stages(times, on_progress)
+        conditioning = self.conditioning(request, sources.clip, seconds, stages.report)
+        if init is not None:
+            stages.report("encoding the existing audio")
         start = self.start_latent(request, init, seconds)
+        stages.report("sampling")
+
+        def report_step(step: int, x: Tensor, denoised: Tensor) -> None:
+            on_step(step, x, denoised)
+            stages.report("sampling", min(1.0, (step + 1) / sampling.steps))
+
         latent = sample(
-            self.checkpoint,
+            checkpoint,
             conditioning,
             start,
             sampling=sampling,
             seed=request.seed,
-            on_step=on_step,
+            on_step=report_step,
             acceleration=self.acceleration,
         )
-        waveform = decode(self.checkpoint, latent, seconds, request.loop)[0].cpu()
+        stages.report("decoding")
+        report = partial(stages.report, "decoding")
+        waveform = decode(checkpoint, latent, seconds, request.loop, on_progress=report)[0].cpu()
+        stages.report("finishing")
         rate = self.latent_format.sample_rate
+        made = finish(waveform, self.latent_format, init_audio=init, in_place=True)
+        made = mixed(made, rate, request)
+        stages.report("finishing", 1.0)
         return Soundtrack(
-            mixed(
-                finish(waveform, self.latent_format, init_audio=init, in_place=True), rate, request
-            ),
+            made,
             rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,
@@ -108,56 +145,24 @@ class Pipeline:
         """The checked sampling settings of a request; those that are None are the model's own."""
         return sampling_of(request, self.checkpoint.config)
 
-    def sources(self, request: Request) -> tuple[Clip | None, InitAudio | None, float]:
-        """Open the video and the init audio of a request; they determine the length.
+    def sources(self, request: Request) -> Sources:
+        """The opened sources of a request, see `open_sources`."""
+        return open_sources(request, self.latent_format)
 
-        Returns:
-            The clip and the init audio, or None, and the length in seconds.
-
-        Raises:
-            MediaError: a file cannot be read.
-            SettingsError: the length is out of range.
-        """
-        check_request(request)
-        clip, seconds = None, request.seconds
-        if request.video is not None:
-            clip = clip_from_file(request.video, timing=request.timing)
-            seconds = seconds_from(clip, request.start, request.seconds)
-            if request.seconds is not None and seconds < request.seconds:
-                logger.warning(
-                    "%s ends at %.2f s, so the audio ends there, too.", clip.name, clip.seconds
-                )
-        known, spans = None, request.inpaint
-        if request.init_audio is not None:
-            rate = self.latent_format.sample_rate
-            if seconds is not None:
-                check_seconds(seconds)
-            # a little more than can be used
-            longest = (MAX_SECONDS if seconds is None else seconds) + 0.1
-            known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
-            length = known.shape[-1] / rate
-            seconds = length + request.extend if seconds is None else seconds
-            spans = ((length, seconds),) if request.extend else spans
-        seconds = self.latent_format.conditioned_seconds if seconds is None else seconds
-        check_seconds(seconds)
-        for name, length in (("video", seconds), ("audio", self.latent_format.conditioned_seconds)):
-            if late := [begin for begin, _ in request.hide.get(name, ()) if begin >= length]:
-                raise SettingsError(
-                    f"The time to hide starts at {late[0]:g} s, but the {name} ends at "
-                    f"{length:.2f} s: change hide."
-                )
-        if known is None:
-            return clip, None, seconds
-        given = self.latent_format, spans, seconds
-        return clip, init_audio(known, *given, feather=request.feather), seconds
-
-    def conditioning(self, request: Request, clip: Clip | None, seconds: float) -> AnyConditioning:
+    def conditioning(
+        self,
+        request: Request,
+        clip: Clip | None,
+        seconds: float,
+        report: Report = unreported,
+    ) -> AnyConditioning:
         """Encode the inputs of a request and join them into the branches of guidance.
 
         Args:
             request: inputs and strengths.
             clip: the opened video, from `sources`.
             seconds: length of the audio.
+            report: called with the name of each stage and the share of it that is done.
 
         Returns:
             A conditioning for each prompt, with the time in which it applies (None is everywhere
@@ -168,6 +173,7 @@ class Pipeline:
         def encoded(text: str) -> Tensor | None:
             return encode_text(host, text) if text.strip() else None
 
+        report("encoding the text")
         strengths = Strengths(request.text_strength, request.video_strength, request.audio_strength)
         negative = encoded(request.negative)
         texts: list[tuple[TimeRange | None, Tensor | None]] = [
@@ -180,8 +186,8 @@ class Pipeline:
             joined = partial(assemble, host, negative=negative, strengths=strengths, **vars(inputs))
             return [(span, joined(text=text)) for span, text in texts]
 
-        picture = self._picture_features(request, clip, seconds)
-        audio = self._audio_features(request)
+        picture = self._picture_features(request, clip, seconds, report)
+        audio = self._audio_features(request, report)
         weights = guidance_of(request, self.sampling(request))
         if weights is None:
             return timeline(BranchInputs(picture, audio))
@@ -189,23 +195,29 @@ class Pipeline:
         return assemble_branches(branches, timeline)
 
     def _picture_features(
-        self, request: Request, clip: Clip | None, seconds: float
+        self, request: Request, clip: Clip | None, seconds: float, report: Report = unreported
     ) -> Features | None:
         """The features of the video or image of a request, from the cache where it has them."""
         if clip is None and request.image is None:
             return None
-        encode = partial(self._encode_picture, request, clip, seconds)
+        encode = partial(self._encode_picture, request, clip, seconds, report)
         if self.cache is None:
             return encode()
         return self.cache.get(self._picture_key(request, seconds), encode)
 
-    def _encode_picture(self, request: Request, clip: Clip | None, seconds: float) -> Features:
+    def _encode_picture(
+        self, request: Request, clip: Clip | None, seconds: float, report: Report
+    ) -> Features:
         hide = tuple(request.hide.get("video", ()))
+        host = self._reporting(report, f"encoding the {'image' if clip is None else 'video'}")
         if clip is not None:
-            return encode_video(
-                self.checkpoint, clip, start=request.start, seconds=seconds, hide=hide
-            )
-        return encode_image(self.checkpoint, read_image(Path(str(request.image))), hide)
+            return encode_video(host, clip, start=request.start, seconds=seconds, hide=hide)
+        return encode_image(host, read_image(Path(str(request.image))), hide)
+
+    def _reporting(self, report: Report, stage: str) -> ReportingHost:
+        """The model, whose progress is that of a stage, which begins."""
+        report(stage)
+        return ReportingHost(self.checkpoint, partial(report, stage))
 
     def _picture_key(self, request: Request, seconds: float) -> Hashable:
         """All that the features of a picture depend on."""
@@ -218,17 +230,13 @@ class Pipeline:
         span = (request.start, seconds, request.timing) if request.video is not None else ()
         return (*model, weights, picture, hide, span)
 
-    def _audio_features(self, request: Request) -> Features | None:
-        rate = self.latent_format.sample_rate
-        if request.audio is not None:
-            seconds = self.latent_format.conditioned_seconds
-            waveform = read_audio(Path(request.audio), sample_rate=rate, seconds=seconds)
-        elif request.init_audio is not None and request.extend:
-            waveform = tail(read_audio(Path(request.init_audio), sample_rate=rate), rate)
-        else:
+    def _audio_features(self, request: Request, report: Report) -> Features | None:
+        if not has_audio_prompt(request):
             return None
+        waveform = read_audio_prompt(request, self.latent_format)
         hide = tuple(request.hide.get("audio", ()))
-        return encode_audio(self.checkpoint, waveform, rate, hide=hide)
+        host = self._reporting(report, "encoding the audio prompt")
+        return encode_audio(host, waveform, self.latent_format.sample_rate, hide=hide)
 
     def start_latent(self, request: Request, init: InitAudio | None, seconds: float) -> StartLatent:
         """The latent to start from: zeros, or the encoded init audio with its noise mask.
@@ -255,17 +263,22 @@ class Pipeline:
 
 
 def generate(
-    request: Request, checkpoint: Checkpoint | None = None, on_step: OnStep = lambda *_: None
+    request: Request,
+    checkpoint: Checkpoint | None = None,
+    on_step: OnStep = lambda *_: None,
+    *,
+    on_progress: OnProgress = ignore,
 ) -> Soundtrack:
     """Generate one soundtrack. For several requests, make a `Pipeline` once.
 
     Args:
         request: inputs and settings.
         checkpoint: the model; None loads the embedded one.
-        on_step: as in `Pipeline.generate`.
+        on_step, on_progress: as in `Pipeline.generate`.
 
     Raises:
         AudioXError: as in `Pipeline.generate`.
     """
     check_request(request)
-    return Pipeline(checkpoint or load_checkpoint()).generate(request, on_step)
+    pipeline = Pipeline(checkpoint or load_checkpoint())
+    return pipeline.generate(request, on_step, on_progress=on_progress)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..conditioners.inputs import Span, TimeRange, check_prompt, check_spans
-from ..config import AudioXConfig, SamplingConfig
+from ..config import AudioXConfig, LatentConfig, SamplingConfig
 from ..errors import SettingsError, check_number
 from ..limits import (
     FEATHER_SECONDS,
@@ -102,6 +102,11 @@ def _check_guidance(request: Request, sampling: SamplingConfig, config: AudioXCo
         check_guidance(weights, config)
 
 
+def has_audio_prompt(request: Request) -> bool:
+    """Whether a request has an audio prompt, or continues audio, whose end is the prompt."""
+    return request.audio is not None or (request.init_audio is not None and request.extend > 0)
+
+
 def check_request(request: Request) -> None:
     """Check all that depends neither on the model nor on the content of files.
 
@@ -133,6 +138,30 @@ def check_request(request: Request) -> None:
     _check_variation(request)
     _check_mix(request)
     _check_loop(request)
+
+
+def check_times(request: Request, seconds: float) -> None:
+    """Check that the times of a request lie within the result.
+
+    Args:
+        request: its hidden times and its prompts over time are checked.
+        seconds: length of the result.
+
+    Raises:
+        SettingsError: a time is after the end.
+    """
+    for name, length in (("video", seconds), ("audio", LatentConfig().conditioned_seconds)):
+        if late := [begin for begin, _ in request.hide.get(name, ()) if begin >= length]:
+            raise SettingsError(
+                f"The time to hide starts at {late[0]:g} s, but the {name} ends at {length:.2f} s: "
+                "change hide."
+            )
+    for begin, _end, text in request.prompts:
+        if begin >= seconds:
+            raise SettingsError(
+                f"The prompt {text[:40]!r} starts at {begin:g} s, but the audio ends at "
+                f"{seconds:.2f} s: use an earlier time, or more seconds."
+            )
 
 
 def _check_inputs(request: Request) -> None:

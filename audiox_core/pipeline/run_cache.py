@@ -38,7 +38,8 @@ class _Slot:
     """What is kept on one device."""
 
     entries: dict[Hashable, _Entry] = field(default_factory=dict)
-    calls: int = 0
+    calls: int = 0  # those in a row with one key are one
+    last: Hashable = None  # key
 
     @property
     def size(self) -> int:
@@ -74,7 +75,8 @@ class RunCache:
             prepare: computes the conditions if they are not there.
         """
         slot = self._slots[device]
-        slot.calls += 1
+        slot.calls += key != slot.last
+        slot.last = key
         slot.drop_unused()  # before others are made
         entry = slot.entries.setdefault(key, _Entry())
         entry.used = slot.calls

@@ -1,6 +1,7 @@
 """Generated audio, its mix with the sound of its video, and the file that it is written to."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from ..media.clip import clip_from_file
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mastering import master
 from ..media.mix import mix
-from ..media.mux import mux_soundtrack
+from ..media.mux import MuxOptions, mux_soundtrack
 from .decode import limit_peak
 from .request import Request
 
 logger = logging.getLogger(__name__)
+
+LAST = 0.98  # share of writing a video after which the file is finished and moved
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,12 @@ class Soundtrack:
         """Length of the sound."""
         return self.waveform.shape[-1] / self.sample_rate
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, on_progress: Callable[[float], None] = lambda _: None) -> None:
         """Write the audio alone (`.wav`, `.flac`), or a copy of the video with this audio.
 
         Args:
             path: of the file; `.mp4`, `.mov`, `.mkv` and `.webm` are videos.
+            on_progress: called with the share that is written, 0..1.
 
         Raises:
             MediaError: the file cannot be written, or its container cannot store the video stream.
@@ -55,8 +59,15 @@ class Soundtrack:
         else:
             start, seconds = (self.start, self.seconds) if self.trimmed else (0.0, None)
             mux_soundtrack(
-                self.video, self.waveform, self.sample_rate, path, start=start, seconds=seconds
+                self.video,
+                self.waveform,
+                self.sample_rate,
+                path,
+                start=start,
+                seconds=seconds,
+                options=MuxOptions(on_progress=lambda done: on_progress(LAST * done)),
             )
+        on_progress(1.0)
 
 
 def mixed(waveform: Tensor, sample_rate: int, request: Request) -> Tensor:

@@ -126,8 +126,6 @@ def load_init(job: Job) -> Checkpoint:
     if job.vae is not None and not holds(job.init, AUDIO_VAE):  # the new VAE encodes prompts, too
         prompts = open_checkpoint(job.init, text_encoder=job.text_encoder).load_conditioners()
         checkpoint = replace(checkpoint, conditioners=prompts)
-    encoder: Any = checkpoint.conditioners.text.encoder
-    encoder.encoder.embed_tokens.weight = encoder.shared.weight  # one weight to the optimiser, too
     return checkpoint
 
 

@@ -1,6 +1,6 @@
 """AUDIOX_CONDITIONERS: the encoders of a checkpoint, each under ComfyUI's memory manager.
 
-They come from transformers and take no host layers, so they are loaded whole and freed whole.
+They take no host layers, so they are loaded whole and freed whole.
 """
 
 from collections.abc import Mapping

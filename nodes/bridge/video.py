@@ -31,7 +31,7 @@ from ...audiox_core.media.clip import (
 )
 from ...audiox_core.media.encode import encode_picture
 from ...audiox_core.media.files import open_media
-from ...audiox_core.media.mux import AAC_RATES, mux_soundtrack
+from ...audiox_core.media.mux import AAC_RATES, MuxOptions, mux_soundtrack
 from ...audiox_core.media.resample import resample
 from ...audiox_core.media.streams import holds
 from ...audiox_core.media.timeline import picture_stream
@@ -114,7 +114,7 @@ def _copied(video: Any, piece: FilePiece, waveform: Tensor, sample_rate: int) ->
             Path(name),
             start=piece.start,
             seconds=piece.seconds,
-            exact=not piece.is_whole,
+            options=MuxOptions(exact=not piece.is_whole),
         )
         return InputImpl.VideoFromFile(name), True
     except PictureError as error:

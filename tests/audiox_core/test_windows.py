@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv1d
 
+from audiox_core import windows
 from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
 from audiox_core.windows import (
+    CPU_ITEMS_AT_ONCE,
     ITEMS_AT_ONCE,
     active_windows,
     check_windows,
@@ -137,7 +139,8 @@ def test_a_single_window_is_predicted_as_it_is(seeded):
     assert seen == [((2, 4, 24), ((0, 0),))]
 
 
-def test_each_window_is_predicted_from_its_own_frames_under_its_number():
+def test_each_window_is_predicted_from_its_own_frames_under_its_number(monkeypatch):
+    monkeypatch.setattr(windows, "CPU_ITEMS_AT_ONCE", 8)
     x, seen = torch.arange(100.0).expand(3, 4, 100), []
 
     def predict(windows, group):
@@ -146,8 +149,8 @@ def test_each_window_is_predicted_from_its_own_frames_under_its_number():
 
     made = plan_frames(SMALL, 100)
     torch.testing.assert_close(over_windows(x, made, predict), x)
-    # eight items at once, three a batch: two windows a group
-    assert [numbers for _, numbers in seen] == [[0, 1], [2, 3], [4, 5]]
+    # four items at once on a CPU, three a batch: one window a group
+    assert [numbers for _, numbers in seen] == [[k] for k in range(6)]
     assert [start for starts, _ in seen for start in starts] == list(made.starts)
 
 
@@ -181,9 +184,13 @@ def test_windows_are_predicted_in_groups_of_limited_size(seeded):
         seen.append(len(windows))
         return windows
 
-    over_windows(torch.randn(2, 64, 3_000, generator=seeded), plan_frames(LATENT, 3_000), predict)
-    assert max(seen) <= ITEMS_AT_ONCE
-    assert sum(seen) == 2 * plan_frames(LATENT, 3_000).windows
+    made, shape = plan_frames(LATENT, 3_000), (2, 64, 3_000)
+    over_windows(torch.zeros(shape, device="meta"), made, predict)
+    assert max(seen) == ITEMS_AT_ONCE
+    assert sum(seen) == 2 * made.windows
+    seen.clear()
+    over_windows(torch.randn(shape, generator=seeded), made, predict)
+    assert seen == [CPU_ITEMS_AT_ONCE] * made.windows  # both items of the batch
 
 
 def test_windows_that_a_part_does_not_use_are_not_predicted():

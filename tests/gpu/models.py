@@ -14,17 +14,18 @@ from torch import nn
 from audiox_core.checkpoint.checkpoint_file import Checkpoint
 from audiox_core.conditioners.assemble import Conditioners, Conditioning
 from audiox_core.conditioners.audio import audio_conditioner
-from audiox_core.conditioners.encoders import clip_vision, t5_encoder
 from audiox_core.conditioners.text import TextConditioner
 from audiox_core.conditioners.video import VideoConditioner
 from audiox_core.config import AudioXConfig
 from audiox_core.device import choose_precision
 from audiox_core.models import Backbone, backbone
+from audiox_core.models.clip import ClipVision
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.maf import MAFBlock
 from audiox_core.models.mmdit import kernel_major
 from audiox_core.models.oobleck import Oobleck
 from audiox_core.models.synchformer import Synchformer
+from audiox_core.models.t5 import T5Encoder
 from audiox_core.variants import VARIANTS
 
 from ..toys import make_tokenizer, tiny
@@ -56,7 +57,9 @@ class Zoo:
                 self._kept.pop(next(iter(self._kept)))
             build = partial(backbone, self.config(variant).dit)
             model = filled(build, DTYPES[precision], self.device)
-            model.load_state_dict(kernel_major(model.state_dict()), assign=True)
+            state = model.state_dict()
+            arranged = {n: kernel_major(t) for n, t in state.items() if t.ndim == 3}
+            model.load_state_dict(state | arranged, assign=True)
             self._kept[key] = model.requires_grad_(False)
         return self._kept[key]
 
@@ -69,10 +72,10 @@ class Zoo:
         config = self.config(variant)
         make = partial(filled, dtype=torch.float32, device=self.device)
         video, sync = config.video, config.video.sync
-        text = make(partial(t5_encoder, config.text))
+        text = make(partial(T5Encoder, config.text))
         return Conditioners(
             TextConditioner(text, config.text_tokens, make_tokenizer()),
-            make(lambda: VideoConditioner(video, video.clip.tokens, clip_vision(video.clip))),
+            make(lambda: VideoConditioner(video, video.clip.tokens, ClipVision(video.clip))),
             make(partial(audio_conditioner, config)),
             sync=sync
             and filled(
@@ -135,9 +138,6 @@ def filled(
         else:
             small = 0.1 if name.endswith(SMALL) else gain
             weight.normal_(0, small / weight[0].numel() ** 0.5, generator=random)
-    for name, buffer in module.named_buffers():
-        if name.endswith("position_ids"):
-            buffer.copy_(torch.arange(buffer.numel(), device=device).view_as(buffer))
     return in_dtype(module, dtype).eval().requires_grad_(False)
 
 

@@ -175,7 +175,7 @@ def takes(bench: Bench, zoo: Zoo) -> None:
 def long(bench: Bench, zoo: Zoo) -> None:
     """Sounds of several windows; seconds a window beside those of one."""
     lengths = [(TURBO, 60.0, None), (TURBO, 300.0, None), (V1, 60.0, 10)]
-    lengths = [(TURBO, 24.0, None)] if bench.toy else lengths
+    lengths = [(TURBO, 12.0, None)] if bench.toy else lengths
     for variant, seconds, steps in lengths:
         case = f"sound {seconds:g} s" + (f", {steps} steps" if steps else "")
         if bench.left < 0:

@@ -85,6 +85,9 @@ def node(comfy, pack):
                 for socket in kind.GET_SCHEMA().inputs:  # widgets that are left alone
                     if not socket.optional and (default := _default(socket)) is not None:
                         inputs.setdefault(socket.id, default)
+                if kind.GET_SCHEMA().hidden:  # the executor makes such a class for each node
+                    hidden = SimpleNamespace(unique_id="1")
+                    kind = type(name, (kind,), {"hidden": hidden})
                 result = kind.EXECUTE_NORMALIZED(**inputs)
                 run.text = (getattr(result, "ui", None) or {}).get("text", [""])[0]
                 result = result.result if hasattr(result, "result") else result

@@ -115,6 +115,23 @@ def test_a_layer_can_begin_two_chains(node):
     assert [[layer.name for layer in pair] for pair in pairs] == [["", "a"], ["", "b"]]
 
 
+def test_layers_run_in_comfyui(execute):
+    layer = {"gain_db": -6.0, "start": 0.0, "fade_in": 0.0, "fade_out": 0.0, "pan": 0.0, "name": ""}
+    mix = {"duck_under": 2, "duck_db": 9.0, "attack": 0.05, "release": 0.4, "lufs": -16.0}
+    prompt = {
+        "a": ("EmptyAudio", {"duration": 1.0, "sample_rate": RATE, "channels": 2}),
+        "1": ("AudioXLayer", {"audio": ["a", 0], **layer}),
+        "2": ("AudioXLayer", {"audio": ["a", 0], "layers": ["1", 0], **layer, "start": 0.5}),
+        "m": ("AudioXMix", {"layers": ["2", 0], **mix, "ceiling_db": -1.0, "seconds": 0.0}),
+        "p": ("PreviewAudio", {"audio": ["m", 0]}),
+    }
+    execute({key: {"class_type": kind, "inputs": given} for key, (kind, given) in prompt.items()})
+    outputs = execute.executor.history_result["outputs"]
+    assert outputs["2"]["text"] == ["layer 2: 0.50 to 1.50 s"]
+    assert outputs["m"]["text"][0].splitlines()[-1] == "mix: silent; 1.50 s"
+    assert outputs["p"]["audio"]
+
+
 def test_the_tail_of_a_continuation_is_its_prompt_in_one_connection(node, loaded):
     sound = audio(12.0)
     _, seconds, tail = node("AudioXInpaintLatent", vae=loaded.vae, audio=sound, extend_after=3.0)

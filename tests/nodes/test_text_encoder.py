@@ -6,9 +6,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from audiox_core.checkpoint.layout import text_layout
-from audiox_core.conditioners.encoders import t5_encoder, tie_embedding
 from audiox_core.conditioners.text import TextConditioner
 from audiox_core.config import TextConfig
+from audiox_core.models.t5 import T5Encoder
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def t5_base(comfy, host, tmp_path_factory):
         state[name] = torch.ones(shape) if is_norm else noise.half().float()
     save_file(state, folder / "t5_base.safetensors")
     comfy.folder_paths.add_model_folder_path("text_encoders", str(folder))
-    encoder = t5_encoder(TextConfig()).eval()
-    encoder.load_state_dict(tie_embedding(state), strict=False)
+    encoder = T5Encoder(TextConfig()).eval()
+    encoder.load_state_dict(state)
     texts = host.find_comfyui() / "comfy" / "text_encoders" / "t5_tokenizer"
     return TextConditioner(encoder, 128, Tokenizer.from_file(str(texts / "tokenizer.json")))
 

@@ -7,11 +7,11 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from audiox_core.checkpoint.layout import shapes_of
-from audiox_core.conditioners.encoders import clip_vision
 from audiox_core.conditioners.video import VideoConditioner
 from audiox_core.config import SyncConfig, SynchformerConfig, TemporalConfig, VideoConfig
 from audiox_core.media.pixels import resize_frames
 from audiox_core.media.video import pad_indices, reference_frame_indices
+from audiox_core.models.clip import ClipVision
 from audiox_core.models.synchformer import Synchformer, sync_features, sync_pixels
 
 from .fixtures import Case, Outputs, adapter
@@ -111,7 +111,7 @@ def video_tail(case: Case) -> Outputs:
 @adapter("sync_video_full*")
 def video_full(case: Case) -> Outputs:
     config = VideoConfig(sync=SyncConfig())
-    model = empty(lambda: VideoConditioner(config, config.clip.tokens, clip_vision(config.clip)))
+    model = empty(lambda: VideoConditioner(config, config.clip.tokens, ClipVision(config.clip)))
     filled(model, case.weights(shapes_of(model)))
     rule, size = case.facts["frames"], config.clip.image
     frames = ((waves(rule, config.frames, size) + 1) * 127.5).round().to(torch.uint8)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from audiox_core.checkpoint.layout import dit_layout, oobleck_layout, shapes_of
 from audiox_core.conditioners.assemble import Conditioning, join
 from audiox_core.conditioners.audio import AudioConditioner
-from audiox_core.conditioners.encoders import clip_vision, t5_encoder, tie_embedding
 from audiox_core.conditioners.masking import replace_absent
 from audiox_core.conditioners.text import TextConditioner
 from audiox_core.conditioners.video import (
@@ -45,9 +44,11 @@ from audiox_core.diffusion.schedules import polyexponential
 from audiox_core.media.audio import peak_normalize, to_int16
 from audiox_core.media.pixels import resize_frames
 from audiox_core.media.video import pad_indices, reference_frame_indices
+from audiox_core.models.clip import ClipVision
 from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.oobleck import Oobleck, fold_weight_norm, snake_beta
+from audiox_core.models.t5 import T5Encoder
 from audiox_core.models.temporal import TemporalTransformer
 from audiox_core.pipeline.predictor import predictor
 from audiox_core.windows import plan_frames
@@ -282,7 +283,7 @@ def video_pixels(case: Case) -> Outputs:
     names = ("hidden", "layers", "heads", "mlp", "patch", "image", "projection")
     sizes = ClipConfig(*(_named(clip, name) for name in names))
     config = VideoConfig(frames=len(frames), clip=sizes)
-    model = empty(lambda: VideoConditioner(config, sizes.tokens, clip_vision(sizes)))
+    model = empty(lambda: VideoConditioner(config, sizes.tokens, ClipVision(sizes)))
     filled(model, case.weights(shapes_of(model)))
     seen = []
     model.visual_encoder_model.register_forward_hook(lambda _m, _a, out: seen.append(out))
@@ -290,7 +291,7 @@ def video_pixels(case: Case) -> Outputs:
     case.not_made["mask"] = DISCARDED
     return {
         "out": out,
-        "clip_last_hidden_frame0": seen[0].last_hidden_state[0],
+        "clip_last_hidden_frame0": seen[0][0],
         "pixel_values_frame0_corner": clip_pixels(frames[:1])[0, :, :16, :16],
     }
 
@@ -439,9 +440,8 @@ def t5(case: Case) -> Outputs:
         buckets=facts["relative_attention_num_buckets"],
         max_distance=facts["relative_attention_max_distance"],
     )
-    encoder = empty(lambda: t5_encoder(sizes))
-    layout = {k: v for k, v in shapes_of(encoder).items() if k != "encoder.embed_tokens.weight"}
-    filled(encoder, tie_embedding(case.weights(layout)))
+    encoder = empty(lambda: T5Encoder(sizes))
+    filled(encoder, case.weights(shapes_of(encoder)))
     ids, mask = case["input_ids"].long(), case["attention_mask"]
     conditioner = TextConditioner.__new__(TextConditioner)  # ids are given: no tokenizer
     nn.Module.__init__(conditioner)
@@ -450,7 +450,7 @@ def t5(case: Case) -> Outputs:
     return {
         "out": out,
         "mask_out": out.any(dim=-1).to(torch.uint8),  # what is not padding is not zero
-        "last_hidden_state": encoder(ids, mask.bool()).last_hidden_state,
+        "last_hidden_state": encoder(ids, mask),
     }
 
 

@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ...errors import SettingsError
 from ...limits import DTYPE_NAMES
+from ...progress_bar import count_bar
 from ...variants import VARIANTS
 from ..bench.names import NAMES
 
@@ -138,7 +137,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     given = {name: getattr(options, name) for name in PASSED_ON}
     arguments = [f"--{name}={value}" for name, value in given.items() if value not in (None, "")]
-    with tqdm(total=options.rounds, unit="round", desc="comparing", disable=None) as bar:
+    with count_bar("comparing", "round", options.rounds) as bar:
         found = compare(
             options.against, arguments, rounds=options.rounds, on_round=lambda _: bar.update()
         )

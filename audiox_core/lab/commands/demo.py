@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from ...errors import SettingsError
+from ...progress import Progress
+from ...progress_bar import stage_bar
 from ..labels import EVENT_LABELS
 
 SEEDS = 2**32
@@ -49,6 +51,15 @@ def run_demo(options: argparse.Namespace) -> int:
         )
     if not 0 <= options.seed < SEEDS:
         raise SettingsError(f"--seed is {options.seed}: it must be 0 or more, and below 2**32.")
-    from .demo_run import run
+    if options.video is not None:
+        from ...media.timeline import PictureReader
 
-    return run(options)
+        with PictureReader(options.video):  # raises if it is no video
+            pass
+    with stage_bar() as show:
+        show(Progress("starting", 0.0, 0.0))
+        from .demo_run import run
+
+        made = run(options, show)
+    print("\n".join(made))
+    return 0

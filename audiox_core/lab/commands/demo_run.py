@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...checkpoint.checkpoint_file import load_checkpoint
+from ...checkpoint.checkpoint_file import open_checkpoint
 from ...device import choose_device
 from ...errors import SettingsError
 from ...media.files import check_output, is_same_file, replacing
@@ -12,6 +12,8 @@ from ...media.formats import VIDEO_SUFFIXES
 from ...media.mux import check_mux
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
+from ...pipeline.sources import open_sources
+from ...progress import OnProgress, Stages
 from ..evaluation.clips import PLAYABLE, SECONDS, even_times, held_out_scene, write_scene
 from ..evaluation.contact_sheet import contact_sheet
 
@@ -20,8 +22,16 @@ FPS = 24.0
 PICTURES = 10  # in the picture
 
 
-def run(options: argparse.Namespace) -> int:
-    """Write the files and print what they are."""
+def run(options: argparse.Namespace, show: OnProgress) -> list[str]:
+    """Write the files.
+
+    Args:
+        options: of the command line.
+        show: called with the progress.
+
+    Returns:
+        The files and what they are, a line each.
+    """
     folder, video = options.output, options.video
     folder.mkdir(parents=True, exist_ok=True)
     rendered, drawn = folder / f"{options.label}.mp4", folder / f"{options.label}.svg"
@@ -34,14 +44,22 @@ def run(options: argparse.Namespace) -> int:
         suffix = video.suffix.lower()
         own = folder / f"{video.stem}-with-sound{suffix if suffix in VIDEO_SUFFIXES else '.mkv'}"
         check_mux(video, own)
-    pipeline = Pipeline(load_checkpoint(device=choose_device(options.device)))
-    if video is not None:
-        pipeline.sources(request)  # refuse now what cannot be done later
+    file = open_checkpoint()
+    own_sources = None if video is None else open_sources(request, file.config.latent)
+    times = {"loading the model": 0.5, "rendering": 3.0, "generating": 6.0, "drawing": 0.5}
+    if own_sources is not None:
+        times["generating for your video"] = 0.6 * own_sources.seconds
+    stages = Stages(times, show)
+    stages.report("loading the model")
+    pipeline = Pipeline(file.load(device=choose_device(options.device)))
     item = held_out_scene(options.seed, options.label)
     with TemporaryDirectory() as scratch:
+        stages.report("rendering")
         silent = write_scene(Path(scratch) / "silent.mp4", item, even_times(FPS), PIXELS, PLAYABLE)
-        sound = pipeline.generate(Request(video=silent, seed=options.seed))
+        shown = Request(video=silent, seed=options.seed)
+        sound = pipeline.generate(shown, on_progress=stages.nested("generating"))
         sound.save(rendered)
+    stages.report("drawing")
     pictures = item.frames([(n + 0.5) * SECONDS / PICTURES for n in range(PICTURES)], PIXELS)
     sheet = contact_sheet(
         pictures,
@@ -52,8 +70,10 @@ def run(options: argparse.Namespace) -> int:
     )
     with replacing(drawn) as path:
         path.write_text(sheet, encoding="utf-8")
-    print(f"{rendered}: rendered clip with generated audio\n{drawn}: spectrogram with the events")
+    made = [f"{rendered}: rendered clip with generated audio"]
+    made.append(f"{drawn}: spectrogram with the events")
     if video is not None:
-        pipeline.generate(request).save(own)
-        print(f"{own}: your video with its soundtrack")
-    return 0
+        report = stages.nested("generating for your video")
+        pipeline.generate(request, on_progress=report, sources=own_sources).save(own)
+        made.append(f"{own}: your video with its soundtrack")
+    return made

@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ...errors import SettingsError
+from ...progress_bar import count_bar
 
 CASES = ("vae", "text", "video", "conflict", "music", "repair", "timeline")
 DRAWN = ("video", "conflict")
@@ -68,7 +69,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
     checkpoint = load_checkpoint(options.checkpoint, device=choose_device(options.device))
     figures: dict[str, Any] = {"model": checkpoint.variant, "file": checkpoint.path.name}
-    with tqdm(unit="clip", desc="evaluating", disable=None) as bar:
+    with count_bar("evaluating", "clip") as bar:
         models = ModelsUnderTest(
             Pipeline(checkpoint),
             Pipeline(untrained(checkpoint)),

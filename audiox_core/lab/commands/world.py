@@ -4,10 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ...config import AudioXConfig
 from ...errors import SettingsError
+from ...progress_bar import count_bar
 
 
 def add_world(commands: Any) -> argparse.ArgumentParser:
@@ -43,7 +42,7 @@ def run_world(options: argparse.Namespace) -> int:
     clips = range(options.first, options.first + options.clips)
     world = World(AudioXConfig(), seed=options.seed, count=clips.stop, music=options.music)
     options.output.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(clips), unit="clip", desc="rendering", disable=None) as bar:
+    with count_bar("rendering", "clip", len(clips)) as bar:
         *_, manifest = render_clips(world, options.output, clips, on_clip=bar.update)
     print(f"{len(clips)} clips in {options.output}, captions in {manifest}")
     return 0

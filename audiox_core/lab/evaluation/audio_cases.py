@@ -98,19 +98,20 @@ def repair_case(models: ModelsUnderTest) -> Figures:
 
 @torch.no_grad()
 def _repair(pipeline: Pipeline, request: Request) -> Repair:
-    clip, init, seconds = pipeline.sources(request)
+    sources = pipeline.sources(request)
+    init = sources.init_audio
     assert init is not None
-    start = pipeline.start_latent(request, init, seconds)
+    start = pipeline.start_latent(request, init, sources.seconds)
     latent = sample(
         pipeline.checkpoint,
-        pipeline.conditioning(request, clip, seconds),
+        pipeline.conditioning(request, sources.clip, sources.seconds),
         start,
         sampling=pipeline.sampling(request),
         seed=request.seed,
     )
     known = init.waveform
     before, through = (
-        decode(pipeline.checkpoint, x, seconds)[0].cpu() for x in (latent, start.samples)
+        decode(pipeline.checkpoint, x, sources.seconds)[0].cpu() for x in (latent, start.samples)
     )
     after = finish(before, pipeline.latent_format, init_audio=init)
     begin, end = (pipeline.latent_format.samples(t) for t in REPAIRED)

@@ -10,14 +10,15 @@ from torch import nn
 
 from ...conditioners.assemble import Conditioners
 from ...conditioners.audio import AudioConditioner, audio_conditioner
-from ...conditioners.encoders import t5_encoder
 from ...conditioners.text import TextConditioner
 from ...conditioners.video import video_conditioner
 from ...config import AudioXConfig, OobleckConfig
 from ...errors import SettingsError
 from ...models import Backbone, DiT, backbone
+from ...models.clip import ClipVision
 from ...models.maf import MAFBlock
 from ...models.oobleck import Oobleck
+from ...models.t5 import T5Encoder
 from ...training.rng import seeded
 from .position_init import init_frame_positions, init_positions
 from .vae_init import init_vae
@@ -46,12 +47,12 @@ def new_model(
     """
     video, text = config.video, config.text
     with torch.device("meta"):
-        check_memory(backbone(config.dit), video_conditioner(video), t5_encoder(text))
+        check_memory(backbone(config.dit), video_conditioner(video), T5Encoder(text))
     with seeded(seed):
         model = backbone(config.dit)
         conditioners = Conditioners(
             TextConditioner(
-                t5_encoder(replace(text, vocab_size=tokenizer.get_vocab_size())),
+                T5Encoder(replace(text, vocab_size=tokenizer.get_vocab_size())),
                 config.text_tokens,
                 tokenizer,
             ),
@@ -105,8 +106,10 @@ def init_model(model: Backbone) -> None:
 
 @torch.no_grad()
 def init_conditioners(conditioners: Conditioners) -> None:
-    """Initialise absent features with zeros, and the fusion closed."""
+    """Initialise the encoders as published, absent features with zeros, and the fusion closed."""
     video, audio, maf = conditioners.video, conditioners.audio, conditioners.maf
+    init_t5(conditioners.text.encoder)
+    init_clip(video.visual_encoder_model)
     nn.init.zeros_(video.empty_visual_feat)
     init_frame_positions(video.Temp_pos_embedding)
     if video.config.sync is not None:
@@ -117,3 +120,41 @@ def init_conditioners(conditioners: Conditioners) -> None:
         nn.init.normal_(maf.unified_experts, std=EXPERTS_STD)
         for slot in "vta":
             nn.init.constant_(maf.get_parameter(f"bypass_gate_{slot}"), CLOSED)
+
+
+@torch.no_grad()
+def init_t5(encoder: T5Encoder) -> None:
+    """Initialise a T5 encoder: the scale of the attention lies in the weights of the queries."""
+    config = encoder.config
+    fans = {  # the last part of a matrix's module -> what its variance is divided by
+        "shared": 1,
+        "q": config.width * config.head_dim,
+        "o": config.heads * config.head_dim,
+        "wo": config.ff_width,
+    }
+    for name, weight in encoder.named_parameters():
+        if weight.ndim > 1:
+            fan = fans.get(name.split(".")[-2], config.width)
+            nn.init.normal_(weight, std=fan**-0.5)
+
+
+@torch.no_grad()
+def init_clip(tower: ClipVision) -> None:
+    """Initialise an image tower: what a block adds is smaller the more blocks there are."""
+    blocks: Any = tower.vision_model.encoder.layers
+    width = tower.visual_projection.in_features
+    deep = (2 * len(blocks)) ** -0.5
+    scales = {  # the last part of a matrix's module -> its standard deviation
+        "patch_embedding": 0.02,
+        "position_embedding": 0.02,
+        "fc1": (2 * width) ** -0.5,
+        "fc2": width**-0.5 * deep,
+        "out_proj": width**-0.5,
+        "visual_projection": width**-0.5,
+    }
+    nn.init.normal_(tower.vision_model.embeddings.class_embedding, std=width**-0.5)
+    for name, weight in tower.named_parameters():
+        if weight.ndim > 1:
+            nn.init.normal_(weight, std=scales.get(name.split(".")[-2], width**-0.5 * deep))
+        elif name.endswith(".bias"):
+            nn.init.zeros_(weight)

@@ -1,5 +1,7 @@
 """Modules with the weights of a file."""
 
+from functools import partial
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -8,6 +10,7 @@ from torch import nn
 from audiox_core.checkpoint.modules import load_module
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import WeightsError
+from audiox_core.models.mmdit import kernel_major
 
 
 @pytest.fixture
@@ -62,6 +65,17 @@ def test_weights_of_integers_are_refused(save):
     file = save(m_0_weight=torch.ones(2, 2, dtype=torch.int32), m_0_bias=torch.ones(2))
     with pytest.raises(WeightsError, match="as int32, which is not a floating-point type"):
         load_module(file, "m.", build)
+
+
+def test_the_weights_of_convolutions_are_arranged_as_they_are_read(save):
+    weight = torch.arange(24.0).view(2, 4, 3)
+    file = save(m_0_weight=weight, m_0_bias=torch.ones(2))
+    load = partial(load_module, file, "m.", lambda: nn.Sequential(nn.Conv1d(4, 2, 3)))
+    assert load()[0].weight.is_contiguous()
+    arranged = load(arrange=kernel_major)
+    assert torch.equal(arranged[0].weight, weight)
+    assert arranged[0].weight.stride() == (12, 1, 4)
+    assert torch.equal(arranged[0].bias, torch.ones(2))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU to load to")

@@ -316,7 +316,7 @@ def test_an_interrupted_run_leaves_no_file(tmp_path, number):
     ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
     run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, ours)
-    while "step" not in run.stderr.read(40):  # until it samples
+    while "sampling" not in run.stderr.readline():  # until it samples
         pass
     number = getattr(signal, f"SIG{number}")
     run.send_signal(number)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from audiox_core.checkpoint.checkpoint_file import CheckpointFile
 
 
@@ -21,3 +23,33 @@ def test_the_summary_says_what_was_used(run):
     assert code == 0
     assert {name: summary[name] for name in expected} == expected
     assert (summary["sampler"], summary["variant"]) == ("euler", "audiox-nano")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--prompt-at", "12-14", "a dog"),
+            "'a dog' starts at 12 s, but the audio ends at 10.00 s",
+        ),
+        (("--image", "a.png"), "a.png is not a readable media file"),
+        (("--init-audio", "a.png"), "a.png is not a readable media file"),
+    ],
+)
+def test_inputs_are_refused_before_weights_are_read(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setattr(CheckpointFile, "load", lambda *_, **__: 1 / 0)
+    (tmp_path / "a.wav").write_bytes(b"RIFF....WAVE")
+    code, _, err = run("generate", "--prompt", "rain", *arguments, "-o", "b.wav")
+    assert code == 2
+    assert message in err[-1]
+
+
+def test_every_stage_is_a_line_where_there_is_no_terminal(run):
+    given = ("--prompt", "rain", "--seconds", "1", "--steps", "1", "-o", "a.wav")
+    _, _, err = run("generate", *given)
+    lines = [line.removeprefix("INFO: ") for line in err if line.startswith("INFO: ")]
+    stages = [
+        "starting", "loading the model", "encoding the text", "sampling", "decoding", "finishing",
+        "writing the file",
+    ]  # fmt: skip
+    assert [line for line in lines if line in stages] == stages

@@ -12,10 +12,11 @@ import torch
 from av.stream import Disposition
 
 from audiox_core.errors import MediaError, SettingsError
+from audiox_core.lab.bench.memory import peak_bytes
 from audiox_core.media import mux
 from audiox_core.media.audio import read_audio
 from audiox_core.media.formats import VIDEO_SUFFIXES
-from audiox_core.media.mux import check_mux, mux_soundtrack
+from audiox_core.media.mux import MuxOptions, check_mux, mux_soundtrack
 from audiox_core.media.pixels import display_matrix
 from audiox_core.media.video import FrameGrid, probe_video, read_grids
 
@@ -221,7 +222,7 @@ def test_the_own_sound_is_replaced(clip, noise, tmp_path):
 def test_the_own_sound_is_kept_on_demand_and_does_not_play(clip, noise, delay, tmp_path, output):
     own, wave = noise(2, seed=1), noise(2)
     video, output = clip(frames=50, sound=own), tmp_path / output
-    mux_soundtrack(video, wave, RATE, output, keep_audio=True)
+    mux_soundtrack(video, wave, RATE, output, options=MuxOptions(keep_audio=True))
     assert delay(read_audio(output)[0], wave[0]) == pytest.approx(0, abs=44)
     with av.open(str(output)) as container:
         ours, theirs = container.streams.audio
@@ -237,7 +238,7 @@ def test_own_sound_that_the_container_cannot_hold_is_left_out_with_a_warning(
 ):
     path, video = tmp_path / "a.mkv", clip("a.webm", frames=50)
     mux_soundtrack(video, noise(2), RATE, path)  # VP8 with AAC
-    mux_soundtrack(path, noise(2), RATE, tmp_path / "b.webm", keep_audio=True)
+    mux_soundtrack(path, noise(2), RATE, tmp_path / "b.webm", options=MuxOptions(keep_audio=True))
     assert streams(tmp_path / "b.webm") == ["video", "audio"]
     assert "aac" in caplog.text
 
@@ -392,11 +393,22 @@ def test_joined_recordings_are_refused_before_anything_is_computed(clip, tmp_pat
         check_mux(joined, tmp_path / "b.mp4")
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_the_progress_follows_the_time_that_is_written(clip, noise, tmp_path, suffix):
+    seen = []
+    options = MuxOptions(on_progress=seen.append)
+    mux_soundtrack(clip(frames=50), noise(2), RATE, tmp_path / f"b{suffix}", options=options)
+    assert len(seen) == 50  # a packet of the picture each
+    assert seen == sorted(seen)
+    assert seen[24] == pytest.approx(0.5, abs=0.05)
+    assert seen[-1] == pytest.approx(1.0, abs=0.05)
+
+
 @pytest.mark.parametrize(("frames", "exact"), [(75, True), (26, False)])
 def test_a_piece_that_would_end_late_can_be_refused(clip, noise, tmp_path, frames, exact):
     reordered = {"bf": "3", "g": "50", "x264-params": "scenecut=0:b-adapt=0"}
     video, output = clip(frames=100, options=reordered), tmp_path / "b.mp4"
-    arguments = {"seconds": Fraction(frames, 25), "exact": True}
+    arguments = {"seconds": Fraction(frames, 25), "options": MuxOptions(exact=True)}
     if exact:
         check_mux(video, output, **arguments)
         mux_soundtrack(video, noise(4), RATE, output, **arguments)
@@ -507,8 +519,22 @@ def test_a_video_stream_without_timestamps_is_refused(clip, noise, tmp_path):
 @pytest.mark.parametrize("output", ["b.mp4", "b.mov", "b.mkv"])
 def test_real_clips_keep_their_picture(clips, noise, delay, tmp_path, output):
     wave = noise(6)
-    mux_soundtrack(clips / "bigbuckbunny.mp4", wave, RATE, tmp_path / output, keep_audio=True)
+    mux_soundtrack(
+        clips / "bigbuckbunny.mp4",
+        wave,
+        RATE,
+        tmp_path / output,
+        options=MuxOptions(keep_audio=True),
+    )
     assert picture_packets(tmp_path / output) == picture_packets(clips / "bigbuckbunny.mp4")
     heard = read_audio(tmp_path / output)
     assert delay(heard[0], wave[0, : round(5.28 * RATE)]) == pytest.approx(0, abs=44)
     assert heard.shape[1] == pytest.approx(5.28 * RATE, abs=RATE // 25)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_a_sound_is_muxed_without_a_copy_of_it(clip, tmp_path, suffix):
+    wave = torch.zeros(2, 60 * RATE)
+    video = clip(f"a{suffix}", frames=100)
+    held = peak_bytes(lambda: mux_soundtrack(video, wave, RATE, tmp_path / f"b{suffix}"))
+    assert held < wave.nbytes / 5

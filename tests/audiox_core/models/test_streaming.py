@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from audiox_core.models.streaming import (
-    Gathered,
+    Joined,
     StreamedConv,
     StreamedResidual,
     StreamedStridedConv,
@@ -70,7 +70,7 @@ def test_pieces_are_cut_where_they_get_large_and_joined_where_they_get_small(see
     layers = [
         StreamedTransposedConv(up, halved), partial(watch, large),
         StreamedStridedConv(down, halved), partial(watch, small),
-        Gathered(60), partial(watch, end),
+        Joined(60), partial(watch, end),
     ]  # fmt: skip
     x = torch.randn(1, 2, 100, generator=seeded)
     torch.testing.assert_close(joined(layers, x, [100], limit=120), down(0.5 * up(0.5 * x)))
@@ -82,6 +82,6 @@ def test_pieces_are_cut_where_they_get_large_and_joined_where_they_get_small(see
 
 def test_samples_after_the_last_complete_step_change_nothing(seeded):
     down, tap = nn.Conv1d(2, 2, 8, 4, 2), nn.Conv1d(2, 2, 1)
-    layers = [StreamedStridedConv(down, halved), StreamedConv(tap, halved), Gathered(1_000)]
+    layers = [StreamedStridedConv(down, halved), StreamedConv(tap, halved), Joined(1_000)]
     x = torch.randn(1, 2, 23, generator=seeded)
     torch.testing.assert_close(joined(layers, x, [1] * 23), tap(0.5 * down(0.5 * x)))

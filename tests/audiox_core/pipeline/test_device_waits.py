@@ -126,9 +126,9 @@ def test_what_only_starts_kernels_is_no_wait(call):
 def step(toys) -> Callable[..., Callable[[], Tensor]]:
     """A step of a solver over the guided network of a variant, whose conditions are prepared."""
 
-    def make(variant: str, seconds: float, *, batch: int = 1, negative: bool = False, mask=None):
-        config, tokens = toys.tiny(variant), None
-        windows = plan(config.latent, seconds)
+    def make(variant: str, seconds: float, *, batch=1, negative=False, mask=False, loop=False):
+        config = toys.tiny(variant)
+        windows = plan(config.latent, seconds, loop)
         with DEVICE:
             model = backbone(config.dit).half().eval().requires_grad_(False)
             x = torch.empty(batch, config.latent.channels, windows.frames)
@@ -163,7 +163,7 @@ def step(toys) -> Callable[..., Callable[[], Tensor]]:
     [
         {"seconds": 10}, {"seconds": 10, "batch": 4}, {"seconds": 60}, {"seconds": 60, "batch": 2},
         {"seconds": 10, "mask": True}, {"seconds": 24, "negative": True},
-        {"seconds": 10, "negative": True, "batch": 3},
+        {"seconds": 10, "negative": True, "batch": 3}, {"seconds": 24, "loop": True},
     ],
     ids=str,
 )  # fmt: skip

@@ -107,9 +107,9 @@ def test_another_prompt_or_seed_does_not_encode_the_video_again(sync_checkpoint,
 
 
 def features(pipeline, request):
-    clip, _, seconds = pipeline.sources(request)
+    sources = pipeline.sources(request)
     with torch.no_grad():
-        return pipeline._picture_features(request, clip, seconds).tokens
+        return pipeline._picture_features(request, sources.clip, sources.seconds).tokens
 
 
 @pytest.mark.parametrize(

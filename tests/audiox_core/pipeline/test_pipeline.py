@@ -255,11 +255,12 @@ def test_less_denoising_stays_closer_to_the_init_audio(pipeline, known):
 
     def distance(**change):
         request = replace(base, **change)
-        clip, init, seconds = pipeline.sources(request)
+        sources = pipeline.sources(request)
+        seconds = sources.seconds
         with torch.no_grad():
-            start = pipeline.start_latent(request, init, seconds)
+            start = pipeline.start_latent(request, sources.init_audio, seconds)
             out = sample(
-                pipeline.checkpoint, pipeline.conditioning(request, clip, seconds), start,
+                pipeline.checkpoint, pipeline.conditioning(request, sources.clip, seconds), start,
                 sampling=pipeline.sampling(request),
             )  # fmt: skip
         return (out - start.samples).std().item()
@@ -340,3 +341,28 @@ def test_a_default_dtype_of_half_precision_changes_nothing(
 def test_a_length_of_nothing_is_refused_with_init_audio_too(pipeline, known, seconds):
     with pytest.raises(SettingsError, match=r"cannot be generated|must be"):
         pipeline.generate(Request(prompt="rain", init_audio=known, seconds=seconds))
+
+
+def test_progress_goes_through_every_stage_and_ends_with_the_run(sync_checkpoint, clip, known):
+    seen, video = [], clip(frames=60, fps=5)  # 12 s: two windows
+    request = Request(
+        prompt="rain", video=video, audio=known, init_audio=known, denoise=1.0, **QUICK
+    )
+    Pipeline(sync_checkpoint).generate(request, on_progress=seen.append)
+    stages = [*dict.fromkeys(progress.stage for progress in seen)]
+    assert stages == [
+        "encoding the text", "encoding the video", "encoding the audio prompt",
+        "encoding the existing audio", "sampling", "decoding", "finishing",
+    ]  # fmt: skip
+    shares = [progress.share for progress in seen]
+    assert shares == sorted(shares)
+    assert [share == 1 for share in shares] == [False] * (len(shares) - 1) + [True]
+
+    def done(stage):
+        return [progress.done for progress in seen if progress.stage == stage]
+
+    assert done("sampling") == [0.0, 0.5, 1.0]
+    assert len(done("decoding")) > 3  # longer than a window: in pieces
+    assert done("decoding")[-1] == 1
+    assert len(done("encoding the video")) > 4  # two windows: read, seen, and encoded
+    assert done("finishing") == [0.0, 1.0]

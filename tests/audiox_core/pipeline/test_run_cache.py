@@ -2,6 +2,7 @@
 
 import torch
 
+from audiox_core import windows
 from audiox_core.config import LatentConfig
 from audiox_core.models.dit import Context
 from audiox_core.models.mmdit import Modulations
@@ -99,7 +100,8 @@ def test_every_condition_is_prepared_once_and_null_ones_have_no_tokens():
     assert out[:, 0, 0].tolist() == [5, 5, 0, 0]
 
 
-def test_each_window_has_its_own_tokens_and_one_window_serves_all():
+def test_each_window_has_its_own_tokens_and_one_window_serves_all(monkeypatch):
+    monkeypatch.setattr(windows, "CPU_ITEMS_AT_ONCE", 8)
     layout = plan_frames(LatentConfig(), 236 + 193)
     backbone, x = CountingBackbone(), torch.zeros(2, 1, layout.frames)
     out = predict(
@@ -133,9 +135,10 @@ def test_a_run_prepares_once_unless_its_conditions_change():
     assert len(backbone.prepared) == 2
 
 
-def test_a_condition_that_serves_every_window_is_prepared_once_for_groups_of_a_size():
+def test_a_condition_that_serves_every_window_is_prepared_once_for_groups_of_a_size(monkeypatch):
+    monkeypatch.setattr(windows, "CPU_ITEMS_AT_ONCE", 8)
     backbone, cache = CountingBackbone(), RunCache()
-    layout = plan_frames(LatentConfig(), 236 + 19 * 193)  # groups of 8, 8 and 4 windows
+    layout = plan_frames(LatentConfig(), 236 + 17 * 193)  # groups of 4, 4, 4, 4 and 2 windows
     for _ in range(3):
         predict(
             backbone,
@@ -146,7 +149,7 @@ def test_a_condition_that_serves_every_window_is_prepared_once_for_groups_of_a_s
             cache=cache,
             forward=backbone,
         )
-    assert [len(rows) for _, rows in backbone.prepared] == [8, 4]
+    assert [len(rows) for _, rows in backbone.prepared] == [4, 2]
 
 
 def test_without_any_tokens_the_backbone_is_asked_for_none():

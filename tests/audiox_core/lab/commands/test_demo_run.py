@@ -38,7 +38,7 @@ def test_a_missing_video_is_a_one_line_error(tmp_path, capsys):
     code = main(["demo", str(tmp_path / "nowhere.mp4"), "--output", str(tmp_path / "made")])
     assert code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert not any((tmp_path / "made").iterdir())
+    assert not (tmp_path / "made").exists()
 
 
 def test_an_output_that_is_a_file_is_an_error(clip, capsys):

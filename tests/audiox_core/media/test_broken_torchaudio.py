@@ -7,8 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 GENERATE = """
-import sys, transformers
-transformers.utils.import_utils.is_torchaudio_available()  # as another pack might have asked
+import sys
 from audiox_core.cli import main
 code = main(sys.argv[1:])
 try:
