@@ -47,7 +47,7 @@ def test_takes_differ_and_the_first_one_is_that_of_a_single_run(pipeline):
     torch.testing.assert_close(first, single, atol=1e-4, rtol=0)
     assert (second - single).abs().max() > 0.01
     assert (third - second).abs().max() > 0.01
-    with pytest.raises(SettingsError, match="use Pipeline.takes"):
+    with pytest.raises(SettingsError, match=r"use Pipeline\.takes"):
         pipeline.generate(replace(request, takes=3))
 
 
