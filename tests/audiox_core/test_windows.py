@@ -149,8 +149,8 @@ def test_each_window_is_predicted_from_its_own_frames_under_its_number(monkeypat
 
     made = plan_frames(SMALL, 100)
     torch.testing.assert_close(over_windows(x, made, predict), x)
-    # four items at once on a CPU, three a batch: one window a group
-    assert [numbers for _, numbers in seen] == [[k] for k in range(6)]
+    # eight items at once, three a batch: two windows a group
+    assert [numbers for _, numbers in seen] == [[0, 1], [2, 3], [4, 5]]
     assert [start for starts, _ in seen for start in starts] == list(made.starts)
 
 

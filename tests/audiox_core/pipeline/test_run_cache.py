@@ -138,7 +138,7 @@ def test_a_run_prepares_once_unless_its_conditions_change():
 def test_a_condition_that_serves_every_window_is_prepared_once_for_groups_of_a_size(monkeypatch):
     monkeypatch.setattr(windows, "CPU_ITEMS_AT_ONCE", 8)
     backbone, cache = CountingBackbone(), RunCache()
-    layout = plan_frames(LatentConfig(), 236 + 17 * 193)  # groups of 4, 4, 4, 4 and 2 windows
+    layout = plan_frames(LatentConfig(), 236 + 17 * 193)  # groups of 8, 8 and 2 windows
     for _ in range(3):
         predict(
             backbone,
@@ -149,7 +149,7 @@ def test_a_condition_that_serves_every_window_is_prepared_once_for_groups_of_a_s
             cache=cache,
             forward=backbone,
         )
-    assert [len(rows) for _, rows in backbone.prepared] == [4, 2]
+    assert [len(rows) for _, rows in backbone.prepared] == [8, 2]
 
 
 def test_without_any_tokens_the_backbone_is_asked_for_none():
