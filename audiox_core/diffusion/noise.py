@@ -24,7 +24,7 @@ def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
 
 def unit_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard normal noise, float32 on the CPU, whatever default dtype a host has set."""
-    return torch.randn(shape, generator=generator, dtype=torch.float32)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def on_device(noise: Tensor, device: torch.device) -> Tensor:

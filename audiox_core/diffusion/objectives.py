@@ -57,7 +57,7 @@ def v_denoiser(predict: Predict) -> Denoiser:
     """
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
-        level = torch.tensor(sigma, dtype=torch.float32)  # on the CPU: no kernels, no copies
+        level = torch.tensor(sigma, dtype=torch.float32, device="cpu")  # no kernels, no copies
         c_skip, c_out, c_in = (c.item() for c in v_scalings(level))
         t = torch.full((len(x),), sigma_to_t(level).item(), dtype=torch.float32, device=x.device)
         return c_skip * x + c_out * predict(c_in * x, t)

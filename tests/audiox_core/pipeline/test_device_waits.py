@@ -129,10 +129,11 @@ def step(toys) -> Callable[..., Callable[[], Tensor]]:
     def make(variant: str, seconds: float, *, batch=1, negative=False, mask=False, loop=False):
         config = toys.tiny(variant)
         windows = plan(config.latent, seconds, loop)
+        described = 1 if loop else windows.windows
         with DEVICE:
             model = backbone(config.dit).half().eval().requires_grad_(False)
             x = torch.empty(batch, config.latent.channels, windows.frames)
-            tokens = torch.empty(windows.windows, config.tokens, config.dit.cond_dim).half()
+            tokens = torch.empty(described, config.tokens, config.dit.cond_dim).half()
         if negative:  # the predictor reads whether it is zero; that is before the first step
             cache, conditions = RunCache(), [tokens, tokens.clone()]
 
@@ -144,8 +145,8 @@ def step(toys) -> Callable[..., Callable[[], Tensor]]:
 
             network = guided(both, (7.0,), 0.5)
         else:
-            null = torch.zeros(1, windows.windows * config.tokens, config.dit.cond_dim)
-            given = Conditioning(tokens.flatten(0, 1)[None], null, windows.windows)
+            null = torch.zeros(1, described * config.tokens, config.dit.cond_dim)
+            given = Conditioning(tokens.flatten(0, 1)[None], null, described)
             network = predictor(model, given, replace(config.sampling, cfg_rescale=0.5), windows)
         objective = OBJECTIVES[config.objective]
         denoiser = objective.denoiser(network)
