@@ -28,8 +28,8 @@ def test_the_summary_says_what_was_used(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--init-audio", "a.wav"), "a.wav has no audio"),
-        (("--image", "a.wav"), "a.wav"),
+        (("--init-audio", "a.wav"), "a.wav has an empty audio track"),
+        (("--image", "a.wav"), "a.wav contains no image"),
         (("--device", "cuda:99"), "The device 'cuda:99' cannot be used here"),
     ],
 )
