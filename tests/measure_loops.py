@@ -5,6 +5,10 @@ step of the energy, the spectral flux and the step between two samples are ranke
 all other places of the file. Where the join is like any other place, the ranks are uniform: a
 Kolmogorov-Smirnov test says how probable they are. The same sounds without `loop` are the control:
 there the join is found.
+
+The join is also a border of latent frames, and the embedded VAE leaves a weak texture at all of
+these (every 2048 samples). With 40 loops or more the test finds this: the ranks of the flux at the
+join have a mean of 0.66, those of the energy at the other borders of frames 0.60.
 """
 
 import argparse
