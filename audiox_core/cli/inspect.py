@@ -45,7 +45,7 @@ def run_inspect(options: argparse.Namespace) -> int:
             deep=options.deep,
             variant=options.variant,
             config=options.config,
-            on_tensor=bar and bar.update,
+            on_tensor=None if bar is None else bar.update,
         )
     print(json.dumps(report.to_dict(), indent=2) if options.json else as_text(report))
     return 0

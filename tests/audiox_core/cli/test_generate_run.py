@@ -19,7 +19,7 @@ def test_the_summary_says_what_was_used(run):
     given = ("--prompt", "rain", "--seconds", "1", "--steps", "2", "--cfg", "3", "--seed", "5")
     code, out, _ = run("generate", *given, "--sampler", "euler", "-o", "a.wav", "--json")
     summary = json.loads(out)
-    expected = {"output": "a.wav", "seconds": 1.0, "seed": 5, "steps": 2, "cfg": 3.0}
+    expected = {"outputs": ["a.wav"], "seconds": 1.0, "seed": 5, "steps": 2, "cfg": 3.0}
     assert code == 0
     assert {name: summary[name] for name in expected} == expected
     assert (summary["sampler"], summary["variant"]) == ("euler", "audiox-nano")
