@@ -56,8 +56,10 @@ def opened(stream: TextIO | None, kind: type[Output]) -> TextIO:
     """
     if not isinstance(stream, io.TextIOWrapper):
         return stream or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
-    encoding, line_buffering = stream.encoding, stream.line_buffering
-    return kind(stream.detach(), encoding, "backslashreplace", line_buffering=line_buffering)
+    encoding = stream.encoding
+    # of the two, PYTHONUNBUFFERED sets the latter
+    at_once = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+    return kind(stream.detach(), encoding, "backslashreplace", **at_once)
 
 
 def stop(number: int, frame: FrameType | None) -> None:

@@ -25,6 +25,7 @@ MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 MIN_LOOP_SECONDS = 2  # shorter ones are heard as a rhythm or a tone
 MAX_START = 1_000_000  # seconds into a source
 MAX_STEPS = 10_000
+MAX_TAKES = 64  # of one run
 MAX_SEED = 2**64 - 1
 MAX_CFG = 100
 MAX_SIGMA = 1_000_000

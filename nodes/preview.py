@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .bridge.latent import MAX_BATCH
+from ..audiox_core.limits import MAX_TAKES
 from .bridge.preview import preview, takes
 from .bridge.schema import schema
 
@@ -50,7 +50,7 @@ class AudioXTakes(io.ComfyNode):
                     "choose",
                     default=1,
                     min=1,
-                    max=MAX_BATCH,
+                    max=MAX_TAKES,
                     tooltip="Number of the take to use, from 1.",
                 ),
                 *_picture(),

@@ -383,6 +383,7 @@ BUILD = """async (columns) => {
   const made = {}, sizes = {
     Note: [300, 190], AudioXTakes: [480, 860], AudioXPreview: [480, 460],
   };
+  const rooms = {LoadVideo: 260, AudioXMix: 190};  // of what they show when they have run
   let x = 40;
   for (const [title, nodes] of columns) {
     let y = 120, width = 0;
@@ -403,8 +404,8 @@ BUILD = """async (columns) => {
       width = Math.max(width, node.size[0]);
       node.pos = [x, y];
       // room for the line that some show below their widgets when they have run
-      const speaks = /AudioX(Load|EncodeV|Soundtrack|S[ac]|Layer|Mix|Guider)/.test(type);
-      y += node.size[1] + (speaks ? 105 : 60);
+      const speaks = /AudioX(Load|EncodeV|Soundtrack|S[ac]|Layer|Guider)/.test(type);
+      y += node.size[1] + (rooms[type] ?? (speaks ? 105 : 60));
     }
     for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);
     const group = new LiteGraph.LGraphGroup(title);

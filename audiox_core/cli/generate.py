@@ -102,6 +102,8 @@ def _add_variation(group: Any) -> None:
 
 def _add_sampling(group: Any) -> None:
     add = group.add_argument
+    text = "number of different sounds, in files NAME-1, NAME-2 and so on; the default is 1"
+    add("--takes", type=int, default=1, help=text)
     add("--seed", type=int, help="same seed and settings, same audio; the default is random")
     add("--steps", type=int, help="number of sampling steps")
     add("--cfg", type=float, help="guidance scale: how closely to follow the inputs; 1 is off")
@@ -235,6 +237,6 @@ def _sentence(summary: dict[str, Any]) -> str:
     scales = summary["guidance"] or {"cfg": summary["cfg"]}
     guidance = ", ".join(f"{name} {scale:g}" for name, scale in scales.items())
     return (
-        "{output}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, {}, seed {seed}, "
+        "{}: {seconds:.2f} s, {variant}, {sampler}, {steps} steps, {}, seed {seed}, "
         "made in {elapsed_seconds:.1f} s"
-    ).format(guidance, **summary)
+    ).format(", ".join(summary["outputs"]), guidance, **summary)

@@ -12,6 +12,13 @@ from ..media.timeline import PictureReader
 from ..pipeline.request import Request, check_times
 
 
+def output_paths(output: Path, takes: int) -> list[Path]:
+    """The file of each take: the output itself, or with a number if there are several."""
+    if takes == 1:
+        return [output]
+    return [output.with_name(f"{output.stem}-{k}{output.suffix}") for k in range(1, takes + 1)]
+
+
 def check_files(options: argparse.Namespace, request: Request) -> None:
     """Check the files that a run reads and writes, as far as that needs no model.
 
@@ -22,13 +29,8 @@ def check_files(options: argparse.Namespace, request: Request) -> None:
     Raises:
         AudioXError: a file is missing, damaged or of another kind, or the output cannot be written.
     """
-    output = options.output
-    check_output(output)
-    inputs = (request.video, request.image, request.audio, request.init_audio)
-    if any(path and is_same_file(Path(path), output) for path in inputs):
-        raise SettingsError(
-            f"{output} is an input and would be overwritten: choose another --output."
-        )
+    for output in output_paths(options.output, request.takes):
+        _check_output(output, request)
     for path in (request.image, request.audio, request.init_audio):
         if path is not None:
             with open_media(Path(path)):
@@ -49,3 +51,12 @@ def check_files(options: argparse.Namespace, request: Request) -> None:
     for path in (*weights, *(path for path, _strength in options.lora)):
         if path is not None:
             check_whole(path)
+
+
+def _check_output(output: Path, request: Request) -> None:
+    check_output(output)
+    inputs = (request.video, request.image, request.audio, request.init_audio)
+    if any(path and is_same_file(Path(path), output) for path in inputs):
+        raise SettingsError(
+            f"{output} is an input and would be overwritten: choose another --output."
+        )

@@ -19,6 +19,7 @@ from ..pipeline.soundtrack import Soundtrack
 from ..pipeline.sources import Sources, open_sources, read_audio_prompt
 from ..pipeline.stage_times import load_seconds, stage_seconds, write_seconds
 from ..progress import OnProgress, Stages
+from .generate_files import output_paths
 
 LOADING, GENERATING, WRITING = "loading the model", "generating", "writing the file"
 
@@ -56,10 +57,12 @@ def run(options: argparse.Namespace, request: Request, show: OnProgress) -> dict
     for path, strength in options.lora:
         merge_lora(checkpoint.backbone, path, strength)
     pipeline = Pipeline(checkpoint, acceleration=options.accelerate)
-    sound = pipeline.generate(request, on_progress=stages.nested(GENERATING), sources=sources)
+    sounds = pipeline.takes(request, on_progress=stages.nested(GENERATING), sources=sources)
     stages.report(WRITING)
-    sound.save(options.output, on_progress=lambda done: stages.report(WRITING, done))
-    return _summary(options.output, sound, pipeline, request)
+    outputs = output_paths(options.output, request.takes)
+    for k, (sound, path) in enumerate(zip(sounds, outputs, strict=True)):
+        sound.save(path, lambda done, k=k: stages.report(WRITING, (k + done) / len(sounds)))
+    return _summary(outputs, sounds, pipeline, request)
 
 
 def _checked_sources(
@@ -90,22 +93,22 @@ def _stages(
         {
             LOADING: load_seconds(file.path.stat().st_size),
             GENERATING: sum(times.values()),
-            WRITING: write_seconds(sources.seconds),
+            WRITING: request.takes * write_seconds(sources.seconds),
         },
         show,
     )
 
 
 def _summary(
-    output: Path, sound: Soundtrack, pipeline: Pipeline, request: Request
+    outputs: list[Path], sounds: list[Soundtrack], pipeline: Pipeline, request: Request
 ) -> dict[str, Any]:
     checkpoint, sampling = pipeline.checkpoint, pipeline.sampling(request)
     guidance = guidance_of(request, sampling)
     return {
-        "output": str(output),
-        "seconds": round(sound.seconds, 4),
-        "sample_rate": sound.sample_rate,
-        "peak": round(sample_peak(sound.waveform), 4),
+        "outputs": [str(path) for path in outputs],
+        "seconds": round(sounds[0].seconds, 4),
+        "sample_rate": sounds[0].sample_rate,
+        "peaks": [round(sample_peak(sound.waveform), 4) for sound in sounds],
         "seed": request.seed,
         "steps": sampling.steps,
         "cfg": sampling.cfg,

@@ -16,6 +16,7 @@ from ..conditioners.host import ReportingHost
 from ..conditioners.inputs import TimeRange
 from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
+from ..errors import SettingsError
 from ..media.clip import Clip
 from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
@@ -88,7 +89,7 @@ class Pipeline:
         on_progress: OnProgress = ignore,
         sources: Sources | None = None,
     ) -> Soundtrack:
-        """Generate the soundtrack of a request.
+        """Generate the soundtrack of a request for one take.
 
         Args:
             request: inputs and settings.
@@ -97,7 +98,34 @@ class Pipeline:
             sources: of the request, if they have been opened already.
 
         Raises:
-            AudioXError: an input is unreadable, a setting is out of range, or the output overflows.
+            AudioXError: an input is unreadable, a setting is out of range, the output overflows, or
+                more than one take is requested.
+        """
+        if request.takes != 1:
+            raise SettingsError(
+                f"The request has {request.takes} takes: use Pipeline.takes, which returns all of "
+                "them."
+            )
+        return self.takes(request, on_step, on_progress=on_progress, sources=sources)[0]
+
+    @torch.no_grad()
+    def takes(
+        self,
+        request: Request,
+        on_step: OnStep = lambda *_: None,
+        *,
+        on_progress: OnProgress = ignore,
+        sources: Sources | None = None,
+    ) -> list[Soundtrack]:
+        """Generate all takes of a request: sounds from the same inputs with different noise.
+
+        The first one is what `generate` returns for a single take.
+
+        Args:
+            request, on_step, on_progress, sources: as in `generate`.
+
+        Raises:
+            AudioXError: as in `generate`.
         """
         checkpoint, sampling = self.checkpoint, self.sampling(request)
         if hint := advice(checkpoint.config, sampling):
@@ -127,14 +155,17 @@ class Pipeline:
         )
         stages.report("decoding")
         report = partial(stages.report, "decoding")
-        waveform = decode(checkpoint, latent, seconds, request.loop, on_progress=report)[0].cpu()
+        waveforms = decode(checkpoint, latent, seconds, request.loop, on_progress=report).cpu()
         stages.report("finishing")
+        made = [self._finished(request, waveform, init) for waveform in waveforms]
+        stages.report("finishing", 1.0)
+        return made
+
+    def _finished(self, request: Request, waveform: Tensor, init: InitAudio | None) -> Soundtrack:
         rate = self.latent_format.sample_rate
         made = finish(waveform, self.latent_format, init_audio=init, in_place=True)
-        made = mixed(made, rate, request)
-        stages.report("finishing", 1.0)
         return Soundtrack(
-            made,
+            mixed(made, rate, request),
             rate,
             video=None if request.video is None else Path(request.video),
             start=request.start,
@@ -242,20 +273,21 @@ class Pipeline:
         """The latent to start from: zeros, or the encoded init audio with its noise mask.
 
         Args:
-            request: its denoise or noise level is used.
+            request: its takes, and its denoise or noise level are used.
             init: the init audio from `sources`, or None.
             seconds: length of the audio.
         """
         device = self.checkpoint.device
         if init is None:
             frames = plan(self.latent_format, seconds, request.loop).frames
-            shape = (1, self.latent_format.channels, frames)
+            shape = (request.takes, self.latent_format.channels, frames)
             zeros = torch.zeros(shape, dtype=torch.float32, device=device)
             return StartLatent(zeros, loop=request.loop)
         vae = ChunkedOobleck(self.checkpoint.vae)
         latent, mask = init.encode(
             self.latent_format, lambda audio: vae.encode(audio.to(device)).mean
         )
+        latent = latent.repeat(request.takes, 1, 1)
         if mask is not None:
             return StartLatent(latent, mask.to(device))
         denoise = DENOISE if request.denoise is None else request.denoise

@@ -14,6 +14,7 @@ from ..limits import (
     MAX_LUFS,
     MAX_SECONDS,
     MAX_START,
+    MAX_TAKES,
     MIN_LUFS,
     GuidanceWeights,
     check_denoise,
@@ -59,6 +60,7 @@ class Request:
     keep_original: float | None = None  # gain of the video's own sound, dB; None replaces it
     duck: float = 0.0  # dB by which it is turned down while the generated sound is loud
     lufs: float | None = None  # loudness of the result; None keeps its level
+    takes: int = 1  # sounds of one run, each with noise of its own
     seed: int = 0
     steps: int | None = None
     cfg: float | None = None
@@ -130,6 +132,7 @@ def check_request(request: Request) -> None:
     if request.init_noise_level is not None:
         check_number("init_noise_level", request.init_noise_level, 0, MAX_SIGMA["v"])
     check_seed(request.seed)
+    check_number("takes", request.takes, 1, MAX_TAKES, whole=True)
     # the limits are those of every model
     given = {name: getattr(request, name) for name in SAMPLING}
     resolved = resolve_sampling(AudioXConfig(), **given)

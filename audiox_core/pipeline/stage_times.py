@@ -58,9 +58,10 @@ def stage_seconds(
     calls = sampling.steps * MODEL_CALLS.get(sampling.sampler, 1) * windows * prompts
     branches = 1 if sampling.cfg == 1 else 2
     step = branches * transformer_flop(dit.depth, dit.width, positions)
-    stages["sampling"] = at_speed(calls * step, calls)
-    stages["decoding"] = at_speed(oobleck_flop(config.vae, windows * frames), windows)
-    stages["finishing"] = FINISHING * seconds
+    decoding = oobleck_flop(config.vae, windows * frames)
+    stages["sampling"] = at_speed(request.takes * calls * step, calls)
+    stages["decoding"] = at_speed(request.takes * decoding, windows)
+    stages["finishing"] = request.takes * FINISHING * seconds
     return stages
 
 

@@ -12,7 +12,7 @@ import torch
 
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import check_number
-from ...audiox_core.limits import check_loop, check_seconds
+from ...audiox_core.limits import MAX_TAKES, check_loop, check_seconds
 from ...audiox_core.pipeline.init_audio import extend_audio, tail
 from ...audiox_core.windows import plan
 from .encode import latent_format_of, time_ranges
@@ -21,7 +21,6 @@ from .media import audio_of, waveform_of
 
 SECONDS = "audiox_seconds"
 INIT = "audiox_init"
-MAX_BATCH = 64
 
 
 def empty_latent(seconds: float, batch: int, loop: bool = False) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def empty_latent(seconds: float, batch: int, loop: bool = False) -> dict[str, An
         loop: the audio is played in a loop.
     """
     (check_loop if loop else check_seconds)(seconds)  # a linked value may be anything
-    check_number("batch_size", batch, 1, MAX_BATCH, whole=True)
+    check_number("batch_size", batch, 1, MAX_TAKES, whole=True)
     latent_format = LatentConfig()
     frames = plan(latent_format, seconds, loop).frames
     shape = (batch, latent_format.channels, frames)

@@ -63,6 +63,24 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(call, tmp_path):
     assert (tmp_path / "a.wav").is_file()
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_lines_are_written_when_they_are_shown(unbuffered):
+    code = (
+        "import sys, time, audiox_core.__main__ as program\n"
+        "sys.stderr = program.opened(sys.stderr, program.Output)\n"
+        "sys.stderr.write('sampling\\n'); time.sleep(60)\n"
+    )
+    command, environment = (
+        [sys.executable, "-c", code],
+        ENVIRONMENT | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        began = time.monotonic()
+        assert run.stderr.readline() == "sampling\n"
+        assert time.monotonic() - began < 30
+        run.kill()
+
+
 def test_a_second_signal_ends_the_process_at_once():
     code = (
         "import sys, time, audiox_core.__main__ as program, audiox_core.cli as cli\n"

@@ -81,7 +81,9 @@ def test_shifted_noise_is_a_shifted_loop(loop, loops, loaded, branches, monkeypa
             )  # fmt: skip
 
     plain, shifted = made(noise), made(noise.roll(186, dims=-1))
-    torch.testing.assert_close(shifted, plain.roll(186, dims=-1), rtol=1e-3, atol=1e-3)
+    # rounding grows where a trained model decides
+    assert (shifted - plain.roll(186, dims=-1)).norm() < 1e-3 * plain.norm()
+    assert (shifted - plain).norm() > 0.1 * plain.norm()
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_prompts_over_time_and_a_negative_text(node, loaded, inputs, guider, sam
 
 def test_a_noise_mask_keeps_the_rest(node, loaded, inputs, guider, sampled):
     sound = {"waveform": 0.1 * torch.randn(1, 2, 220_500), "sample_rate": 44_100}
-    latent, _ = node("AudioXInpaintLatent", vae=loaded.vae, audio=sound, regenerate="1-2")
+    latent, *_ = node("AudioXInpaintLatent", vae=loaded.vae, audio=sound, regenerate="1-2")
     made = sampled(guider(**inputs, **scales(1.0, 5.0, 2.0)), latent=latent)
     torch.testing.assert_close(made[..., :20], latent["samples"][..., :20], rtol=0, atol=1e-4)
     assert (made - latent["samples"])[..., 24:40].abs().max() > 0.1

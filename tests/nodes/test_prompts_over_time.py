@@ -187,7 +187,7 @@ class TestOtherConditioningNodes:
         draw = torch.Generator().manual_seed(0)
         sound = {"waveform": 0.1 * torch.randn(1, 2, 441_000, generator=draw),
                  "sample_rate": 44_100}  # fmt: skip
-        latent, _ = node("AudioXInpaintLatent", vae=loaded.vae, audio=sound, regenerate="4-6")
+        latent, *_ = node("AudioXInpaintLatent", vae=loaded.vae, audio=sound, regenerate="4-6")
 
         def sampled(branches):
             positive, negative = branches

@@ -1,8 +1,12 @@
 """Opening and loading checkpoints in the released layout, at toy size."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -406,3 +410,17 @@ def test_loading_takes_at_most_a_fifth_more_memory_than_the_modules(parts, full_
     run = measure.measure(measure.LOAD, full_size, parts)
     assert run.code == 0
     assert run.peak <= 1.2 * int(run.output.split()[-1])
+
+
+def test_loading_a_model_imports_neither_transformers_nor_pytorchs_compiler():
+    script = (
+        "import sys, audiox_core\n"
+        "audiox_core.load_checkpoint(device='cpu')\n"
+        "slow = {'transformers', 'torch._dynamo', 'sympy', 'scipy', 'torchvision'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -60,7 +60,19 @@ def test_sound_is_written_and_the_summary_is_true(generate, tmp_path, suffix):
     assert code == 0
     assert sound.shape == (2, 110_250)
     assert summary["seconds"] == 2.5
-    assert summary["peak"] == pytest.approx(sound.abs().max().item(), abs=2e-3)
+    assert summary["outputs"] == [f"a{suffix}"]
+    assert summary["peaks"] == [pytest.approx(sound.abs().max().item(), abs=2e-3)]
+
+
+def test_each_take_has_a_file_with_its_number(generate, tmp_path):
+    code, out, _ = generate(
+        "--prompt", "rain", "--seconds", "1", "--takes", "2", "--output", "a.b.wav"
+    )
+    assert code == 0
+    assert out.startswith("a.b-1.wav, a.b-2.wav: 1.00 s")
+    assert {path.name for path in tmp_path.glob("*.wav")} == {"a.b-1.wav", "a.b-2.wav"}
+    first, second = (read_audio(tmp_path / f"a.b-{k}.wav") for k in (1, 2))
+    assert (first - second).abs().max() > 0.01
 
 
 def test_the_same_seed_writes_the_same_file(generate, tmp_path):

@@ -28,17 +28,18 @@ def test_the_summary_says_what_was_used(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ("--prompt-at", "12-14", "a dog"),
-            "'a dog' starts at 12 s, but the audio ends at 10.00 s",
-        ),
-        (("--image", "a.png"), "a.png is not a readable media file"),
-        (("--init-audio", "a.png"), "a.png is not a readable media file"),
+        (("--init-audio", "a.wav"), "a.wav has no audio"),
+        (("--image", "a.wav"), "a.wav"),
+        (("--device", "cuda:99"), "The device 'cuda:99' cannot be used here"),
     ],
 )
 def test_inputs_are_refused_before_weights_are_read(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.setattr(CheckpointFile, "load", lambda *_, **__: 1 / 0)
-    (tmp_path / "a.wav").write_bytes(b"RIFF....WAVE")
+    header = b"RIFF" + (36).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    sizes = (1, 1, 8_000, 16_000, 2, 16)  # PCM, mono, rate, bytes a second, a sample, its bits
+    for size, width in zip(sizes, (2, 2, 4, 4, 2, 2), strict=True):
+        header += size.to_bytes(width, "little")
+    (tmp_path / "a.wav").write_bytes(header + b"data" + bytes(4))  # no samples
     code, _, err = run("generate", "--prompt", "rain", *arguments, "-o", "b.wav")
     assert code == 2
     assert message in err[-1]

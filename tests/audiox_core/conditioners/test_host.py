@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from audiox_core.conditioners.host import ModelHost
+from audiox_core.conditioners.host import ModelHost, ReportingHost
 from audiox_core.conditioners.missing_module import MissingModule
 from audiox_core.errors import WeightsError
 
@@ -41,3 +41,13 @@ def test_the_tokens_of_no_audio_prompt_are_computed_once(toy_checkpoint):
     assert host.absent_audio is host.absent_audio
     assert torch.equal(host.absent_audio, toy_checkpoint.conditioners.audio.empty_audio_feat)
     assert host.kept == 1
+
+
+def test_a_reporting_host_passes_progress_on_and_shares_all_else(toy_checkpoint):
+    seen = []
+    host = ReportingHost(toy_checkpoint, seen.append)
+    host.progress(0.25)
+    assert seen == [0.25]
+    assert host.use("vae") is toy_checkpoint.vae
+    assert host.config is toy_checkpoint.config
+    assert host.absent_audio is toy_checkpoint.absent_audio

@@ -40,6 +40,27 @@ def test_a_seed_repeats_sample_for_sample_and_another_differs(pipeline):
     assert (first - other).abs().max() > 0.01
 
 
+def test_takes_differ_and_the_first_one_is_that_of_a_single_run(pipeline):
+    request = Request(prompt="rain", seconds=2.0, **QUICK)
+    single = pipeline.generate(request).waveform
+    first, second, third = (t.waveform for t in pipeline.takes(replace(request, takes=3)))
+    torch.testing.assert_close(first, single, atol=1e-4, rtol=0)
+    assert (second - single).abs().max() > 0.01
+    assert (third - second).abs().max() > 0.01
+    with pytest.raises(SettingsError, match=r"use Pipeline\.takes"):
+        pipeline.generate(replace(request, takes=3))
+
+
+def test_takes_of_existing_audio_keep_what_is_kept(pipeline, tmp_path):
+    known = 0.1 * torch.randn(2, 2 * 44_100, generator=torch.Generator().manual_seed(0))
+    write_audio(tmp_path / "known.wav", known, 44_100)
+    request = Request(init_audio=tmp_path / "known.wav", inpaint=((1.0, 1.5),), takes=2, **QUICK)
+    first, second = (t.waveform for t in pipeline.takes(request))
+    kept, made = slice(0, 40_000), slice(46_000, 64_000)
+    assert torch.equal(first[:, kept], second[:, kept])
+    assert (first[:, made] - second[:, made]).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("sampler", SOLVERS)
 def test_every_sampler_makes_finite_sound(pipeline, sampler):
     sound = pipeline.generate(Request(prompt="rain", sampler=sampler, steps=4, seed=0))
