@@ -248,9 +248,8 @@ def _ask(attention: TimeAttention, inputs: tuple[Tensor, ...]) -> None:
 
 def _step(model: Backbone, sampling: SamplingConfig, context: Callable[[], Prepared]) -> Predict:
     dtype = model.transformer.project_in.weight.dtype
-    return guided(
-        lambda x, t: model(x.to(dtype), t, context()).float(), sampling.cfg, sampling.cfg_rescale
-    )
+    cfg, rescale = sampling.cfg, sampling.cfg_rescale
+    return guided(lambda x, t: model(x.to(dtype), t, context()).float(), (cfg,), rescale)
 
 
 def _attend(model: Any, embedded: Tensor) -> Context:
