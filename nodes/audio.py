@@ -17,7 +17,7 @@ class AudioXDecode(io.ComfyNode):
             display_name="AudioX Decode",
             category="AudioX/audio",
             description="Decode a latent to audio. Long latents are decoded in chunks, so memory"
-            " use does not grow with the length.",
+            " use does not grow with the length. The node shows loudness and true peak.",
             search_aliases=["vae decode audio", "latent to audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
@@ -62,7 +62,8 @@ class AudioXDecode(io.ComfyNode):
     def execute(
         cls, vae: Any, latent: Any, level: str, lufs: float, trim: bool, paste_back: bool
     ) -> io.NodeOutput:
-        return io.NodeOutput(decoded(vae, latent, level, lufs, trim, paste_back))
+        audio, levels = decoded(vae, latent, level, lufs, trim, paste_back)
+        return with_text(levels, audio)
 
 
 class AudioXSoundtrack(io.ComfyNode):

@@ -123,7 +123,9 @@ class AudioXEncodeVideo(io.ComfyNode):
     ) -> io.NodeOutput:
         features = video_features(conditioners, video, images, fps, start, length, time_mask)
         return with_text(
-            f"{features.seconds:.2f} s, {features.windows} windows", features, features.seconds
+            f"{features.seconds:.2f} s, {features.windows} window{'s' * (features.windows > 1)}",
+            features,
+            features.seconds,
         )
 
 

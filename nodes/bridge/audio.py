@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ...audiox_core.media.loudness import measure_loudness
 from ...audiox_core.media.mix import mix, place
 from ...audiox_core.pipeline.decode import Level, check_finite, decode_with, finish, limit_peak
 from ...audiox_core.windows import plan
@@ -17,8 +18,8 @@ from .video import clip_of_video, with_sound
 
 def decoded(
     vae: Any, latent: Mapping[str, Any], level: Level, lufs: float, trim: bool, paste_back: bool
-) -> dict[str, Any]:
-    """LATENT -> AUDIO.
+) -> tuple[dict[str, Any], str]:
+    """LATENT -> AUDIO, and its levels for the node to show.
 
     Args:
         vae: an AudioX VAE.
@@ -54,7 +55,13 @@ def decoded(
         )
         for waveform in waveforms
     ]
-    return audio_of(torch.stack(finished), latent_format.sample_rate)
+    rate = latent_format.sample_rate
+    lines = [measure_loudness(waveform, rate).describe() for waveform in finished]
+    if len(lines) > 1:
+        lines = [f"{take}: {line}" for take, line in enumerate(lines, 1)]
+    if not samples.any():
+        lines.append("the latent is empty: connect the output of a sampler")
+    return audio_of(torch.stack(finished), rate), "\n".join(lines)
 
 
 def soundtracked(

@@ -268,3 +268,17 @@ def test_an_empty_latent_batch_is_refused(node, loaded, branches):
     with pytest.raises(Exception, match="is empty: connect"):
         node("AudioXSampler", model=loaded.model, positive=positive, negative=negative,
              latent_image={"samples": torch.zeros(0, 64, 236)})  # fmt: skip
+
+
+def test_decode_shows_the_levels_of_each_sound_and_that_a_latent_is_empty(node, loaded):
+    latent = node("AudioXEmptyLatent", seconds=2.0, batch_size=2)
+    node("AudioXDecode", vae=loaded.vae, latent=latent)
+    first, second, empty = node.text.splitlines()
+    assert first.startswith("1: ")
+    assert second.startswith("2: ")
+    assert empty == "the latent is empty: connect the output of a sampler"
+    noise = torch.randn(1, 64, 236, generator=torch.Generator().manual_seed(0))
+    node("AudioXDecode", vae=loaded.vae, latent={"samples": noise})
+    assert "LUFS, range" in node.text
+    assert "dB" in node.text
+    assert "empty" not in node.text
