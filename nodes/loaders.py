@@ -6,6 +6,7 @@ from ..audiox_core.checkpoint.part_files import open_vae
 from ..audiox_core.variants import VARIANTS
 from .bridge.conditioners import load_conditioners
 from .bridge.files import model_names, model_path, open_model
+from .bridge.live_preview import VAE
 from .bridge.model import WEIGHT_DTYPES, load_model
 from .bridge.schema import Conditioners, schema, with_text
 from .bridge.vae import load_vae
@@ -70,12 +71,9 @@ class AudioXLoadCheckpoint(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
         checkpoint = open_model(file, _chosen(variant))
-        return with_text(
-            checkpoint.variant,
-            load_model(checkpoint, weight_dtype),
-            load_conditioners(checkpoint),
-            load_vae(checkpoint.vae),
-        )
+        model, vae = load_model(checkpoint, weight_dtype), load_vae(checkpoint.vae)
+        model.set_attachments(VAE, vae)
+        return with_text(checkpoint.variant, model, load_conditioners(checkpoint), vae)
 
 
 class AudioXLoadModel(io.ComfyNode):

@@ -26,6 +26,7 @@ from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
 from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .conditioning import tokens_of_a_run
+from .live_preview import with_previews
 from .loop import is_loop, loop_latent, plain
 from .prompt_masks import LOOP, used_windows, with_masks
 
@@ -119,16 +120,28 @@ class HostConfig(comfy.supported_models_base.BASE):
 
 
 def cache_conditions(
-    executor: Any, noise: Any, latent_image: Any, *args: Any, **kwargs: Any
+    executor: Any,
+    noise: Any,
+    latent_image: Any,
+    sampler: Any,
+    sigmas: Any,
+    denoise_mask: Any = None,
+    callback: Any = None,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """Keep prepared conditions for one sampling run: a wrapper around all of it."""
     guider, loop = executor.class_obj, is_loop(latent_image)
+    patcher = guider.model_patcher
+    callback = with_previews(callback, patcher, len(sigmas) - 1, patcher.load_device)
     latent_image = plain(latent_image) if loop else latent_image
     guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent, loop)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
     cache = options[RUN] = RunCache()
     try:
-        made = executor(noise, latent_image, *args, **kwargs)
+        made = executor(
+            noise, latent_image, sampler, sigmas, denoise_mask, callback, *args, **kwargs
+        )
         return loop_latent(made) if loop else made
     finally:
         cache.clear()

@@ -1,10 +1,13 @@
 """AudioX Takes and AudioX Preview: what they pass on, show and say."""
 
+import importlib
 from pathlib import Path
 
 import av
 import pytest
 import torch
+
+from audiox_core.variants import VARIANTS
 
 RATE = 44_100
 
@@ -138,3 +141,40 @@ def test_silence_and_mono_are_shown(shown):
 def test_the_soundtrack_of_a_batch_says_which_item_it_uses(node, video):
     node("AudioXSoundtrack", video=video, audio=batch(clicks(), clicks()))
     assert node.text.endswith("\n1 of 2 takes is used; AudioX Takes chooses another")
+
+
+@pytest.fixture
+def live(pack):
+    return importlib.import_module(f"{pack.__name__}.nodes.bridge.live_preview")
+
+
+@pytest.mark.parametrize("sampler", ["AudioXSampler", "KSampler"])
+def test_a_run_on_a_gpu_shows_the_sound_before_it_ends(node, live, monkeypatch, sampler):
+    import comfy.utils
+
+    shown = []
+    monkeypatch.setattr(live, "is_wanted", lambda device: True)
+    monkeypatch.setattr(live, "preview_steps", lambda config, steps: {2, 4})
+    hook = lambda value, total, preview, node_id=None: shown.append((value, preview))  # noqa: E731
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
+    model, conditioners, _ = node("AudioXLoadCheckpoint", file="embedded")
+    text = node("AudioXEncodeText", conditioners=conditioners, text="rain")
+    positive, negative = node("AudioXMaskedConditioning", conditioners=conditioners, text=text)
+    latent = node("AudioXEmptyLatent", seconds=3.0)
+    inputs = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
+    own = {"cfg": 3.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
+    node(sampler, seed=0, steps=6, **inputs, **(own if sampler == "KSampler" else {}))
+    pictures = {value: preview for value, preview in shown if preview is not None}
+    assert set(pictures) <= {3, 5}
+    assert 3 in pictures  # the second one may cost more than a tenth of this short run
+    kind, picture, size = pictures[3]
+    assert (kind, size) == ("JPEG", live.SIZE)
+    assert picture.size[0] > picture.size[1] > 100
+    assert picture.getextrema()[0][1] > 200  # something is bright
+
+
+def test_previews_are_left_out_on_a_cpu_and_where_decoding_would_cost_too_much(live):
+    assert not live.is_wanted(torch.device("cpu"))
+    assert len(live.preview_steps(VARIANTS["audiox"], 250)) == 3
+    assert max(live.preview_steps(VARIANTS["audiox"], 250)) < 249
+    assert live.preview_steps(VARIANTS["audiox-turbo"], 4) == set()
