@@ -69,7 +69,8 @@ def test_a_bar_counts_to_its_total(terminal):
     assert "3/3 clip" in terminal.getvalue()
 
 
-def test_elsewhere_a_count_is_one_line(caplog, capsys):
+def test_elsewhere_a_count_is_one_line(caplog, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("audiox_core"), "handlers", [])  # of other tests
     caplog.set_level(logging.INFO)
     with count_bar("downloading", "B", unit_scale=True) as bar:
         bar.update(1_000)
