@@ -341,9 +341,9 @@ CHOOSE_THE_THIRD = """async () => {
   await app.queuePrompt(0, 1);
 }"""
 SHOW_AGAIN = """async (workflow) => {
-  const outputs = app.nodeOutputs;
+  const outputs = JSON.parse(JSON.stringify(app.nodeOutputs));
   await app.loadGraphData(workflow, true, true, null, {});
-  app.nodeOutputs = {...outputs};  // as the front end does it for another tab
+  app.nodeOutputs = outputs;  // as the front end does it for another tab
   await new Promise(r => setTimeout(r, 300));
 }"""
 RUN_AS_SUBGRAPH = """async () => {

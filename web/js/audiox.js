@@ -17,9 +17,9 @@ const STYLE = {
   text:
     "font: 12px/1.4 sans-serif; white-space: pre-wrap; overflow: auto; padding: 4px 8px;" +
     "color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222); border-radius: 6px;",
-  players: "display: flex; flex-direction: column; gap: 4px; overflow: auto;",
-  row: `display: flex; gap: 6px; align-items: center; flex: none; height: ${ROW - 4}px;`,
-  audio: "flex: 1; min-width: 0; height: 100%;",
+  players: "display: flex; flex-direction: column; gap: 4px; overflow: auto; width: 100%;",
+  row: `width: 100%; display: flex; gap: 6px; align-items: center; flex: none; height: ${ROW - 4}px;`,
+  audio: "flex: 1 1 340px; min-width: 0; height: 100%;",
   button:
     "width: 34px; height: 30px; border-radius: 6px; border: 1px solid var(--border-color, #555);" +
     "font: 14px sans-serif; cursor: pointer; color: var(--input-text, #ddd);" +
@@ -161,6 +161,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (WITH_PLAYERS.includes(node.comfyClass)) {
       node.setSize([Math.max(WIDTH, node.size[0]), node.size[1]]);
+      node.previewMediaType = "image"; // newer front ends take it for a video if one is connected
     }
     const widget = isOurs(node.comfyClass) && chooser(node);
     if (!widget) return;
