@@ -75,7 +75,18 @@ def token_conv(conv: type, kernel: int) -> Callable[..., Any]:
 
 def rms_norm(x: Tensor) -> Tensor:
     """Normalize to unit mean square over the last axis, without weights; computed in float32."""
+    if HALF_OVERFLOWS and x.dtype == torch.float16:
+        return torch_rms_norm(x.float(), x.shape[-1:], eps=RMS_EPS).to(x.dtype)
     return torch_rms_norm(x, x.shape[-1:], eps=RMS_EPS)
+
+
+def half_overflows() -> bool:
+    """Whether torch squares float16 in float16, as before 2.5: 256 is too large for that."""
+    large = torch.full((1,), 300.0, dtype=torch.float16, device="cpu")
+    return torch_rms_norm(large, (1,)).item() != 1
+
+
+HALF_OVERFLOWS = half_overflows()
 
 
 class SelfAttention(nn.Module):

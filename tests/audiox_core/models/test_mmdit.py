@@ -6,7 +6,8 @@ from torch import nn
 
 from audiox_core.config import MMDiTConfig
 from audiox_core.errors import SettingsError
-from audiox_core.models.mmdit import MMDiT, token_conv
+from audiox_core.models import mmdit
+from audiox_core.models.mmdit import MMDiT, half_overflows, rms_norm, token_conv
 
 SIZES = MMDiTConfig(4, 24, 3, 6, 10, 0, 32, 3, 8, 5)  # 24 wide, 3 blocks, 7 frames, 5 tokens
 
@@ -86,3 +87,24 @@ def test_gradients_reach_every_weight_of_a_block(model, inputs):
     missing = {name for name, weight in model.named_parameters() if weight.grad is None}
     unused = {"to_cond_embed.0.weight", "to_cond_embed.2.weight"}
     assert {n for n in missing if "cross_attn.to_q" not in n} == unused
+
+
+def squared_in_its_dtype(x, shape, eps=1e-6):
+    """`rms_norm` of torch 2.4."""
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
+
+
+@pytest.mark.parametrize("norm", [mmdit.torch_rms_norm, squared_in_its_dtype])
+def test_large_float16_numbers_are_normalized_with_every_torch(monkeypatch, norm):
+    monkeypatch.setattr(mmdit, "torch_rms_norm", norm)
+    monkeypatch.setattr(mmdit, "HALF_OVERFLOWS", half_overflows())
+    large = torch.tensor([3000.0, -4000.0], dtype=torch.float16)
+    normal = torch.tensor([0.6, -0.8], dtype=torch.float16) * 2**0.5
+    torch.testing.assert_close(rms_norm(large), normal)
+
+
+def test_only_a_torch_that_squares_in_float16_is_found_to_overflow(monkeypatch):
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    assert half_overflows() == (version < (2, 5))
+    monkeypatch.setattr(mmdit, "torch_rms_norm", squared_in_its_dtype)
+    assert half_overflows()
