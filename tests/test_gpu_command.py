@@ -63,7 +63,8 @@ def test_a_take_with_cuda_graphs_sounds_like_the_eager_take(way, toys, monkeypat
     models, sound = (importlib.import_module(f"{package}.gpu.{n}") for n in ("models", "sound"))
     # in place of a recorded graph, the function itself
     monkeypatch.setattr(sound, "capture", lambda run: run)
-    monkeypatch.setattr(sound, "GraphedPredict", partial(GraphedPredict, record=lambda run: run))
+    in_place = partial(GraphedPredict, record=lambda run, _device: run)
+    monkeypatch.setattr(sound, "GraphedPredict", in_place)
     zoo = models.Zoo(torch.device("cpu"), toy=True)
     checkpoint = zoo.checkpoint(models.TURBO, "float32")
     take = sound.Take(checkpoint, zoo.conditioning(models.TURBO), seconds=1)
