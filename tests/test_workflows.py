@@ -15,8 +15,10 @@ from audiox_core.media.audio import write_audio
 from audiox_core.variants import VARIANTS
 
 WORKFLOWS = sorted((Path(__file__).parents[1] / "workflows").glob("*.json"))
-SECONDS = {"music_continuation": 22.0, "timeline": 12.0}  # else ten
-UNSAVED = {"takes", "refine_a_take"}  # end in a player
+SECONDS = {"music_continuation": 22.0}  # else ten
+UNSAVED = {  # end in a player
+    "timeline", "takes", "refine_a_take", "layers", "text_against_video", "loop",
+}  # fmt: skip
 TURBO = "audiox-turbo/audiox_turbo.ckpt"  # as `fetch` names it; here it is an empty file
 # the same graphs with another file, and shorter
 GRAPHS = [p for p in WORKFLOWS if not p.stem.startswith("turbo_") and p.stem not in UNSAVED]

@@ -57,8 +57,9 @@ def _latent(seconds: float | str) -> tuple:
     return ("latent", "AudioXEmptyLatent", {"seconds": seconds})
 
 
-def _save(audio: str, name: str) -> tuple:
-    return ("save", "SaveAudio", {"audio": audio, "filename_prefix": f"audio/{name}"})
+def _save(audio: str, name: str, *, muted: bool = False) -> tuple:
+    prefix = f"audio/{name}"
+    return ("save", "SaveAudio", {"audio": audio, "filename_prefix": prefix, "muted": muted})
 
 
 def _note(text: str) -> tuple:
@@ -79,7 +80,8 @@ GRAPHS = {
         ("1 Model", [LOAD, _note(
             "Write one prompt a line into AudioX Prompt Timeline, with its seconds in front. A "
             "line without seconds applies everywhere else. For a video, connect AudioX Encode "
-            f"Video to video of AudioX Masked Conditioning.\n\n{EMBEDDED}"
+            "Video to video of AudioX Masked Conditioning. To save the sound, select Save Audio "
+            f"and press Ctrl+M.\n\n{EMBEDDED}"
         )]),
         ("2 Prompts", [
             ("text", "AudioXPromptTimeline", {
@@ -90,7 +92,8 @@ GRAPHS = {
             _mask(),
         ]),
         ("3 Sampling", [_latent(12.0), _sample()]),
-        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
+        ("4 Output", [DECODE, _save("decode.0", "AudioX", muted=True)]),
+        ("5 Listen", [("show", "AudioXPreview", {"audio": "decode.0"})]),
     ],
     "video_soundtrack": [
         ("1 Model and video", [
@@ -284,14 +287,15 @@ GRAPHS = {
     "loop": [
         ("1 Model", [LOAD, _note(
             "With loop turned on in AudioX Empty Latent, the end of the sound leads into its "
-            "beginning. AudioX Preview plays it twice, so that you can listen to the join.\n\n"
+            "beginning. AudioX Preview plays it twice, so that you can listen to the join. To save "
+            "it, select Save Audio and press Ctrl+M.\n\n"
             f"{EMBEDDED}"
         )]),
         ("2 Prompt", [_text("rain on a tin roof"), _mask()]),
         ("3 Sampling", [
             ("latent", "AudioXEmptyLatent", {"seconds": 8.0, "loop": True}), _sample(),
         ]),
-        ("4 Loop", [DECODE, _save("decode.0", "AudioX loop")]),
+        ("4 Loop", [DECODE, _save("decode.0", "AudioX loop", muted=True)]),
         ("5 Listen to the join", [
             ("twice", "AudioConcat", {
                 "audio1": "decode.0", "audio2": "decode.0", "direction": "after",

@@ -5,6 +5,7 @@ Axes: `c` channels, `n` samples, `k` bands, `t` frames.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..conditioners.mel import mel_filters
 from ..config import MelConfig
@@ -29,6 +30,7 @@ def spectrogram(audio: Tensor, sample_rate: int, fft: int) -> Tensor:
     """Audio `c n` -> magnitudes `c k t`, a column each `HOP_SECONDS`."""
     hop = round(HOP_SECONDS * sample_rate)
     window = torch.hann_window(fft, device=audio.device)
+    audio = pad(audio, (0, max(0, fft // 2 + 1 - audio.shape[-1])))  # it is mirrored at its ends
     return torch.stft(
         audio.float(), fft, hop, window=window, center=True, return_complex=True
     ).abs()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...audiox_core.media.loudness import measure_loudness
 from ...audiox_core.media.mix import mix, place
@@ -14,6 +15,8 @@ from .latent import INIT, SECONDS
 from .loop import is_loop, plain
 from .media import audio_of, first_of_batch, rate_of, waveform_of
 from .video import clip_of_video, with_sound
+
+TOLERANCE = 0.1  # LU
 
 
 def decoded(
@@ -56,12 +59,22 @@ def decoded(
         for waveform in waveforms
     ]
     rate = latent_format.sample_rate
-    lines = [measure_loudness(waveform, rate).describe() for waveform in finished]
+    lines = [
+        _levels(waveform, rate, lufs if level == "loudness" else None) for waveform in finished
+    ]
     if len(lines) > 1:
         lines = [f"{take}: {line}" for take, line in enumerate(lines, 1)]
     if not samples.any():
         lines.append("the latent is empty: connect the output of a sampler")
     return audio_of(torch.stack(finished), rate), "\n".join(lines)
+
+
+def _levels(waveform: Tensor, rate: int, target: float | None) -> str:
+    """The levels of a sound, and whether it has another loudness than it should have."""
+    levels = measure_loudness(waveform, rate)
+    if target is None or abs(levels.lufs - target) <= TOLERANCE:
+        return levels.describe()
+    return f"{levels.describe()} (not {target:g} LUFS: too short, too soft, or its peaks too high)"
 
 
 def soundtracked(

@@ -28,7 +28,19 @@ MOST_LINES = 12
 NODES_KEPT = 64  # whose last takes are known
 
 _scenes: WeakKeyDictionary[Any, dict[tuple[float, float], Scene]] = WeakKeyDictionary()
-_last: OrderedDict[str, tuple[bytes, list]] = OrderedDict()  # by node: its takes and their files
+
+
+class Known(NamedTuple):
+    """What is known of the takes that a node had last."""
+
+    content: bytes  # a hash of the samples
+    shape: tuple[int, ...]
+    files: list  # for the players
+    levels: list[str]
+    onsets: list[list[float]]
+
+
+_last: OrderedDict[str, Known] = OrderedDict()  # by node
 
 
 class Sounds(NamedTuple):
@@ -53,7 +65,7 @@ def preview(audio: Mapping[str, Any], video: Any, start: float) -> tuple[Tensor,
     """
     sounds = _sounds(audio, [0])
     scene = _scene(video, start, sounds.seconds)
-    (track,) = _tracks(sounds, [""], chosen=None)
+    track = Track(sounds.waveforms[0], onset_times(sounds.waveforms[0], sounds.rate))
     image = _image([track], sounds, scene)
     lines = [f"{_levels(sounds, 0)}, {sounds.seconds:.2f} s", *_offsets(scene.changes, track)]
     note = first_of_batch(audio)
@@ -73,19 +85,23 @@ def takes(
         node: id of the node, which says when its takes are new ones.
     """
     count = len(audio["waveform"]) if rate_of(audio) else 0
+    if not count:
+        raise SettingsError("The batch has no sound: set batch_size of AudioX Empty Latent to 1.")
     check_number("choose", choose, 1, count, ", the number of takes in the batch", whole=True)
     sounds = _sounds(audio, range(count))
     scene = _scene(video, start, sounds.seconds)
-    numbers = [f"{k + 1}" for k in range(count)]
-    tracks = _tracks(sounds, numbers, chosen=choose - 1)
-    files, are_new = _files_of(node, sounds)
+    known, are_new = _known(node, sounds)
+    tracks = [
+        Track(waveform, onsets, f"{k + 1}", k == choose - 1)
+        for k, (waveform, onsets) in enumerate(zip(sounds.waveforms, known.onsets, strict=True))
+    ]
     about = f"{count} new takes" if are_new else f"{count} takes"
     lines = [f"{about}: take {choose} is used"]
-    for k, track in enumerate(tracks):
-        lines.append(f"{k + 1}: {_levels(sounds, k)}{_agreement(scene.changes, track)}")
+    for track, levels in zip(tracks, known.levels, strict=True):
+        lines.append(f"{track.label}: {levels}{_agreement(scene.changes, track)}")
     image = _image(tracks, sounds, scene)
     chosen = {**audio, "waveform": audio["waveform"][choose - 1 : choose]}
-    return chosen, choose - 1, _shown(image, files, lines)
+    return chosen, choose - 1, _shown(image, known.files, lines)
 
 
 def _sounds(audio: Mapping[str, Any], which: Sequence[int]) -> Sounds:
@@ -99,28 +115,27 @@ def _scene(video: Any, start: float, seconds: float) -> Scene:
     check_number("start", start, 0, MAX_START, unit=" s")
     if video is None:
         return Scene()
-    kept = _scenes.setdefault(video, {})
+    try:
+        kept = _scenes.setdefault(video, {})
+    except TypeError:  # a VIDEO of another pack that cannot be a key
+        kept = {}
     if (start, seconds) not in kept:
-        clip = clip_of_video(video)
-        left = clip.seconds - start
-        if left <= 0:
-            raise SettingsError(
-                f"start is {start:g} s, but the video is {clip.seconds:.2f} s long: use the start "
-                "of AudioX Encode Video."
-            )
-        length = min(seconds, left)
-        small, shown = read_frames(clip, start, seconds, FRAMES, PIXELS)
-        changes = picture_changes(small[: max(2, round(length * len(small) / seconds))])
         kept.clear()
-        kept[start, seconds] = Scene(shown, changes)
+        kept[start, seconds] = _read_scene(video, start, seconds)
     return kept[start, seconds]
 
 
-def _tracks(sounds: Sounds, labels: Sequence[str], chosen: int | None) -> list[Track]:
-    return [
-        Track(waveform, onset_times(waveform, sounds.rate), label, k == chosen)
-        for k, (waveform, label) in enumerate(zip(sounds.waveforms, labels, strict=True))
-    ]
+def _read_scene(video: Any, start: float, seconds: float) -> Scene:
+    clip = clip_of_video(video)
+    left = clip.seconds - start
+    if left <= 0:
+        raise SettingsError(
+            f"start is {start:g} s, but the video is {clip.seconds:.2f} s long: use the start "
+            "of AudioX Encode Video."
+        )
+    small, shown = read_frames(clip, start, seconds, FRAMES, PIXELS)
+    length = min(seconds, left)
+    return Scene(shown, picture_changes(small[: max(2, round(length * len(small) / seconds))]))
 
 
 def _image(tracks: Sequence[Track], sounds: Sounds, scene: Scene) -> Tensor:
@@ -158,17 +173,23 @@ def _offsets(changes: Changes, track: Track) -> list[str]:
     return [*lines[:MOST_LINES], f"and {more} more"] if more > 0 else lines
 
 
-def _files_of(node: str, sounds: Sounds) -> tuple[list, bool]:
-    """The players' files of a node's takes, and whether other takes were there before."""
+def _known(node: str, sounds: Sounds) -> tuple[Known, bool]:
+    """What is known of a node's takes, and whether they are new: of the same size, but others."""
+    shape = (*sounds.waveforms.shape, sounds.rate)
     content = hashlib.blake2b(sounds.waveforms.contiguous().numpy().data).digest()
     before = _last.pop(node, None)
-    if before is not None and before[0] == content and _exist(before[1]):
-        _last[node] = before
-        return before[1], False
-    _last[node] = content, _saved(sounds)
+    if before is None or before.content != content or not _exist(before.files):
+        count = range(len(sounds.waveforms))
+        onsets = [onset_times(waveform, sounds.rate) for waveform in sounds.waveforms]
+        levels = [_levels(sounds, k) for k in count]
+        known = Known(content, shape, _saved(sounds), levels, onsets)
+    else:
+        known = before
+    _last[node] = known
     while len(_last) > NODES_KEPT:
         _last.popitem(last=False)
-    return _last[node][1], before is not None and before[0] != content
+    same_size = before is not None and before.shape == shape
+    return known, same_size and before.content != content
 
 
 def _exist(files: Sequence[Mapping[str, str]]) -> bool:

@@ -88,7 +88,8 @@ def test_a_count_shows_100_percent_only_at_its_total(terminal):
     assert "downloading: 100%" in terminal.getvalue()
 
 
-def test_elsewhere_a_count_is_one_line(caplog, capsys):
+def test_elsewhere_a_count_is_one_line(caplog, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("audiox_core"), "handlers", [])  # of other tests
     caplog.set_level(logging.INFO)
     with count_bar("downloading", "B", unit_scale=True) as bar:
         bar.update(1_000)

@@ -132,6 +132,35 @@ def test_the_preview_of_a_batch_says_which_item_it_shows(shown):
     assert "1 of 2 takes is used; AudioX Takes chooses another" in ui["text"][0]
 
 
+@pytest.mark.parametrize("samples", [1, 100, 513])
+def test_very_short_sounds_are_shown(shown, samples):
+    shown("AudioXTakes", audio=batch(clicks()[:, :samples], clicks()[:, :samples]), choose=1)
+    shown("AudioXPreview", audio=batch(clicks()[:, :samples]))
+
+
+def test_a_video_that_cannot_be_a_key_is_shown(shown, video):
+    class Unhashable(type(video)):
+        __hash__ = None
+
+    other = Unhashable(video.get_components())
+    _, ui = shown("AudioXPreview", audio=batch(clicks(1.1)), video=other)
+    assert "cut at 1.00 s" in ui["text"][0]
+
+
+def test_takes_of_another_length_are_not_called_new(shown):
+    for seconds in (3.0, 2.0):
+        audio = batch(clicks(0.5, seconds=seconds), clicks(1.0, seconds=seconds))
+        _, ui = shown("AudioXTakes", "another workflow", audio=audio, choose=1)
+        assert ui["text"][0].startswith("2 takes: ")
+
+
+def test_decode_says_that_a_loudness_was_not_reached(node, loaded):
+    latent = node("AudioXEmptyLatent", seconds=0.2)
+    noise = {**latent, "samples": torch.randn(1, 64, 236, generator=torch.Generator())}
+    node("AudioXDecode", vae=loaded.vae, latent=noise, level="loudness")
+    assert "(not -16 LUFS: too short" in node.text
+
+
 def test_silence_and_mono_are_shown(shown):
     silent = {"waveform": torch.zeros(1, 1, RATE), "sample_rate": RATE}
     _, ui = shown("AudioXPreview", audio=silent)

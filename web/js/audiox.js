@@ -110,6 +110,8 @@ function chooser(node) {
 }
 
 function choose(node, number) {
+  // the value of a linked widget comes from another node
+  if (node.inputs?.some((input) => input.name === "choose" && input.link != null)) return;
   const widget = chooser(node);
   widget.value = number;
   widget.callback?.(number);

@@ -176,4 +176,4 @@ def test_a_model_from_scratch_names_what_is_missing(job, trained_vae, tmp_path, 
 def test_a_run_can_start_from_a_trained_model(job, trained_model, tmp_path, losses):
     parts = {"run.steps": 2, "diffusion.train_clip": True, "diffusion.train_text": True}
     run_job(job("diffusion", tmp_path, changes=parts, init=trained_model.path))
-    assert losses(tmp_path)[0] < 0.7 * losses(trained_model.output)[0]
+    assert losses(tmp_path)[0] < 0.8 * losses(trained_model.output)[0]
