@@ -12,6 +12,12 @@ logger = logging.getLogger(__name__)
 
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
+# GPUs of the GeForce 16 series and their relatives, which give NaN in float16
+BROKEN_HALF = (
+    "1660", "1650", "1630", "T500", "T550", "T600", "MX550", "MX450", "CMP 30HX", "T2000", "T1000",
+    "T1200",
+)  # fmt: skip
+
 
 def choose_device(name: str | None = None) -> torch.device:
     """The device of a name, or without one the best there is: CUDA, MPS, else the CPU.
@@ -74,6 +80,7 @@ def has_fast_half(device: torch.device) -> bool:
     """Whether float16 is faster than float32 and correct on a device, by the rules of ComfyUI."""
     if device.type != "cuda":
         return device.type == "mps"
-    # the GeForce 16 series gives NaN in float16
-    known = "GTX 16" not in torch.cuda.get_device_name(device)
-    return known and torch.cuda.get_device_capability(device) >= (7, 0)
+    name = torch.cuda.get_device_name(device)
+    if any(broken in name for broken in BROKEN_HALF):
+        return False
+    return torch.cuda.get_device_capability(device) >= (7, 0)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import floor
 from typing import Any
 
 from tqdm import tqdm
@@ -13,13 +14,25 @@ from .progress import OnProgress, Progress
 
 logger = logging.getLogger(__name__)
 
-STAGES = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}{postfix}"
+STAGES = "{desc}: {whole_percent:3d}% |{bar}| {elapsed}{postfix}"
 COUNTS = (
-    "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {unit}, {elapsed}, {remaining} left"
+    "{desc}: {whole_percent:3d}% |{bar}| {n_fmt}/{total_fmt} {unit}, {elapsed}, {remaining} left"
 )
 UNKNOWN_COUNTS = "{desc}: {n_fmt} {unit}, {elapsed}"
 INTERVAL = 0.1  # seconds between two drawings
+ROUNDING = 1e-9  # percent: 0.29 * 100 is a little below 29
 SURE = 0.01  # share of the run that a stage must have done before the time left is estimated
+
+
+class _Bar(tqdm):
+    """A bar whose percentage is rounded down, so that 100 % means the end."""
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What `bar_format` may name."""
+        known = super().format_dict
+        done = 100 * known["n"] / known["total"] if known["total"] else 0
+        return {**known, "whole_percent": floor(done + ROUNDING)}
 
 
 @contextmanager
@@ -28,7 +41,7 @@ def stage_bar() -> Iterator[OnProgress]:
     if not sys.stderr.isatty():
         yield _StageLines().show
         return
-    with tqdm(total=1.0, bar_format=STAGES, leave=False) as bar:
+    with _Bar(total=1.0, bar_format=STAGES, leave=False) as bar:
         yield _StageBar(bar).show
 
 
@@ -92,7 +105,7 @@ def count_bar(what: str, unit: str, total: int | None = None, **options: Any) ->
     if not sys.stderr.isatty():
         logger.info("%s", what)
     shape = COUNTS if total is not None else UNKNOWN_COUNTS
-    return tqdm(desc=what, unit=unit, total=total, bar_format=shape, disable=None, **options)
+    return _Bar(desc=what, unit=unit, total=total, bar_format=shape, disable=None, **options)
 
 
 @contextmanager

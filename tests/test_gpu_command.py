@@ -63,8 +63,29 @@ def test_a_take_with_cuda_graphs_sounds_like_the_eager_take(way, toys, monkeypat
     models, sound = (importlib.import_module(f"{package}.gpu.{n}") for n in ("models", "sound"))
     # in place of a recorded graph, the function itself
     monkeypatch.setattr(sound, "capture", lambda run: run)
-    monkeypatch.setattr(sound, "GraphedPredict", partial(GraphedPredict, record=lambda run: run))
+    in_place = partial(GraphedPredict, record=lambda run, _device: run)
+    monkeypatch.setattr(sound, "GraphedPredict", in_place)
     zoo = models.Zoo(torch.device("cpu"), toy=True)
     checkpoint = zoo.checkpoint(models.TURBO, "float32")
     take = sound.Take(checkpoint, zoo.conditioning(models.TURBO), seconds=1)
     torch.testing.assert_close(getattr(take, way)()(7), take.sound(7))
+
+
+@pytest.mark.parametrize(
+    ("row", "failed"),
+    [
+        ({"seconds": 1.0}, 0),
+        ({"error": "RuntimeError"}, 1),
+        ({"data": {"passed": False}}, 1),
+        ({"data": {"passed": True}}, 0),
+    ],
+)
+def test_the_gpu_command_fails_if_one_of_its_cases_does(toys, monkeypatch, capsys, row, failed):
+    package = toys.__name__.rpartition(".")[0]
+    command = importlib.import_module(f"{package}.gpu.__main__")
+    rows = command.Row("limits", seconds=1.0), command.Row("tried", **row)
+    monkeypatch.setattr(
+        command, "cases", lambda bench, _zoo: {r.case: partial(bench.add, r) for r in rows}
+    )
+    assert command.main(["--toy"]) == failed
+    assert f"2 rows, {failed} failed" in capsys.readouterr().out

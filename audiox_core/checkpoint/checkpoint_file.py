@@ -22,7 +22,6 @@ from ..models import Backbone, backbone
 from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import rename_norms
 from ..models.maf import MAFBlock
-from ..models.mmdit import kernel_major
 from ..models.oobleck import Oobleck
 from . import auxiliary_files as auxiliary
 from . import part_files
@@ -125,8 +124,7 @@ class CheckpointFile:
             logger.warning("%s: %s", self.path.name, self.config.note)
         build = partial(build, self.config.dit, ops=ops, attention=attention)
         where = {"dtype": dtype, "device": device}
-        load = partial(load_module, canonical=rename_norms, arrange=kernel_major)
-        return load(self.weights, DIT, build, **where)
+        return load_module(self.weights, DIT, build, canonical=rename_norms, **where)
 
     def load_conditioners(
         self, *, device: torch.device | str = "cpu", sync_dtype: torch.dtype = torch.float32

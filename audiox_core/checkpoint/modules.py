@@ -32,7 +32,6 @@ def load_module(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     copy: bool = False,
-    arrange: Callable[[Tensor], Tensor] | None = None,
 ) -> M:
     """Build a module and fill it with the tensors below a prefix, whose layout was checked.
 
@@ -43,9 +42,8 @@ def load_module(
         canonical: from the file's names to the module's.
         without: a prefix in the file that belongs to another module.
         dtype: of the weights.
-        device: of the weights; each goes there as it is stored, and is checked and converted there.
+        device: of the weights; a CUDA device checks and converts them itself.
         copy: read everything into memory of its own, for a `canonical` that writes.
-        arrange: orders the weight of a convolution, which has three axes, as it is read in memory.
 
     Returns:
         The module in evaluation mode, without gradients.
@@ -59,14 +57,14 @@ def load_module(
         if not (without and name.startswith(without))
     }
     dtypes = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
-    arranged = [n for n in names if arrange is not None and len(file.shapes[n]) == 3]
-    as_stored = [n for n in names if file.tensors[n].dtype == dtypes[n] and not copy]
-    mapped = file.read([n for n in as_stored if n not in arranged])
+    mapped = file.read([n for n in names if file.tensors[n].dtype == dtypes[n] and not copy])
+
+    # not every other device has the types that a file may hold, such as float64 and float8
+    computes = device if torch.device(device).type == "cuda" else "cpu"
 
     def loaded(name: str) -> Tensor:
         stored = mapped[name] if name in mapped else file.copy(name)
-        tensor = check_numbers(file, name, stored.to(device)).to(dtypes[name])
-        return arrange(tensor) if arrange is not None and name in arranged else tensor
+        return check_numbers(file, name, stored.to(computes)).to(dtypes[name]).to(device)
 
     with reading(file.path):  # there may be no memory for another dtype
         state = {ours: loaded(n) for n, ours in names.items()}

@@ -29,7 +29,9 @@ def unit_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 def on_device(noise: Tensor, device: torch.device) -> Tensor:
     """Move noise to a device; to a GPU without waiting for what it still computes."""
-    return (noise.pin_memory() if device.type == "cuda" else noise).to(device, non_blocking=True)
+    if device.type == "cuda":  # elsewhere a copy that nobody waits for may be read too early
+        return noise.pin_memory().to(device, non_blocking=True)
+    return noise.to(device)
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:

@@ -9,7 +9,7 @@ channels, `t` latent frames, `l` positions (time token + frames), `s` condition 
 `r` different conditions, `h` heads, `d` dims of a head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -52,36 +52,41 @@ class Modulations:
 
 
 @cache
-def token_conv(conv: type) -> type:
+def token_conv(conv: type, kernel: int) -> Callable[..., Any]:
     """A subclass of a host's `Conv1d` that is a matrix product over neighbouring tokens.
 
-    The same numbers without a transposition before and after it. Libraries for convolutions also
-    reorder the weight at every call, which took 71 % of a step of AudioX-Turbo on an H100.
+    The same numbers, from and to a transposed view of tokens, which it does not copy as it is.
+    Libraries for convolutions reorder the weight at every call, which took 71 % of a step of
+    AudioX-Turbo on an H100.
     """
 
     class TokenConv(conv):
-        """Neighbours of every token `b l (k i)`, from `neighbours` -> `b l o`."""
+        """Transposed tokens `b i l` -> `b o l`, zero behind the ends."""
 
-        def _conv_forward(self, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            return linear(rows, weight.permute(0, 2, 1).flatten(1), bias)
+        def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            kernel = weight.shape[-1]
+            padded = pad(x.transpose(1, 2), (0, 0, kernel // 2, kernel // 2))
+            rows = padded.unfold(1, kernel, 1).flatten(2)  # `b l (i k)`
+            return linear(rows, weight.flatten(1), bias).transpose(1, 2)
 
-    return TokenConv
-
-
-def neighbours(x: Tensor, kernel: int) -> Tensor:
-    """Every token beside those around it, zero behind the ends: `b l i` -> `b l (k i)`."""
-    padded = pad(x, (0, 0, kernel // 2, kernel // 2))
-    return torch.cat([padded[:, k : k + x.shape[1]] for k in range(kernel)], dim=-1)
-
-
-def kernel_major(weight: Tensor) -> Tensor:
-    """The weight of a convolution `o i k`, in memory as `o k i`, which `token_conv` reads."""
-    return weight.permute(0, 2, 1).contiguous().permute(0, 2, 1)
+    # padding as in the ordinary layer: a host may compute an adapter of it beside it
+    return partial(TokenConv, kernel_size=kernel, padding=kernel // 2)
 
 
 def rms_norm(x: Tensor) -> Tensor:
     """Normalize to unit mean square over the last axis, without weights; computed in float32."""
+    if HALF_OVERFLOWS and x.dtype == torch.float16:
+        return torch_rms_norm(x.float(), x.shape[-1:], eps=RMS_EPS).to(x.dtype)
     return torch_rms_norm(x, x.shape[-1:], eps=RMS_EPS)
+
+
+def half_overflows() -> bool:
+    """Whether torch squares float16 in float16, as before 2.5: 256 is too large for that."""
+    large = torch.full((1,), 300.0, dtype=torch.float16, device="cpu")
+    return torch_rms_norm(large, (1,)).item() != 1
+
+
+HALF_OVERFLOWS = half_overflows()
 
 
 class SelfAttention(nn.Module):
@@ -131,15 +136,15 @@ class ConvFeedForward(nn.Module):
 
     def __init__(self, config: MMDiTConfig, *, ops: Any) -> None:
         super().__init__()
-        self.kernel, conv = config.kernel, partial(token_conv(ops.Conv1d), bias=False)
-        self.w1 = conv(config.width, config.ff_width, config.kernel)
-        self.w2 = conv(config.ff_width, config.width, config.kernel)
-        self.w3 = conv(config.width, config.ff_width, config.kernel)
+        conv = partial(token_conv(ops.Conv1d, config.kernel), bias=False)
+        self.w1 = conv(config.width, config.ff_width)
+        self.w2 = conv(config.ff_width, config.width)
+        self.w3 = conv(config.width, config.ff_width)
 
     def forward(self, x: Tensor) -> Tensor:
         """x `b l dim` -> `b l dim`."""
-        rows = neighbours(x, self.kernel)
-        return self.w2(neighbours(gated(self.w3(rows), self.w1(rows)), self.kernel))
+        x = x.transpose(1, 2)
+        return self.w2(gated(self.w3(x), self.w1(x))).transpose(1, 2)
 
 
 class Block(nn.Module):
@@ -150,8 +155,7 @@ class Block(nn.Module):
         width, kernel = config.width, {"ops": ops, "attention": attention}
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), ops.Linear(width, 6 * width))
         self.attn = SelfAttention(config, **kernel)
-        self.kernel = config.kernel
-        self.linear1 = token_conv(ops.Conv1d)(width, width, config.kernel)
+        self.linear1 = token_conv(ops.Conv1d, config.kernel)(width, width)
         self.cross_attn = TimeAttention(config, **kernel)
         self.ffn = ConvFeedForward(config, ops=ops)
 
@@ -170,7 +174,7 @@ class Block(nn.Module):
         """x `b l dim`, 6 x `b l dim` (or `1 l dim`), context `b s dim`."""
         shift_1, factor_1, gate_1, shift_2, factor_2, gate_2 = modulation
         attended = self.attn(_modulated(x, shift_1, factor_1), rotation)
-        x = torch.addcmul(x, gate_1, self.linear1(neighbours(attended, self.kernel)))
+        x = torch.addcmul(x, gate_1, self.linear1(attended.transpose(1, 2)).transpose(1, 2))
         if context is not None:
             x = x + self.cross_attn(x, context)
         return torch.addcmul(x, gate_2, self.ffn(_modulated(x, shift_2, factor_2)))

@@ -292,14 +292,15 @@ class ChunkedOobleck:
                 made += stream(layers, self._moved(part), number == len(parts), limit)
                 self.progress((index + number / len(parts)) / len(audio))
             items.append(torch.cat(made, dim=-1).to(audio))
-        return Posterior(*torch.cat(items).chunk(2, dim=1))
+        none = audio.new_empty(0, 2 * self.config.latent_channels, audio.shape[-1] // hop)
+        return Posterior(*(torch.cat(items) if items else none).chunk(2, dim=1))
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """As `Oobleck.decode`; the result is where `latent` is."""
         samples, limit = latent.shape[-1] * self.config.hop_length, self._limit
         chunk = CHUNK if limit is None else CPU_CHUNK
-        whole = latent.new_empty(len(latent), self.config.io_channels, samples)
+        whole, at = latent.new_empty(len(latent), self.config.io_channels, samples), samples
         for index, item in enumerate(latent[:, None]):
             layers, at = self.oobleck.decoder.streamed(), 0
             parts = item.tensor_split(ceil(latent.shape[-1] / (self.chunk or chunk)), dim=-1)

@@ -5,6 +5,7 @@ of 20 ms. Where one of the two does not work, the run goes on without it, and th
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,10 @@ from ..models import Backbone
 
 logger = logging.getLogger(__name__)
 
-Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]  # a run -> what repeats it
+Record = Callable[[Callable[[], Tensor], torch.device], Callable[[], Tensor]]
+# a run and its device -> what repeats it
+
+_RECORDING = threading.Lock()
 
 
 @contextmanager
@@ -42,8 +46,8 @@ def accelerated(backbone: Backbone, predict: Predict, kind: str = "off") -> Iter
         logger.warning("CUDA graphs need a CUDA device, this is %s: running without.", device.type)
         kind = "off"
     if kind == "compile":
-        with compiled_blocks(backbone):
-            yield _reported(predict, backbone)
+        with compiled_blocks(backbone) as compiled:
+            yield _reported(predict, backbone) if compiled else predict
     else:
         yield GraphedPredict(predict) if kind == "graph" else predict
 
@@ -86,7 +90,7 @@ class GraphedPredict:
         began = time.perf_counter()
         self._inputs = x.clone(), t.clone()
         try:
-            self._replay = self._record(lambda: self._predict(*self._inputs))
+            self._replay = self._record(lambda: self._predict(*self._inputs), x.device)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -95,40 +99,61 @@ class GraphedPredict:
         logger.info("Recording the CUDA graph took %.2f s.", time.perf_counter() - began)
 
 
-def record_graph(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def record_graph(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
     """Record a CUDA graph of a call; the result repeats it and returns the same tensor again.
+
+    One thread records at a time. While it looks for waits, PyTorch's sync debug mode is "error" in
+    the whole process: another thread that waits for a GPU in that moment fails.
+
+    Args:
+        run: the call.
+        device: that it computes on, which need not be the current one.
 
     Raises:
         RuntimeError: the host waits for the device in it.
     """
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    before = torch.cuda.get_sync_debug_mode()
-    with torch.cuda.stream(side):
-        torch.cuda.set_sync_debug_mode("error")  # else a wait would break the recording itself
-        try:
-            run()
-        finally:
-            torch.cuda.set_sync_debug_mode(before)
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        out = run()
+    with _RECORDING, torch.cuda.device(device):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        before = torch.cuda.get_sync_debug_mode()
+        with torch.cuda.stream(side):
+            torch.cuda.set_sync_debug_mode("error")  # else a wait would break the recording itself
+            try:
+                run()
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # other threads may use the GPU meanwhile
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            out = run()
 
     def replay() -> Tensor:
-        graph.replay()
+        with torch.cuda.device(device):
+            graph.replay()
         return out
 
     return replay
 
 
 @contextmanager
-def compiled_blocks(backbone: Backbone) -> Iterator[None]:
-    """Within it the blocks run compiled; as they are alike, one compilation serves all."""
-    for layer in backbone.transformer.layers:
-        layer.compile(dynamic=False)
+def compiled_blocks(backbone: Backbone) -> Iterator[bool]:
+    """Within it the blocks run compiled; as they are alike, one compilation serves all.
+
+    Gives False where torch cannot compile at all, and the blocks stay as they are.
+    """
+    compiled = True
     try:
-        yield
+        for layer in backbone.transformer.layers:
+            layer.compile(dynamic=False)
+    except Exception as error:  # such as a Python that this PyTorch cannot compile for
+        _uncompile(backbone)
+        if is_out_of_memory(error):
+            raise
+        logger.warning("torch.compile failed (%s): running without.", _first_line(error))
+        compiled = False
+    try:
+        yield compiled
     finally:
         _uncompile(backbone)
 

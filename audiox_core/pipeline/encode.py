@@ -198,13 +198,15 @@ def encode_audio(
     check_number("The length of the prompt", length, MIN_SECONDS, MAX_SECONDS, unit=" s")
     check_spans(hide)
     piece = waveform[:, latent_format.samples(begin) : latent_format.samples(begin + length)]
-    vae = None
-    if latents:  # the VAE first: it is large, the conditioner small
-        vae = ChunkedOobleck(host.use("vae"), host.device_of("vae"), host.check_interrupt)
+    # the VAE first: it is large, the conditioner small
+    oobleck, on = (host.use("vae"), host.device_of("vae")) if latents else (None, None)
     audio, device = host.use("audio"), host.device_of("audio")
     draws = stream(0, "audio prompt")  # the same for a prompt in every run
 
-    def encode(at: float, _report: OnProgress) -> Tensor:
+    def encode(at: float, report: OnProgress) -> Tensor:
+        vae = None
+        if oobleck is not None:
+            vae = ChunkedOobleck(oobleck, on, host.check_interrupt, report)
         noise = unit_noise((1, latent_format.channels, latents), draws).to(device)
         part, spans = piece[:, latent_format.samples(at) :], spans_in_window(hide, at)
         return encode_waveform(audio, vae, part, latent_format, hide=spans, noise=noise)

@@ -137,7 +137,8 @@ class Pipeline:
         conditioning = self.conditioning(request, sources.clip, seconds, stages.report)
         if init is not None:
             stages.report("encoding the existing audio")
-        start = self.start_latent(request, init, seconds)
+        report = partial(stages.report, "encoding the existing audio")
+        start = self.start_latent(request, init, seconds, report)
         stages.report("sampling")
 
         def report_step(step: int, x: Tensor, denoised: Tensor) -> None:
@@ -269,13 +270,20 @@ class Pipeline:
         host = self._reporting(report, "encoding the audio prompt")
         return encode_audio(host, waveform, self.latent_format.sample_rate, hide=hide)
 
-    def start_latent(self, request: Request, init: InitAudio | None, seconds: float) -> StartLatent:
+    def start_latent(
+        self,
+        request: Request,
+        init: InitAudio | None,
+        seconds: float,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> StartLatent:
         """The latent to start from: zeros, or the encoded init audio with its noise mask.
 
         Args:
             request: its takes, and its denoise or noise level are used.
             init: the init audio from `sources`, or None.
             seconds: length of the audio.
+            on_progress: called with the share of the init audio that is encoded; may raise to stop.
         """
         device = self.checkpoint.device
         if init is None:
@@ -283,7 +291,8 @@ class Pipeline:
             shape = (request.takes, self.latent_format.channels, frames)
             zeros = torch.zeros(shape, dtype=torch.float32, device=device)
             return StartLatent(zeros, loop=request.loop)
-        vae = ChunkedOobleck(self.checkpoint.vae)
+        check = self.checkpoint.check_interrupt
+        vae = ChunkedOobleck(self.checkpoint.vae, None, check, on_progress)
         latent, mask = init.encode(
             self.latent_format, lambda audio: vae.encode(audio.to(device)).mean
         )

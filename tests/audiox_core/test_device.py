@@ -54,12 +54,33 @@ def test_a_gpu_computes_in_half_precision_unless_float32_is_asked_for(gpu, dtype
 
 
 @pytest.mark.parametrize(
-    ("name", "capability"), [("NVIDIA GeForce GTX 1660", (7, 5)), ("Tesla P40", (6, 1))]
+    ("name", "capability"),
+    [
+        ("NVIDIA GeForce GTX 1660 SUPER", (7, 5)),
+        ("NVIDIA GeForce GTX 1650 with Max-Q Design", (7, 5)),
+        ("NVIDIA GeForce GTX 1630", (7, 5)),
+        ("NVIDIA T500", (7, 5)),
+        ("NVIDIA T550 Laptop GPU", (7, 5)),
+        ("NVIDIA T600", (7, 5)),
+        ("NVIDIA GeForce MX550", (7, 5)),
+        ("NVIDIA GeForce MX450", (7, 5)),
+        ("NVIDIA CMP 30HX", (7, 5)),
+        ("Quadro T2000", (7, 5)),
+        ("Quadro T1000", (7, 5)),
+        ("NVIDIA T1200 Laptop GPU", (7, 5)),
+        ("Tesla P40", (6, 1)),
+    ],
 )
 def test_a_gpu_without_fast_half_precision_computes_in_float32(gpu, name, capability):
     gpu(name, capability)
     assert choose_precision(torch.device("cuda")) == Precision(FULL, FULL, FULL)
     assert choose_precision(torch.device("cuda"), HALF) == Precision(HALF, FULL, FULL)
+
+
+@pytest.mark.parametrize("name", ["Tesla T4", "NVIDIA GeForce RTX 2060", "Quadro RTX 4000"])
+def test_other_gpus_of_the_same_generation_compute_in_half_precision(gpu, name):
+    gpu(name, (7, 5))
+    assert choose_precision(torch.device("cuda")) == Precision(HALF, HALF, HALF)
 
 
 def test_a_cpu_computes_in_float32_unless_asked(caplog):

@@ -49,6 +49,15 @@ def test_on_a_terminal_a_bar_names_the_stage_and_disappears(terminal):
     assert drawn.rsplit("\r", 2)[-2].strip() == ""  # erased
 
 
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.999, " 99%"), (0.29, " 29%"), (0.296, " 29%"), (1.0, "100%")]
+)
+def test_a_bar_shows_whole_percents_that_are_done(terminal, share, shown):
+    with redirect_stderr(terminal), stage_bar() as show:
+        show(Progress("finishing", 0.0, share))
+    assert f"finishing: {shown}" in terminal.getvalue()
+
+
 def test_the_time_left_follows_from_the_speed_of_the_stage():
     assert seconds_left(0.5, 0.25, 10.0) == pytest.approx(20.0)  # a quarter took 10 s
     assert seconds_left(0.25, 0.25, 10.0) is None
@@ -67,6 +76,16 @@ def test_a_bar_counts_to_its_total(terminal):
             show(done, 3)
     assert "preparing" in terminal.getvalue()
     assert "3/3 clip" in terminal.getvalue()
+
+
+def test_a_count_shows_100_percent_only_at_its_total(terminal):
+    with redirect_stderr(terminal), count_bar("downloading", "B", 1000, mininterval=0) as bar:
+        bar.update(999)
+        bar.refresh()
+        assert "downloading:  99%" in terminal.getvalue()
+        assert "100%" not in terminal.getvalue()
+        bar.update(1)
+    assert "downloading: 100%" in terminal.getvalue()
 
 
 def test_elsewhere_a_count_is_one_line(caplog, capsys, monkeypatch):

@@ -47,7 +47,7 @@ def cases(bench: Bench, zoo: Zoo) -> dict[str, Callable[[], None]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the cases; 1 if none of them gave a number."""
+    """Run the cases; 1 if one of them failed or none gave a number."""
     parser = argparse.ArgumentParser(prog="python -m tests.gpu", description=__doc__)
     parser.add_argument("--toy", action="store_true", help="tiny models; for a test on a CPU")
     parser.add_argument("--minutes", type=float, default=7.0, help="after which no case begins")
@@ -84,9 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report.write_json(options.json, machine, bench.rows)
         if options.markdown:
             report.write_markdown(options.markdown, machine, bench.rows)
-    failed = sum(bool(row.error) for row in bench.rows)
+    failed = sum(row.failed for row in bench.rows)
     say(f"{len(bench.rows)} rows, {failed} failed")
-    return 0 if any(row.seconds is not None for row in bench.rows) else 1
+    return 0 if not failed and any(row.seconds is not None for row in bench.rows) else 1
 
 
 if __name__ == "__main__":

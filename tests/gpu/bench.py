@@ -38,6 +38,11 @@ class Row:
     error: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error, or numbers that are not within their tolerance."""
+        return bool(self.error) or not self.data.get("passed", True)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without empty fields."""
         return {key: value for key, value in asdict(self).items() if value not in (None, "", {})}

@@ -22,7 +22,6 @@ from audiox_core.models import Backbone, backbone
 from audiox_core.models.clip import ClipVision
 from audiox_core.models.layers import FourierFeatures
 from audiox_core.models.maf import MAFBlock
-from audiox_core.models.mmdit import kernel_major
 from audiox_core.models.oobleck import Oobleck
 from audiox_core.models.synchformer import Synchformer
 from audiox_core.models.t5 import T5Encoder
@@ -57,9 +56,6 @@ class Zoo:
                 self._kept.pop(next(iter(self._kept)))
             build = partial(backbone, self.config(variant).dit)
             model = filled(build, DTYPES[precision], self.device)
-            state = model.state_dict()
-            arranged = {n: kernel_major(t) for n, t in state.items() if t.ndim == 3}
-            model.load_state_dict(state | arranged, assign=True)
             self._kept[key] = model.requires_grad_(False)
         return self._kept[key]
 

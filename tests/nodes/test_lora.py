@@ -11,6 +11,7 @@ from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.lora import merge_lora
 from audiox_core.config import LatentConfig
 from audiox_core.lab.world.source import WorldData
+from audiox_core.models.mmdit import token_conv
 from audiox_core.training.run import Job, run_job
 from audiox_core.training.settings import read_settings
 from audiox_core.windows import plan_frames
@@ -57,6 +58,29 @@ def test_a_lora_changes_the_model_as_merging_it_in_the_core_does(
         )  # fmt: skip
     torch.testing.assert_close(found, merged, atol=1e-4, rtol=1e-4)
     assert (found - before).abs().max() > 1e-2
+
+
+def test_a_convolution_takes_a_lora_beside_it_as_in_its_weight(comfy):
+    """Of the released wiring, with the class that the node LoRA Bypass puts around a layer."""
+    bypass = pytest.importorskip(
+        "comfy.weight_adapter.bypass", reason="this ComfyUI adds no LoRA beside a layer"
+    )
+    import comfy.ops
+    from comfy.weight_adapter.lora import LoRAAdapter
+
+    with torch.device("meta"):
+        layer = token_conv(comfy.ops.disable_weight_init.Conv1d, 3)(4, 6, bias=False)
+    draw = torch.Generator().manual_seed(0)
+    weight = torch.randn(6, 4, 3, generator=draw)
+    up, down = torch.randn(6, 2, 1, generator=draw), torch.randn(2, 4, 3, generator=draw)
+    layer.load_state_dict({"weight": weight}, assign=True)
+    x = torch.randn(2, 4, 7, generator=draw)
+    hook = bypass.BypassForwardHook(layer, LoRAAdapter(set(), (up, down, 2.0) + 3 * (None,)), 0.5)
+    plain = layer(x)
+    hook.inject()
+    merged = weight + 0.5 * torch.einsum("or,rik->oik", up[..., 0], down)
+    torch.testing.assert_close(layer(x), torch.nn.functional.conv1d(x, merged, padding=1))
+    assert (layer(x) - plain).abs().max() > 1e-2
 
 
 def test_the_nodes_import_nothing_of_training(pack):

@@ -21,7 +21,7 @@ from audiox_core.models.attention import apply_rotary_pairs, rotary_angles, rota
 from audiox_core.models.dit import DiT, rename_norms
 from audiox_core.models.layers import FourierFeatures, embedding_mlp
 from audiox_core.models.maf import MAFBlock
-from audiox_core.models.mmdit import Block, MMDiT, neighbours
+from audiox_core.models.mmdit import Block, MMDiT
 
 from .fixtures import Case, Outputs, adapter
 from .v1 import DISCARDED, empty, filled
@@ -213,7 +213,7 @@ def mmdit_block(case: Case) -> Outputs:
         "attn_v": v,
         "cross_attn_ctx1": block.cross_attn(x, one).expand_as(x),
         "cross_attn_ctx3": block.cross_attn(x, three),
-        "linear1": block.linear1(neighbours(x, facts["kernel_size"])),
+        "linear1": block.linear1(x.transpose(1, 2)).transpose(1, 2),
         "ffn": block.ffn(x),
         "out_ctx1": block(x, modulation, one, rotation),
         "out_ctx3": block(x, modulation, three, rotation),

@@ -1,16 +1,14 @@
 """Modules with the weights of a file."""
 
-from functools import partial
-
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from audiox_core.checkpoint.modules import load_module
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.errors import WeightsError
-from audiox_core.models.mmdit import kernel_major
 
 
 @pytest.fixture
@@ -67,15 +65,22 @@ def test_weights_of_integers_are_refused(save):
         load_module(file, "m.", build)
 
 
-def test_the_weights_of_convolutions_are_arranged_as_they_are_read(save):
-    weight = torch.arange(24.0).view(2, 4, 3)
-    file = save(m_0_weight=weight, m_0_bias=torch.ones(2))
-    load = partial(load_module, file, "m.", lambda: nn.Sequential(nn.Conv1d(4, 2, 3)))
-    assert load()[0].weight.is_contiguous()
-    arranged = load(arrange=kernel_major)
-    assert torch.equal(arranged[0].weight, weight)
-    assert arranged[0].weight.stride() == (12, 1, 4)
-    assert torch.equal(arranged[0].bias, torch.ones(2))
+def test_numbers_are_checked_and_converted_before_they_go_to_a_device_without_their_type(save):
+    class Moves(TorchFunctionMode):
+        """Notes the dtype of what goes to the meta device, which stands for such a device."""
+
+        def __torch_function__(self, called, types, args=(), kwargs=None):
+            if called is torch.Tensor.to and args[1:2] == (torch.device("meta"),):
+                moved.append(args[0].dtype)
+            return called(*args, **(kwargs or {}))
+
+    moved: list[torch.dtype] = []
+    file = save(m_0_weight=torch.eye(2, dtype=torch.float64), m_0_bias=torch.ones(2).double())
+    with Moves():
+        module = load_module(file, "m.", build, device=torch.device("meta"))
+    assert {p.device.type for p in module.parameters()} == {"meta"}
+    assert torch.float32 in moved
+    assert torch.float64 not in moved
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU to load to")

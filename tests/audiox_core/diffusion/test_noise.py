@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from audiox_core.diffusion.noise import initial_noise, step_noise, stream
+from audiox_core.diffusion.noise import initial_noise, on_device, step_noise, stream
 
 
 def test_a_seed_repeats_and_another_differs():
@@ -47,3 +47,28 @@ def test_purposes_and_seeds_do_not_share_numbers():
     assert draws[0] == draws[2] != draws[1]
     x = torch.zeros(1, 2, 2)
     assert not torch.equal(step_noise(x, 0)(2.0, 1.0), step_noise(x, 1)(2.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "moves"),
+    [
+        ("cuda", [("pin", {}), ("to", {"non_blocking": True})]),
+        ("mps", [("to", {})]),
+        ("cpu", [("to", {})]),
+    ],
+)
+def test_only_a_cuda_device_is_not_waited_for(kind, moves):
+    calls = []
+
+    class Noise:
+        def pin_memory(self):
+            calls.append(("pin", {}))
+            return self
+
+        def to(self, device, **how):
+            assert device.type == kind
+            calls.append(("to", how))
+            return self
+
+    on_device(Noise(), torch.device(kind))
+    assert calls == moves

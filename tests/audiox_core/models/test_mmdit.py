@@ -3,11 +3,11 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import conv1d
 
 from audiox_core.config import MMDiTConfig
 from audiox_core.errors import SettingsError
-from audiox_core.models.mmdit import MMDiT, kernel_major, neighbours, token_conv
+from audiox_core.models import mmdit
+from audiox_core.models.mmdit import MMDiT, half_overflows, rms_norm, token_conv
 
 SIZES = MMDiTConfig(4, 24, 3, 6, 10, 0, 32, 3, 8, 5)  # 24 wide, 3 blocks, 7 frames, 5 tokens
 
@@ -68,22 +68,16 @@ def test_another_length_than_a_window_is_refused(model, inputs, frames):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("order", [torch.clone, kernel_major])
-def test_a_convolution_over_tokens_is_that_of_torch(seeded, bias, order):
+def test_a_convolution_over_tokens_is_that_of_torch(seeded, bias):
     with torch.device("meta"):
-        layer = token_conv(nn.Conv1d)(4, 6, 3, bias=bias)
+        layer = token_conv(nn.Conv1d, 3)(4, 6, bias=bias)
+        plain = nn.Conv1d(4, 6, 3, padding=1, bias=bias)
     state = {n: torch.randn(t.shape, generator=seeded) for n, t in layer.state_dict().items()}
-    layer.load_state_dict(state | {"weight": order(state["weight"])}, assign=True)
-    x = torch.randn(2, 7, 4, generator=seeded)
-    plain = conv1d(x.mT, state["weight"], state.get("bias"), padding=1).mT
-    torch.testing.assert_close(layer(neighbours(x, 3)), plain)
-
-
-def test_the_matrix_of_an_arranged_convolution_is_no_copy(seeded):
-    weight = torch.randn(6, 4, 3, generator=seeded)
-    arranged = kernel_major(weight)
-    assert torch.equal(arranged, weight)
-    assert arranged.permute(0, 2, 1).flatten(1).data_ptr() == arranged.data_ptr()
+    layer.load_state_dict(state, assign=True)
+    plain.load_state_dict(state, assign=True)
+    assert layer.padding == plain.padding
+    x = torch.randn(2, 4, 7, generator=seeded)
+    torch.testing.assert_close(layer(x), plain(x))
 
 
 def test_gradients_reach_every_weight_of_a_block(model, inputs):
@@ -93,3 +87,24 @@ def test_gradients_reach_every_weight_of_a_block(model, inputs):
     missing = {name for name, weight in model.named_parameters() if weight.grad is None}
     unused = {"to_cond_embed.0.weight", "to_cond_embed.2.weight"}
     assert {n for n in missing if "cross_attn.to_q" not in n} == unused
+
+
+def squared_in_its_dtype(x, shape, eps=1e-6):
+    """`rms_norm` of torch 2.4."""
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
+
+
+@pytest.mark.parametrize("norm", [mmdit.torch_rms_norm, squared_in_its_dtype])
+def test_large_float16_numbers_are_normalized_with_every_torch(monkeypatch, norm):
+    monkeypatch.setattr(mmdit, "torch_rms_norm", norm)
+    monkeypatch.setattr(mmdit, "HALF_OVERFLOWS", half_overflows())
+    large = torch.tensor([3000.0, -4000.0], dtype=torch.float16)
+    normal = torch.tensor([0.6, -0.8], dtype=torch.float16) * 2**0.5
+    torch.testing.assert_close(rms_norm(large), normal)
+
+
+def test_only_a_torch_that_squares_in_float16_is_found_to_overflow(monkeypatch):
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    assert half_overflows() == (version < (2, 5))
+    monkeypatch.setattr(mmdit, "torch_rms_norm", squared_in_its_dtype)
+    assert half_overflows()

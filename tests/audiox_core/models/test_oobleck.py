@@ -95,6 +95,13 @@ def test_pieces_report_their_share_and_can_be_stopped(narrow_v1):
     assert shares == [0.25, 0.5, 0.75, 1]
 
 
+def test_an_empty_batch_gives_an_empty_result(narrow_v1):
+    vae = ChunkedOobleck(narrow_v1)
+    assert vae.decode(torch.zeros(0, 64, 3)).shape == (0, 2, 3 * 2048)
+    posterior = vae.encode(torch.zeros(0, 2, 3 * 2048 + 5))
+    assert posterior.mean.shape == posterior.std.shape == (0, 64, 3)
+
+
 @pytest.fixture(scope="module")
 def weightless_v1():
     """v1's whole size on the meta device: shapes and lifetimes without numbers."""

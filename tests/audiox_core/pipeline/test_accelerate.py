@@ -1,7 +1,9 @@
 """CUDA graphs and compilation: the same numbers, and a run continues where they do not work."""
 
 import logging
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 from audiox_core import StartLatent, sample
 from audiox_core.conditioners.assemble import Conditioning
 from audiox_core.errors import SettingsError
+from audiox_core.pipeline import accelerate
 from audiox_core.pipeline.accelerate import GraphedPredict, accelerated
 
 TOKENS = 343  # of the embedded model's conditions
@@ -31,7 +34,7 @@ class Tape:
     def __init__(self):
         self.recorded = 0
 
-    def __call__(self, run):
+    def __call__(self, run, _device):
         self.recorded += 1
         out = run().clone()
 
@@ -66,7 +69,7 @@ def test_another_shape_is_computed_without_the_graph():
 
 
 def test_a_run_continues_where_no_graph_can_be_recorded(caplog):
-    def refuse(_run):
+    def refuse(_run, _device):
         raise RuntimeError("the host waits\nin many lines")
 
     predict = GraphedPredict(double, refuse)
@@ -76,7 +79,7 @@ def test_a_run_continues_where_no_graph_can_be_recorded(caplog):
 
 
 def test_missing_memory_is_not_taken_for_a_graph_that_does_not_work():
-    def refuse(_run):
+    def refuse(_run, _device):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     predict = GraphedPredict(double, refuse)
@@ -115,6 +118,80 @@ def test_a_run_continues_where_nothing_can_be_compiled(
     made = sample(checkpoint, conditioning, start, sampling=few, acceleration="compile")
     assert torch.equal(made, plain)
     assert caplog.text.count("torch.compile failed (there is no compiler)") == 1
+
+
+def test_a_run_continues_where_compile_itself_fails(checkpoint, conditioning, monkeypatch, caplog):
+    layers = [*checkpoint.backbone.transformer.layers]
+
+    def compile_first(self, dynamic):
+        if self is not layers[0]:
+            raise RuntimeError("this Python is too new")
+        self._compiled_call_impl = lambda *_inputs: pytest.fail("was left compiled")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_first)
+    start = StartLatent(torch.zeros(1, 64, 236))
+    few = replace(checkpoint.config.sampling, steps=2)
+    plain = sample(checkpoint, conditioning, start, sampling=few)
+    made = sample(checkpoint, conditioning, start, sampling=few, acceleration="compile")
+    assert torch.equal(made, plain)
+    assert caplog.text.count("torch.compile failed (this Python is too new)") == 1
+
+
+def test_missing_memory_is_not_taken_for_a_compiler_that_does_not_work(checkpoint, monkeypatch):
+    def compile_nothing(self, dynamic):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_nothing)
+    with (
+        pytest.raises(torch.OutOfMemoryError),
+        accelerated(checkpoint.backbone, double, "compile"),
+    ):
+        pass
+
+
+class FakeCuda:
+    """In place of `torch.cuda`: notes on which device and in which mode a graph is made."""
+
+    def __init__(self):
+        self.device_now, self.notes = [], []
+        self.Stream = self.current_stream
+        self.CUDAGraph = lambda: SimpleNamespace(replay=self.replay)
+
+    @contextmanager
+    def device(self, device):
+        self.device_now.append(device.index)
+        yield
+        self.device_now.pop()
+
+    @contextmanager
+    def graph(self, _graph, **options):
+        self.notes.append(("record", *self.device_now, options, accelerate._RECORDING.locked()))
+        yield
+
+    def current_stream(self):
+        return SimpleNamespace(wait_stream=lambda _other: None)
+
+    def stream(self, _stream):
+        return nullcontext()
+
+    def replay(self):
+        self.notes.append(("replay", *self.device_now))
+
+    def get_sync_debug_mode(self):
+        return 0
+
+    def set_sync_debug_mode(self, mode):
+        self.notes.append(("sync", mode))
+
+
+def test_a_graph_is_recorded_and_replayed_on_the_device_of_its_inputs(monkeypatch):
+    cuda = FakeCuda()
+    monkeypatch.setattr(torch, "cuda", cuda)
+    replay = accelerate.record_graph(lambda: torch.ones(1), torch.device("cuda", 1))
+    assert torch.equal(replay(), torch.ones(1))
+    recorded = ("record", 1, {"capture_error_mode": "thread_local"}, True)
+    assert cuda.notes == [("sync", "error"), ("sync", 0), recorded, ("replay", 1)]
+    assert not accelerate._RECORDING.locked()
 
 
 def test_blocks_are_compiled_for_a_run_only(checkpoint, conditioning, monkeypatch, caplog):

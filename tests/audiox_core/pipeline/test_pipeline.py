@@ -364,6 +364,25 @@ def test_a_length_of_nothing_is_refused_with_init_audio_too(pipeline, known, sec
         pipeline.generate(Request(prompt="rain", init_audio=known, seconds=seconds))
 
 
+@pytest.mark.parametrize("stage", ["encoding the audio prompt", "encoding the existing audio"])
+def test_a_run_can_be_interrupted_between_pieces_of_its_sounds(pipeline, known, monkeypatch, stage):
+    class InterruptedRunError(Exception):
+        pass
+
+    seen = []
+
+    def check(_host):
+        if seen and seen[-1].stage == stage and seen[-1].done > 0:
+            raise InterruptedRunError
+
+    monkeypatch.setattr(type(pipeline.checkpoint), "check_interrupt", check)
+    request = Request(prompt="rain", audio=known, init_audio=known, denoise=1.0, **QUICK)
+    with pytest.raises(InterruptedRunError):
+        pipeline.generate(request, on_progress=seen.append)
+    assert seen[-1].stage == stage
+    assert 0 < seen[-1].done < 1
+
+
 def test_progress_goes_through_every_stage_and_ends_with_the_run(sync_checkpoint, clip, known):
     seen, video = [], clip(frames=60, fps=5)  # 12 s: two windows
     request = Request(
@@ -386,4 +405,7 @@ def test_progress_goes_through_every_stage_and_ends_with_the_run(sync_checkpoint
     assert len(done("decoding")) > 3  # longer than a window: in pieces
     assert done("decoding")[-1] == 1
     assert len(done("encoding the video")) > 4  # two windows: read, seen, and encoded
+    for encoded in ("encoding the audio prompt", "encoding the existing audio"):
+        assert 0 < done(encoded)[1] < 1  # in pieces, each of which can be interrupted
+        assert done(encoded)[-1] == 1
     assert done("finishing") == [0.0, 1.0]
