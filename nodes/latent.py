@@ -45,7 +45,8 @@ class AudioXEmptyLatent(io.ComfyNode):
                     optional=True,  # added later: older API prompts do not have it
                     default=False,
                     tooltip="Audio of at least 2 s that can be repeated without a seam: its end"
-                    " leads into its beginning. It has exactly the given length.",
+                    " leads into its beginning. It has exactly the given length."
+                    " SaveLatent and LoadLatent lose the loop: save the audio instead.",
                 ),
             ],
             outputs=[io.Latent.Output("latent", tooltip=TO_SAMPLER)],

@@ -6,14 +6,21 @@ cross over linearly at the borders.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..errors import SettingsError
+from ..windows import Plan
 from .inputs import TimeRange
 
-_LINE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*-\s*(\d+(?:\.\d*)?|\.\d+)\s*:(.*)", re.DOTALL)
+_SECONDS, _DASH = r"(\d+(?:\.\d*)?|\.\d+)", r"[-\u2013\u2014]"  # hyphen, en dash, em dash
+_LINE = re.compile(rf"\s*{_SECONDS}\s*{_DASH}\s*{_SECONDS}\s*:(.*)", re.DOTALL)
+# two times in another form; a number and a word, as in `8-bit`, are none
+_OTHER_TIMES = re.compile(
+    rf"\s*[\d.:]*\d[\d.:]*\s*s?\s*(?:{_DASH}\s*(?:[\d.:]|$)|to\s*[\d.:]*\d\s*s?\s*:)"
+)
 
 
 def time_weights(
@@ -37,7 +44,12 @@ def time_weights(
     """
     times = (torch.arange(frames, dtype=torch.float32) + 0.5) * frame_seconds
     period = frames * frame_seconds if loop else None
-    asked = [torch.zeros_like(times) if r is None else _rises(r, times, period) for r in ranges]
+    asked = [
+        torch.zeros_like(times)
+        if span is None
+        else _rises(span, _fades(span, ranges, period), times, period)
+        for span in ranges
+    ]
     weights = torch.stack(asked)
     total = weights.sum(dim=0)
     others = [index for index, item in enumerate(ranges) if item is None]
@@ -53,18 +65,64 @@ def time_weights(
     return weights / total
 
 
-def _rises(span: TimeRange, times: Tensor, period: float | None) -> Tensor:
+def latest_end(ranges: Sequence[TimeRange | None]) -> float:
+    """The end of the range that ends last, seconds; 0 where there is no range."""
+    return max((span.end for span in ranges if span is not None), default=0.0)
+
+
+def to_window_end(
+    ranges: Sequence[TimeRange | None], plan: Plan, latest: float
+) -> list[TimeRange | None]:
+    """Extend the ranges that end last to the end of the only window.
+
+    A sound that is shorter than a window gets a whole window. Nobody hears what lies after the
+    sound, so the ranges need not cover it.
+
+    Args:
+        ranges: of the prompts. Where one is None, it has what is left, and nothing changes.
+        plan: of the latent; with several windows or for a loop nothing changes.
+        latest: the latest end of all ranges, seconds; see `latest_end`.
+    """
+    if plan.windows > 1 or plan.loop or None in ranges:
+        return list(ranges)
+    end = max(latest, plan.frames * plan.frame_seconds)
+    return [
+        replace(span, end=end) if span is not None and span.end == latest else span
+        for span in ranges
+    ]
+
+
+def _fades(
+    span: TimeRange, ranges: Sequence[TimeRange | None], period: float | None
+) -> tuple[float, float]:
+    """The seconds in which a range fades in and out.
+
+    Each is at most the length of the range, so that it reaches its full weight, and of those that
+    it meets there, so that they do, too, and the weights of both add up to 1.
+    """
+    others = [other for other in ranges if other is not None]
+
+    def place(time: float) -> float:  # the end of a loop is its beginning
+        return time if period is None or time < period else 0.0
+
+    longest = min(span.fade, span.end - span.start)
+    before = [r.end - r.start for r in others if place(r.end) == place(span.start)]
+    after = [r.end - r.start for r in others if place(r.start) == place(span.end)]
+    return min([longest, *before]), min([longest, *after])
+
+
+def _rises(
+    span: TimeRange, fades: tuple[float, float], times: Tensor, period: float | None
+) -> Tensor:
     """The weight that a range asks for at the times of all frames, `n` in 0..1.
 
     It does not fade at the first and at the last frame of the sound. In a loop of `period` seconds
     it fades at all borders, also across the end.
     """
     if period is not None:
-        return _rises_in_a_loop(span, times, period)
-    if span.fade == 0:
-        return ((times >= span.start) & (times < span.end)).float()
-    begin = (times - span.start) / span.fade + 0.5
-    end = (span.end - times) / span.fade + 0.5
+        return _rises_in_a_loop(span, fades, times, period)
+    begin = _step(times, span.start) if fades[0] == 0 else (times - span.start) / fades[0] + 0.5
+    end = 1 - _step(times, span.end) if fades[1] == 0 else (span.end - times) / fades[1] + 0.5
     if span.start <= times[0]:
         begin = torch.ones_like(times)
     if span.end >= times[-1]:
@@ -72,12 +130,18 @@ def _rises(span: TimeRange, times: Tensor, period: float | None) -> Tensor:
     return begin.clamp(0, 1) * end.clamp(0, 1)
 
 
-def _rises_in_a_loop(span: TimeRange, times: Tensor, period: float) -> Tensor:
-    fade, stop = max(span.fade, 1e-6), min(span.end, period)
+def _step(times: Tensor, border: float) -> Tensor:
+    return (times >= border).float()
+
+
+def _rises_in_a_loop(
+    span: TimeRange, fades: tuple[float, float], times: Tensor, period: float
+) -> Tensor:
+    (fade_in, fade_out), stop = (max(fade, 1e-6) for fade in fades), min(span.end, period)
     total = torch.zeros_like(times)
     for shifted in (times - period, times, times + period):
-        begin = (shifted - span.start) / fade + 0.5
-        end = (stop - shifted) / fade + 0.5
+        begin = (shifted - span.start) / fade_in + 0.5
+        end = (stop - shifted) / fade_out + 0.5
         total += begin.clamp(0, 1) * end.clamp(0, 1)
     return total.clamp(max=1)
 
@@ -118,7 +182,7 @@ def parse_timeline(text: str, fade: float) -> list[tuple[TimeRange | None, str]]
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            if re.match(r"\s*[\d.]+\s*-", line):
+            if _OTHER_TIMES.match(line):
                 raise SettingsError(
                     f"Line {number}, {line.strip()[:40]!r}: write the seconds, a colon and the "
                     "prompt, for example 0-4: rain on a tin roof."

@@ -4,7 +4,7 @@
 """
 
 from fractions import Fraction
-from math import inf
+from math import inf, log10
 from typing import NamedTuple
 
 import av.error
@@ -56,6 +56,11 @@ def integrated_loudness(waveform: Tensor, sample_rate: int) -> float:
 
 def _lufs_and_range(waveform: Tensor, sample_rate: int) -> tuple[float, float]:
     check_waveform(waveform, (1, 2))
+    waveform = waveform.detach().cpu().float()
+    peak = waveform.abs().max().item() if waveform.numel() else 0.0
+    if 1 < peak < inf:  # FFmpeg's histogram ends at +10 LUFS
+        lufs, range_lu = _lufs_and_range(waveform / peak, sample_rate)
+        return lufs + 20 * log10(peak), range_lu
     graph = av.filter.Graph()
     source = graph.add_abuffer(
         sample_rate=sample_rate,
@@ -67,7 +72,7 @@ def _lufs_and_range(waveform: Tensor, sample_rate: int) -> tuple[float, float]:
     source.link_to(meter)
     meter.link_to(graph.add("abuffersink"))
     graph.configure()
-    samples, found = waveform.detach().cpu().float().numpy(), {}
+    samples, found = waveform.numpy(), {}
     for block in (*audio_frames(samples, sample_rate, "fltp"), None):  # None flushes
         graph.push(block)
         while (frame := _pull(graph)) is not None:

@@ -243,7 +243,9 @@ def assemble(
         SettingsError: features of another kind, model or length, or a strength outside of 0..1.
         WeightsError: the empty prompt is needed and there is no text encoder.
     """
-    seconds = _described_seconds(host, video, audio, strengths)
+    video = None if strengths.video == 0 else video  # it need not have the length of the sound
+    audio = None if strengths.audio == 0 else audio
+    seconds = _described_seconds(host, video, audio)
     if empty_text is None:
         empty_text = text if text is not None and strengths.text == 1 else encode_text(host, "")
     if audio is not None and strengths.audio == 1 and negative is None:
@@ -270,7 +272,7 @@ def assemble(
 
 
 def _described_seconds(
-    host: ModelHost, video: Features | None, audio: Features | None, strengths: Strengths
+    host: ModelHost, video: Features | None, audio: Features | None
 ) -> float | None:
     """The length of the sound that features describe; None if they serve any length.
 
@@ -292,7 +294,7 @@ def _described_seconds(
             )
         # an audio prompt of ten seconds is what comes before the sound, whatever its length
         prompt = kind == "audio" and features.windows == 1
-        if features.seconds is not None and getattr(strengths, kind) > 0 and not prompt:
+        if features.seconds is not None and not prompt:
             lengths[kind] = features.seconds
     windows = {f.windows for f in (video, audio) if f is not None} - {1}
     apart = max(lengths.values(), default=0.0) - min(lengths.values(), default=0.0)

@@ -91,7 +91,7 @@ def init_audio(
         seconds: length of the result.
         start: of the existing audio in the result, seconds.
         feather: seconds of the crossfade inside each end of a generated span, in which the noise
-            mask rises or falls.
+            mask rises or falls. Where the audio is continued, at most a quarter of its length.
 
     Raises:
         SettingsError: the length is out of range, a span is not valid or starts after the end, or
@@ -105,7 +105,9 @@ def init_audio(
     waveform = pad(known, (begin, max(0, end - begin - known.shape[-1])))[:, :end]
     check_number("feather", feather, 0, MAX_SECONDS, unit=" s")
     length = known.shape[-1] / latent_format.sample_rate
-    fade = min(max(feather, SHORTEST_CROSSFADE), length / 2)
+    fade = min(max(feather, SHORTEST_CROSSFADE), length / 4)  # at least half of the audio is kept
+    if any(from_ < start or to > start + length for from_, to in spans):
+        feather = min(feather, fade)  # else the crossfade would reach into the silence
     return InitAudio(waveform, _overlapping(spans, start, start + length, fade), feather)
 
 

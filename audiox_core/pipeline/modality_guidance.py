@@ -29,17 +29,21 @@ def guidance_branches(
     video: Features | None,
     audio: Features | None,
     strengths: Strengths,
+    *,
+    has_text: bool,
 ) -> list[tuple[float, BranchInputs]]:
     """The branches to compute, each with one modality more than the one before it.
 
     A modality that is missing, or has the strength 0, is absent from every branch and its weight
-    is not used. Branches that cancel are left out, so that equal weights leave a single one.
+    is not used; that of the text is used where nothing else is left. Branches that cancel are left
+    out, so that equal weights leave a single one.
 
     Args:
         config: of the model.
         weights: of the three modalities.
         video, audio: features, or None.
         strengths: of the three modalities.
+        has_text: there is a prompt.
 
     Returns:
         The weight of the difference of each branch from the one before it, and its inputs.
@@ -50,7 +54,9 @@ def guidance_branches(
     check_guidance(weights, config)
     video = video if strengths.video > 0 else None
     audio = audio if strengths.audio > 0 else None
-    branches = [(weights.text, BranchInputs(None, None))]
+    branches = []
+    if (has_text and strengths.text > 0) or (video is None and audio is None):
+        branches.append((weights.text, BranchInputs(None, None)))
     if video is not None:
         branches.append((weights.video, BranchInputs(video, None)))
     if audio is not None:

@@ -223,7 +223,10 @@ class Pipeline:
         weights = guidance_of(request, self.sampling(request))
         if weights is None:
             return timeline(BranchInputs(picture, audio))
-        branches = guidance_branches(host.config, weights, picture, audio, strengths)
+        with_text = any(text is not None for _, text in texts)
+        branches = guidance_branches(
+            host.config, weights, picture, audio, strengths, has_text=with_text
+        )
         return assemble_branches(branches, timeline)
 
     def _picture_features(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..conditioners.assemble import Conditioning
 from ..conditioners.inputs import TimeRange
-from ..conditioners.time_weights import time_weights
+from ..conditioners.time_weights import latest_end, time_weights, to_window_end
 from ..config import SamplingConfig
 from ..diffusion.guidance import guided
 from ..diffusion.objectives import Predict
@@ -76,6 +76,7 @@ def predictor(
 
     conditions: list[Tensor | None] = [of_windows(c.positive, c.windows) for c in joined]
     spans, prompts = [span for span, _ in timeline], len(timeline)
+    spans = to_window_end(spans, windows, latest_end(spans))
     weights = time_weights(spans, windows.frames, windows.frame_seconds, windows.loop)
     active: list[Sequence[int] | None] = [active_windows(weight, windows) for weight in weights]
     active *= len(branches.timelines)

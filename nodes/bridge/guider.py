@@ -90,7 +90,7 @@ def modality_guider(
     """
     config, own = config_of(model), settings(model, cfg_rescale=cfg_rescale)
     used = GuidanceWeights(*(own.cfg if weight == -1 else weight for weight in weights))
-    branches = guidance_branches(config, used, *features, strengths)
+    branches = guidance_branches(config, used, *features, strengths, has_text=texts[0] is not None)
     joined = [
         masked_conditioning(conditioners, *texts, inputs.video, inputs.audio, strengths)
         for _, inputs in branches
@@ -101,15 +101,16 @@ def modality_guider(
         [positive for positive, _ in joined],
         joined[-1][1],
     )
-    return guider, _shown(used, features, len(branches))
+    return guider, _shown(used, (texts[0], *features), strengths, len(branches))
 
 
 def _shown(
-    used: GuidanceWeights, features: tuple[Features | None, Features | None], count: int
+    used: GuidanceWeights, inputs: tuple[Any, Any, Any], strengths: Strengths, count: int
 ) -> str:
-    video, audio = features
-    parts = [f"text {used.text:g}"]
-    parts += [f"video {used.video:g}"] if video is not None else []
-    parts += [f"audio {used.audio:g}"] if audio is not None else []
+    """The scales that are used: those of `guidance_branches`."""
+    shares = (strengths.text, strengths.video, strengths.audio)
+    scales = zip(("text", "video", "audio"), vars(used).values(), inputs, shares, strict=True)
+    parts = [f"{name} {scale:g}" for name, scale, given, share in scales if given and share > 0]
+    parts = parts or [f"text {used.text:g}"]
     how = "ordinary guidance" if count == 1 else f"{count + 1} predictions a step"
     return f"{', '.join(parts)}: {how}"

@@ -47,6 +47,18 @@ def is_loop(samples: Tensor) -> bool:
     return isinstance(samples, LoopLatent)
 
 
+def with_loops(callback: Callable) -> Callable:
+    """The callback of a sampler that gets the denoised estimate as the latent of a loop.
+
+    SamplerCustomAdvanced keeps it for `denoised_output`.
+    """
+
+    def called(step: int, denoised: Tensor, *others: Any) -> Any:
+        return callback(step, loop_latent(denoised), *others)
+
+    return called
+
+
 def plain(samples: Tensor) -> Tensor:
     """The same latents as an ordinary tensor."""
     with torch._C.DisableTorchFunctionSubclass():  # which would make a loop of the result again

@@ -27,7 +27,7 @@ from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
 from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .conditioning import tokens_of_a_run
 from .live_preview import with_previews
-from .loop import is_loop, loop_latent, plain
+from .loop import is_loop, loop_latent, plain, with_loops
 from .prompt_masks import LOOP, used_windows, with_masks
 
 WEIGHT_DTYPES = {
@@ -133,6 +133,8 @@ def cache_conditions(
     """Keep prepared conditions for one sampling run: a wrapper around all of it."""
     guider, loop = executor.class_obj, is_loop(latent_image)
     patcher = guider.model_patcher
+    if loop and callback is not None:
+        callback = with_loops(callback)
     callback = with_previews(callback, patcher, len(sigmas) - 1, patcher.load_device)
     latent_image = plain(latent_image) if loop else latent_image
     guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent, loop)

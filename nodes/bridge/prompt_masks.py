@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...audiox_core.conditioners.inputs import TimeRange
-from ...audiox_core.conditioners.time_weights import gaps, time_weights
+from ...audiox_core.conditioners.time_weights import gaps, latest_end, time_weights, to_window_end
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.windows import Plan, active_windows, plan_frames
@@ -74,13 +74,14 @@ def with_masks(
 def _masked(entries: Sequence[Entry], plan: Plan) -> list[Entry]:
     for entry in entries:
         _check_mask(entry.get("mask"), plan)
+        _check_start(entry.get(SPAN), plan)
     if any(entry.get(SPAN) is not None for entry in entries):
         entries = [
             {**entry, **steps, "mask": weight[None] * entry.get("mask", 1.0)}
             for entry, parts in zip(entries, _weights(entries, plan), strict=True)
             for steps, weight in parts
         ]
-    if any("mask" in entry for entry in entries):
+    if entries:
         _check_covered(entries, plan)
     return list(entries)
 
@@ -93,10 +94,10 @@ def _weights(entries: Sequence[Entry], plan: Plan) -> list[list[tuple[dict[str, 
         where other entries begin or end to apply between them (ConditioningSetTimestepRange).
     """
     found: list[list[tuple[dict[str, float], Tensor]]] = [[] for _ in entries]
-    borders = _step_borders(entries)
+    borders, latest = _step_borders(entries), latest_end([e.get(SPAN) for e in entries])
     for begin, end in pairwise(borders):
         active = [i for i, entry in enumerate(entries) if _applies(entry, begin, end)]
-        spans = [entries[i].get(SPAN) for i in active]
+        spans = to_window_end([entries[i].get(SPAN) for i in active], plan, latest)
         if not active:
             continue  # `_check_covered` says so
         try:
@@ -140,6 +141,15 @@ def _check_mask(mask: Tensor | None, plan: Plan) -> None:
         )
 
 
+def _check_start(span: TimeRange | None, plan: Plan) -> None:
+    length = plan.frames * plan.frame_seconds
+    if span is not None and span.start >= length:
+        raise SettingsError(
+            f"A time range starts at {span.start:g} s, but the latent ends at {length:.2f} s: use "
+            "an earlier start, or more seconds in AudioX Empty Latent."
+        )
+
+
 def _check_covered(entries: Sequence[Entry], plan: Plan) -> None:
     """Raise where no entry has a weight: there, ComfyUI's result would be silence.
 
@@ -153,6 +163,12 @@ def _check_covered(entries: Sequence[Entry], plan: Plan) -> None:
             if _applies(entry, begin, end):
                 mask = entry.get("mask", torch.ones(plan.frames))
                 covered |= (mask.reshape(-1, plan.frames) > 0).any(dim=0).cpu()
+        if not covered.any():
+            raise SettingsError(
+                f"No prompt applies from {begin:.0%} to {end:.0%} of the steps: combine the "
+                "conditioning with one for these steps (ConditioningCombine), or change start and "
+                "end of ConditioningSetTimestepRange."
+            )
         if not covered.all():
             raise SettingsError(
                 f"No prompt applies from {gaps(covered, plan.frame_seconds)} at some steps: add a "

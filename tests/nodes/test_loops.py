@@ -62,6 +62,22 @@ def test_every_sampler_makes_the_same_loop(loop, loops, sampled, sampler):
     assert not torch.equal(loops.plain(first), sampled(other)["samples"])
 
 
+def test_the_denoised_output_of_a_loop_is_a_loop(node, loaded, branches, loop, loops):
+    positive, negative = branches("rain")
+    output, denoised = node(
+        "SamplerCustomAdvanced", latent_image=loop(), noise=node("RandomNoise", noise_seed=3),
+        guider=node("CFGGuider", model=loaded.model, positive=positive, negative=negative, cfg=3.0),
+        sampler=node("KSamplerSelect", sampler_name="euler"),
+        sigmas=node("BasicScheduler", model=loaded.model, scheduler="exponential", steps=2,
+                    denoise=1.0),
+    )  # fmt: skip
+    made = denoised["samples"]
+    assert loops.is_loop(made)
+    torch.testing.assert_close(
+        loops.plain(made), loops.plain(output["samples"]), rtol=1e-3, atol=1e-3
+    )
+
+
 def test_shifted_noise_is_a_shifted_loop(loop, loops, loaded, branches, monkeypatch):
     """Three windows at equal distances: where a loop begins does not matter."""
     sample = importlib.import_module("comfy.sample")

@@ -104,6 +104,16 @@ def test_a_scale_of_a_socket_that_is_not_connected_is_not_used(inputs, guider, s
     assert torch.equal(found, sampled(native(4.0, **text)))
 
 
+@pytest.mark.parametrize("text", [{}, {"text": True, "text_strength": 0.0}])
+def test_without_a_text_its_scale_is_not_used(node, inputs, guider, sampled, native, text):
+    given = {**text, "video": inputs["video"]}
+    if "text" in text:
+        given["text"] = inputs["text"]
+    made = guider(**given, **scales(9.0, 4.0))
+    assert node.text == "video 4: ordinary guidance"
+    assert torch.equal(sampled(made, steps=1), sampled(native(4.0, **given), steps=1))
+
+
 @pytest.mark.parametrize("seconds", [10.0, 25.0])
 def test_the_estimate_is_the_weighted_sum_of_the_differences(
     node, inputs, guider, native, loaded, seconds

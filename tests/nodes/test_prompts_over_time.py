@@ -78,6 +78,17 @@ def test_time_ranges_with_combine_are_the_same_as_a_timeline(node, loaded, timel
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_time_ranges_need_not_cover_what_lies_after_a_short_sound(node, timeline, sampled):
+    (text,), negative = timeline("rain")
+    halves = [
+        entry
+        for start, end in ((0.0, 2.5), (2.5, 5.0))
+        for entry in node("AudioXTimeRange", conditioning=[text], start=start, end=end)
+    ]
+    found, expected = (sampled((c, negative), seconds=5.0, steps=1) for c in (halves, [text]))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("settings", [{"cfg": 1.0}, {"batch": 3}, {"seconds": 45.0}])
 def test_prompts_over_time_work_with_any_length_batch_and_cfg(timeline, sampled, settings):
     lines = "0-20: a bell\n20-45: rain" if "seconds" in settings else BELL_RAIN
@@ -117,6 +128,20 @@ def test_timestep_ranges_that_leave_frames_uncovered_are_an_error(node, timeline
     uncovered = r"From 50% to 100% of the steps: No prompt applies from 5\.2\d to"
     with pytest.raises(error, match=uncovered):
         sampled(([positive[0], *early], negative))
+
+
+def test_steps_without_a_prompt_are_an_error_that_names_them(node, timeline, sampled, pack):
+    error = importlib.import_module(f"{pack.__name__}.audiox_core.errors").SettingsError
+    positive, negative = timeline("rain")
+    early = node("ConditioningSetTimestepRange", conditioning=positive, start=0.0, end=0.5)
+    with pytest.raises(error, match="No prompt applies from 50% to 100% of the steps: combine"):
+        sampled((early, negative))
+
+
+def test_a_time_range_that_starts_after_the_sound_is_an_error(timeline, sampled, pack):
+    error = importlib.import_module(f"{pack.__name__}.audiox_core.errors").SettingsError
+    with pytest.raises(error, match=r"starts at 12 s, but the latent ends at 10\.96 s"):
+        sampled(timeline("rain\n12-14: a bell"))
 
 
 def test_the_prompt_for_everywhere_else_applies_where_another_has_ended_by_step(

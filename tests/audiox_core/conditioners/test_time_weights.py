@@ -4,8 +4,15 @@ import pytest
 import torch
 
 from audiox_core.conditioners.inputs import TimeRange
-from audiox_core.conditioners.time_weights import parse_timeline, time_weights
+from audiox_core.conditioners.time_weights import (
+    latest_end,
+    parse_timeline,
+    time_weights,
+    to_window_end,
+)
+from audiox_core.config import LatentConfig
 from audiox_core.errors import SettingsError
+from audiox_core.windows import plan
 
 TICK = 0.1  # seconds of a frame
 
@@ -31,6 +38,18 @@ def test_a_prompt_without_a_range_has_what_is_left():
     assert rest[11:19].tolist() == [0.0] * 8
 
 
+def test_a_prompt_that_is_shorter_than_its_crossfade_reaches_its_full_weight():
+    short, rest = time_weights([TimeRange(1.0, 1.3, 0.5), None], 40, TICK)
+    assert short.max().item() == pytest.approx(1)
+    torch.testing.assert_close(short + rest, torch.ones(40))
+    ranges = [TimeRange(0, 1.0, 0.5), TimeRange(1.0, 1.3, 0.5), TimeRange(1.3, 4, 0.5)]
+    for loop in (False, True):
+        before, middle, after = time_weights(ranges, 40, TICK, loop=loop)
+        assert middle.max().item() == pytest.approx(1)
+        torch.testing.assert_close(middle, short)
+        torch.testing.assert_close(before + middle + after, torch.ones(40))
+
+
 class TestLoops:
     """Behind the last frame comes the first one."""
 
@@ -48,7 +67,7 @@ class TestLoops:
         torch.testing.assert_close(alone, torch.ones(40))
 
     def test_a_fade_reaches_over_the_end(self):
-        late, rest = time_weights([TimeRange(3.8, 4.0, 0.4), None], 40, TICK, loop=True)
+        late, rest = time_weights([TimeRange(3.6, 4.0, 0.4), None], 40, TICK, loop=True)
         torch.testing.assert_close(late + rest, torch.ones(40))
         assert late[:3].tolist() == pytest.approx([0.375, 0.125, 0.0], abs=1e-5)
 
@@ -62,6 +81,17 @@ def test_overlapping_ranges_share_the_time():
 def test_a_sound_begins_and_ends_at_full_weight():
     (only,) = time_weights([TimeRange(0, 9, 1.0)], 40, TICK)
     assert only.tolist() == [1.0] * 40
+
+
+def test_ranges_need_not_cover_what_lies_after_a_sound_that_is_shorter_than_a_window():
+    given, window = [TimeRange(0, 2.5), TimeRange(2.5, 5)], plan(LatentConfig(), 5.0)
+    ranges = to_window_end(given, window, latest_end(given))
+    first, second = time_weights(ranges, window.frames, window.frame_seconds)
+    assert second[60:].tolist() == [1.0] * (window.frames - 60)  # from 2.8 s on
+    torch.testing.assert_close(first + second, torch.ones(window.frames))
+    assert to_window_end([*given, None], window, 5.0) == [*given, None]
+    for other in (plan(LatentConfig(), 25.0), plan(LatentConfig(), 8.0, loop=True)):
+        assert to_window_end(given, other, 5.0) == given
 
 
 def test_uncovered_seconds_are_named():
@@ -78,6 +108,18 @@ def test_lines_become_prompts_with_their_times():
     ]
 
 
+@pytest.mark.parametrize(
+    "prompt", ["8-bit chiptune music", "4-on-the-floor house", "2 to 4 dogs bark", "3: a waltz"]
+)
+def test_a_prompt_for_everywhere_else_may_begin_with_a_number(prompt):
+    assert parse_timeline(f"0-4: rain\n{prompt}", 0.5)[1] == (None, prompt)
+
+
+def test_dashes_of_typography_are_accepted():
+    lines = parse_timeline("0\u20134: rain\n4 \u2014 6: wind", 0.5)
+    assert lines[:2] == [(TimeRange(0, 4, 0.5), "rain"), (TimeRange(4, 6, 0.5), "wind")]
+
+
 def test_without_a_line_for_everywhere_else_the_empty_prompt_applies_there():
     assert parse_timeline("2-4: bell", 0.5)[-1] == (None, "")
 
@@ -87,6 +129,10 @@ def test_without_a_line_for_everywhere_else_the_empty_prompt_applies_there():
     [
         ("rain\n4-2: wind", "Line 2: .*must end after its start"),
         ("0-4 rain", "Line 1, '0-4 rain': write the seconds, a colon"),
+        ("wind\n0:00-0:04: rain", "Line 2, '0:00-0:04: rain': write the seconds, a colon"),
+        ("0 to 4: rain", "Line 1, '0 to 4: rain': write the seconds, a colon"),
+        ("0s-4s: rain", "Line 1, '0s-4s: rain': write the seconds, a colon"),
+        ("4-: rain", "Line 1, '4-: rain': write the seconds, a colon"),
         (" \n ", "The timeline is empty"),
         ("rain\nwind", "Two lines have no time"),
     ],

@@ -49,6 +49,13 @@ def test_the_range_is_that_between_the_soft_and_the_loud_part():
     assert measure_loudness(tone(-20.0, 5.0), RATE).range_lu == pytest.approx(0, abs=0.1)
 
 
+def test_a_sound_far_above_full_scale_is_measured_too(seeded):
+    noise = 0.1 * torch.randn(2, 2 * RATE, generator=seeded)
+    soft, loud = (measure_loudness(noise * gain, RATE) for gain in (0.1, 100.0))
+    assert loud.lufs > 20
+    assert loud.lufs - soft.lufs == pytest.approx(60, abs=0.05)
+
+
 def test_silence_has_no_loudness():
     assert measure_loudness(torch.zeros(2, RATE), RATE) == (-inf, 0, -inf)
 

@@ -192,6 +192,15 @@ def test_a_conditioning_knows_the_seconds_of_its_video(
 
 
 @torch.no_grad()
+@torch.no_grad()
+def test_features_of_strength_0_need_not_have_the_length_of_the_sound(checkpoint, seeded):
+    video = Features("video", torch.randn(3, 128, 768, generator=seeded), "audiox", seconds=25.0)
+    made = assemble(checkpoint, video=video, strengths=Strengths(video=0.0))
+    expected = assemble(checkpoint)
+    assert (made.windows, made.seconds) == (1, None)
+    assert torch.equal(made.positive, expected.positive)
+
+
 def test_a_video_is_not_repeated_under_a_longer_sound(checkpoint):
     """Ten seconds are one window, which would serve any length if it were a still image."""
     conditioning = assemble(checkpoint, video=features(checkpoint, "video", 1, 10.0))

@@ -97,14 +97,34 @@ def test_extended_audio_lies_between_the_seconds_that_are_added():
     assert init.spans == ((0.0, 1.1), (2.0, 7.0))
 
 
-@pytest.mark.parametrize(("feather", "fade"), [(0.0, 0.02), (0.5, 0.5), (30.0, 2.0)])
+@pytest.mark.parametrize(("feather", "fade"), [(0.0, 0.02), (0.5, 0.5), (30.0, 1.0)])
 def test_the_crossfades_of_a_continuation_lie_in_the_known_audio(feather, fade):
     known = torch.ones(2, 4 * 2_048)
     init = extend_audio(known, FORMAT, before=1.0, after=3.0, feather=feather)
-    if fade == 2.0:  # half of the audio each
-        assert init.spans == ((0.0, 8.0),)
-    else:
-        assert init.spans == ((0.0, 1.0 + fade), (5.0 - fade, 8.0))
+    assert init.spans == ((0.0, 1.0 + fade), (5.0 - fade, 8.0))
+    assert init.feather == min(feather, fade)
+
+
+def test_a_long_feather_keeps_half_of_the_audio_that_is_extended_at_both_ends():
+    latent_format = LatentConfig()
+    known = torch.ones(2, 3 * 44_100)
+    init = extend_audio(known, latent_format, before=2.0, after=2.0, feather=2.0)
+    assert init.spans == ((0.0, 2.75), (4.25, 7.0))
+    _, mask = init.encode(latent_format, lambda audio: audio[:, :1])
+    assert mask is not None
+    assert mask[60:91].tolist() == [0.0] * 31  # 2.8 to 4.2 s
+
+
+def test_a_crossfade_that_is_cut_to_the_audio_leaves_no_hole_in_a_continuation():
+    """Where nothing is known any more, everything is generated."""
+    latent_format = LatentConfig()
+    init = extend_audio(torch.ones(2, 44_100), latent_format, after=6.0, feather=2.0)
+    assert init.spans == ((0.75, 7.0),)
+    _, mask = init.encode(latent_format, lambda audio: audio[:, :1])
+    assert mask is not None
+    assert mask[22:].tolist() == [1.0] * (len(mask) - 22)  # from 1.02 s on
+    out = init.paste(torch.ones(2, 7 * 44_100), latent_format)
+    torch.testing.assert_close(out, torch.ones(2, 7 * 44_100))
 
 
 def test_spans_in_the_known_audio_keep_their_place_and_meeting_ones_are_joined():

@@ -22,9 +22,11 @@ AUDIO = Features("audio", torch.zeros(1, 215, 768), "audiox", seconds=10.0)
 ALL = Strengths()
 
 
-def inputs_of(weights, video=VIDEO, audio=AUDIO, strengths=ALL):
+def inputs_of(weights, video=VIDEO, audio=AUDIO, strengths=ALL, text=True):
     """(weight, has video, has audio) of every branch."""
-    branches = guidance_branches(V1, GuidanceWeights(*weights), video, audio, strengths)
+    branches = guidance_branches(
+        V1, GuidanceWeights(*weights), video, audio, strengths, has_text=text
+    )
     return [(w, part.video is not None, part.audio is not None) for w, part in branches]
 
 
@@ -42,6 +44,12 @@ def test_a_missing_modality_is_absent_from_every_branch_and_its_weight_is_not_us
     assert inputs_of((4, 4, 9), strengths=Strengths(audio=0.0)) == [(4, True, False)]
 
 
+def test_without_a_text_its_weight_is_used_only_where_nothing_else_is_left():
+    assert inputs_of((9, 4, 5), text=False) == [(4, True, False), (5, True, True)]
+    assert inputs_of((9, 4, 5), None, strengths=Strengths(text=0.0)) == [(5, False, True)]
+    assert inputs_of((9, 4, 5), None, None, text=False) == [(9, False, False)]
+
+
 def test_an_audio_weight_of_0_is_the_request_without_audio():
     assert inputs_of((4, 4, 0)) == inputs_of((4, 4, 9), audio=None) == [(4, True, False)]
 
@@ -49,7 +57,7 @@ def test_an_audio_weight_of_0_is_the_request_without_audio():
 def test_a_model_without_guidance_is_refused():
     turbo = VARIANTS["audiox-turbo"]
     with pytest.raises(SettingsError, match=r"distilled to run without guidance \(cfg 1\)"):
-        guidance_branches(turbo, GuidanceWeights(4, 4, 4), VIDEO, None, Strengths())
+        guidance_branches(turbo, GuidanceWeights(4, 4, 4), VIDEO, None, Strengths(), has_text=True)
     with pytest.raises(SettingsError, match="leave out --text-guidance"):
         sampling_of(Request(prompt="rain", text_guidance=2.0), turbo)
 
