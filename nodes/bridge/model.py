@@ -94,8 +94,10 @@ class AudioXModel(comfy.model_base.BaseModel):
         dit, window = self.audiox.dit, self.audiox.latent.window
         windows = max(1, ceil(input_shape[-1] / window))
         rows = min(input_shape[0] * windows, max(ITEMS_AT_ONCE, input_shape[0]))
-        # at its widest a block holds about 24 values a frame and width, 8 a condition token
-        values = rows * dit.width * (24 * window + 8 * self.audiox.tokens)
+        # what a block holds at its widest for each frame and width, where torch normalizes q and k
+        # of an MMDiT in float32 step by step; 8 for a condition token
+        widest = 49 if isinstance(dit, MMDiTConfig) else 24
+        values = rows * dit.width * (widest * window + 8 * self.audiox.tokens)
         if isinstance(dit, MMDiTConfig):  # modulations of every block, of each window and of null
             different = min(windows, ITEMS_AT_ONCE) + 1
             values += different * dit.depth * dit.positions * 6 * dit.width

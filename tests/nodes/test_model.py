@@ -1,11 +1,13 @@
 """The MODEL under ComfyUI's memory manager: precisions, partial loading, LoRA, patches."""
 
 import importlib
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from audiox_core.config import LatentConfig
+from audiox_core.lab.bench.memory import LiveBytes
 from audiox_core.windows import plan_frames
 
 VARIED = pytest.mark.parametrize("variant", ["audiox", "audiox-maf", "audiox-turbo"])
@@ -180,6 +182,24 @@ def test_memory_is_flat_in_the_length(loaded):
     need = loaded.model.model.memory_required
     assert need([2, 64, 236]) < need([2, 64, 969]) == need([2, 64, 10_000])
     assert plan_frames(loaded.model.model.audiox.latent, 10_000).windows > 40
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("variant", ["audiox-turbo", "audiox"])
+def test_memory_covers_a_step_at_the_released_size(pack, variant):
+    """Counted on the meta device, which holds no numbers; the prepared condition included."""
+    core, model = (f"{pack.__name__}.{name}" for name in ("audiox_core", "nodes.bridge.model"))
+    config = importlib.import_module(f"{core}.variants").VARIANTS[variant]
+    backbone = importlib.import_module(f"{core}.models").backbone
+    half = SimpleNamespace(audiox=config, manual_cast_dtype=None, get_dtype=lambda: torch.float16)
+    need = importlib.import_module(model).AudioXModel.memory_required(half, [8, 64, 236])
+    with torch.device("meta"):
+        network = backbone(config.dit).half()
+        x, tokens = torch.zeros(8, 64, 236), torch.zeros(1, config.tokens, config.dit.cond_dim)
+        with LiveBytes() as bytes_:
+            prepared = network.prepare(tokens.half(), [0] * 4 + [None] * 4)
+            network(x.half(), torch.zeros(8), prepared)
+    assert 0.5 * need < bytes_.peak < need
 
 
 def test_a_model_of_another_kind_is_refused(node, branches):
