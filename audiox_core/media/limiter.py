@@ -19,7 +19,7 @@ _OVERSAMPLING = 8  # positions a sample
 # Zero crossings of the filters on each side. Meters differ near the Nyquist frequency, by up to 0.5
 # dB for limited noise; the highest of three filters is within 0.05 dB of the usual ones.
 _ZEROS = (6, 12, 24)
-_PIECE = 1 << 16  # samples that are filtered at once
+_PIECE = 1 << 14  # samples that are filtered at once
 _SILENT_DB = -200.0
 
 
@@ -50,7 +50,7 @@ def block_peaks(waveform: Tensor) -> Tensor:
         before, after = max(0, begin - reach), min(length, end + reach)
         part = waveform[:, before:after].float()
         part = pad(part, (before - begin + reach, end + reach - after))
-        values = conv1d(part[:, None], taps[:, None]).abs().amax(dim=(0, 1))
+        values = conv1d(part[:, None], taps[:, None]).abs_().amax(dim=(0, 1))
         blocks = pad(values, (0, -len(values) % BLOCK)).view(-1, BLOCK)
         found.append(blocks.amax(dim=1))
     return torch.cat(found)

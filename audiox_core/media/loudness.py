@@ -12,10 +12,11 @@ import av.filter
 from torch import Tensor
 
 from ..limits import MIN_LUFS
-from .audio import check_waveform
+from .audio import check_waveform, sample_peak
 from .audio_frames import audio_frames
 from .limiter import true_peak
 
+_LOUD = 1.01  # peak; below it +10 LUFS is out of reach
 _SILENT_DB = -100.0  # dB of full scale
 
 
@@ -57,8 +58,8 @@ def integrated_loudness(waveform: Tensor, sample_rate: int) -> float:
 def _lufs_and_range(waveform: Tensor, sample_rate: int) -> tuple[float, float]:
     check_waveform(waveform, (1, 2))
     waveform = waveform.detach().cpu().float()
-    peak = waveform.abs().max().item() if waveform.numel() else 0.0
-    if 1 < peak < inf:  # FFmpeg's histogram ends at +10 LUFS
+    peak = sample_peak(waveform) if waveform.numel() else 0.0
+    if _LOUD < peak < inf:  # FFmpeg's histogram ends at +10 LUFS
         lufs, range_lu = _lufs_and_range(waveform / peak, sample_rate)
         return lufs + 20 * log10(peak), range_lu
     graph = av.filter.Graph()

@@ -1,6 +1,7 @@
 """The same graph with any model of the family, held to the core; what a run keeps, how long."""
 
 import importlib
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -234,8 +235,9 @@ def test_twenty_windows_keep_the_memory_of_one_group(node, family, pack):
         cache.RunCache.get = get
     dit = parts.model.model.audiox.dit
     one = dit.depth * dit.positions * 6 * dit.width * 4
-    assert max(sizes) <= 8 * one
-    assert len(sizes) == 2 * 3
+    at_once = 2 if next(parts.model.model.parameters()).device.type == "cpu" else 8
+    assert max(sizes) <= at_once * one
+    assert len(sizes) == 2 * math.ceil(20 / at_once)
 
 
 @pytest.mark.parametrize("variant", ["audiox", "audiox-maf-mmdit"])

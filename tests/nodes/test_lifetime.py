@@ -29,6 +29,11 @@ def result(made):
     return made.tokens
 
 
+def convs(module) -> list:
+    """The convolutions of the VAE; a piece passes each once."""
+    return [layer for layer in module.modules() if isinstance(layer, torch.nn.Conv1d)]
+
+
 @pytest.fixture
 def work(node, loaded, branches):
     """Nodes that take long, with the module that does it and how many of its runs may follow."""
@@ -44,9 +49,9 @@ def work(node, loaded, branches):
     vae = {"vae": loaded.vae}
     return {
         "step": ("AudioXSampler", {**run, "steps": 9}, loaded.model.model.diffusion_model),
-        "decoded piece": ("AudioXDecode", {**vae, "latent": latent}, oobleck.decoder),
+        "decoded piece": ("AudioXDecode", {**vae, "latent": latent}, convs(oobleck.decoder)[-1]),
         "encoded piece": ("AudioXEncodeAudio", {**encode, **vae, "audio": sound,
-                                                "length": 30.0}, oobleck.encoder),
+                                                "length": 30.0}, convs(oobleck.encoder)[0]),
         "window of a video": ("AudioXEncodeVideo", {**encode, **frames},
                               loaded.conditioners.conditioners.video),
     }  # fmt: skip
