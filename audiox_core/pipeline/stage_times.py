@@ -53,11 +53,9 @@ def stage_seconds(
         stages["encoding the audio prompt"] = at_speed(oobleck_flop(config.vae, frames))
     if request.init_audio:
         stages["encoding the existing audio"] = at_speed(oobleck_flop(config.vae, windows * frames))
-    dit = config.dit
-    positions = frames + (config.tokens if isinstance(dit, MMDiTConfig) else 0)
     calls = sampling.steps * MODEL_CALLS.get(sampling.sampler, 1) * windows * prompts
     branches = 1 if sampling.cfg == 1 else 2
-    step = branches * transformer_flop(dit.depth, dit.width, positions)
+    step = branches * window_flop(config)
     decoding = oobleck_flop(config.vae, windows * frames)
     stages["sampling"] = at_speed(request.takes * calls * step, calls)
     stages["decoding"] = at_speed(request.takes * decoding, windows)
@@ -73,6 +71,13 @@ def load_seconds(nbytes: int) -> float:
 def write_seconds(seconds: float) -> float:
     """The estimated time of writing a sound of so many seconds."""
     return WRITING * seconds
+
+
+def window_flop(config: AudioXConfig) -> float:
+    """The arithmetic of the diffusion transformer for one window."""
+    dit, frames = config.dit, config.latent.window
+    positions = frames + (config.tokens if isinstance(dit, MMDiTConfig) else 0)
+    return transformer_flop(dit.depth, dit.width, positions)
 
 
 def transformer_flop(depth: int, width: int, positions: int) -> float:

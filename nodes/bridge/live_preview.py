@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...audiox_core.analysis.plot import Track, plot_sounds
-from ...audiox_core.config import AudioXConfig, MMDiTConfig
-from ...audiox_core.pipeline.stage_times import oobleck_flop, transformer_flop
+from ...audiox_core.config import AudioXConfig
+from ...audiox_core.pipeline.stage_times import oobleck_flop, window_flop
 
 VAE = "audiox_vae"  # the attachment of a MODEL
 MOST = 3  # previews of a run
@@ -64,10 +64,8 @@ def is_wanted(device: Any) -> bool:
 
 def preview_steps(config: AudioXConfig, steps: int) -> set[int]:
     """The steps after which a preview costs little enough; none if decoding is too expensive."""
-    frames, dit = config.latent.window, config.dit
-    positions = frames + (config.tokens if isinstance(dit, MMDiTConfig) else 0)
-    sampling = steps * transformer_flop(dit.depth, dit.width, positions)
-    count = min(MOST, int(SHARE * sampling / oobleck_flop(config.vae, frames)))
+    sampling, decoding = window_flop(config), oobleck_flop(config.vae, config.latent.window)
+    count = min(MOST, int(SHARE * steps * sampling / decoding))
     return {round(steps * (k + 1) / (count + 1)) - 1 for k in range(count)}
 
 

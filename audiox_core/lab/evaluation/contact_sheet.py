@@ -10,18 +10,17 @@ from io import BytesIO
 from xml.sax.saxutils import escape
 
 import av
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool1d
 
 from ...analysis.spectra import FLOOR_DB, band_levels
+from ...analysis.spectrogram import coloured
 
 WIDTH, SPECTROGRAM, MARGIN = 960, 220, 34  # pixels
 SILENT = 1e-4  # peak of a sound that is none
 COLUMNS = 640  # of the spectrogram, in pixels of its own
-COLOURS = ((3, 3, 18), (70, 12, 105), (186, 54, 84), (249, 142, 9), (252, 255, 190))  # of levels
 
 
 def contact_sheet(
@@ -68,10 +67,7 @@ def _coloured(audio: Tensor, sample_rate: int) -> NDArray:
     levels = adaptive_max_pool1d(band_levels(audio, sample_rate)[None], COLUMNS)[0]
     if audio.abs().max() < SILENT:  # else silence would be as loud as its loudest band
         levels = torch.full_like(levels, FLOOR_DB)
-    share = (1 - levels / FLOOR_DB).flip(0).numpy()
-    at = np.linspace(0, 1, len(COLOURS))
-    channels = [np.interp(share, at, channel) for channel in zip(*COLOURS, strict=True)]
-    return np.ascontiguousarray(np.stack(channels, axis=-1).round().astype(np.uint8))
+    return coloured((1 - levels / FLOOR_DB).flip(0).numpy())
 
 
 def _image(pixels: NDArray, top: int, width: int, height: int) -> str:
