@@ -38,7 +38,14 @@ class AudioXTakes(io.ComfyNode):
             category="AudioX/audio",
             description="Listen to all sounds of a batch and choose one. Choosing another does not"
             " sample again, as long as the seed is fixed.",
-            search_aliases=["choose take", "variations", "audio batch", "select audio", "compare"],
+            search_aliases=[
+                "variations",
+                "choose take",
+                "play audio",
+                "audio batch",
+                "select audio",
+                "compare",
+            ],
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
             inputs=[
@@ -82,7 +89,14 @@ class AudioXPreview(io.ComfyNode):
             category="AudioX/audio",
             description="Listen to a sound and see its waveform and spectrogram; with a video, how"
             " far each cut and motion is from the nearest sound.",
-            search_aliases=["spectrogram", "waveform", "preview audio", "loudness", "sync"],
+            search_aliases=[
+                "spectrogram",
+                "waveform",
+                "play audio",
+                "preview audio",
+                "loudness",
+                "sync",
+            ],
             is_output_node=True,
             inputs=[
                 io.Audio.Input(

@@ -1,0 +1,207 @@
+"""The nodes in a front end: found by what people type, and in Chinese without a word of English."""
+
+import json
+import re
+
+import pytest
+
+# model and file names, units, and terms that ComfyUI's Chinese front end keeps
+KEPT = ["AAC", "AudioX", "AudioX-MAF-MMDiT", "AudioX-Turbo", "BT.1359", "Base", "CC-BY-NC-4.0", "CFG", "CLIP", "Checkpoint", "ComfyUI", "H.264", "ITU-R", "K", "LU", "LUFS", "Latent", "LoRA", "MAF", "R", "Sigma", "Sigmas", "T5", "T5-base", "Transformer", "Turbo", "UNet", "VAE", "audiox", "bfloat16", "checkpoints", "config.json", "dB", "diffusion_models", "dpmpp_3m_sde", "euler", "float16", "float8", "lcm", "models/audiox", "models/text_encoders", "ms", "stable_audio", "token", "vae", "float32", "float8_e4m3fn", "audiox-maf", "audiox-maf-mmdit", "audiox-base", "audiox-turbo", "audiox-nano"]
+OF_THE_FRONT_END = ["randomize", "fixed", "increment", "decrement"]  # after a seed, in every node
+PROMPTS = [  # are in English in every language
+    "waves on a beach, seagulls",
+    "rain on a tin roof",
+    "heavy footsteps on gravel, slow",
+]
+WORD = re.compile(r"[A-Za-z][\w.+/-]*", re.ASCII)
+
+SEARCHES = {  # what people type -> a node that is among the first it finds
+    "foley": "AudioX Sampler",
+    "music": "AudioX Sampler",
+    "sfx": "AudioX Sampler",
+    "soundtrack": "AudioX Soundtrack",
+    "dub": "AudioX Soundtrack",
+    "loudness": "AudioX Mix",
+    "video to audio": "AudioX Encode Video",
+    "text to audio": "AudioX Encode Text",
+    "loop": "AudioX Empty Latent",
+    "extend audio": "AudioX Inpaint Latent",
+}
+CHINESE_SEARCHES = {
+    "拟音": "AudioX 采样器",
+    "配乐": "AudioX 视频音轨",
+    "响度": "AudioX 混音",
+    "循环": "AudioX 空Latent",
+}
+FOUND = """() => [...document.querySelectorAll("[data-testid=result-item], [role=option]")]
+  .map(item => item.innerText.split("\\n")[0].trim())"""
+SHOWN = """async (type) => {
+  const node = LiteGraph.createNode(type);
+  app.graph.add(node);
+  await new Promise(r => setTimeout(r, 50));
+  const slots = [...(node.inputs ?? []), ...(node.outputs ?? [])];
+  const widgets = node.widgets ?? [];
+  const shown = [
+    node.title,
+    ...slots.map(slot => slot.label || slot.localized_name || slot.name),
+    ...widgets.map(widget => widget.label || widget.name),
+    ...widgets.map(widget => widget._displayValue ?? widget.value),
+    ...widgets.map(widget => (widget.inputEl ?? widget.element)?.placeholder),
+  ];
+  const wide = node.size[0] > 8 * node.title.length;
+  app.graph.remove(node);
+  return {shown: shown.filter(text => typeof text === "string"), wide};
+}"""
+OURS = "() => Object.keys(LiteGraph.registered_node_types).filter(t => t.startsWith('AudioX'))"
+LABELS = """() => (app.graph._nodes ?? app.graph.nodes).filter(n => n.type.startsWith("AudioX"))
+  .flatMap(n => [n.title, ...[...n.inputs, ...n.outputs].map(s => s.label || s.localized_name),
+                 ...(n.widgets ?? []).map(w => w.label || w.name)])"""
+TEXTS = """() => (app.graph._nodes ?? app.graph.nodes).filter(n => n.type.startsWith("AudioX"))
+  .flatMap(n => (n.widgets ?? []).filter(w => w.name.startsWith("audiox_"))
+    .flatMap(w => [w.value, ...[...w.element.querySelectorAll("button")].map(b => b.title)]))
+  .filter(Boolean)"""
+SELECT = """(type) => {
+  app.graph.clear();
+  const node = LiteGraph.createNode(type);
+  app.graph.add(node);
+  node.pos = [300, 300];
+  app.canvas.ds.scale = 1;
+  app.canvas.ds.offset = [200, 100];
+  app.canvas.selectNode(node);
+  app.canvas.setDirty(true, true);
+}"""
+PLACE = """(place) => {
+  const node = app.graph._nodes[0], { scale, offset } = app.canvas.ds;
+  const widget = node.widgets[1];
+  const at = place === "widget"
+    ? [node.pos[0] + 60, node.pos[1] + (widget.last_y ?? widget.y) + 10]
+    : node.getConnectionPos(false, 0).map((p, k) => p - (k === 0 ? 5 : 0));
+  const { left, top } = app.canvas.canvas.getBoundingClientRect();
+  return [left + (at[0] + offset[0]) * scale, top + (at[1] + offset[1]) * scale];
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(host, tmp_path_factory):
+    if reason := host.why_not():
+        pytest.skip(reason)
+    if host.chromium() is None:
+        pytest.skip("no Chromium found: apt-get install chromium")
+    pytest.importorskip("playwright", reason="no playwright: pip install playwright")
+    running = host.Server(tmp_path_factory.mktemp("comfyui"))
+    try:
+        yield running.wait()
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def english(server, host):
+    server.post("/settings", {"Comfy.Locale": "en", "Comfy.TutorialCompleted": True})
+    with host.browser(server.url) as front_end:
+        yield front_end.page
+
+
+@pytest.fixture(scope="module")
+def chinese(server, host):
+    server.post("/settings", {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True})
+    with host.browser(server.url) as front_end:
+        front_end.server = server
+        yield front_end
+
+
+def english_words(*texts: str) -> list[str]:
+    """Words that are neither Chinese nor kept."""
+    found = []
+    for text in texts:
+        plain = re.sub("|".join(["`[^`]*`", *PROMPTS]), "", text)
+        words = (word.rstrip(".-/") for word in WORD.findall(plain))
+        found += [f"{word}: {text}" for word in words if word not in KEPT + OF_THE_FRONT_END]
+    return found
+
+
+def searched(page, text: str) -> list[str]:
+    """Names that the search of nodes shows first."""
+    page.evaluate("app.graph.clear()")
+    page.mouse.dblclick(900, 600)
+    page.wait_for_timeout(500)
+    page.keyboard.type(text)
+    found: list[str] = []
+    for _ in range(20):
+        page.wait_for_timeout(200)
+        found = page.evaluate(FOUND)
+        if any("AudioX" in name for name in found):
+            break
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(300)
+    return found
+
+
+@pytest.mark.parametrize("text", SEARCHES)
+def test_the_search_finds_a_node_by_what_people_type(english, text):
+    found = searched(english, text)
+    assert any(name.startswith(SEARCHES[text]) for name in found[:8]), found
+
+
+def test_an_english_node_keeps_its_name_on_the_canvas(english):
+    shown = english.evaluate(SHOWN, "AudioXSampler")["shown"]
+    assert {"AudioX Sampler", "model", "latent_image", "cfg_rescale", "model default"} <= {*shown}
+
+
+@pytest.mark.parametrize("text", CHINESE_SEARCHES)
+def test_the_chinese_search_finds_a_node_by_chinese_words(chinese, text):
+    found = searched(chinese.page, text)
+    assert any(name.startswith(CHINESE_SEARCHES[text]) for name in found[:8]), found
+
+
+def test_a_chinese_node_shows_no_english(chinese):
+    for kind in chinese.page.evaluate(OURS):
+        node = chinese.page.evaluate(SHOWN, kind)
+        if kind == "AudioXPromptTimeline":  # an example of prompts
+            node["shown"] = [text for text in node["shown"] if not text.startswith("0-4: ")]
+        assert len(node["shown"]) > 2, kind
+        assert not english_words(*node["shown"]), kind
+        assert node["wide"], f"the title of {kind} is cut"
+
+
+def test_a_template_opens_in_chinese(chinese, host):
+    workflow = json.loads((host.ROOT / "workflows" / "text_to_audio.json").read_text())
+    chinese.open(workflow)
+    labels = chinese.page.evaluate(LABELS)
+    assert "AudioX 采样器" in labels
+    assert not english_words(*labels)
+
+
+def test_what_nodes_say_after_a_run_is_chinese(chinese, host):
+    for name in ("text_to_audio", "loop", "timeline"):
+        workflow = json.loads((host.ROOT / "workflows" / f"{name}.json").read_text())
+        values = {"AudioXSampler": {"steps": 2}, "BasicScheduler": {"steps": 2}}
+        chinese.run(workflow, values)
+        texts = chinese.page.evaluate(TEXTS)
+        assert texts
+        assert not english_words(*texts), name
+
+
+def test_the_help_panel_is_chinese_and_shows_a_picture(chinese):
+    page = chinese.page
+    page.evaluate(SELECT, "AudioXMix")
+    page.wait_for_timeout(600)
+    page.locator("[data-testid=info-button]").first.click()
+    panel = page.locator(".markdown-content, .comfy-markdown-content").first
+    panel.wait_for(timeout=10_000)
+    page.wait_for_timeout(800)
+    assert "混音" in panel.inner_text()
+    assert panel.locator("img").first.evaluate("image => image.naturalWidth") > 100
+
+
+@pytest.mark.parametrize("place", ["widget", "output"])
+def test_a_tooltip_is_chinese(chinese, place):
+    page = chinese.page
+    page.evaluate(SELECT, "AudioXDecode")
+    page.mouse.move(10, 500)
+    page.wait_for_timeout(500)
+    page.mouse.move(*page.evaluate(PLACE, place), steps=4)
+    tooltip = page.locator(".node-tooltip")
+    tooltip.wait_for(timeout=5_000)
+    assert not english_words(tooltip.inner_text())
