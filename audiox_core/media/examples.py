@@ -1,4 +1,4 @@
-"""The example clips that come with this repository, rendered by `python -m audiox_core lab examples`."""
+"""The example clips that come with this repository; `lab examples` renders them again."""
 
 from pathlib import Path
 
