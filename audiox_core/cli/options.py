@@ -1,13 +1,36 @@
 """What several commands have in common: their options, how sizes are printed."""
 
+import argparse
+import logging
 import math
 from pathlib import Path
 from typing import Any
 
+from ..errors import SettingsError
+from ..limits import check_device_name
+from ..paths import local_path
 from ..variants import VARIANTS
 
-FILE: dict[str, Any] = {"type": Path, "metavar": "FILE"}
-FOLDER: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
+
+def path_argument(text: str) -> Path:
+    """The type of an option that names a file or folder; `~` is the home folder."""
+    try:
+        return local_path(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def device_argument(text: str) -> str:
+    """The type of `--device`: a mistyped name is refused at once."""
+    try:
+        check_device_name(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+FILE: dict[str, Any] = {"type": path_argument, "metavar": "FILE"}
+FOLDER: dict[str, Any] = {"type": path_argument, "metavar": "FOLDER"}
 SECONDS: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
 DECIBELS: dict[str, Any] = {"type": float, "metavar": "DB"}
 SHARE: dict[str, Any] = {"type": float, "metavar": "0..1"}
@@ -15,13 +38,47 @@ SHARE: dict[str, Any] = {"type": float, "metavar": "0..1"}
 
 def add_output(parser: Any, what: str, metavar: str = "FILE") -> None:
     """Add `--output`, which is required."""
-    parser.add_argument("--output", "-o", type=Path, required=True, metavar=metavar, help=what)
+    parser.add_argument(
+        "--output", "-o", type=path_argument, required=True, metavar=metavar, help=what
+    )
 
 
 def add_device(parser: Any) -> None:
     """Add `--device`."""
     parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+        "--device",
+        type=device_argument,
+        help="cpu, cuda, cuda:1, mps; the default is the best available",
+    )
+
+
+def add_force(parser: Any) -> None:
+    """Add `--force`."""
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite existing files; without it, the command asks on a terminal, and elsewhere "
+        "it is an error",
+    )
+
+
+def add_verbosity(parser: Any) -> None:
+    """Add `--quiet` and `--verbose`, which set the level of messages."""
+    parser.set_defaults(level=logging.INFO)
+    group = parser.add_argument_group("messages").add_mutually_exclusive_group()
+    group.add_argument(
+        "--quiet",
+        dest="level",
+        action="store_const",
+        const=logging.WARNING,
+        help="print no progress and no notes, only warnings, errors and the result",
+    )
+    group.add_argument(
+        "--verbose",
+        dest="level",
+        action="store_const",
+        const=logging.DEBUG,
+        help="print versions, settings, the time of every message, and where an error comes from",
     )
 
 
