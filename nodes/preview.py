@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.limits import MAX_TAKES
+from ..audiox_core.limits import MAX_START, MAX_TAKES
 from .bridge.preview import preview, takes
 from .bridge.schema import schema
 
@@ -22,7 +22,7 @@ def _picture() -> list[Any]:
             optional=True,
             default=0.0,
             min=0.0,
-            max=86_400.0,
+            max=float(MAX_START),
             step=0.01,
             tooltip="Second of the video at which the audio begins, as in AudioX Encode Video.",
         ),

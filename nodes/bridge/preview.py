@@ -17,12 +17,12 @@ from ...audiox_core.analysis.motion import Changes, nearest_onsets, picture_chan
 from ...audiox_core.analysis.onsets import onset_times
 from ...audiox_core.analysis.plot import Scene, Track, plot_sounds
 from ...audiox_core.errors import SettingsError, check_number
+from ...audiox_core.limits import MAX_START
 from ...audiox_core.media.loudness import measure_loudness
 from .media import audio_of, first_of_batch, rate_of, waveform_of
 from .video import clip_of_video
 
 FRAMES, PIXELS = 10, 128  # of a video above the plot
-MAX_START = 86_400  # s
 NEAR = 0.5  # s from a change of the picture to a sound that may belong to it
 MOST_LINES = 12
 NODES_KEPT = 64  # whose last takes are known
