@@ -44,12 +44,9 @@ LAB = {  # commands of the lab, which is imported when one of them is asked for
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    completing = "_ARGCOMPLETE" in os.environ
-    parser, commands = build_parser(
-        with_lab=completing or (bool(arguments) and arguments[0] in LAB)
-    )
-    if completing:
-        _complete(parser)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what can come next
+        _complete()
+    parser, commands = build_parser(with_lab=bool(arguments) and arguments[0] in LAB)
     if not arguments:
         parser.print_help()
         return 0
@@ -107,9 +104,7 @@ def build_parser(
     parser = CommandParser(
         prog=program(),
         description="AudioX: generate sound effects and music from text, video, images and audio.",
-        epilog=f"The options of a command: {program()} COMMAND --help. The shell completes commands "
-        'and options with the extra `completion` of the package: eval "$(register-python-argcomplete '
-        'audiox)" in bash and zsh, or with --shell fish.',
+        epilog=f"The options of a command: {program()} COMMAND --help",
     )
     add_version(parser)
     commands = parser.add_subparsers(
@@ -140,10 +135,8 @@ class _AboveTheBar(logging.Handler):
 
 def _log_to_stderr(level: int) -> None:
     handler = _AboveTheBar()
-    shape = "%(levelname)s: %(message)s"
-    handler.setFormatter(
-        logging.Formatter(f"%(asctime)s {shape}" if level < logging.INFO else shape)
-    )
+    time = "%(asctime)s " if level == logging.DEBUG else ""
+    handler.setFormatter(logging.Formatter(f"{time}%(levelname)s: %(message)s"))
     logger = logging.getLogger(str(__package__).rpartition(".")[0])  # the whole core's
     logger.handlers = [handler]
     logger.setLevel(level)

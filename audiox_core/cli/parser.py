@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import one_line
+from ..version import __version__
 
 LIBRARIES = ("torch", "transformers", "av")  # whose versions matter in a report
 _CHOICES = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)
@@ -24,7 +26,11 @@ class CommandParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         """Parse; the command that an unknown option follows refuses it, not the whole program."""
-        found, unknown = super().parse_known_args(args, namespace)
+        given = [*(sys.argv[1:] if args is None else args)]
+        # before what is missing, for that may be what was mistyped
+        if self._subparsers is None and (unknown := self._unknown_options(given)):
+            self.error(_UNKNOWN + " ".join(unknown))
+        found, unknown = super().parse_known_args(given, namespace)
         listed = next((a for a in self._get_positional_actions() if a.nargs == "*"), None)
         if listed is not None:  # argparse takes only those that stand together
             late = [text for text in unknown if not text.startswith("-")]
@@ -35,12 +41,21 @@ class CommandParser(argparse.ArgumentParser):
             self.error(_UNKNOWN + " ".join(unknown))
         return found, []
 
+    def _unknown_options(self, args: Sequence[str]) -> list[str]:
+        """The long options that no option begins with."""
+        known = tuple(self._option_string_actions)
+        names = [text.partition("=")[0] for text in takewhile(lambda text: text != "--", args)]
+        return [
+            name
+            for name in names
+            if name.startswith("--") and not any(option.startswith(name) for option in known)
+        ]
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and what was probably meant; the whole help is a `--help` away."""
         hint = "".join(f"; did you mean {name}?" for name in self._meant(message))
-        self.exit(
-            2, one_line(f"{self.prog}: error: {message}{hint} (see {self.prog} --help)") + "\n"
-        )
+        line = one_line(f"{self.prog}: error: {message}{hint} (see {self.prog} --help)")
+        self.exit(2, f"{line}\n")
 
     def _meant(self, message: str) -> list[str]:
         """The correct spelling of the wrong word in a message, if one is near."""
@@ -73,8 +88,6 @@ def add_version(parser: argparse.ArgumentParser) -> None:
 
 def versions() -> str:
     """The version of this program and of what it runs on; no library is imported."""
-    from .. import __version__
-
     others = [f"Python {platform.python_version()}"]
     for name in LIBRARIES:
         try:

@@ -46,9 +46,12 @@ def test_bad_usage_is_one_line_and_exit_code_2(run, arguments):
     [
         (("generat",), "did you mean generate? (see python -m audiox_core --help)"),
         (("lab", "evalute"), "did you mean evaluate? (see python -m audiox_core lab --help)"),
-        (("generate", "--promt", "rain"), "arguments: --promt rain; did you mean --prompt? (see"),
+        (("generate", "--promt", "rain"), "arguments: --promt; did you mean --prompt? (see"),
         (("generate", "--stepps=4"), "did you mean --steps?"),
-        (("convert", "a", "--otput", "b"), "(see python -m audiox_core convert --help)"),
+        (
+            ("convert", "a", "--otput", "b"),
+            "did you mean --output?",
+        ),
         (("train", "lorra", "-o", "a"), "did you mean lora?"),
         (("generate", "--dtype", "flaot16"), "did you mean float16?"),
     ],
