@@ -31,7 +31,7 @@ class CommandParser(argparse.ArgumentParser):
         if self._subparsers is None and (unknown := self._unknown_options(given)):
             self.error(_UNKNOWN + " ".join(unknown))
         found, unknown = super().parse_known_args(given, namespace)
-        listed = next((a for a in self._get_positional_actions() if a.nargs == "*"), None)
+        listed = next((a for a in self._get_positional_actions() if a.nargs in ("*", "+")), None)
         if listed is not None:  # argparse takes only those that stand together
             late = [text for text in unknown if not text.startswith("-")]
             values = [self._get_value(listed, text) for text in late]

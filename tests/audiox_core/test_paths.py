@@ -15,9 +15,7 @@ def test_the_home_folder_is_understood(monkeypatch):
     assert local_path(Path("~/clip.mp4")) == Path("/home/me/clip.mp4")
 
 
-@pytest.mark.parametrize(
-    "path", ["clip.mp4", "a:b.mp4", "C:/clips/a.mp4", "C:\\a.mp4", "x~y", "a//b"]
-)
+@pytest.mark.parametrize("path", ["clip.mp4", "a:b.mp4", "C:/a.mp4", "C:\\a.mp4", "x~y", "a//b"])
 def test_other_paths_stay_as_they_are(path):
     assert local_path(path) == Path(path)
 
