@@ -36,10 +36,10 @@ DECIBELS: dict[str, Any] = {"type": float, "metavar": "DB"}
 SHARE: dict[str, Any] = {"type": float, "metavar": "0..1"}
 
 
-def add_output(parser: Any, what: str, metavar: str = "FILE") -> None:
-    """Add `--output`, which is required."""
+def add_output(parser: Any, what: str, metavar: str = "FILE", *, required: bool = True) -> None:
+    """Add `--output`."""
     parser.add_argument(
-        "--output", "-o", type=path_argument, required=True, metavar=metavar, help=what
+        "--output", "-o", type=path_argument, required=required, metavar=metavar, help=what
     )
 
 
