@@ -1,6 +1,8 @@
-"""Paths as people write them: `~` is the home folder, and a URL is no path."""
+"""Paths as people write them, and folders that a failed run does not leave behind."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import SettingsError
@@ -29,3 +31,17 @@ def local_path(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:  # no such user
         raise SettingsError(f"{path} has no home folder: write the whole path.") from error
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Create a folder and its parents for a block; if that fails, those still empty are removed."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the first that is not empty
+            for folder in missing:
+                folder.rmdir()
+        raise

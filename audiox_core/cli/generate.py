@@ -7,27 +7,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..arguments import FILE, add_device, add_force, add_output, path_argument
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError
 from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
 from ..media.formats import SUFFIXES
+from ..overwrite import check_overwrite
 from ..pipeline.outputs import check_suffix, output_paths
 from ..pipeline.request import Request, check_request
 from ..progress import Progress
 from ..progress_bar import stage_bar
-from .options import (
-    DECIBELS,
-    FILE,
-    SECONDS,
-    SHARE,
-    add_device,
-    add_force,
-    add_json,
-    add_output,
-    add_variant,
-    path_argument,
-)
-from .overwrite import check_overwrite
+from .options import DECIBELS, SECONDS, SHARE, add_json, add_variant
 
 GUIDANCE = {
     "text": "the text; the default of these three is --cfg",

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from audiox_core.cli.overwrite import check_overwrite
 from audiox_core.errors import SettingsError
+from audiox_core.overwrite import check_overwrite
 
 
 class Terminal(io.StringIO):

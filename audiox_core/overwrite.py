@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import SettingsError, one_line
+from .errors import SettingsError, one_line
 
 YES = ("y", "yes")
 
