@@ -21,7 +21,8 @@ def parser():
 
 def test_shared_options_are_parsed_into_their_types(parser):
     found = parser.parse_args(["~/a", "-o", "b", "--dir", "c", "--device", "cuda:1"])
-    assert (found.input, found.output, found.dir) == (Path("~/a").expanduser(), Path("b"), Path("c"))
+    paths = (Path("~/a").expanduser(), Path("b"), Path("c"))
+    assert (found.input, found.output, found.dir) == paths
     assert (found.device, found.force) == ("cuda:1", False)
     assert parser.parse_args(["a", "-o", "b", "--force"]).force
 
