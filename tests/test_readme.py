@@ -26,7 +26,7 @@ PAGES = [
     CORE_README,
     ROOT / "audiox_core" / "assets" / "README.md",
     ROOT / "workflows" / "README.md",
-    *sorted((ROOT / "web" / "docs").glob("*.md")),
+    *sorted((ROOT / "web" / "docs").rglob("*.md")),
 ]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 README = TEXTS[ROOT / "README.md"]

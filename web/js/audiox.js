@@ -60,9 +60,9 @@ function translated(message) {
   }
   for (const mark of BETWEEN) {
     const parts = message.split(mark);
-    const inLanguage = parts.map(translated);
+    const inLanguage = parts.length > 1 ? parts.map(translated) : parts;
     const joint = mark instanceof RegExp ? "" : (marks[mark] ?? mark);
-    if (parts.length > 1 && inLanguage.some((part, k) => part !== parts[k])) return inLanguage.join(joint);
+    if (inLanguage.some((part, k) => part !== parts[k])) return inLanguage.join(joint);
   }
   return message;
 }
