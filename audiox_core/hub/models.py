@@ -70,10 +70,10 @@ class ReleasedFile:
 
     @property
     def places(self) -> tuple[PurePosixPath, ...]:
-        """Where it may be below `models/`: flat, or as `fetch` stores it."""
-        folders = dict.fromkeys(MODELS[name].folder for name in self.models)
-        fetched = (PurePosixPath(folder) / self.path.name for folder in folders)
-        return (PurePosixPath(self.directory) / self.name, *fetched)
+        """Where it may be below `directory`: flat, or as `fetch` stores it."""
+        folders = (PurePosixPath(MODELS[n].folder).relative_to(self.directory) for n in self.models)
+        fetched = (folder / self.path.name for folder in folders)
+        return tuple(dict.fromkeys((PurePosixPath(self.name), *fetched)))
 
 
 def _paths(*names: str) -> tuple[PurePosixPath, ...]:
@@ -160,17 +160,17 @@ FILES = {
 }  # fmt: skip
 
 
-def find_model(name: str, among: Iterable[str] = ()) -> HubModel:
+def find_model(name: str, among: Iterable[str] = MODELS) -> HubModel:
     """A model by its name or short name, in any case.
 
     Args:
         name: such as `audiox-turbo` or `turbo`.
-        among: names that are allowed; all of `MODELS` if there are none.
+        among: names of `MODELS` that are allowed.
 
     Raises:
         HubError: there is no such model; the message suggests the nearest name.
     """
-    allowed = [MODELS[n] for n in among] or [*MODELS.values()]
+    allowed = [MODELS[n] for n in among]
     by_name = {key: model for model in allowed for key in (model.name, model.short)}
     if (model := by_name.get(name.lower())) is not None:
         return model

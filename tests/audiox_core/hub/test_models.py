@@ -60,9 +60,9 @@ def test_a_workflow_offers_every_weights_file_of_a_release_to_the_front_end(mode
 
 @pytest.mark.parametrize("file", FILES.values(), ids=FILES)
 def test_a_file_is_looked_for_under_its_flat_name_and_where_fetch_stores_it(file):
-    flat, *fetched = file.places
-    assert flat == PurePosixPath(file.directory) / file.name
-    assert PurePosixPath(file.model.folder) / file.path.name in fetched
+    assert file.places[0] == PurePosixPath(file.name)
+    folder = PurePosixPath(file.model.folder)
+    assert folder / file.path.name in [file.directory / place for place in file.places]
     assert file.path in file.model.files
 
 
