@@ -10,13 +10,13 @@ from typing import Any
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError
 from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
-from ..media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from ..media.formats import SUFFIXES
+from ..pipeline.outputs import check_suffix
 from ..pipeline.request import Request, check_request
 from ..progress import Progress
 from ..progress_bar import stage_bar
 from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
 
-SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
 GUIDANCE = {
     "text": "the text; the default of these three is --cfg",
     "video": "what the video or image adds to the text",
@@ -33,11 +33,19 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
         "model's defaults."
     )
     parser.set_defaults(run=run_generate)
+    add_settings(parser)
+    group = parser.add_argument_group("output")
+    add_output(group, f"one of {' '.join(SUFFIXES)}")
+    add_json(group)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a request and of its model, which `batch` has, too."""
     _add_inputs(parser.add_argument_group("inputs"))
     _add_variation(parser.add_argument_group("existing audio"))
     _add_sampling(parser.add_argument_group("sampling"))
     _add_mix(parser.add_argument_group("mix"))
-    _add_files(parser.add_argument_group("files and device"))
+    _add_model(parser.add_argument_group("model and device"))
 
 
 def _add_inputs(group: Any) -> None:
@@ -129,7 +137,7 @@ def _add_mix(group: Any) -> None:
     add("--lufs", type=float, metavar="LUFS", help=text)
 
 
-def _add_files(group: Any) -> None:
+def _add_model(group: Any) -> None:
     add = group.add_argument
     add("--checkpoint", **FILE, help="AudioX weights")
     add(
@@ -158,8 +166,6 @@ def _add_files(group: Any) -> None:
         help="graph: record the steps as a CUDA graph; compile: compile them, which takes a minute "
         "at first; the default is off",
     )
-    add_output(group, f"one of {' '.join(SUFFIXES)}")
-    add_json(group)
 
 
 class _PromptAt(argparse.Action):
@@ -188,15 +194,17 @@ def run_generate(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     request = _request(options)
     check_request(request)
-    _check_suffix(options.output, request)
+    check_suffix(options.output, request)
+    from ..pipeline.model_options import model_options
     from .generate_files import check_files
 
-    check_files(options, request)
+    model = model_options(vars(options))
+    check_files(options.output, model, request)
     with stage_bar() as show:
         show(Progress("starting", 0.0, 0.0))
         from .generate_run import run
 
-        summary = run(options, request, show)
+        summary = run(options.output, model, request, show)
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
     print(json.dumps(summary) if options.json else _sentence(summary))
     return 0
@@ -217,20 +225,6 @@ def _request(options: argparse.Namespace) -> Request:
     if given["seed"] is None:
         given["seed"] = random.SystemRandom().randrange(2**32)  # not the global generator
     return Request(**given)
-
-
-def _check_suffix(output: Path, request: Request) -> None:
-    suffix = output.suffix.lower()
-    if suffix not in SUFFIXES:
-        names = " ".join(SUFFIXES)
-        raise SettingsError(f"{output} has an unsupported suffix: use one of {names}.")
-    if suffix in VIDEO_SUFFIXES and request.video is None:
-        raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
-    if suffix in AUDIO_SUFFIXES and request.keep_original is not None:
-        raise SettingsError(
-            f"{output.name} is an audio file: --keep-original and --duck mix with the audio of a "
-            "video. Choose a video as --output, or leave them out."
-        )
 
 
 def _sentence(summary: dict[str, Any]) -> str:

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
-from audiox_core.cli import generate_run
 from audiox_core.media.audio import read_audio
 from audiox_core.media.loudness import measure_loudness
+from audiox_core.pipeline import render
 
 ROOT = Path(__file__).parents[3]
 QUICK = ["--steps", "1", "--seed", "3"]
@@ -299,7 +299,7 @@ def test_an_invalid_value_is_a_one_line_error_and_writes_no_file(generate, tmp_p
     ],
 )
 def test_a_mistyped_option_costs_no_loading_of_a_model(generate, monkeypatch, arguments):
-    monkeypatch.setattr(generate_run, "open_checkpoint", lambda *_, **__: pytest.fail("opened"))
+    monkeypatch.setattr(render, "open_checkpoint", lambda *_, **__: pytest.fail("opened"))
     code, _, err = generate("--prompt", "rain", *arguments, "--output", "out.wav")
     assert (code, len(err)) == (2, 1), err
 
