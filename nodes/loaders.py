@@ -17,10 +17,10 @@ FILE = (
     f"{LICENCE}"
 )
 OTHERS: dict[Part, str] = {
-    "vae": "The VAE. 'auto' takes the one in the model file, or the VAE file beside it.",
-    "synchformer": "The encoder of motion for video, in the MAF models, Base and Turbo. 'auto'"
+    "vae_file": "The VAE. 'auto' takes the one in the model file, or the VAE file beside it.",
+    "synchformer_file": "The encoder of motion for video, in the MAF models, Base and Turbo. 'auto'"
     " takes the one in the model file, or the one in models/audiox.",
-    "text_encoder": "T5-base. 'auto' takes the one in the model file, or the one in"
+    "text_encoder_file": "T5-base. 'auto' takes the one in the model file, or the one in"
     " models/text_encoders.",
 }
 VARIANT = (
@@ -84,11 +84,16 @@ class AudioXLoadCheckpoint(io.ComfyNode):
     def validate_inputs(
         cls,
         file: str | None = None,
-        vae: str | None = None,
-        synchformer: str | None = None,
-        text_encoder: str | None = None,
+        vae_file: str | None = None,
+        synchformer_file: str | None = None,
+        text_encoder_file: str | None = None,
     ) -> bool | str:
-        return check_files(file=file, vae=vae, synchformer=synchformer, text_encoder=text_encoder)
+        return check_files(
+            file=file,
+            vae_file=vae_file,
+            synchformer_file=synchformer_file,
+            text_encoder_file=text_encoder_file,
+        )
 
     @classmethod
     def execute(
@@ -96,12 +101,16 @@ class AudioXLoadCheckpoint(io.ComfyNode):
         file: str,
         weight_dtype: str,
         variant: str = AUTO,
-        vae: str = AUTO,
-        synchformer: str = AUTO,
-        text_encoder: str = AUTO,
+        vae_file: str = AUTO,
+        synchformer_file: str = AUTO,
+        text_encoder_file: str = AUTO,
     ) -> io.NodeOutput:
         checkpoint = bridge.checkpoint.open_model(
-            file, variant, vae=vae, synchformer=synchformer, text_encoder=text_encoder
+            file,
+            variant,
+            vae=vae_file,
+            synchformer=synchformer_file,
+            text_encoder=text_encoder_file,
         )
         return with_text(checkpoint.variant, *bridge.checkpoint.load_all(checkpoint, weight_dtype))
 
@@ -153,8 +162,8 @@ class AudioXLoadConditioners(io.ComfyNode):
             inputs=[
                 _file("file"),
                 _variant(),
-                _other("synchformer"),
-                _other("text_encoder"),
+                _other("synchformer_file"),
+                _other("text_encoder_file"),
             ],
             outputs=[
                 Conditioners.Output(
@@ -168,17 +177,23 @@ class AudioXLoadConditioners(io.ComfyNode):
     def validate_inputs(
         cls,
         file: str | None = None,
-        synchformer: str | None = None,
-        text_encoder: str | None = None,
+        synchformer_file: str | None = None,
+        text_encoder_file: str | None = None,
     ) -> bool | str:
-        return check_files(file=file, synchformer=synchformer, text_encoder=text_encoder)
+        return check_files(
+            file=file, synchformer_file=synchformer_file, text_encoder_file=text_encoder_file
+        )
 
     @classmethod
     def execute(
-        cls, file: str, variant: str = AUTO, synchformer: str = AUTO, text_encoder: str = AUTO
+        cls,
+        file: str,
+        variant: str = AUTO,
+        synchformer_file: str = AUTO,
+        text_encoder_file: str = AUTO,
     ) -> io.NodeOutput:
         checkpoint = bridge.checkpoint.open_model(
-            file, variant, synchformer=synchformer, text_encoder=text_encoder
+            file, variant, synchformer=synchformer_file, text_encoder=text_encoder_file
         )
         return io.NodeOutput(bridge.conditioners.load_conditioners(checkpoint))
 
@@ -193,7 +208,7 @@ class AudioXLoadVAE(io.ComfyNode):
             description="Load only the audio VAE, from an AudioX checkpoint or a separate VAE"
             " file.",
             search_aliases=["audiox"],
-            inputs=[_file("file", "vae")],
+            inputs=[_file("file", "vae_file")],
             outputs=[io.Vae.Output("vae", tooltip="Connect to AudioX Decode or VAE Decode Audio.")],
         )
 

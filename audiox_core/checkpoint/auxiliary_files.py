@@ -49,7 +49,7 @@ def find_vae(checkpoint: Path, variant: str | None = None) -> Path | None:
     """
     if variant is None and checkpoint.name in FILES:
         variant = FILES[checkpoint.name].models[0]
-    released = files_of(variant).get("vae") if variant in MODELS else None
+    released = files_of(variant).get("vae_file") if variant in MODELS else None
     names = VAE_NAMES if released is None else (released.name, *VAE_NAMES)
     if (beside := _first(_beside(checkpoint, names))) is not None or released is None:
         return beside

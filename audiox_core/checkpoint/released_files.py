@@ -64,7 +64,7 @@ def checkpoint_path(name: str | Path) -> Path:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that is too long: whoever opens it says so
+    except OSError:  # a name that is too long; opening it is an error
         return True
 
 

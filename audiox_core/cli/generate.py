@@ -15,7 +15,17 @@ from ..pipeline.outputs import check_suffix
 from ..pipeline.request import Request, check_request
 from ..progress import Progress
 from ..progress_bar import stage_bar
-from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
+from .options import (
+    CHECKPOINT,
+    DECIBELS,
+    FILE,
+    SECONDS,
+    SHARE,
+    add_device,
+    add_json,
+    add_output,
+    add_variant,
+)
 
 GUIDANCE = {
     "text": "the text; the default of these three is --cfg",
@@ -139,7 +149,8 @@ def _add_mix(group: Any) -> None:
 
 def _add_model(group: Any) -> None:
     add = group.add_argument
-    add("--checkpoint", **FILE, help="AudioX weights")
+    text = "AudioX weights: a file, or a model that `fetch` downloaded, such as turbo"
+    add("--checkpoint", **CHECKPOINT, help=text)
     add(
         "--lora",
         type=parse_lora,

@@ -4,9 +4,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..checkpoint.released_files import checkpoint_path
 from ..variants import VARIANTS
 
 FILE: dict[str, Any] = {"type": Path, "metavar": "FILE"}
+CHECKPOINT: dict[str, Any] = {"type": checkpoint_path, "metavar": "FILE|MODEL"}
 FOLDER: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
 SECONDS: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
 DECIBELS: dict[str, Any] = {"type": float, "metavar": "DB"}

@@ -9,7 +9,7 @@ from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError, find_model
 from ..limits import STORED_DTYPE_NAMES
 from ..progress_bar import count_bar
-from .options import FILE, FOLDER, add_json, add_output, add_variant, size_text
+from .options import CHECKPOINT, FOLDER, add_json, add_output, add_variant, size_text
 
 MODELS_FOLDER = Path("models")
 
@@ -69,7 +69,7 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
         "the transformer's layers are float8 and the other matrices are float16."
     )
     parser.set_defaults(run=run_convert)
-    parser.add_argument("input", **FILE, nargs="+", help="model.ckpt [VAE.ckpt]")
+    parser.add_argument("input", **CHECKPOINT, nargs="+", help="model.ckpt [VAE.ckpt]")
     add_output(parser, "the file to write; it ends in .safetensors")
     parser.add_argument(
         "--dtype",

@@ -38,7 +38,9 @@ class HubModel:
         return f"https://huggingface.co/{self.repo}"
 
 
-Part = Literal["file", "vae", "synchformer", "text_encoder"]  # as widgets of the loader
+Part = Literal[
+    "file", "vae_file", "synchformer_file", "text_encoder_file"
+]  # as widgets of the loader
 
 
 @dataclass(frozen=True)
@@ -141,18 +143,18 @@ FILES = {
             "audiox_v1.ckpt", "file", ("audiox",), PurePosixPath("model.ckpt"), 5_956_699_216
         ),
         ReleasedFile(
-            "audiox_vae.ckpt", "vae", ("audiox-turbo", "audiox-base"),
+            "audiox_vae.ckpt", "vae_file", ("audiox-turbo", "audiox-base"),
             PurePosixPath("pretransform/vae.ckpt"), _VAE_BYTES,
         ),
         ReleasedFile(
-            "audiox_maf_mmdit_vae.ckpt", "vae", ("audiox-maf-mmdit",), PurePosixPath("VAE.ckpt"),
-            _VAE_BYTES,
+            "audiox_maf_mmdit_vae.ckpt", "vae_file", ("audiox-maf-mmdit",),
+            PurePosixPath("VAE.ckpt"), _VAE_BYTES,
         ),
         ReleasedFile(
-            _SYNC, "synchformer", ("synchformer", *_LINE), PurePosixPath(_SYNC), 950_058_171
+            _SYNC, "synchformer_file", ("synchformer", *_LINE), PurePosixPath(_SYNC), 950_058_171
         ),
         ReleasedFile(  # the copy that ComfyUI's own Stable Audio template downloads
-            "t5-base.safetensors", "text_encoder", ("t5-base",),
+            "t5-base.safetensors", "text_encoder_file", ("t5-base",),
             PurePosixPath("model.safetensors"), 891_646_390, "text_encoders",
             "https://huggingface.co/ComfyUI-Wiki/t5-base/resolve/main/t5-base.safetensors",
         ),

@@ -38,9 +38,9 @@ def open_model(
     folders = [Path(f) for kind in (TEXT_KIND, KIND) for f in folder_paths.get_folder_paths(kind)]
     return open_checkpoint(
         file_path("file", name),
-        text_encoder=file_path("text_encoder", text_encoder),
-        vae=file_path("vae", vae),
-        synchformer=file_path("synchformer", synchformer),
+        text_encoder=file_path("text_encoder_file", text_encoder),
+        vae=file_path("vae_file", vae),
+        synchformer=file_path("synchformer_file", synchformer),
         variant=None if variant == AUTO else variant,
         text_encoder_folders=folders,
         tokenizer=TOKENIZER if TOKENIZER.is_file() else None,

@@ -19,11 +19,14 @@ AUTO = "auto"  # what the checkpoint brings, or what lies beside it
 ELSEWHERE = ("checkpoints", "diffusion_models", "vae")
 PARTS: dict[Part, tuple[str, ...]] = {  # widget -> kinds of folders
     "file": (KIND, *ELSEWHERE),
-    "vae": (KIND, *ELSEWHERE),
-    "synchformer": (KIND,),
-    "text_encoder": (TEXT_KIND, KIND),
+    "vae_file": (KIND, *ELSEWHERE),
+    "synchformer_file": (KIND,),
+    "text_encoder_file": (TEXT_KIND, KIND),
 }
-WORDS = {"synchformer": "synchformer", "text_encoder": "t5"}  # in the name of a file of that part
+WORDS = {
+    "synchformer_file": "synchformer",
+    "text_encoder_file": "t5",
+}  # in the name of a file of that part
 
 
 def register_folder() -> None:
@@ -57,7 +60,7 @@ def file_names(*parts: Part) -> list[str]:
 
 def _may_be(part: Part, kind: str, name: str) -> bool:
     if part in WORDS:
-        return WORDS[part] in name and (part != "text_encoder" or "base" in name)
+        return WORDS[part] in name and (part != "text_encoder_file" or "base" in name)
     return kind == KIND or "audiox" in name
 
 

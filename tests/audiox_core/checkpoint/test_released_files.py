@@ -89,9 +89,11 @@ def test_two_flat_models_each_find_their_own_vae_and_no_config(make):
 
 def test_a_flat_model_finds_the_vae_that_fetch_stored(make):
     vae = make("audiox/audiox-turbo/vae.ckpt")
-    assert find_vae(make("audiox/audiox_turbo.ckpt")) == vae
+    assert find_vae(make("audiox/audiox_turbo.ckpt")) == vae.absolute()
 
 
 def test_a_fetched_model_finds_the_flat_vae(make):
     vae = make("audiox/audiox_vae.ckpt")
-    assert find_vae(make("audiox/audiox-base/pretrained_ckpt.ckpt"), "audiox-base") == vae
+    assert (
+        find_vae(make("audiox/audiox-base/pretrained_ckpt.ckpt"), "audiox-base") == vae.absolute()
+    )
