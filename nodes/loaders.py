@@ -1,9 +1,10 @@
-"""Menu folder `AudioX/loaders`: weight files -> MODEL, AUDIOX_CONDITIONERS, VAE."""
+"""Menu folder `AudioX/loaders`: weight files -> MODEL, AUDIOX_CONDITIONERS, VAE; examples."""
 
 from comfy_api.latest import io
 
 from ..audiox_core.hub.models import Part
 from ..audiox_core.limits import STORED_DTYPE_NAMES
+from ..audiox_core.media.examples import PICTURES
 from ..audiox_core.variants import VARIANTS
 from . import bridge
 from .bridge.files import AUTO, check_files, file_names
@@ -219,3 +220,34 @@ class AudioXLoadVAE(io.ComfyNode):
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
         return io.NodeOutput(bridge.vae.load_vae(bridge.checkpoint.open_vae(file)))
+
+
+class AudioXExample(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXExample",
+            display_name="AudioX Example",
+            category="AudioX/loaders",
+            description="A short clip that comes with the pack, to try a workflow at once. For your"
+            " own clip, replace it by Load Video, Load Image or Load Audio: connect the output of"
+            " that node in its place, and delete this one.",
+            search_aliases=["example", "demo", "sample clip", "test video", "test audio"],
+            inputs=[
+                io.Combo.Input(
+                    "which",
+                    options=[*PICTURES],
+                    tooltip="The clip: a bouncing ball, a passing car and rain of 10 s, or a tune"
+                    " of 14 s. All are rendered, and the embedded model knows such scenes.",
+                )
+            ],
+            outputs=[
+                io.Video.Output("video", tooltip="The clip with its sound, as from Load Video."),
+                io.Image.Output("image", tooltip="One frame of the clip, as from Load Image."),
+                io.Audio.Output("audio", tooltip="The sound of the clip, as from Load Audio."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, which: str) -> io.NodeOutput:
+        return io.NodeOutput(*bridge.example.example(which))
