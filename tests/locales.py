@@ -16,8 +16,11 @@ from .host import ROOT
 
 LOCALES = ROOT / "locales"
 ENGLISH = "en"
-OPTIONS_OF_THE_HOST = {"file", "sampler_name", "scheduler"}  # their options differ by machine
-OUR_OPTIONS = {"embedded", "model default"}  # of these combos
+# their options differ by machine
+OPTIONS_OF_THE_HOST = {
+    "file", "vae_file", "synchformer_file", "text_encoder_file", "sampler_name", "scheduler",
+}  # fmt: skip
+OUR_OPTIONS = {"auto", "embedded", "model default"}  # of these combos
 Say = Callable[[str], str]  # English text -> text in a language
 
 
