@@ -7,7 +7,7 @@ import pytest
 
 # model and file names, units, and terms that ComfyUI's Chinese front end keeps
 KEPT = """
-    AAC AudioX AudioX-MAF-MMDiT AudioX-Turbo BT.1359 Base CC-BY-NC-4.0 CFG CLIP Checkpoint
+    AAC Synchformer AudioX AudioX-MAF-MMDiT AudioX-Turbo BT.1359 Base CC-BY-NC-4.0 CFG CLIP Checkpoint
     ComfyUI H.264 ITU-R K LU LUFS Latent LoRA MAF R Sigma Sigmas T5 T5-base Transformer Turbo
     UNet VAE audiox bfloat16 checkpoints config.json dB diffusion_models dpmpp_3m_sde euler
     float16 float8 lcm models/audiox models/text_encoders ms stable_audio token vae float32
@@ -43,7 +43,7 @@ FOUND = """() => [...document.querySelectorAll("[data-testid=result-item], [role
   .map(item => item.innerText.split("\\n")[0].trim())"""
 SHOWN = """async (type) => {
   const shownValue = widget => widget.type === "toggle"
-    ? (widget.value ? widget.options.on : widget.options.off) : widget._displayValue ?? widget.value;
+    ? widget.options[widget.value ? "on" : "off"] : widget._displayValue ?? widget.value;
   const node = LiteGraph.createNode(type);
   app.graph.add(node);
   await new Promise(r => setTimeout(r, 50));
