@@ -7,11 +7,11 @@ import pytest
 
 # model and file names, units, and terms that ComfyUI's Chinese front end keeps
 KEPT = """
-    AAC Synchformer AudioX AudioX-MAF-MMDiT AudioX-Turbo BT.1359 Base CC-BY-NC-4.0 CFG CLIP Checkpoint
+    AAC AudioX AudioX-MAF-MMDiT AudioX-Turbo BT.1359 Base CC-BY-NC-4.0 CFG CLIP Checkpoint
     ComfyUI H.264 ITU-R K LU LUFS Latent LoRA MAF R Sigma Sigmas T5 T5-base Transformer Turbo
     UNet VAE audiox bfloat16 checkpoints config.json dB diffusion_models dpmpp_3m_sde euler
     float16 float8 lcm models/audiox models/text_encoders ms stable_audio token vae float32
-    float8_e4m3fn audiox-maf audiox-maf-mmdit audiox-base audiox-turbo audiox-nano
+    float8_e4m3fn Synchformer audiox-maf audiox-maf-mmdit audiox-base audiox-turbo audiox-nano
 """
 OF_THE_FRONT_END = {"randomize", "fixed", "increment", "decrement"}  # after a seed, in every node
 PROMPTS = [  # are in English in every language
