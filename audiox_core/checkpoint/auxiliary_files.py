@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from ..errors import WeightsError, check_regular_file
 from ..hub.models import MODELS
 
+EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
 TEXT_ENCODER = MODELS["t5-base"]
 TEXT_ENCODER_NAMES = (
     "t5-base/model.safetensors",

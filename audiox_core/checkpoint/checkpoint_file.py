@@ -25,6 +25,7 @@ from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
 from . import auxiliary_files as auxiliary
 from . import part_files
+from .auxiliary_files import EMBEDDED
 from .detect import detect
 from .layout import AUDIO, AUDIO_VAE, DIT, MAF, SYNC, TEXT, VAE, VIDEO, check_layout
 from .modules import load_module
@@ -33,8 +34,6 @@ from .part_files import SynchformerFile, TextEncoderFile, VaeFile
 from .weight_file import WeightFile, differing, open_weights
 
 logger = logging.getLogger(__name__)
-
-EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
 
 # of the time of loading a released model, after the conditioners and after the backbone
 CONDITIONERS_SHARE, BACKBONE_SHARE = 0.25, 0.9

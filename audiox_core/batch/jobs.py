@@ -1,0 +1,176 @@
+"""From an item to a job: its settings with the defaults of the command line, and its output."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from ..conditioners.inputs import parse_hidden, parse_spans
+from ..errors import SettingsError, shown
+from ..media.formats import SUFFIXES, VIDEO_SUFFIXES
+from ..pipeline.model_options import ModelOptions, model_options, parse_lora
+from ..pipeline.outputs import check_suffix
+from ..pipeline.request import Request, check_request
+from .items import Item
+
+REQUEST, MODEL = Request.__dataclass_fields__.keys(), ModelOptions.__dataclass_fields__.keys()
+PATHS = ("video", "image", "audio", "init_audio", "checkpoint", "text_encoder", "vae",
+         "synchformer", "config")  # fmt: skip
+OF_A_VIDEO = ("start", "keep_original", "duck")  # defaults that only concern items with a video
+LONGEST_SLUG = 40  # characters of a prompt in a name
+DEFAULT_NAME = "{folder}/{stem}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request with its output and its model."""
+
+    number: int  # of the item
+    output: Path
+    request: Request
+    model: ModelOptions
+
+
+@dataclass(frozen=True)
+class JobMaker:
+    """Makes jobs of items."""
+
+    defaults: Mapping[str, Any]  # the options of the command line by their names in `Request`
+    output: Path  # folder
+    name: str = DEFAULT_NAME  # pattern of the outputs below it
+
+    def make(self, item: Item) -> Job:
+        """The job of an item.
+
+        Raises:
+            SettingsError: the item cannot be used; the message says why.
+        """
+        if item.problem:
+            raise SettingsError(item.problem)
+        named = {name.replace("-", "_"): value for name, value in item.fields.items()}
+        output = named.pop("output", None)
+        given = _converted(named, item.folder)
+        values = dict(self.defaults) | given
+        if values.get("video") is None:
+            values |= {name: _DEFAULTS[name] for name in OF_A_VIDEO if name not in given}
+        request = Request(**{name: values[name] for name in REQUEST if name in values})
+        path = self._output(item, request, output)
+        if values.get("seed") is None:
+            request = _with_seed(request, path, self.output)
+        check_request(request)
+        check_suffix(path, request)
+        return Job(item.number, path, request, model_options(values))
+
+    def _output(self, item: Item, request: Request, given: Any) -> Path:
+        if given is not None:
+            if not isinstance(given, str) or not given:
+                raise SettingsError(f"output is {shown(given)}: write the name of a file.")
+            return (self.output / Path(given).expanduser()).absolute()
+        inputs = (request.video, request.image, request.init_audio, request.audio)
+        file = next((Path(path) for path in inputs if path is not None), None)
+        name = item.name or ("" if file is None else file.stem) or f"{item.number:06}"
+        parts = {
+            "stem": Path(name).name,
+            "folder": Path(name).parent.as_posix(),
+            "number": f"{item.number:06}",
+            "prompt": _slug(request.prompt) or Path(name).name,
+            "seed": request.seed,
+        }
+        path = self.output / self.name.format(**parts)
+        if path.suffix.lower() not in SUFFIXES:
+            path = path.with_name(path.name + _suffix(request))
+        return path.absolute()
+
+
+def check_name(pattern: str) -> None:
+    """Raise SettingsError for a pattern of names that has unknown placeholders."""
+    parts = dict.fromkeys(("stem", "folder", "number", "prompt"), "a") | {"seed": 1}
+    try:
+        pattern.format(**parts)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise SettingsError(
+            f"--name {shown(pattern)} is not a pattern ({type(error).__name__}: {error}): use "
+            "{stem}, {folder}, {number}, {prompt} and {seed}."
+        ) from error
+
+
+_DEFAULTS = {name: Request.__dataclass_fields__[name].default for name in OF_A_VIDEO}
+
+
+def _suffix(request: Request) -> str:
+    """The suffix of an output: that of its video where it can be written, `.mkv` for others."""
+    if request.video is None:
+        return ".wav"
+    suffix = Path(request.video).suffix.lower()
+    return suffix if suffix in VIDEO_SUFFIXES else ".mkv"
+
+
+def _slug(prompt: str) -> str:
+    return re.sub(r"\W+", "-", prompt.lower())[:LONGEST_SLUG].strip("-")
+
+
+def _with_seed(request: Request, output: Path, folder: Path) -> Request:
+    """The request with a seed made from its output's name: the same in every run."""
+    name = output.relative_to(folder.absolute()) if output.is_relative_to(folder) else output
+    digest = blake2b(name.as_posix().encode(), digest_size=4).digest()
+    return Request(**vars(request) | {"seed": int.from_bytes(digest, "big")})
+
+
+def _converted(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a line as a request and a model have them."""
+    prompts = given.get("prompt_at")
+    named = {name: value for name, value in given.items() if name != "prompt_at"}
+    values = {name: _value(name, value, folder) for name, value in named.items()}
+    if prompts is not None:
+        try:
+            values["prompts"] = tuple(
+                (*span, text) for times, text in prompts for span in parse_spans(times)
+            )
+        except (TypeError, ValueError) as error:
+            raise _wrong("prompt_at", prompts, '[["0-4", "rain"]]') from error
+    return values
+
+
+def _value(name: str, value: Any, folder: Path) -> Any:
+    if name not in REQUEST and name not in MODEL:
+        near = get_close_matches(name, [*REQUEST, *MODEL, "output"], 1)
+        hint = f"did you mean {near[0]!r}?" if near else "see `generate --help` for the options."
+        raise SettingsError(f"Unknown field {shown(name)}: {hint}")
+    if name in PATHS and value is not None:
+        if not isinstance(value, str):
+            raise _wrong(name, value, "the path of a file")
+        return folder / Path(value).expanduser()
+    if name == "lora":
+        return _loras(value, folder)
+    try:
+        if name == "hide":
+            hidden = value if isinstance(value, Mapping) else parse_hidden(value)
+            return {kind: _tuples(spans) for kind, spans in hidden.items()}
+        if name == "inpaint":
+            return parse_spans(value) if isinstance(value, str) else _tuples(value)
+        return _tuples(value) if name == "prompts" else value
+    except (TypeError, AttributeError) as error:
+        raise _wrong(name, value, "the form of `Request`") from error
+
+
+def _tuples(lists: Any) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(entry) for entry in lists)
+
+
+def _loras(value: Any, folder: Path) -> tuple[tuple[Path, float], ...]:
+    """LoRAs as a text `FILE[:STRENGTH]`, a list of such texts, or of pairs."""
+    try:
+        entries = [value] if isinstance(value, str) else value
+        pairs = [
+            parse_lora(e) if isinstance(e, str) else (Path(e[0]), float(e[1])) for e in entries
+        ]
+    except (TypeError, ValueError, IndexError) as error:
+        raise _wrong("lora", value, '["FILE:STRENGTH"]') from error
+    return tuple((folder / path.expanduser(), strength) for path, strength in pairs)
+
+
+def _wrong(name: str, value: Any, form: str) -> SettingsError:
+    return SettingsError(f"{name} is {shown(value)}: write it as {form}.")
