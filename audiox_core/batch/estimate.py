@@ -6,8 +6,8 @@ from statistics import mean
 from typing import Any
 
 from .jobs import Job
+from .results import Result
 from .run import Batch, Engine, render_jobs
-from .worker import Result
 
 SAMPLE = 5  # items; the first one is not timed, for it also loads the model
 

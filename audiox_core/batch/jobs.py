@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from ..conditioners.inputs import parse_hidden, parse_spans
-from ..errors import SettingsError, shown
+from ..errors import SettingsError, check_number, shown
+from ..limits import MAX_TAKES
 from ..media.formats import SUFFIXES, VIDEO_SUFFIXES
 from ..pipeline.model_options import ModelOptions, model_options, parse_lora
 from ..pipeline.outputs import check_suffix
@@ -33,17 +35,22 @@ class Job:
     request: Request
     model: ModelOptions
 
+    def check(self) -> None:
+        """Raise SettingsError for settings that no run can use."""
+        check_request(self.request)
+        check_suffix(self.output, self.request)
+
 
 @dataclass(frozen=True)
 class JobMaker:
     """Makes jobs of items."""
 
     defaults: Mapping[str, Any]  # the options of the command line by their names in `Request`
-    output: Path  # folder
+    output: Path  # folder, absolute
     name: str = DEFAULT_NAME  # pattern of the outputs below it
 
     def make(self, item: Item) -> Job:
-        """The job of an item.
+        """The job of an item; `Job.check` is left to the caller.
 
         Raises:
             SettingsError: the item cannot be used; the message says why.
@@ -57,18 +64,22 @@ class JobMaker:
         if values.get("video") is None:
             values |= {name: _DEFAULTS[name] for name in OF_A_VIDEO if name not in given}
         request = Request(**{name: values[name] for name in REQUEST if name in values})
+        check_number("takes", request.takes, 1, MAX_TAKES, whole=True)  # each has an output
         path = self._output(item, request, output)
         if values.get("seed") is None:
             request = _with_seed(request, path, self.output)
-        check_request(request)
-        check_suffix(path, request)
-        return Job(item.number, path, request, model_options(values))
+        model = model_options(values) if MODEL & given.keys() else self._model
+        return Job(item.number, path, request, model)
+
+    @cached_property
+    def _model(self) -> ModelOptions:
+        return model_options(self.defaults)
 
     def _output(self, item: Item, request: Request, given: Any) -> Path:
         if given is not None:
             if not isinstance(given, str) or not given:
                 raise SettingsError(f"output is {shown(given)}: write the name of a file.")
-            return (self.output / Path(given).expanduser()).absolute()
+            return self.output / Path(given).expanduser()
         inputs = (request.video, request.image, request.init_audio, request.audio)
         file = next((Path(path) for path in inputs if path is not None), None)
         name = item.name or ("" if file is None else file.stem) or f"{item.number:06}"
@@ -76,13 +87,12 @@ class JobMaker:
             "stem": Path(name).name,
             "folder": Path(name).parent.as_posix(),
             "number": f"{item.number:06}",
-            "prompt": _slug(request.prompt) or Path(name).name,
+            "prompt": _slug(str(request.prompt)) or Path(name).name,
             "seed": request.seed,
         }
         path = self.output / self.name.format(**parts)
-        if path.suffix.lower() not in SUFFIXES:
-            path = path.with_name(path.name + _suffix(request))
-        return path.absolute()
+        suffix = "" if path.suffix.lower() in SUFFIXES else _suffix(request)
+        return path.with_name(path.name + suffix)
 
 
 def check_name(pattern: str) -> None:
@@ -114,7 +124,7 @@ def _slug(prompt: str) -> str:
 
 def _with_seed(request: Request, output: Path, folder: Path) -> Request:
     """The request with a seed made from its output's name: the same in every run."""
-    name = output.relative_to(folder.absolute()) if output.is_relative_to(folder) else output
+    name = output.relative_to(folder) if output.is_relative_to(folder) else output
     digest = blake2b(name.as_posix().encode(), digest_size=4).digest()
     return Request(**vars(request) | {"seed": int.from_bytes(digest, "big")})
 

@@ -38,6 +38,8 @@ class KeyTable:
         """The number of a key; 0 if there is none."""
         if (value := self._latest.get(key)) is not None:
             return value
+        if not len(self._keys):
+            return 0
         place = int(np.searchsorted(self._keys, np.uint64(key)))
         found = place < len(self._keys) and int(self._keys[place]) == key
         return int(self._values[place]) if found else 0

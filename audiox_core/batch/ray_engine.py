@@ -15,8 +15,9 @@ from typing import Any
 from ..errors import SettingsError, one_line
 from .jobs import Job
 from .ledger import MOST_ATTEMPTS
+from .results import Result
 from .run import Start
-from .worker import Result, Worker
+from .worker import Worker
 
 logger = logging.getLogger(__name__)
 

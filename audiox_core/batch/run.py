@@ -1,12 +1,10 @@
 """A batch from its items to its ledger: what is done is skipped, the rest goes to an engine."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ..errors import AudioXError
 from ..pipeline.outputs import output_paths
@@ -14,9 +12,7 @@ from .identity import Identity, text_key
 from .items import Item, Items
 from .jobs import Job, JobMaker
 from .ledger import DONE, FAILED, MOST_ATTEMPTS, STARTED, KeyTable, Ledger, output_key
-from .worker import Prepared, Result, Worker
-
-SHOWN_FAILURES = 20  # all of them are in the ledger
+from .results import Result, Summary
 
 Redo = Literal["failed", "all"]
 
@@ -76,12 +72,15 @@ class Batch:
             return Turn(job.number, key, "done", job)
         if state == FAILED and self.redo is None:
             return Turn(job.number, key, "failed", job)
-        if problem := self._problem(job, state, paths):
-            return Turn(job.number, key, "fail", job, problem)
-        return Turn(job.number, key, "render", job)
+        problem = self._problem(job, state, paths)
+        return Turn(job.number, key, "fail" if problem else "render", job, problem)
 
     def _problem(self, job: Job, state: int, paths: list[Path]) -> str:
         """Why a job must not be rendered."""
+        try:
+            job.check()
+        except AudioXError as error:
+            return str(error)
         if state >= STARTED + MOST_ATTEMPTS - 1 and self.redo is None:
             return (
                 f"The process ended {MOST_ATTEMPTS} times while this item was in work: check its "
@@ -94,42 +93,6 @@ class Batch:
             f"{found} exists and was not made by this batch: choose another --output, or add "
             "--force to replace it."
         )
-
-
-@dataclass
-class Summary:
-    """What a run did."""
-
-    total: int
-    ledger: str = ""
-    counts: Counter[str] = field(default_factory=Counter)  # done, skipped, failed, failed before
-    failures: list[dict[str, Any]] = field(default_factory=list)  # the first of them
-    sound_seconds: float = 0.0
-    bytes: int = 0
-    elapsed_seconds: float = 0.0
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether every item has its output."""
-        return self.counts["done"] + self.counts["skipped"] == self.total
-
-    def add(self, result: Result) -> None:
-        """Count a result."""
-        self.counts[result.status] += 1
-        self.sound_seconds += result.seconds
-        self.bytes += result.bytes
-        if result.status == "failed" and len(self.failures) < SHOWN_FAILURES:
-            shown = {"number": result.number, "output": result.output, "error": result.error}
-            self.failures.append(shown)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        names = ("done", "skipped", "failed", "failed before")
-        counts = {name.replace(" ", "_"): self.counts[name] for name in names}
-        rest = {n: v for n, v in asdict(self).items() if n not in ("counts", "total")}
-        rest["elapsed_seconds"] = round(self.elapsed_seconds, 2)
-        rest["sound_seconds"] = round(self.sound_seconds, 3)
-        return {"total": self.total, **counts, **rest}
 
 
 # called when a job begins, with its key, and whether this is an attempt that counts
@@ -202,25 +165,3 @@ def render_jobs(
         for key in in_work:
             ledger.finish({"key": key, "status": "stopped"})
         raise
-
-
-@dataclass(frozen=True)
-class LocalEngine:
-    """Renders in this process; the inputs of the next job are read while one is rendered."""
-
-    worker: Worker
-
-    def __call__(self, jobs: Iterator[tuple[Job, str]], start: Start) -> Iterator[Result]:
-        """The results in the order of the jobs."""
-        with ThreadPoolExecutor(1, "read-ahead") as reader:
-
-            def read_next() -> "Future[Prepared] | None":
-                job, _key = next(jobs, (None, ""))
-                return None if job is None else reader.submit(self.worker.prepare, job)
-
-            waiting = read_next()
-            while waiting is not None:
-                prepared = waiting.result()
-                start(prepared.job, prepared.key, True)
-                waiting = read_next()
-                yield self.worker.render(prepared)

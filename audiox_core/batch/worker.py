@@ -4,9 +4,8 @@ import logging
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,30 +20,11 @@ from ..pipeline.render import Model, render
 from ..pipeline.sources import Sources
 from .identity import INPUTS, Identity
 from .jobs import Job
+from .results import Result
 
 logger = logging.getLogger(__name__)
 
 FEATURES = 256 << 20  # bytes of features of pictures that are kept
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a job ended."""
-
-    key: str
-    number: int  # of the item
-    status: str  # "done" or "failed"
-    output: str
-    error: str = ""  # one line
-    seconds: float = 0.0  # of sound, in all takes together
-    elapsed_seconds: float = 0.0
-    bytes: int = 0  # of all files
-    seed: int | None = None
-    worker: str = ""  # host and process
-
-    def record(self) -> dict[str, Any]:
-        """The line of the ledger."""
-        return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
 
 @dataclass(frozen=True)

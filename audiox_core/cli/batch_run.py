@@ -15,8 +15,8 @@ from ..batch.identity import Identity
 from ..batch.items import Items, fixed_folder, open_items
 from ..batch.jobs import MODEL, REQUEST, JobMaker, check_name
 from ..batch.ledger import open_ledger
-from ..batch.run import Batch, Engine, OnResult, Summary, run_batch
-from ..batch.worker import Result
+from ..batch.results import Result, Summary
+from ..batch.run import Batch, Engine, OnResult, run_batch
 from ..errors import SettingsError, check_number
 from ..pipeline.model_options import model_options
 from ..progress_bar import count_bar
@@ -75,7 +75,7 @@ def _items(options: argparse.Namespace, output: Path) -> Items:
 
 def _engine(options: argparse.Namespace, defaults: dict[str, Any]) -> Engine:
     """What renders; the default model is opened first, so that a wrong one is one error."""
-    from ..batch.run import LocalEngine
+    from ..batch.local_engine import LocalEngine
     from ..batch.worker import Worker
 
     worker = Worker(verify=options.verify)
