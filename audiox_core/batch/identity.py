@@ -9,10 +9,10 @@ from typing import Any
 from ..checkpoint import auxiliary_files as auxiliary
 from ..checkpoint.file_check import SAFETENSORS
 from ..pipeline.model_options import ModelOptions
+from ..pipeline.record import PATHS as INPUTS
 from ..pipeline.request import Request
 from .jobs import Job
 
-INPUTS = ("video", "image", "audio", "init_audio")
 HEADER = 1 << 16  # bytes at the end of a pickle, where its zip lists the checksums of its records
 LONGEST_HEADER = 100 << 20
 CHUNK = 1 << 20

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ..errors import SettingsError
 from ..media.folder import IMAGE_SUFFIXES, MEDIA_SUFFIXES, SOUND_SUFFIXES, media_files
+from ..paths import local_path
 
 MANIFESTS, PROMPTS = (".jsonl", ".ndjson", ".json"), ".txt"
 LONGEST_LINE = 1 << 20  # characters
@@ -147,7 +148,7 @@ def open_items(source: str, *, sound_as: str = "audio", without: Path | None = N
     Raises:
         SettingsError: there is nothing to render.
     """
-    path = Path(source).expanduser()
+    path = local_path(source)
     suffix = path.suffix.lower()
     if path.is_file() and suffix in (*MANIFESTS, PROMPTS):
         return Manifest(path)

@@ -1,7 +1,7 @@
 """From an item to a job: its settings with the defaults of the command line, and its output."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -13,14 +13,16 @@ from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError, check_number, shown
 from ..limits import MAX_TAKES
 from ..media.formats import SUFFIXES, VIDEO_SUFFIXES
+from ..paths import local_path
 from ..pipeline.model_options import ModelOptions, model_options, parse_lora
 from ..pipeline.outputs import check_suffix
+from ..pipeline.record import MODEL_PATHS, model_values, request_values
+from ..pipeline.record import PATHS as INPUTS
 from ..pipeline.request import Request, check_request
 from .items import Item
 
 REQUEST, MODEL = Request.__dataclass_fields__.keys(), ModelOptions.__dataclass_fields__.keys()
-PATHS = ("video", "image", "audio", "init_audio", "checkpoint", "text_encoder", "vae",
-         "synchformer", "config")  # fmt: skip
+PATHS = (*INPUTS, *MODEL_PATHS)
 OF_A_VIDEO = ("start", "keep_original", "duck")  # defaults that only concern items with a video
 LONGEST_SLUG = 40  # characters of a prompt in a name
 DEFAULT_NAME = "{folder}/{stem}"
@@ -57,7 +59,7 @@ class JobMaker:
         """
         if item.problem:
             raise SettingsError(item.problem)
-        named = {name.replace("-", "_"): value for name, value in item.fields.items()}
+        named = _fields(item)
         output = named.pop("output", None)
         given = _converted(named, item.folder)
         values = dict(self.defaults) | given
@@ -79,7 +81,7 @@ class JobMaker:
         if given is not None:
             if not isinstance(given, str) or not given:
                 raise SettingsError(f"output is {shown(given)}: write the name of a file.")
-            return self.output / Path(given).expanduser()
+            return self.output / local_path(given)
         inputs = (request.video, request.image, request.init_audio, request.audio)
         file = next((Path(path) for path in inputs if path is not None), None)
         name = item.name or ("" if file is None else file.stem) or f"{item.number:06}"
@@ -129,58 +131,47 @@ def _with_seed(request: Request, output: Path, folder: Path) -> Request:
     return Request(**vars(request) | {"seed": int.from_bytes(digest, "big")})
 
 
+def _fields(item: Item) -> dict[str, Any]:
+    """The fields of an item by their names in `Request`; a record of `generate --json` has them."""
+    fields = dict(item.fields)
+    if isinstance(fields.get("request"), Mapping):
+        fields = {**fields["request"], **(fields.get("model") or {}), "output": fields["output"]}
+    return {name.replace("-", "_"): value for name, value in fields.items()}
+
+
 def _converted(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The values of a line as a request and a model have them."""
-    prompts = given.get("prompt_at")
-    named = {name: value for name, value in given.items() if name != "prompt_at"}
-    values = {name: _value(name, value, folder) for name, value in named.items()}
-    if prompts is not None:
-        try:
-            values["prompts"] = tuple(
-                (*span, text) for times, text in prompts for span in parse_spans(times)
-            )
-        except (TypeError, ValueError) as error:
-            raise _wrong("prompt_at", prompts, '[["0-4", "rain"]]') from error
-    return values
+    values = {name: _value(name, value, folder) for name, value in given.items()}
+    if (prompts := values.pop("prompt_at", None)) is not None:
+        values["prompts"] = prompts
+    request = {name: value for name, value in values.items() if name in REQUEST}
+    model = {name: value for name, value in values.items() if name in MODEL}
+    return request_values(request) | (model_values(model) if model else {})
 
 
 def _value(name: str, value: Any, folder: Path) -> Any:
-    if name not in REQUEST and name not in MODEL:
+    """A value of a line, with what the command line writes as text in the form of `Request`."""
+    if name not in REQUEST and name not in MODEL and name != "prompt_at":
         near = get_close_matches(name, [*REQUEST, *MODEL, "output"], 1)
         hint = f"did you mean {near[0]!r}?" if near else "see `generate --help` for the options."
         raise SettingsError(f"Unknown field {shown(name)}: {hint}")
     if name in PATHS and value is not None:
-        if not isinstance(value, str):
-            raise _wrong(name, value, "the path of a file")
-        return folder / Path(value).expanduser()
-    if name == "lora":
-        return _loras(value, folder)
+        return str(folder / local_path(value))
     try:
-        if name == "hide":
-            hidden = value if isinstance(value, Mapping) else parse_hidden(value)
-            return {kind: _tuples(spans) for kind, spans in hidden.items()}
-        if name == "inpaint":
-            return parse_spans(value) if isinstance(value, str) else _tuples(value)
-        return _tuples(value) if name == "prompts" else value
-    except (TypeError, AttributeError) as error:
-        raise _wrong(name, value, "the form of `Request`") from error
+        if name == "prompt_at":
+            return [(*span, text) for times, text in value for span in parse_spans(times)]
+        if name == "lora":
+            return [*_loras(value, folder)]
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        form = '[["0-4", "rain"]]' if name == "prompt_at" else '["FILE:STRENGTH"]'
+        raise SettingsError(f"{name} is {shown(value)}: write it as {form}.") from error
+    if name == "hide" and isinstance(value, str):
+        return parse_hidden(value)
+    return parse_spans(value) if name == "inpaint" and isinstance(value, str) else value
 
 
-def _tuples(lists: Any) -> tuple[tuple[Any, ...], ...]:
-    return tuple(tuple(entry) for entry in lists)
-
-
-def _loras(value: Any, folder: Path) -> tuple[tuple[Path, float], ...]:
+def _loras(value: Any, folder: Path) -> Iterator[tuple[str, float]]:
     """LoRAs as a text `FILE[:STRENGTH]`, a list of such texts, or of pairs."""
-    try:
-        entries = [value] if isinstance(value, str) else value
-        pairs = [
-            parse_lora(e) if isinstance(e, str) else (Path(e[0]), float(e[1])) for e in entries
-        ]
-    except (TypeError, ValueError, IndexError) as error:
-        raise _wrong("lora", value, '["FILE:STRENGTH"]') from error
-    return tuple((folder / path.expanduser(), strength) for path, strength in pairs)
-
-
-def _wrong(name: str, value: Any, form: str) -> SettingsError:
-    return SettingsError(f"{name} is {shown(value)}: write it as {form}.")
+    for entry in [value] if isinstance(value, str) else value:
+        path, strength = parse_lora(entry) if isinstance(entry, str) else entry
+        yield str(folder / local_path(path)), float(strength)

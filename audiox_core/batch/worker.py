@@ -16,9 +16,10 @@ from ..pipeline.model_options import ModelOptions
 from ..pipeline.outputs import output_paths
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.read_ahead import read_ahead
+from ..pipeline.record import PATHS
 from ..pipeline.render import Model, render
 from ..pipeline.sources import Sources
-from .identity import INPUTS, Identity
+from .identity import Identity
 from .jobs import Job
 from .results import Result
 
@@ -95,7 +96,7 @@ class Worker:
             if prepared.error is not None:
                 raise prepared.error
             job.output.parent.mkdir(parents=True, exist_ok=True)
-            check_outputs(paths, (getattr(job.request, name) for name in INPUTS))
+            check_outputs(paths, (getattr(job.request, name) for name in PATHS))
             pipeline = self.pipeline(job.model)
             made = render(pipeline, job.request, job.output, _given(prepared.sources))
         except Exception as error:

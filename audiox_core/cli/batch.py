@@ -2,8 +2,9 @@
 
 import argparse
 
+from ..arguments import FILE, add_output
 from .generate import add_settings
-from .options import FILE, add_json, add_output
+from .options import add_json
 
 CPUS_PER_WORKER = 4
 
@@ -34,7 +35,7 @@ def _add_items(group: argparse._ArgumentGroup) -> None:
         help="a folder of videos, images and sounds; a glob in quotes; a manifest of JSON lines "
         "(.jsonl), each with the fields of a request; or a list of prompts (.txt)",
     )
-    add_output(group, "of the outputs, and of the ledger batch.jsonl", "FOLDER")
+    add_output(group, "folder of the outputs, and of the ledger batch.jsonl", "FOLDER")
     add(
         "--name",
         default="{folder}/{stem}",

@@ -24,6 +24,7 @@ from ..progress_bar import count_bar
 logger = logging.getLogger(__name__)
 
 VARIATION = ("denoise", "init_noise_level", "inpaint", "extend")
+COUNTS = ("to render", "done", "skipped", "failed", "failed before")
 MOST_MESSAGES = 1_000  # that are remembered, to show each once
 
 
@@ -177,8 +178,8 @@ def _print(summary: Summary, options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(summary.as_dict()))
         return
-    for name, count in summary.counts.items():
-        print(f"{name:14}{count:>9,}")
+    for name in (name for name in COUNTS if summary.counts[name]):
+        print(f"{name:14}{summary.counts[name]:>9,}")
     print(f"{'total':14}{summary.total:>9,}")
     if summary.counts["done"]:
         time = tqdm.format_interval(summary.elapsed_seconds)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
+from ..paths import local_path
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,6 @@ def parse_lora(text: str) -> tuple[Path, float]:
     """Parse `FILE` or `FILE:STRENGTH`; the colon of a Windows drive is part of the file."""
     name, _, strength = text.rpartition(":")
     try:
-        return Path(name or text), float(strength) if name else 1.0
+        return local_path(name or text), float(strength) if name else 1.0
     except ValueError:
-        return Path(text), 1.0
+        return local_path(text), 1.0

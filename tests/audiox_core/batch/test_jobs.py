@@ -36,6 +36,12 @@ def test_paths_of_inputs_refer_to_the_folder_of_the_manifest(make):
     assert make({"video": "/b.mp4"}).request.video == Path("/b.mp4")
 
 
+def test_a_record_of_generate_is_a_line(make):
+    record = {"request": {"prompt": "rain", "seed": 4}, "model": {"dtype": "float32"}}
+    job = make(record | {"output": "a.wav", "outputs": ["a.wav"], "seconds": 1.0})
+    assert (job.request.prompt, job.request.seed, job.model.dtype) == ("rain", 4, "float32")
+
+
 def test_times_are_written_as_on_the_command_line_or_as_lists(make):
     for hide in ("video:0-2", {"video": [[0, 2]]}):
         assert make({"video": "a.mp4", "hide": hide}).request.hide == {"video": ((0, 2),)}
@@ -85,11 +91,13 @@ def test_options_for_videos_do_not_concern_other_items(make):
     ("fields", "message"),
     [
         ({"promt": "rain"}, "'promt': did you mean 'prompt'"),
-        ({"video": 3}, "video is 3: write it as the path of a file"),
-        ({"video": "a.mp4", "hide": 3}, "hide is 3"),
+        ({"video": 3}, "A int is no path"),
+        ({"video": "a.mp4", "hide": 3}, "hide is no table"),
         ({"prompt": "rain", "lora": 3}, "lora is 3"),
         ({"prompt_at": 3}, "prompt_at is 3"),
         ({"prompt": "rain", "output": 3}, "output is 3"),
+        ({"video": "s3://bucket/a.mp4"}, "is a URL: download the file first"),
+        ({"prompt": "rain", "dtype": "int3"}, "dtype is 'int3': use one of"),
         ({"prompt": "rain", "output": "a.mp4"}, "is a video file"),
         ({"prompt": "rain", "takes": "2"}, "takes is '2'"),
         ({"prompt": "rain", "steps": 0}, "steps is 0"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from hashlib import blake2b
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
 
 def test_jobs_are_handed_over_in_bounded_pieces(monkeypatch):
     monkeypatch.setattr(ray_engine, "CHUNK", 2)
-    monkeypatch.setattr(ray_engine, "_session", pytest.MonkeyPatch.context)
+    monkeypatch.setattr(ray_engine, "_session", nullcontext)
     sizes = []
     monkeypatch.setattr(
         RayEngine, "_rendered", lambda self, chunk, start: sizes.append(len(chunk)) or iter(())
