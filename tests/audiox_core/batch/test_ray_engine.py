@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[3]
 PORT = 6_391
 STORE = 150 << 20  # bytes of a node's object store
 SECONDS = 110.0  # that the test may take
-ITEMS = 10
-SOUND = ("--seconds", "1", "--steps", "12", "--device", "cpu")
+ITEMS = 8
+SOUND = ("--seconds", "1", "--steps", "8", "--device", "cpu")
 
 
 def test_a_row_is_a_job_and_its_result(tmp_path):
@@ -78,13 +78,14 @@ def cluster(tmp_path):
         )
         time.sleep(1 if nodes[1:] else 6)  # the second node needs the first one
     yield address
-    for node in reversed(nodes):
-        node.send_signal(signal.SIGTERM)
     for node in nodes:
-        try:
-            node.wait(15)
-        except subprocess.TimeoutExpired:
+        os.killpg(node.pid, signal.SIGTERM)
+    for node in nodes:
+        with suppress(subprocess.TimeoutExpired):
+            node.wait(3)
+        with suppress(ProcessLookupError):
             os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
     shutil.rmtree(folder, ignore_errors=True)
 
 
