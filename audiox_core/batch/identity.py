@@ -8,6 +8,7 @@ from typing import Any
 
 from ..checkpoint import auxiliary_files as auxiliary
 from ..checkpoint.file_check import SAFETENSORS
+from ..checkpoint.released_files import EMBEDDED
 from ..pipeline.model_options import ModelOptions
 from ..pipeline.record import PATHS as INPUTS
 from ..pipeline.request import Request
@@ -53,7 +54,7 @@ def text_key(text: object) -> str:
 
 def model_key(options: ModelOptions) -> str:
     """The key of a model: its options, and the header and size of each of its files."""
-    checkpoint = options.checkpoint or auxiliary.EMBEDDED
+    checkpoint = options.checkpoint or EMBEDDED
     finders = (
         auxiliary.find_config,
         auxiliary.find_vae,

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from ..checkpoint.released_files import checkpoint_path
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError, check_number, shown
 from ..limits import MAX_TAKES
@@ -156,7 +157,10 @@ def _value(name: str, value: Any, folder: Path) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else "see `generate --help` for the options."
         raise SettingsError(f"Unknown field {shown(name)}: {hint}")
     if name in PATHS and value is not None:
-        return str(folder / local_path(value))
+        path = folder / local_path(value)
+        named = name == "checkpoint" and not path.exists()  # such as `turbo`
+        found = checkpoint_path(value) if named else Path(value)
+        return str(path if found == Path(value) else found)
     try:
         if name == "prompt_at":
             return [(*span, text) for times, text in value for span in parse_spans(times)]

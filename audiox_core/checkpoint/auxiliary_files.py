@@ -9,7 +9,6 @@ from ..errors import WeightsError, check_regular_file
 from ..hub.models import FILES, MODELS, files_of
 from .released_files import find_released
 
-EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
 TEXT_ENCODER = MODELS["t5-base"]
 TEXT_ENCODER_NAMES = (
     "t5-base/model.safetensors",

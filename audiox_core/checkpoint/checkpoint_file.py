@@ -25,7 +25,6 @@ from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
 from . import auxiliary_files as auxiliary
 from . import part_files
-from .auxiliary_files import EMBEDDED
 from .detect import detect
 from .layout import AUDIO, AUDIO_VAE, DIT, MAF, SYNC, TEXT, VAE, VIDEO, check_layout
 from .modules import load_module
