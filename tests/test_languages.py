@@ -143,8 +143,12 @@ def english_words(*texts: str) -> list[str]:
 def searched(page, text: str) -> list[str]:
     """Names that the search of nodes shows first."""
     page.evaluate("app.graph.clear()")
-    page.mouse.dblclick(900, 600)
-    page.wait_for_timeout(500)
+    for _ in range(5):
+        page.mouse.dblclick(900, 600)
+        page.wait_for_timeout(600)
+        if page.evaluate("document.activeElement.tagName") == "INPUT":
+            break
+        page.keyboard.press("Escape")
     page.keyboard.type(text)
     found: list[str] = []
     for _ in range(20):
