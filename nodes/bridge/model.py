@@ -29,6 +29,7 @@ from .conditioning import tokens_of_a_run
 from .live_preview import with_previews
 from .loop import is_loop, loop_latent, plain, with_loops
 from .prompt_masks import LOOP, used_windows, with_masks
+from .refused import check_conditioning, check_guidance
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -58,6 +59,7 @@ class AudioXModel(comfy.model_base.BaseModel):
                 f"{self.audiox.latent.channels}, frames). Connect AudioX Empty Latent."
             )
         self._check_sampling()
+        check_conditioning(kwargs)
         plan = plan_frames(self.audiox.latent, noise.shape[-1], kwargs.get(LOOP, False))
         tokens = tokens_of_a_run(kwargs, self.audiox, plan)
         return {
@@ -134,6 +136,7 @@ def cache_conditions(
 ) -> Any:
     """Keep prepared conditions for one sampling run: a wrapper around all of it."""
     guider, loop = executor.class_obj, is_loop(latent_image)
+    check_guidance(guider.model_options)
     patcher = guider.model_patcher
     if loop and callback is not None:
         callback = with_loops(callback)
