@@ -126,6 +126,11 @@ class _AnyLength:
             audiox_plan: the windows of the latent that is sampled.
             audiox_conditions: of the equal parts that the batch consists of.
         """
+        if x.ndim != 3:
+            raise SettingsError(
+                f"A node changed the latent to the shape {tuple(x.shape)}, as of a picture: remove "
+                "the node that patches the model."
+            )
         if x.shape[-1] != audiox_plan.frames:
             raise SettingsError(
                 f"A node cut the latent of {audiox_plan.frames} frames to {x.shape[-1]} (context "
