@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import SettingsError, one_line
+from .identity import Identity
 from .jobs import Job
 from .ledger import MOST_ATTEMPTS
 from .results import Result
@@ -32,7 +33,7 @@ class RayWorker:
     """The actor: a `Worker` for rows of Ray Data. Its model is loaded with its first job."""
 
     def __init__(self, *, verify: bool) -> None:
-        self._worker = Worker(verify=verify)
+        self._worker = Worker(Identity(content=verify))
 
     def __call__(self, rows: Mapping[str, Any]) -> dict[str, list[bytes]]:
         """Render the jobs of some rows."""

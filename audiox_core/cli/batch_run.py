@@ -42,18 +42,19 @@ def run(options: argparse.Namespace) -> int:
     ledger_path = output / "batch.jsonl" if options.ledger is None else options.ledger
     if not options.dry_run:
         output.mkdir(parents=True, exist_ok=True)
+    identity = Identity(content=options.verify)
     with open_ledger(ledger_path, write=not options.dry_run) as ledger:
         batch = Batch(
             items,
             JobMaker(defaults, output, options.name),
             ledger,
-            Identity(content=options.verify),
+            identity,
             options.redo,
             options.force,
         )
         if options.dry_run:
             return _dry_run(batch, options)
-        engine = _engine(options, defaults)
+        engine = _engine(options, defaults, identity)
         if options.estimate:
             return _estimate(batch, engine, options)
         summary = Summary(items.count(), str(ledger_path))
@@ -74,12 +75,12 @@ def _items(options: argparse.Namespace, output: Path) -> Items:
     return open_items(options.source, sound_as=sound_as, without=output)
 
 
-def _engine(options: argparse.Namespace, defaults: dict[str, Any]) -> Engine:
+def _engine(options: argparse.Namespace, defaults: dict[str, Any], identity: Identity) -> Engine:
     """What renders; the default model is opened first, so that a wrong one is one error."""
     from ..batch.local_engine import LocalEngine
     from ..batch.worker import Worker
 
-    worker = Worker(verify=options.verify)
+    worker = Worker(identity)
     worker.model(model_options(defaults))
     if options.ray is None:
         return LocalEngine(worker)
