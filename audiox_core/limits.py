@@ -19,7 +19,7 @@ FLOW_SOLVERS = ("lcm", "heun", "dpm_2", "lms", "euler")
 MODEL_CALLS = {"dpmpp_2s_ancestral": 2, "heun": 2, "dpm_2": 2}  # in a step; one by the others
 DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
 ACCELERATIONS = ("off", "graph", "compile")  # of the transformer
-STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
+STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn", "float8_scaled")  # in a converted file
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 MIN_LOOP_SECONDS = 2  # shorter ones are heard as a rhythm or a tone

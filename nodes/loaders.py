@@ -71,9 +71,10 @@ class AudioXLoadCheckpoint(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
         checkpoint = open_model(file, _chosen(variant))
+        conditioners = load_conditioners(checkpoint)
         model, vae = load_model(checkpoint, weight_dtype), load_vae(checkpoint.vae)
         model.set_attachments(VAE, vae)
-        return with_text(checkpoint.variant, model, load_conditioners(checkpoint), vae)
+        return with_text(checkpoint.variant, model, conditioners, vae)
 
 
 class AudioXLoadModel(io.ComfyNode):

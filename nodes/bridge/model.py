@@ -3,9 +3,10 @@
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tokens, `d` width.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,8 @@ import torch
 
 from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile, open_checkpoint
 from ...audiox_core.checkpoint.layout import DIT
-from ...audiox_core.config import AudioXConfig, MMDiTConfig
+from ...audiox_core.checkpoint.scaled_float8 import SCALED_FLOAT8
+from ...audiox_core.config import MMDiTConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
@@ -29,6 +31,8 @@ from .conditioning import tokens_of_a_run
 from .live_preview import with_previews
 from .loop import is_loop, loop_latent, plain, with_loops
 from .prompt_masks import LOOP, used_windows, with_masks
+from .quantized import announce, as_stored, find_scales, host_state, with_scaled_convolutions
+from .saving import for_saving, with_range
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -36,6 +40,7 @@ WEIGHT_DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
     "float8_e4m3fn": torch.float8_e4m3fn,
+    SCALED_FLOAT8: torch.float8_e4m3fn,
 }
 MODEL_TYPES = {"v": "V_PREDICTION_CONTINUOUS", "rectified_flow": "FLOW"}
 COMPUTES_IN = [torch.float16, torch.bfloat16, torch.float32]
@@ -44,10 +49,10 @@ COMPUTES_IN = [torch.float16, torch.bfloat16, torch.float32]
 class AudioXModel(comfy.model_base.BaseModel):
     """What ComfyUI's samplers call."""
 
-    def __init__(self, host_config: Any, audiox: AudioXConfig, device: Any, build: Any) -> None:
-        kind = getattr(comfy.model_base.ModelType, MODEL_TYPES[audiox.objective])
+    def __init__(self, host_config: Any, file: CheckpointFile, device: Any, build: Any) -> None:
+        kind = getattr(comfy.model_base.ModelType, MODEL_TYPES[file.config.objective])
         super().__init__(host_config, kind, device=device, unet_model=build)
-        self.audiox = audiox
+        self.audiox, self.audiox_path = file.config, file.path
         self.trained_sampling = type(self.model_sampling).__bases__
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
@@ -88,6 +93,12 @@ class AudioXModel(comfy.model_base.BaseModel):
     def resize_cond_for_context_window(self, _key: str, value: Any, *_: Any, **__: Any) -> Any:
         """Nothing of ours is cut by its length: `NativeDiT` says what is wrong instead."""
         return value
+
+    def state_dict_for_saving(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What ComfyUI's save nodes write."""
+        state = super().state_dict_for_saving(*args, **kwargs)
+        config = with_range(self.audiox, self.model_sampling)
+        return for_saving(state, config, self.audiox_path, self.model_config)
 
     def memory_required(self, input_shape: Sequence[int], **_shapes: Any) -> float:
         """Bytes of one forward, counted from the layers; flat in the length of the sound."""
@@ -162,29 +173,32 @@ def load_model(
         weight_dtype: a key of `WEIGHT_DTYPES`.
         disable_dynamic: ComfyUI asks so for a plain patcher.
     """
-    weights, audiox = file.weights, file.config
-    names = weights.below(DIT)
+    audiox, stored = file.config, as_stored(file, weight_dtype)
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
-    dtype = WEIGHT_DTYPES[weight_dtype] or mm.unet_dtype(
-        model_params=sum(prod(weights.shapes[name]) for name in names),
-        supported_dtypes=COMPUTES_IN,
-        weight_dtype=weights.tensors[names[0]].dtype if names else None,
-    )
+    host = HostConfig({})
+    if stored is None:
+        dtype = WEIGHT_DTYPES[weight_dtype] or default_dtype(file)
+        cast = mm.unet_manual_cast(dtype, device, COMPUTES_IN)
+    else:
+        dtype = cast = mm.unet_manual_cast(None, device, COMPUTES_IN)
+        announce(host, stored)
 
     def build(*, operations: Any, **_where: Any) -> Any:
         native = partial(native_backbone, dtype=dtype)
-        return file.load_backbone(
-            dtype=dtype, ops=operations, attention=HostAttention(), build=native
-        )
+        where = {"dtype": dtype, "attention": HostAttention(), "build": native}
+        if stored is None:
+            return file.load_backbone(ops=operations, **where)
+        ops = with_scaled_convolutions(operations)
+        scales = find_scales(partial(native, audiox.dit, ops=ops, attention=HostAttention()))
+        return stored.load_backbone(ops=ops, packed=partial(host_state, scales=scales), **where)
 
-    host = HostConfig({})
     if audiox.objective == "rectified_flow":  # else ComfyUI counts its time to 1000
         host.sampling_settings = {"multiplier": 1.0, "shift": 1.0}
     else:
         sampling = audiox.sampling
         host.sampling_settings = {"sigma_min": sampling.sigma_min, "sigma_max": sampling.sigma_max}
-    host.set_inference_dtype(dtype, mm.unet_manual_cast(dtype, device, COMPUTES_IN))
-    model = AudioXModel(host, audiox, offload, build)
+    host.set_inference_dtype(dtype, cast)
+    model = AudioXModel(host, file, offload, build)
     kind = comfy.model_patcher.ModelPatcher
     if not disable_dynamic:  # looked up here: ComfyUI exchanges the class at its start
         kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
@@ -193,6 +207,19 @@ def load_model(
     wrapper = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
     patcher.add_wrapper_with_key(wrapper, "audiox", cache_conditions)
     return patcher
+
+
+def default_dtype(file: CheckpointFile) -> torch.dtype:
+    """What ComfyUI chooses for the transformer of a file."""
+    stored = [file.weights.tensors[name] for name in file.weights.below(DIT)]
+    counts: Counter[torch.dtype] = Counter()
+    for tensor in stored:
+        counts[tensor.dtype] += tensor.elements
+    return mm.unet_dtype(
+        model_params=counts.total(),
+        supported_dtypes=COMPUTES_IN,
+        weight_dtype=counts.most_common(1)[0][0] if counts else None,
+    )
 
 
 def _reload_model(
