@@ -4,10 +4,10 @@ Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tok
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from math import ceil
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -22,14 +22,14 @@ import torch
 from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile, open_checkpoint
 from ...audiox_core.checkpoint.layout import DIT
 from ...audiox_core.checkpoint.scaled_float8 import SCALED_FLOAT8
-from ...audiox_core.config import MMDiTConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.pipeline.run_cache import RunCache
-from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
+from ...audiox_core.windows import plan_frames
 from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .conditioning import tokens_of_a_run
 from .live_preview import with_previews
 from .loop import is_loop, loop_latent, plain, with_loops
+from .memory import CONDITIONS, cache_limit, condition_shapes, step_bytes
 from .prompt_masks import LOOP, used_windows, with_masks
 from .quantized import announce, as_stored, find_scales, host_state, with_scaled_convolutions
 from .saving import for_saving, with_range
@@ -100,19 +100,20 @@ class AudioXModel(comfy.model_base.BaseModel):
         config = with_range(self.audiox, self.model_sampling)
         return for_saving(state, config, self.audiox_path, self.model_config)
 
-    def memory_required(self, input_shape: Sequence[int], **_shapes: Any) -> float:
-        """Bytes of one forward, counted from the layers; flat in the length of the sound."""
-        dit, window = self.audiox.dit, self.audiox.latent.window
-        windows = max(1, ceil(input_shape[-1] / window))
-        rows = min(input_shape[0] * windows, max(ITEMS_AT_ONCE, input_shape[0]))
-        # what a block holds at its widest for each frame and width, where torch normalizes q and k
-        # of an MMDiT in float32 step by step; 8 for a condition token
-        widest = 49 if isinstance(dit, MMDiTConfig) else 24
-        values = rows * dit.width * (widest * window + 8 * self.audiox.tokens)
-        if isinstance(dit, MMDiTConfig):  # modulations of every block, of each window and of null
-            different = min(windows, ITEMS_AT_ONCE) + 1
-            values += different * dit.depth * dit.positions * 6 * dit.width
-        return values * mm.dtype_size(self.manual_cast_dtype or self.get_dtype())
+    def extra_conds_shapes(self, **conditioning: Any) -> dict[str, list[int]]:
+        """ComfyUI asks before it loads the model."""
+        return condition_shapes(conditioning)
+
+    def memory_required(
+        self,
+        input_shape: Sequence[int],
+        cond_shapes: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+        **_others: Any,
+    ) -> float:
+        """Bytes of one forward, counted from the layers; bounded, however long the sound is."""
+        size = mm.dtype_size(self.manual_cast_dtype or self.get_dtype())
+        conditions = len(cond_shapes[CONDITIONS]) if CONDITIONS in cond_shapes else 1
+        return step_bytes(self.audiox, input_shape, conditions, size)
 
 
 class AudioXLatents(comfy.latent_formats.LatentFormat):
@@ -152,7 +153,7 @@ def cache_conditions(
     latent_image = plain(latent_image) if loop else latent_image
     guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent, loop)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
-    cache = options[RUN] = RunCache()
+    cache = options[RUN] = RunCache(cache_limit())
     try:
         made = executor(
             noise, latent_image, sampler, sigmas, denoise_mask, callback, *args, **kwargs
