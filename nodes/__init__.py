@@ -8,6 +8,7 @@ from .conditioning import AudioXMaskedConditioning, AudioXPromptTimeline, AudioX
 from .encode import AudioXEncodeAudio, AudioXEncodeImage, AudioXEncodeText, AudioXEncodeVideo
 from .latent import AudioXEmptyLatent, AudioXInpaintLatent
 from .loaders import (
+    AudioXExample,
     AudioXLoadCheckpoint,
     AudioXLoadConditioners,
     AudioXLoadModel,
@@ -22,6 +23,7 @@ NODES = [
     AudioXLoadModel,
     AudioXLoadConditioners,
     AudioXLoadVAE,
+    AudioXExample,
     AudioXEncodeText,
     AudioXEncodeVideo,
     AudioXEncodeImage,

@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..audiox_core.limits import MAX_START
 from ..audiox_core.pipeline.decode import LEVELS
 from .bridge.audio import decoded, soundtracked
 from .bridge.schema import schema, with_text
@@ -119,7 +120,7 @@ class AudioXSoundtrack(io.ComfyNode):
                     optional=True,  # added later: older API prompts do not have it
                     default=0.0,
                     min=0.0,
-                    max=86_400.0,
+                    max=float(MAX_START),
                     step=0.01,
                     tooltip="Second of the video at which the new audio begins. After AudioX Encode"
                     " Video with a start, use the same value. Around the audio there is silence, or"

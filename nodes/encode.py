@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.conditioners.text import TASK_PROMPTS
-from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
+from ..audiox_core.limits import MAX_SECONDS, MAX_START, MIN_SECONDS
 from .bridge.encode import audio_features, image_features, text_conditioning, video_features
 from .bridge.media import first_of_batch
 from .bridge.schema import Features, clip_input, conditioners_input, schema, with_text
@@ -90,7 +90,7 @@ class AudioXEncodeVideo(io.ComfyNode):
                     "start",
                     default=0.0,
                     min=0.0,
-                    max=100_000.0,
+                    max=float(MAX_START),
                     step=0.01,
                     tooltip="Where to start in the video, in seconds.",
                 ),
@@ -173,7 +173,7 @@ class AudioXEncodeAudio(io.ComfyNode):
                     "start",
                     default=0.0,
                     min=-100_000.0,
-                    max=100_000.0,
+                    max=float(MAX_START),
                     step=0.01,
                     tooltip="Where to start in the audio, in seconds. Negative values count from"
                     " the end: -10 takes the last ten seconds.",

@@ -1,10 +1,12 @@
-"""Menu folder `AudioX/loaders`: weight files -> MODEL, AUDIOX_CONDITIONERS, VAE."""
+"""Menu folder `AudioX/loaders`: weight files -> MODEL, AUDIOX_CONDITIONERS, VAE; examples."""
 
 from comfy_api.latest import io
 
 from ..audiox_core.checkpoint.part_files import open_vae
+from ..audiox_core.media.examples import PICTURES
 from ..audiox_core.variants import VARIANTS
 from .bridge.conditioners import load_conditioners
+from .bridge.example import example
 from .bridge.files import model_names, model_path, open_model
 from .bridge.live_preview import VAE
 from .bridge.model import WEIGHT_DTYPES, load_model
@@ -150,3 +152,34 @@ class AudioXLoadVAE(io.ComfyNode):
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
         return io.NodeOutput(load_vae(open_vae(model_path(file))))
+
+
+class AudioXExample(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AudioXExample",
+            display_name="AudioX Example",
+            category="AudioX/loaders",
+            description="A short clip that comes with the pack, to try a workflow at once. For your"
+            " own clip, replace it by Load Video, Load Image or Load Audio: connect the output of"
+            " that node in its place, and delete this one.",
+            search_aliases=["example", "demo", "sample clip", "test video", "test audio"],
+            inputs=[
+                io.Combo.Input(
+                    "which",
+                    options=[*PICTURES],
+                    tooltip="The clip: a bouncing ball, a passing car and rain of 10 s, or a tune"
+                    " of 14 s. All are rendered, and the embedded model knows such scenes.",
+                )
+            ],
+            outputs=[
+                io.Video.Output("video", tooltip="The clip with its sound, as from Load Video."),
+                io.Image.Output("image", tooltip="One frame of the clip, as from Load Image."),
+                io.Audio.Output("audio", tooltip="The sound of the clip, as from Load Audio."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, which: str) -> io.NodeOutput:
+        return io.NodeOutput(*example(which))

@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.limits import MAX_TAKES
+from ..audiox_core.limits import MAX_START, MAX_TAKES
 from .bridge.preview import preview, takes
 from .bridge.schema import schema
 
@@ -22,7 +22,7 @@ def _picture() -> list[Any]:
             optional=True,
             default=0.0,
             min=0.0,
-            max=86_400.0,
+            max=float(MAX_START),
             step=0.01,
             tooltip="Second of the video at which the audio begins, as in AudioX Encode Video.",
         ),
@@ -82,13 +82,28 @@ class AudioXPreview(io.ComfyNode):
             category="AudioX/audio",
             description="Listen to a sound and see its waveform and spectrogram; with a video, how"
             " far each cut and motion is from the nearest sound.",
-            search_aliases=["spectrogram", "waveform", "preview audio", "loudness", "sync"],
+            search_aliases=[
+                "spectrogram",
+                "waveform",
+                "preview audio",
+                "save audio",
+                "loudness",
+                "sync",
+            ],
             is_output_node=True,
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             inputs=[
                 io.Audio.Input(
                     "audio", tooltip="Any audio. Only the first item of a batch is used."
                 ),
                 *_picture(),
+                io.String.Input(
+                    "save_as",
+                    optional=True,
+                    default="",
+                    tooltip="Beginning of a file name in the output folder, for example"
+                    " audio/AudioX: the sound is saved there as FLAC. Empty: it is only played.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -98,6 +113,8 @@ class AudioXPreview(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, audio: Any, video: Any = None, start: float = 0.0) -> io.NodeOutput:
-        image, shown = preview(audio, video, start)
+    def execute(
+        cls, audio: Any, video: Any = None, start: float = 0.0, save_as: str = ""
+    ) -> io.NodeOutput:
+        image, shown = preview(audio, video, start, save_as, cls)
         return io.NodeOutput(image, ui=shown)

@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch: as many processes as cores, a thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +21,28 @@ from audiox_core import Checkpoint, Pipeline, load_checkpoint
 
 ROOT = Path(__file__).parents[1]
 TESTS = "audiox_tests"  # ours under a name of its own: ComfyUI brings a `tests` package too
+MOST_PROCESSES = 8  # each holds PyTorch, models and often a ComfyUI
+LONGEST = ("test_workflows.py", "test_gpu_command.py")  # start first, so that no process ends late
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """The number of processes of `-n auto`."""
+    usable = getattr(os, "sched_getaffinity", None)  # not everywhere
+    cores = len(usable(0)) if usable is not None else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the order of the files; pytest-xdist would start those with the most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of several processes, the longest files come first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def import_ours(name: str) -> ModuleType:

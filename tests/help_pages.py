@@ -39,6 +39,11 @@ TIPS = {
         "For a long video, set `start` and `length` to try a part of it first. To keep the model"
         " from reacting to a title card, hide its seconds with `time_mask`."
     ),
+    "AudioXExample": (
+        "To use your own clip, add Load Video (or Load Image, or Load Audio), drag a link from its"
+        " output to each input that this node is connected to, and delete this node. Nothing is"
+        " written to ComfyUI's `input` folder."
+    ),
     "AudioXGuider": (
         "If the audio follows the video and ignores the prompt, set `text_guidance` higher than"
         " `video_guidance`, for example 6 and 2. To hear what one input does, set its guidance to"

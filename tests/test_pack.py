@@ -17,7 +17,7 @@ import utils.extra_config, comfy.model_management, execution, nodes, server
 for name in [n for n in sys.modules if n.partition(".")[0] == "torchaudio"]:
     del sys.modules[name]  # newer ComfyUI needs it itself: broken for us alone
 sys.path[:0] = sys.argv[3:]
-before, began = set(sys.modules), time.perf_counter()
+before, began = set(sys.modules), time.process_time()  # of this process: others may be busy
 where = {"submodule_search_locations": [sys.argv[2]]}
 door = sys.argv[2] + "/__init__.py"
 spec = importlib.util.spec_from_file_location("a pack-of ours", door, **where)
@@ -28,7 +28,7 @@ async def load():
     extension = await pack.comfy_entrypoint()
     return [node.GET_SCHEMA().node_id for node in await extension.get_node_list()]
 names = asyncio.run(load())
-took = time.perf_counter() - began
+took = time.process_time() - began
 print(len(names), took, *sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
 
@@ -60,11 +60,11 @@ def test_loading_the_pack_imports_no_heavy_library(loads):
 @pytest.mark.parametrize("how", ["raise OSError('libcudart')", "raise ModuleNotFoundError"])
 def test_the_pack_survives_a_broken_torchaudio(host, tmp_path, how):
     (tmp_path / "torchaudio.py").write_text(how)
-    assert load(host, tmp_path)[0] == "22"
+    assert load(host, tmp_path)[0] == "23"
 
 
 def test_every_node_has_a_page_of_help_and_every_workflow_a_picture():
-    assert len(list((ROOT / "web" / "docs").glob("AudioX*.md"))) == 22
+    assert len(list((ROOT / "web" / "docs").glob("AudioX*.md"))) == 23
     for path in (ROOT / "workflows").glob("*.json"):
         assert path.with_suffix(".jpg").stat().st_size < 500_000
         assert json.loads(path.read_text())["nodes"]

@@ -230,7 +230,7 @@ def test_a_stopped_run_does_not_affect_the_next_one(front_end):
     began = time.monotonic()
     front_end.server.post("/interrupt", {})
     entry = front_end.server.finished(number)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10  # the run takes longer by far
     assert "execution_interrupted" in dict(entry["status"]["messages"])
     node_of(prompt, "AudioXSampler")["steps"] = 2
     assert "AudioXSampler" in ran(prompt, front_end.server.queue(prompt))

@@ -7,16 +7,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..arguments import FILE, add_device, add_force, add_output, path_argument
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError
 from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
-from ..media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from ..media.formats import SUFFIXES
+from ..overwrite import check_overwrite
+from ..pipeline.outputs import check_suffix, output_paths
 from ..pipeline.request import Request, check_request
 from ..progress import Progress
 from ..progress_bar import stage_bar
-from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
+from .options import DECIBELS, SECONDS, SHARE, add_json, add_variant
 
-SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
 GUIDANCE = {
     "text": "the text; the default of these three is --cfg",
     "video": "what the video or image adds to the text",
@@ -33,11 +35,34 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
         "model's defaults."
     )
     parser.set_defaults(run=run_generate)
+    parser.add_argument(
+        "inputs",
+        **FILE,
+        nargs="*",
+        default=[],
+        help="a video, an image or a sound; the same as --video, --image and --audio, or "
+        "--init-audio where the existing audio is changed",
+    )
+    add_settings(parser)
+    group = parser.add_argument_group("output")
+    add_output(group, f"the file to write: one of {' '.join(SUFFIXES)}", required=False)
+    add_force(group)
+    add_json(group, "what was made, with all that --from-json needs,")
+    group.add_argument(
+        "--from-json",
+        **FILE,
+        action=_FromJson,
+        help="repeat the run that printed this with --json; other options override its settings",
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a request and of its model, which `batch` has, too."""
     _add_inputs(parser.add_argument_group("inputs"))
     _add_variation(parser.add_argument_group("existing audio"))
     _add_sampling(parser.add_argument_group("sampling"))
     _add_mix(parser.add_argument_group("mix"))
-    _add_files(parser.add_argument_group("files and device"))
+    _add_model(parser.add_argument_group("model and device"))
 
 
 def _add_inputs(group: Any) -> None:
@@ -103,7 +128,7 @@ def _add_variation(group: Any) -> None:
 def _add_sampling(group: Any) -> None:
     add = group.add_argument
     text = "number of different sounds, in files NAME-1, NAME-2 and so on; the default is 1"
-    add("--takes", type=int, default=1, help=text)
+    add("--takes", "--count", type=int, default=1, metavar="N", help=text)
     add("--seed", type=int, help="same seed and settings, same audio; the default is random")
     add("--steps", type=int, help="number of sampling steps")
     add("--cfg", type=float, help="guidance scale: how closely to follow the inputs; 1 is off")
@@ -129,7 +154,7 @@ def _add_mix(group: Any) -> None:
     add("--lufs", type=float, metavar="LUFS", help=text)
 
 
-def _add_files(group: Any) -> None:
+def _add_model(group: Any) -> None:
     add = group.add_argument
     add("--checkpoint", **FILE, help="AudioX weights")
     add(
@@ -140,7 +165,7 @@ def _add_files(group: Any) -> None:
         metavar="FILE[:STRENGTH]",
         help="a LoRA for the transformer; can be repeated",
     )
-    add("--text-encoder", type=Path, metavar="PATH", help="T5-base, file or folder")
+    add("--text-encoder", type=path_argument, metavar="PATH", help="T5-base, file or folder")
     add("--vae", **FILE, help="another VAE for decoding")
     add("--synchformer", **FILE, help="Synchformer weights; the default is beside the checkpoint")
     add_variant(group)
@@ -158,8 +183,6 @@ def _add_files(group: Any) -> None:
         help="graph: record the steps as a CUDA graph; compile: compile them, which takes a minute "
         "at first; the default is off",
     )
-    add_output(group, f"one of {' '.join(SUFFIXES)}")
-    add_json(group)
 
 
 class _PromptAt(argparse.Action):
@@ -180,23 +203,50 @@ class _PromptAt(argparse.Action):
         setattr(namespace, self.dest, (*getattr(namespace, self.dest), *prompts))
 
 
+class _FromJson(argparse.Action):
+    """Set the options of a recorded run, except those that were given before."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        from ..pipeline.record import read_record
+
+        setattr(namespace, self.dest, values)
+        for name, value in read_record(values).items():
+            if getattr(namespace, name, None) == parser.get_default(name):
+                setattr(namespace, name, value)
+
+
 def run_generate(options: argparse.Namespace) -> int:
     """Run `generate`.
 
     Settings are checked first, then files, then PyTorch is imported, and weights are read last.
     """
     began = time.perf_counter()
+    if options.output is None:
+        raise SettingsError("There is no file to write: pass its name with --output.")
+    if options.inputs:
+        from .generate_files import take_inputs
+
+        take_inputs(options)
     request = _request(options)
     check_request(request)
-    _check_suffix(options.output, request)
+    check_suffix(options.output, request)
+    from ..pipeline.model_options import model_options
     from .generate_files import check_files
 
-    check_files(options, request)
+    model = model_options(vars(options))
+    check_files(options.output, model, request)
+    check_overwrite(output_paths(options.output, request.takes), force=options.force)
     with stage_bar() as show:
         show(Progress("starting", 0.0, 0.0))
         from .generate_run import run
 
-        summary = run(options, request, show)
+        summary = run(options.output, model, request, show)
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
     print(json.dumps(summary) if options.json else _sentence(summary))
     return 0
@@ -206,9 +256,9 @@ def parse_lora(text: str) -> tuple[Path, float]:
     """Parse `FILE` or `FILE:STRENGTH`; the colon of a Windows drive is part of the file."""
     name, _, strength = text.rpartition(":")
     try:
-        return Path(name or text), float(strength) if name else 1.0
+        return path_argument(name or text), float(strength) if name else 1.0
     except ValueError:
-        return Path(text), 1.0
+        return path_argument(text), 1.0
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -217,20 +267,6 @@ def _request(options: argparse.Namespace) -> Request:
     if given["seed"] is None:
         given["seed"] = random.SystemRandom().randrange(2**32)  # not the global generator
     return Request(**given)
-
-
-def _check_suffix(output: Path, request: Request) -> None:
-    suffix = output.suffix.lower()
-    if suffix not in SUFFIXES:
-        names = " ".join(SUFFIXES)
-        raise SettingsError(f"{output} has an unsupported suffix: use one of {names}.")
-    if suffix in VIDEO_SUFFIXES and request.video is None:
-        raise SettingsError(f"{output.name} is a video file: pass the video for it with --video.")
-    if suffix in AUDIO_SUFFIXES and request.keep_original is not None:
-        raise SettingsError(
-            f"{output.name} is an audio file: --keep-original and --duck mix with the audio of a "
-            "video. Choose a video as --output, or leave them out."
-        )
 
 
 def _sentence(summary: dict[str, Any]) -> str:

@@ -3,34 +3,60 @@
 import argparse
 from pathlib import Path
 
-from ..checkpoint.file_check import check_whole
 from ..config import LatentConfig
-from ..errors import SettingsError, WeightsError
+from ..errors import SettingsError
 from ..limits import length_from
-from ..media.files import check_output, is_same_file, open_media
+from ..media.files import check_outputs, open_media
+from ..media.probe import media_kind
 from ..media.timeline import PictureReader
+from ..pipeline.model_options import ModelOptions
+from ..pipeline.outputs import output_paths
 from ..pipeline.request import Request, check_times
 
 
-def output_paths(output: Path, takes: int) -> list[Path]:
-    """The file of each take: the output itself, or with a number if there are several."""
-    if takes == 1:
-        return [output]
-    return [output.with_name(f"{output.stem}-{k}{output.suffix}") for k in range(1, takes + 1)]
+def take_inputs(options: argparse.Namespace) -> None:
+    """Make each input the video, image or audio of a run, by its content.
+
+    A sound is the existing audio if an option changes existing audio, otherwise the audio prompt.
+
+    Raises:
+        AudioXError: a file cannot be read, or there are two of a kind.
+    """
+    changes = (options.denoise, options.init_noise_level, options.inpaint, options.extend)
+    changed = any(changes) and options.init_audio is None
+    names: dict[str, str] = {
+        "video": "video",
+        "image": "image",
+        "audio": "init_audio" if changed else "audio",
+    }
+    for path in options.inputs:
+        if not path.exists() and not path.suffix:
+            raise SettingsError(
+                f"There is no file {path}. If it describes the sound, pass it with --prompt."
+            )
+        name = names[media_kind(path)]
+        if (other := getattr(options, name)) is not None:
+            option = name.replace("_", "-")
+            raise SettingsError(
+                f"{other} and {path} are both the input --{option}: a run has only one. For "
+                "several clips, use the command batch."
+            )
+        setattr(options, name, path)
 
 
-def check_files(options: argparse.Namespace, request: Request) -> None:
+def check_files(output: Path, model: ModelOptions, request: Request) -> None:
     """Check the files that a run reads and writes, as far as that needs no model.
 
     Args:
-        options: of the command line.
-        request: made from them.
+        output: to write.
+        model: whose files are checked.
+        request: whose inputs are checked.
 
     Raises:
         AudioXError: a file is missing, damaged or of another kind, or the output cannot be written.
     """
-    for output in output_paths(options.output, request.takes):
-        _check_output(output, request)
+    inputs = (request.video, request.image, request.audio, request.init_audio)
+    check_outputs(output_paths(output, request.takes), inputs)
     for path in (request.image, request.audio, request.init_audio):
         if path is not None:
             with open_media(Path(path)):
@@ -43,20 +69,4 @@ def check_files(options: argparse.Namespace, request: Request) -> None:
     elif request.init_audio is None:  # else only reading it tells its length
         usual = LatentConfig().conditioned_seconds
         check_times(request, usual if request.seconds is None else request.seconds)
-    for path in (options.config, options.text_encoder):
-        if path is not None and not path.exists():
-            what = "file or folder" if path == options.text_encoder else "file"
-            raise WeightsError(f"There is no {what} {path}: check the name and the folder.")
-    weights = (options.checkpoint, options.vae, options.synchformer)
-    for path in (*weights, *(path for path, _strength in options.lora)):
-        if path is not None:
-            check_whole(path)
-
-
-def _check_output(output: Path, request: Request) -> None:
-    check_output(output)
-    inputs = (request.video, request.image, request.audio, request.init_audio)
-    if any(path and is_same_file(Path(path), output) for path in inputs):
-        raise SettingsError(
-            f"{output} is an input and would be overwritten: choose another --output."
-        )
+    model.check()

@@ -5,11 +5,13 @@ import json
 import time
 from pathlib import Path
 
+from ..arguments import FILE, FOLDER, add_force, add_output
 from ..hub.download import Job, fetch, plan
-from ..hub.models import LICENCE, MODELS, HubError
+from ..hub.models import LICENCE, MODELS, HubError, find_model
 from ..limits import STORED_DTYPE_NAMES
+from ..overwrite import check_overwrite
 from ..progress_bar import count_bar
-from .options import FILE, FOLDER, add_json, add_output, add_variant, size_text
+from .options import add_json, add_variant, size_text
 
 MODELS_FOLDER = Path("models")
 
@@ -23,22 +25,25 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. " + LICENCE
     parser.set_defaults(run=run_fetch, stopped="Stopped; the next run continues from here.")
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help=", ".join(MODELS))
+    names = ", ".join(f"{model.short} ({model.name})" for model in MODELS.values())
+    add("models", nargs="+", metavar="MODEL", help=names)
     add("--dir", **FOLDER, default=MODELS_FOLDER, help="the models folder; the default is models")
     add("--dry-run", action="store_true", help="print what would be downloaded, with sizes")
 
 
 def run_fetch(options: argparse.Namespace) -> int:
     """Download, or print what would be downloaded."""
+    models = [find_model(name) for name in options.models]
+    names = [model.name for model in models]
     if options.dry_run:
-        for job in _plan(options.models, options.dir):
+        for job in _plan(names, options.dir):
             print(_sentence(job))
-        if any(MODELS[name].non_commercial for name in options.models):
+        if any(model.non_commercial for model in models):
             print(LICENCE)
         return 0
     with count_bar("downloading", "B", unit_scale=True) as bar:
         jobs = fetch(
-            options.models,
+            names,
             options.dir,
             on_job=lambda job: bar.write(_sentence(job)),
             on_bytes=bar.update,
@@ -46,7 +51,7 @@ def run_fetch(options: argparse.Namespace) -> int:
     for job in jobs:
         what = "verified" if job.hash else "not verified (the hub gave no hash)"
         print(f"{what}: {job.target}")
-    needs = {need for name in options.models for need in MODELS[name].needs} - {*options.models}
+    needs = {need for model in models for need in model.needs} - {*names}
     for name in sorted(needs):
         model = MODELS[name]
         if not all((options.dir / model.folder / file.name).is_file() for file in model.files):
@@ -70,6 +75,7 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run_convert)
     parser.add_argument("input", **FILE, nargs="+", help="model.ckpt [VAE.ckpt]")
     add_output(parser, "the file to write; it ends in .safetensors")
+    add_force(parser)
     parser.add_argument(
         "--dtype",
         choices=STORED_DTYPE_NAMES,
@@ -85,6 +91,7 @@ def run_convert(options: argparse.Namespace) -> int:
 
     for path in options.input:
         check_weights_file(path)
+    check_overwrite([options.output], force=options.force)
     from ..checkpoint.convert import STORED_DTYPES, convert
 
     began = time.perf_counter()

@@ -10,10 +10,11 @@ from math import inf
 from numbers import Real
 
 from ..errors import SettingsError, check_number
+from ..limits import MAX_START
 
 MAX_CHARACTERS = 4_096  # beyond this it is a pasted file, not a prompt
 MAX_FADE = 10.0  # seconds
-MAX_END = 86_400.0
+MAX_END = float(MAX_START)
 Span = tuple[float, float]  # seconds: from, to
 MAX_SPANS = 1_000
 

@@ -21,8 +21,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..locks import locked
+from ..paths import new_folder
 from . import transfer
-from .models import LICENCE, MODELS, OPTIONAL, HubError, HubModel
+from .models import LICENCE, OPTIONAL, HubError, HubModel, find_model
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def plan(
     """What is to download for some models; asks the hub for versions and sizes.
 
     Args:
-        names: of `MODELS`.
+        names: of `MODELS`, or short names.
         folder: the `models` folder.
         endpoint: of the hub; None is HF_ENDPOINT or huggingface.co.
         ask: False does not ask the hub: sizes stay unknown.
@@ -76,13 +77,12 @@ def plan(
     Raises:
         HubError: unknown model; offline, no such file, no permission.
     """
-    if unknown := next((name for name in names if name not in MODELS), None):
-        raise HubError(f"Unknown model {unknown!r}: choose one of {', '.join(MODELS)}.")
+    models = dict.fromkeys(map(find_model, names))
     _check_address(endpoint or os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     import huggingface_hub as hub  # takes a while, and most commands never download
 
     jobs = []
-    for model, file in ((MODELS[name], file) for name in names for file in MODELS[name].files):
+    for model, file in ((m, f) for m in models for f in m.files):
         url = hub.hf_hub_url(model.repo, str(file), endpoint=endpoint)
         job = Job(model, file, Path(folder) / model.folder / file.name, url)
         jobs.append(_asked(job, endpoint) if ask else job)
@@ -186,8 +186,7 @@ def _get(job: Job, on_bytes: Callable[[int], object]) -> None:
     """Download one file, check it, put it in its place."""
     busy = HubError(f"Another process is downloading {job.target}: wait for it, or stop it.")
     try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(job.target, busy):
+        with new_folder(job.target.parent), locked(job.target, busy):
             for stale in job.target.parent.glob(f".{job.target.name}.*.part"):
                 if stale != job.part or (job.size is not None and stale.stat().st_size > job.size):
                     stale.unlink()  # another version

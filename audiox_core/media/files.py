@@ -180,6 +180,26 @@ def check_output(path: Path) -> None:
         pass
 
 
+def check_outputs(paths: Iterable[Path], inputs: Iterable[str | Path | None]) -> None:
+    """Check that files can be written, and that none of them is an input.
+
+    Args:
+        paths: of the files to write.
+        inputs: paths of files that are read; None is no file.
+
+    Raises:
+        MediaError: as `check_output`.
+        SettingsError: a file is an input.
+    """
+    given = [Path(path) for path in inputs if path is not None]
+    for path in paths:
+        check_output(path)
+        if any(is_same_file(source, path) for source in given):
+            raise SettingsError(
+                f"{path} is an input and would be overwritten: choose another --output."
+            )
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it replaces `path` if the block succeeds.

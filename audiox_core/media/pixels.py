@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -57,7 +58,9 @@ def resize_frames(frames: Tensor, size: int) -> Tensor:
 def display_matrix(frame: av.VideoFrame) -> Matrix:
     """The rotation and mirroring of a stored picture; `UPRIGHT` if the file has none."""
     try:
-        data = frame.side_data.get(SideData.DISPLAYMATRIX)
+        # not `frame.side_data`: the frame keeps it, it keeps the frame, and such a cycle holds the
+        # picture until Python's collector runs, which takes dozens of clips
+        data = SideDataContainer(frame).get(SideData.DISPLAYMATRIX)
     except ValueError:  # beside EXIF data: PyAV 18 does not know FFmpeg's number for them
         angle = radians(frame.rotation)  # counterclockwise; mirroring is lost
         a, b = round(cos(angle)), round(-sin(angle))

@@ -8,7 +8,6 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
-import comfy.utils
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from ...audiox_core.conditioners.missing_module import MissingModule, check_pres
 from ...audiox_core.config import AudioXConfig
 from ...audiox_core.errors import WeightsError
 from ...audiox_core.models.synchformer import Synchformer
+from .vae import show_progress
 
 NO_TEXT_ENCODER = (
     "This checkpoint has no text encoder, and the model needs one even for an empty prompt: "
@@ -78,7 +78,7 @@ class NativeConditioners(ModelHost):
         return mm.vae_device() if name == "vae" else self.patchers[name].load_device
 
     def progress(self, done: float) -> None:
-        comfy.utils.ProgressBar(100).update_absolute(round(100 * done))
+        show_progress(done)
 
     def check_interrupt(self) -> None:
         mm.throw_exception_if_processing_interrupted()

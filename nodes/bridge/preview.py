@@ -17,12 +17,12 @@ from ...audiox_core.analysis.motion import Changes, nearest_onsets, picture_chan
 from ...audiox_core.analysis.onsets import onset_times
 from ...audiox_core.analysis.plot import Scene, Track, plot_sounds
 from ...audiox_core.errors import SettingsError, check_number
+from ...audiox_core.limits import MAX_START
 from ...audiox_core.media.loudness import measure_loudness
 from .media import audio_of, first_of_batch, rate_of, waveform_of
 from .video import clip_of_video
 
 FRAMES, PIXELS = 10, 128  # of a video above the plot
-MAX_START = 86_400  # s
 NEAR = 0.5  # s from a change of the picture to a sound that may belong to it
 MOST_LINES = 12
 NODES_KEPT = 64  # whose last takes are known
@@ -55,21 +55,32 @@ class Sounds(NamedTuple):
         return self.waveforms.shape[-1] / self.rate
 
 
-def preview(audio: Mapping[str, Any], video: Any, start: float) -> tuple[Tensor, dict[str, list]]:
+def preview(
+    audio: Mapping[str, Any], video: Any, start: float, save_as: str, node: Any
+) -> tuple[Tensor, dict[str, list]]:
     """The plot of the first sound as IMAGE, and what the node shows.
 
     Args:
         audio: AUDIO.
         video: VIDEO or None.
         start: second of the video at which the audio begins.
+        save_as: beginning of a name in the output folder; empty: the sound is not kept.
+        node: the class of the node, whose workflow is saved in the file.
     """
     sounds = _sounds(audio, [0])
     scene = _scene(video, start, sounds.seconds)
     track = Track(sounds.waveforms[0], onset_times(sounds.waveforms[0], sounds.rate))
     image = _image([track], sounds, scene)
     lines = [f"{_levels(sounds, 0)}, {sounds.seconds:.2f} s", *_offsets(scene.changes, track)]
+    if save_as:
+        files = _kept(sounds, save_as, node)
+        lines.append(
+            "saved as " + "/".join(filter(None, map(files[0].get, ("subfolder", "filename"))))
+        )
+    else:
+        files = _saved(sounds)
     note = first_of_batch(audio)
-    return image, _shown(image, _saved(sounds), [*lines, note] if note else lines)
+    return image, _shown(image, files, [*lines, note] if note else lines)
 
 
 def takes(
@@ -201,6 +212,18 @@ def _saved(sounds: Sounds) -> list:
     audio = audio_of(sounds.waveforms, sounds.rate)
     name = f"AudioX_{uuid4().hex[:8]}"
     return ui.AudioSaveHelper.save_audio(audio, name, io.FolderType.temp, cls=None)
+
+
+def _kept(sounds: Sounds, prefix: str, node: Any) -> list:
+    """Save in the output folder, where `prefix` must stay."""
+    folder = Path(folder_paths.get_output_directory()).resolve()
+    if not (folder / prefix).resolve().is_relative_to(folder):
+        raise SettingsError(
+            f"save_as is {prefix}, which is outside the output folder: use a name such as "
+            "audio/AudioX."
+        )
+    audio = audio_of(sounds.waveforms, sounds.rate)
+    return ui.AudioSaveHelper.save_audio(audio, prefix, io.FolderType.output, cls=node)
 
 
 def _shown(image: Tensor, files: list, lines: Sequence[str]) -> dict[str, list]:

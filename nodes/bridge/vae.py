@@ -11,6 +11,7 @@ import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
 import comfy.sd
+import comfy.utils
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -27,6 +28,11 @@ from .loop import is_loop, plain
 # As the core chooses on CUDA (`device.choose_precision`), where ComfyUI's rules allow float16. In
 # bfloat16 the decoded audio is 3 dB off.
 DTYPES = [torch.float16, torch.float32]
+
+
+def show_progress(done: float) -> None:
+    """Move the bar of the node that runs to a share, 0..1."""
+    comfy.utils.ProgressBar(100).update_absolute(round(100 * done))
 
 
 class InterruptibleOobleck(nn.Module):
@@ -52,7 +58,12 @@ class InterruptibleOobleck(nn.Module):
         return decode(latent)
 
     def _chunked(self, device: torch.device) -> ChunkedOobleck:
-        return ChunkedOobleck(self.oobleck, device, mm.throw_exception_if_processing_interrupted)
+        return ChunkedOobleck(
+            self.oobleck,
+            device,
+            mm.throw_exception_if_processing_interrupted,
+            show_progress,
+        )
 
 
 class NativeVae(comfy.sd.VAE):

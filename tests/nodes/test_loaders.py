@@ -146,3 +146,12 @@ def test_the_variant_that_the_user_chooses_holds_for_every_part(node, counted, n
     )
     assert (model.model.audiox.variant, conditioners.config.variant) == ("audiox-turbo",) * 2
     assert counted.probes == 0
+
+
+def test_an_example_brings_a_video_its_picture_and_its_sound(node):
+    video, image, audio = node("AudioXExample", which="ball")
+    assert video.get_dimensions() == (384, 384)
+    assert image.shape == (1, 384, 384, 3)
+    assert 0.5 < image.max() <= 1
+    assert audio["waveform"].shape == (1, 2, 441_000)
+    assert audio["sample_rate"] == 44_100

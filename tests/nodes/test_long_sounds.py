@@ -33,3 +33,19 @@ def test_a_stopped_run_ends_between_two_pieces(node, loaded, pack, comfy):
     with pytest.raises(manager.InterruptProcessingException):
         node("AudioXDecode", vae=loaded.vae, latent=node("AudioXEmptyLatent", seconds=SECONDS))
     manager.interrupt_current_processing(False)
+
+
+def test_decoding_moves_the_progress_bar_of_the_node(node, loaded, comfy):
+    import comfy.utils
+
+    shares = []
+    comfy.utils.set_progress_bar_global_hook(
+        lambda value, total, *_, **__: shares.append(value / total)
+    )
+    try:
+        node("AudioXDecode", vae=loaded.vae, latent=node("AudioXEmptyLatent", seconds=SECONDS))
+    finally:
+        comfy.utils.set_progress_bar_global_hook(None)
+    assert len(shares) > 2
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

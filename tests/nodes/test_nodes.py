@@ -8,7 +8,7 @@ from audiox_core.media.loudness import measure_loudness
 
 
 def test_every_node_and_every_socket_explains_itself(node):
-    assert len(node.classes) == 22
+    assert len(node.classes) == 23
     for name, kind in node.classes.items():
         schema = kind.GET_SCHEMA()
         assert schema.description, name

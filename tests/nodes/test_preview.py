@@ -1,12 +1,14 @@
 """AudioX Takes and AudioX Preview: what they pass on, show and say."""
 
 import importlib
+import json
 from pathlib import Path
 
 import av
 import pytest
 import torch
 
+from audiox_core.media.audio import read_audio
 from audiox_core.variants import VARIANTS
 
 RATE = 44_100
@@ -33,7 +35,8 @@ def shown(comfy, node):
 
     def run(name: str, number: str = "1", **inputs):
         kind = node.classes[name]
-        hidden = type("hidden", (), {"unique_id": number})
+        values = {"unique_id": number, "prompt": {}, "extra_pnginfo": {"workflow": {"nodes": [7]}}}
+        hidden = type("hidden", (), values)
         with torch.inference_mode():
             result = type(name, (kind,), {"hidden": hidden}).execute(**inputs)
         return result.result, result.ui
@@ -207,3 +210,29 @@ def test_previews_are_left_out_on_a_cpu_and_where_decoding_would_cost_too_much(l
     assert len(live.preview_steps(VARIANTS["audiox"], 250)) == 3
     assert max(live.preview_steps(VARIANTS["audiox"], 250)) < 249
     assert live.preview_steps(VARIANTS["audiox-turbo"], 4) == set()
+
+
+def test_a_preview_saves_the_sound_with_its_workflow_where_save_as_says(comfy, shown):
+    sound = 0.3 * clicks(0.5)
+    _, ui = shown("AudioXPreview", audio=batch(sound), save_as="audio/bell")
+    (file,) = ui["audiox_players"]
+    assert (file["type"], file["subfolder"]) == ("output", "audio")
+    assert f"saved as audio/{file['filename']}" in ui["text"][0]
+    path = Path(comfy.folder_paths.get_output_directory()) / "audio" / file["filename"]
+    with av.open(str(path)) as saved:
+        assert json.loads(saved.metadata["workflow"]) == {"nodes": [7]}
+    torch.testing.assert_close(read_audio(path, sample_rate=RATE), sound, atol=1e-4, rtol=0)
+
+
+def test_a_preview_without_save_as_leaves_nothing_in_the_output_folder(comfy, shown):
+    folder = Path(comfy.folder_paths.get_output_directory())
+    before = sorted(folder.rglob("*"))
+    _, ui = shown("AudioXPreview", audio=batch(clicks(0.5)))
+    assert [file["type"] for file in ui["audiox_players"]] == ["temp"]
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("place", ["../elsewhere", "/tmp/elsewhere"])
+def test_a_preview_does_not_save_outside_the_output_folder(shown, place):
+    with pytest.raises(Exception, match="outside the output folder: use a name"):
+        shown("AudioXPreview", audio=batch(clicks(0.5)), save_as=place)

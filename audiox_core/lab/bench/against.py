@@ -8,7 +8,6 @@ see the same load of the machine.
 import json
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ...errors import SettingsError
-from .commands import COMMANDS, ROOT, run_command
+from .commands import COMMANDS, ROOT, cpu_of_commands, run_command
+from .names import MULTIPLES
 
 OURS = "ours"  # the way that counts, of a case with several; if there is none, all count
 NO_CASE = "No case"  # begins the error of a bench without the chosen cases
@@ -31,6 +31,7 @@ class Measured(NamedTuple):
 
     seconds: float
     peak: int = 0  # bytes
+    multiple: float = 0.0  # of the time of its baseline, if it has one
 
     @staticmethod
     def median(rounds: Sequence["Measured"]) -> "Measured":
@@ -64,6 +65,9 @@ class Comparison:
 
     def worse(self, limit: float) -> str:
         """What is worse by more than a limit; empty if nothing is."""
+        allowed = MULTIPLES.get(self.name.partition(":")[0])
+        if allowed is not None and self.after.multiple > allowed:
+            return f"{self.after.multiple:.2f} x its baseline, above the limit of {allowed:g}"
         if self.ratio > limit:
             return f"slower than the limit of {limit:g}"
         more = self.memory_ratio is not None and self.memory_ratio > limit
@@ -86,6 +90,7 @@ class Comparison:
             "before_peak_bytes": self.before.peak,
             "after_peak_bytes": self.after.peak,
             "memory_ratio": self.memory_ratio and round(self.memory_ratio, 4),
+            "multiple_of_baseline": self.after.multiple or None,
         }
 
 
@@ -136,9 +141,9 @@ def compare(
 
 
 def _measure_command(tree: Path, case: str, way: str) -> Measured:
-    began = time.perf_counter()
+    began = cpu_of_commands()
     run_command(tree, case, way)
-    return Measured(time.perf_counter() - began)
+    return Measured(cpu_of_commands() - began)
 
 
 def _measure(tree: Path, arguments: Sequence[str]) -> Iterator[tuple[Case, Measured]]:
@@ -155,7 +160,8 @@ def _measure(tree: Path, arguments: Sequence[str]) -> Iterator[tuple[Case, Measu
     with_ours = {entry["case"] for entry in lines if entry["way"] == OURS}
     for entry in lines:
         if entry["case"] not in with_ours or entry["way"] == OURS:
-            measured = Measured(entry["median_seconds"], entry["peak_bytes"])
+            multiple = entry.get("ratio") or 0.0
+            measured = Measured(entry["median_seconds"], entry["peak_bytes"], multiple)
             yield (entry["case"], entry["way"]), measured
 
 

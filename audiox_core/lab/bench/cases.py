@@ -3,6 +3,7 @@
 Axes: `b` batch, `c` channels, `t` latent frames, `f` video frames, `s` tokens, `d` width.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -31,7 +32,7 @@ from ...pipeline.encode import Features, assemble
 from ...pipeline.predictor import predictor
 from ...pipeline.sampling import StartLatent, sample
 from ...windows import plan, plan_frames
-from .commands import COMMANDS, ROOT, run_command
+from .commands import COMMANDS, ROOT, cpu_of_commands, run_command
 from .names import NAMES
 from .timing import Group, Way
 
@@ -135,7 +136,8 @@ def groups(checkpoint: Checkpoint, *, steps: int, only: str = "") -> Iterator[Gr
     }
     for name in names(checkpoint.config):
         if only in name:
-            yield Group(name, makers[name](Inputs(checkpoint)))
+            clock = cpu_of_commands if name in COMMANDS else time.perf_counter
+            yield Group(name, makers[name](Inputs(checkpoint)), clock)
 
 
 def _load(checkpoint: Checkpoint) -> Checkpoint:

@@ -18,4 +18,11 @@ NAMES = (
     "end to end",
     "command",
     "ten seconds",
+    "demo",
 )
+
+# time of a case, at most, as a multiple of its baseline: what it costs that a sound is long
+MULTIPLES = {
+    "long step": 7.1,  # 60 s are seven windows
+    "long sound": 3.1,  # 30 s against 10 s
+}

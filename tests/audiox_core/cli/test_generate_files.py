@@ -10,6 +10,7 @@ from audiox_core.cli import build_parser
 from audiox_core.cli.generate import run_generate
 from audiox_core.cli.generate_files import check_files
 from audiox_core.errors import AudioXError
+from audiox_core.pipeline.model_options import model_options
 from audiox_core.pipeline.request import Request
 
 
@@ -22,7 +23,7 @@ def check(tmp_path, monkeypatch):
         options = build_parser()[0].parse_args(["generate", *arguments])
         inputs = {name: getattr(options, name) for name in ("video", "image", "audio")}
         request = Request(**inputs, init_audio=options.init_audio, start=options.start)
-        check_files(options, request)
+        check_files(options.output, model_options(vars(options)), request)
 
     return check
 

@@ -129,3 +129,17 @@ def test_a_downloaded_release_is_found_complete(run, hub, hub_module, toys, tmp_
     missing = [name for name, at in report["auxiliary_files"].items() if at.startswith("MISSING")]
     assert (report["variant"], report["complete"]) == (model, True)
     assert missing == ["T5-base text encoder"]
+
+
+def test_a_release_may_be_fetched_by_its_short_name(run, hub):
+    hub.close()
+    code, out, _ = run("fetch", "turbo", "t5", "--dry-run")
+    assert code == 0
+    assert "models/audiox/audiox-turbo/audiox_turbo.ckpt" in out
+    assert "models/text_encoders/t5-base/model.safetensors" in out
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest(run):
+    code, _, err = run("fetch", "turbbo")
+    assert code == 2
+    assert "did you mean turbo?" in err[-1]

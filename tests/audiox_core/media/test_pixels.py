@@ -1,5 +1,7 @@
 """Pictures upright, in the right colours and at the right size."""
 
+import gc
+
 import av
 import numpy as np
 import pytest
@@ -7,7 +9,14 @@ import torch
 
 from audiox_core.errors import MediaError
 from audiox_core.media import pixels
-from audiox_core.media.pixels import is_sideways, read_image, resize_frames, rgb, upright
+from audiox_core.media.pixels import (
+    display_matrix,
+    is_sideways,
+    read_image,
+    resize_frames,
+    rgb,
+    upright,
+)
 
 ONE = 1 << 16  # in 16.16 fixed point
 PICTURE = torch.tensor([[1, 2, 3], [4, 5, 6]]).expand(3, 2, 3)
@@ -74,3 +83,15 @@ def test_a_picture_that_needs_gigabytes_is_refused_from_its_header(tmp_path, mon
     monkeypatch.setattr(pixels, "_MOST_PIXELS", 2 * 64 * 48 - 1)
     with pytest.raises(MediaError, match=r"has 64 x 48 pixels, .* Scale it down"):
         read_image(path)
+
+
+def test_a_frame_is_freed_as_soon_as_it_is_not_used():
+    frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")
+    gc.collect()
+    gc.disable()
+    try:
+        assert display_matrix(frame) == pixels.UPRIGHT
+        del frame
+        assert gc.collect() == 0  # objects that only the collector could free
+    finally:
+        gc.enable()

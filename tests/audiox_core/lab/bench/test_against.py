@@ -28,6 +28,13 @@ def test_a_comparison_is_a_line_with_its_verdict(after, says):
     assert row.endswith(f"decode: whole: {says}")
 
 
+def test_a_long_sound_may_take_no_more_than_its_multiple_of_a_short_one():
+    before, after = Measured(1.0, multiple=7.8), Measured(1.0, multiple=7.2)
+    row = Comparison("long step: ours", before, after).row(1.03)
+    assert row.endswith("long step: ours: 7.20 x its baseline, above the limit of 7.1")
+    assert Comparison("long step: ours", before, Measured(1.0, multiple=7.0)).worse(1.03) == ""
+
+
 def test_no_ratio_is_made_of_a_little_memory():
     assert Comparison("command: help", Measured(1.0), Measured(1.0, 1_000)).memory_ratio is None
     assert Comparison("load: ours", Measured(1.0), Measured(1.0, 2 << 20)).memory_ratio > 1
