@@ -62,11 +62,16 @@ def announce(host: Any, file: CheckpointFile) -> None:
     host.optimizations["fp8"] = not any(s.get(FULL_PRECISION) for s in settings)
 
 
-@cache
 def with_scaled_convolutions(operations: Any) -> Any:
     """ComfyUI's layers, where a convolution may be float8 with a scale, too."""
+    return type("ScaledOperations", (operations,), {"Conv1d": scaled_conv(operations.Conv1d)})
 
-    class ScaledConv1d(operations.Conv1d):
+
+@cache  # ComfyUI makes classes of linear layers for each model, but not of convolutions
+def scaled_conv(conv: type) -> type:
+    """A subclass of a host's `Conv1d` whose weight may have a scale."""
+
+    class ScaledConv1d(conv):
         """A convolution whose input is multiplied by the scale of its weight."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -100,7 +105,7 @@ def with_scaled_convolutions(operations: Any) -> Any:
                 self.weight = nn.Parameter(rounded, requires_grad=False)
             return None
 
-    return type("ScaledOperations", (operations,), {"Conv1d": ScaledConv1d})
+    return ScaledConv1d
 
 
 def find_scales(build: Callable[[], nn.Module]) -> list[str]:

@@ -1,0 +1,190 @@
+"""`python -m tests.measure_memory`: what ComfyUI has on the GPU, for each variant and setting.
+
+Models of released size, whose weights are zeros in sparse files (nothing is computed with them),
+are loaded by our nodes' functions, each part at the moment at which the nodes load it, into the
+accounting of the ComfyUI in COMFYUI_PATH. There a GPU of a given size is simulated
+(`tests/small_gpu.py`), so no GPU is needed. The peak is the weights that are loaded and the memory
+that the node reserves for the computation, whichever moment has most.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from .host import ROOT, find_comfyui
+from .small_gpu import Loaded, SmallGpu
+
+GB, GIB = 1e9, 1 << 30
+VARIANTS = ("audiox", "audiox-maf", "audiox-turbo")  # the other two are as large as Turbo
+DTYPES = ("float16", "bfloat16", "float8_scaled")
+SETTINGS = {  # in words -> of `SmallGpu`
+    "24 GB": {"limit": 24 * GIB},
+    "8 GB": {"limit": 8 * GIB},
+    "4 GB": {"limit": 4 * GIB},
+    "4 GB, --lowvram": {"limit": 4 * GIB, "state": "LOW_VRAM"},
+    "4 GB, --novram": {"limit": 4 * GIB, "state": "NO_VRAM"},
+    "4 GB, --cpu-vae": {"limit": 4 * GIB, "cpu_vae": True},
+}
+KINDS = {
+    "TextConditioner": "T5",
+    "VideoConditioner": "CLIP",
+    "Synchformer": "Synchformer",
+    "MAFBlock": "MAF",
+    "AudioXModel": "transformer",
+    "InterruptibleOobleck": "VAE",
+}
+
+
+def start_comfyui() -> SimpleNamespace:
+    """ComfyUI and the pack in it, in this process."""
+    sys.path.insert(0, str(find_comfyui()))
+    from comfy.cli_args import args
+
+    args.cpu = True  # before anything imports comfy.model_management
+    importlib.import_module("utils.extra_config")
+    import comfy.model_management as mm
+
+    name = "audiox-pack-to-measure"
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+
+    def ours(module: str) -> ModuleType:
+        return importlib.import_module(f"{name}.{module}")
+
+    return SimpleNamespace(mm=mm, ours=ours)
+
+
+def sparse_file(host: SimpleNamespace, variant: str, dtype: str, path: Path) -> Path:
+    """A file of released size, of zeros, which takes no room on the disk."""
+    core = "audiox_core.checkpoint"
+    layout, stored = host.ours(f"{core}.layout"), host.ours(f"{core}.weight_file").Stored
+    scaled = host.ours(f"{core}.scaled_float8")
+    config = host.ours("audiox_core.variants").VARIANTS[variant]
+    shapes = layout.released_layout(config, prompt_vae=False)
+    shapes |= layout.text_layout(config.text, layout.TEXT)
+    if config.video.sync is not None:
+        shapes |= layout.synchformer_layout(
+            config.video.sync.encoder, layout.SYNC + layout.SYNC_ENCODER
+        )
+    shapes.pop(layout.INV_FREQ, None)
+    file = host.ours(f"{core}.weight_file").WeightFile(
+        path, {name: stored(shape, torch.float16) for name, shape in shapes.items()}
+    )
+    if dtype == "float8_scaled":
+        file = scaled.scaled_float8(file, older=True)
+    elif dtype == "bfloat16":
+        tensors = {
+            name: stored(s.shape, torch.bfloat16 if name.startswith(layout.DIT) else s.dtype)
+            for name, s in file.tensors.items()
+        }
+        file = host.ours(f"{core}.weight_file").WeightFile(path, tensors)
+    tokenizer = importlib.import_module("tests.toys").make_tokenizer().to_str()
+    header = {"format": "pt", "audiox": config.to_json(), "tokenizer": tokenizer}
+    text = host.ours(f"{core}.write")._header(file.tensors, header)
+    with path.open("wb") as out:
+        out.write(text)
+        out.truncate(len(text) + sum(tensor.nbytes for tensor in file.tensors.values()))
+    return path
+
+
+@contextmanager
+def light(host: SimpleNamespace) -> Iterator[None]:
+    """Modules on the meta device, whose weights have sizes and take no memory."""
+    modules = host.ours("audiox_core.checkpoint.modules")
+    names = ("checkpoint_file", "part_files")
+    users = [host.ours(f"audiox_core.checkpoint.{name}") for name in names]
+    original = modules.load_module
+
+    def load(file: Any, prefix: str, build: Any, **options: Any) -> Any:
+        def empty(name: str) -> Tensor:
+            kept = file.tensors[name]
+            return torch.empty(kept.shape, dtype=kept.dtype, device="meta")
+
+        read = {"read": lambda _self, names: {n: empty(n) for n in names}}
+        read |= {"copy": lambda _self, name: empty(name)}
+        kind = type(file)
+        with mock.patch.multiple(kind, **read), mock.patch.object(
+            modules, "check_numbers", lambda _file, _name, tensor: tensor
+        ):  # fmt: skip
+            return original(file, prefix, build, **{**options, "device": "meta"})
+
+    with mock.patch.object(modules, "load_module", load):
+        for module in users:
+            module.load_module = load
+        yield
+        for module in users:
+            module.load_module = original
+
+
+def phases(host: SimpleNamespace, path: Path, dtype: str, gpu: SmallGpu) -> Mapping[str, Loaded]:
+    """What is loaded at each step of a sound of ten seconds with guidance."""
+    file = host.ours("nodes.bridge.files").open_checkpoint(path)
+    conditioners = host.ours("nodes.bridge.conditioners").load_conditioners(file)
+    model = host.ours("nodes.bridge.model").load_model(file, dtype)
+    vae = host.ours("nodes.bridge.vae").load_vae(file.vae)
+    found = {}
+    for name in ("text", "video", "sync"):
+        if name in conditioners.patchers:
+            conditioners.use(name)
+            found[name] = gpu.log[-1]
+    shape = [2, 64, 236]
+    need = model.model.memory_required(shape)
+    least = model.model.memory_required([1, *shape[1:]])
+    host.mm.load_models_gpu([model], memory_required=need, minimum_memory_required=least)
+    found["sampling"] = gpu.log[-1]
+    decode = vae.memory_used_decode((1, *shape[1:]), vae.vae_dtype)
+    host.mm.load_models_gpu([vae.patcher], memory_required=decode)
+    found["decoding"] = gpu.log[-1]
+    return found
+
+
+def describe(loaded: Loaded) -> str:
+    """What is on the GPU, in words."""
+    models = {KINDS.get(kind, kind): size / GB for kind, size in loaded.models.items()}
+    return ", ".join(f"{name} {size:.2f}" for name, size in sorted(models.items())) or "nothing"
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.measure_memory", description=__doc__)
+    parser.add_argument("--variant", choices=VARIANTS, action="append")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    host, rows = start_comfyui(), []
+    with TemporaryDirectory() as folder:
+        for variant in options.variant or VARIANTS:
+            for dtype in DTYPES:
+                path = sparse_file(host, variant, dtype, Path(folder) / "sparse.safetensors")
+                for setting, values in SETTINGS.items():
+                    with SmallGpu(**values, least=None, half=True).here() as gpu, light(host):
+                        found = phases(host, path, dtype, gpu)
+                    rows.append((variant, dtype, setting, found))
+    if options.json:
+        print(json.dumps([[*row[:3], {k: vars(v) for k, v in row[3].items()}] for row in rows]))
+        return
+    for variant, dtype, setting, found in rows:
+        peak = max(loaded.peak for loaded in found.values()) / GB
+        print(f"{variant:13} {dtype:14} {setting:16} peak {peak:5.2f} GB")
+        for step, loaded in found.items():
+            print(f"    {step:10} {describe(loaded)}; reserved {loaded.reserved / GB:.2f}")
+
+
+if __name__ == "__main__":
+    main()
