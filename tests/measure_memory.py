@@ -37,6 +37,7 @@ SETTINGS = {  # in words -> of `SmallGpu`
     "4 GB, --lowvram": {"limit": 4 * GIB, "state": "LOW_VRAM"},
     "4 GB, --novram": {"limit": 4 * GIB, "state": "NO_VRAM"},
     "4 GB, --cpu-vae": {"limit": 4 * GIB, "cpu_vae": True},
+    "4 GB, dynamic": {"limit": 4 * GIB, "dynamic": True},
 }
 KINDS = {
     "TextConditioner": "T5",
@@ -56,6 +57,7 @@ def start_comfyui() -> SimpleNamespace:
     args.cpu = True  # before anything imports comfy.model_management
     importlib.import_module("utils.extra_config")
     import comfy.model_management as mm
+    import comfy.model_patcher as patchers
 
     name = "audiox-pack-to-measure"
     spec = importlib.util.spec_from_file_location(
@@ -67,7 +69,7 @@ def start_comfyui() -> SimpleNamespace:
     def ours(module: str) -> ModuleType:
         return importlib.import_module(f"{name}.{module}")
 
-    return SimpleNamespace(mm=mm, ours=ours)
+    return SimpleNamespace(mm=mm, patchers=patchers, ours=ours)
 
 
 def sparse_file(host: SimpleNamespace, variant: str, dtype: str, path: Path) -> Path:
@@ -157,7 +159,10 @@ def phases(host: SimpleNamespace, path: Path, dtype: str, gpu: SmallGpu) -> Mapp
 def describe(loaded: Loaded) -> str:
     """What is on the GPU, in words."""
     models = {KINDS.get(kind, kind): size / GB for kind, size in loaded.models.items()}
-    return ", ".join(f"{name} {size:.2f}" for name, size in sorted(models.items())) or "nothing"
+    words = [f"{name} {size:.2f}" for name, size in sorted(models.items())]
+    if loaded.staged:
+        words.append(f"{loaded.staged / GB:.2f} layer by layer")
+    return ", ".join(words) or "nothing"
 
 
 def main() -> None:
@@ -168,6 +173,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     host, rows = start_comfyui(), []
+    if not hasattr(host.patchers, "ModelPatcherDynamic"):  # ComfyUI 0.3.64
+        del SETTINGS["4 GB, dynamic"]
     with TemporaryDirectory() as folder:
         for variant in options.variant or VARIANTS:
             for dtype in DTYPES:

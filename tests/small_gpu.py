@@ -14,6 +14,36 @@ import torch
 GPU, CPU = torch.device("cpu", 0), torch.device("cpu")
 
 
+class OnDemand:
+    """Stands for the memory of ComfyUI's dynamic VRAM: layers come into it when they compute."""
+
+    def __init__(self, *_size_and_device: object) -> None:
+        self.staged = 0  # bytes of the layers that will come
+
+    def alloc(self, size: int) -> tuple[object, int, int]:
+        """A place for a layer."""
+        self.staged += size
+        return self, self.staged - size, size
+
+    def prioritize(self) -> None:
+        """Nothing is there to be ordered."""
+
+    def loaded_size(self) -> int:
+        """No layer has computed yet."""
+        return 0
+
+    def free_memory(self, _size: float) -> int:
+        """Nothing is there to be freed."""
+        return 0
+
+
+class NoPins:
+    """Stands for pinned memory of the CPU."""
+
+    def __init__(self, *_sizes: object) -> None:
+        self.size = 0
+
+
 @dataclass
 class Loaded:
     """What was on the GPU after a model was loaded, in bytes."""
@@ -21,6 +51,7 @@ class Loaded:
     asked: list[str]  # kinds of the models that were asked for
     models: dict[str, int]  # kind -> bytes that are loaded
     reserved: float  # for what is computed
+    staged: int = 0  # bytes of layers that come when they compute, with dynamic VRAM
 
     @property
     def peak(self) -> float:
@@ -38,6 +69,7 @@ class SmallGpu:
         cpu_vae: as with --cpu-vae.
         least: bytes that ComfyUI keeps free for inference; None leaves its own 0.8 GB and reserve.
         half: whether the GPU computes in float16 and bfloat16.
+        dynamic: whether ComfyUI loads each layer when it computes (0.33, dynamic VRAM).
     """
 
     limit: float
@@ -45,6 +77,7 @@ class SmallGpu:
     cpu_vae: bool = False
     least: float | None = 0
     half: bool = False
+    dynamic: bool = False
     log: list[Loaded] = field(default_factory=list)
 
     @contextmanager
@@ -64,7 +97,9 @@ class SmallGpu:
             least = mm.minimum_inference_memory()
             kinds = [type(patcher.model).__name__ for patcher in models]
             reserved = max(least, memory_required + mm.extra_reserved_memory())
-            self.log.append(Loaded(kinds, self.models(mm), reserved))
+            vbars = [v for p in models for v in getattr(p.model, "dynamic_vbars", {}).values()]
+            staged = sum(vbar.staged for vbar in vbars)
+            self.log.append(Loaded(kinds, self.models(mm), reserved, staged))
             return result
 
         changed = {
@@ -87,6 +122,17 @@ class SmallGpu:
         with ExitStack() as stack:
             for name, value in changed.items():
                 stack.enter_context(mock.patch.object(mm, name, value))
+            if self.dynamic:
+                import comfy.model_patcher as patchers
+                import comfy_aimdo.host_buffer
+                import comfy_aimdo.model_vbar
+
+                for place, name, value in (
+                    (patchers, "CoreModelPatcher", patchers.ModelPatcherDynamic),
+                    (comfy_aimdo.model_vbar, "ModelVBAR", OnDemand),
+                    (comfy_aimdo.host_buffer, "HostBuffer", NoPins),
+                ):
+                    stack.enter_context(mock.patch.object(place, name, value))
             yield self
             mm.unload_all_models()
         assert reserve is mm.extra_reserved_memory

@@ -36,7 +36,8 @@ def as_stored(file: CheckpointFile, weight_dtype: str) -> CheckpointFile | None:
         return file
     if weight_dtype != SCALED_FLOAT8:
         return None
-    return replace(file, weights=replace(weights, packed=scaled_float8(weights, older=False)))
+    packed = scaled_float8(weights, older=False)
+    return replace(file, weights=replace(weights, packed=packed)) if _can_compute(packed) else None
 
 
 def _can_compute(packed: WeightFile) -> bool:
