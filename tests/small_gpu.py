@@ -1,6 +1,6 @@
 """A GPU of any size in ComfyUI's own accounting, where there is none.
 
-The device is `cpu:0`, which computes like the CPU and is another device to whoever compares. Its
+The device is `cpu:0`, which computes like the CPU and is not equal to `cpu`. Its
 free memory is a limit less what ComfyUI has loaded there. So ComfyUI's own rules decide what is
 loaded, in part or whole, and what has to go.
 """
