@@ -109,7 +109,9 @@ def test_a_reloaded_float8_model_is_the_same(family, node, converted):
 @pytest.mark.parametrize(
     "how", ["float8_e4m3fn", "float8_e5m2", "int8_tensorwise", "nvfp4", "mxfp8"]
 )
-def test_each_newer_format_loads_or_is_refused_with_its_name(family, node, comfy, latents, mixed, how):
+def test_each_newer_format_loads_or_is_refused_with_its_name(
+    family, node, comfy, latents, mixed, how
+):
     """Files as tools for newer ComfyUIs write them, for all linear layers of the blocks."""
     tiny = family("audiox")
     state, made = load_file(tiny.path), {}
