@@ -136,7 +136,7 @@ def light(host: SimpleNamespace) -> Iterator[None]:
 
 def phases(host: SimpleNamespace, path: Path, dtype: str, gpu: SmallGpu) -> Mapping[str, Loaded]:
     """What is loaded at each step of a sound of ten seconds with guidance."""
-    file = host.ours("nodes.bridge.files").open_checkpoint(path)
+    file = host.ours("audiox_core.checkpoint.checkpoint_file").open_checkpoint(path)
     conditioners = host.ours("nodes.bridge.conditioners").load_conditioners(file)
     model = host.ours("nodes.bridge.model").load_model(file, dtype)
     vae = host.ours("nodes.bridge.vae").load_vae(file.vae)
