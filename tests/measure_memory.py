@@ -1,10 +1,9 @@
 """`python -m tests.measure_memory`: what ComfyUI has on the GPU, for each variant and setting.
 
 Models of released size, whose weights are zeros in sparse files (nothing is computed with them),
-are loaded by our nodes' functions, each part at the moment at which the nodes load it, into the
-accounting of the ComfyUI in COMFYUI_PATH. There a GPU of a given size is simulated
-(`tests/small_gpu.py`), so no GPU is needed. The peak is the weights that are loaded and the memory
-that the node reserves for the computation, whichever moment has most.
+are loaded as the nodes load them, each part when it is used. The ComfyUI in COMFYUI_PATH has a
+simulated GPU of a given size (`tests/small_gpu.py`). The peak is the weights that are loaded and
+the memory that the node reserves for the computation, at the step that has most.
 """
 
 import argparse
@@ -14,15 +13,11 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
-from typing import Any
-from unittest import mock
 
 import torch
-from torch import Tensor
 
 from .host import ROOT, find_comfyui
 from .small_gpu import Loaded, SmallGpu
@@ -105,55 +100,41 @@ def sparse_file(host: SimpleNamespace, variant: str, dtype: str, path: Path) -> 
     return path
 
 
-@contextmanager
-def light(host: SimpleNamespace) -> Iterator[None]:
-    """Modules on the meta device, whose weights have sizes and take no memory."""
-    modules = host.ours("audiox_core.checkpoint.modules")
-    names = ("checkpoint_file", "part_files")
-    users = [host.ours(f"audiox_core.checkpoint.{name}") for name in names]
-    original = modules.load_module
-
-    def load(file: Any, prefix: str, build: Any, **options: Any) -> Any:
-        def empty(name: str) -> Tensor:
-            kept = file.tensors[name]
-            return torch.empty(kept.shape, dtype=kept.dtype, device="meta")
-
-        read = {"read": lambda _self, names: {n: empty(n) for n in names}}
-        read |= {"copy": lambda _self, name: empty(name)}
-        kind = type(file)
-        with mock.patch.multiple(kind, **read), mock.patch.object(
-            modules, "check_numbers", lambda _file, _name, tensor: tensor
-        ):  # fmt: skip
-            return original(file, prefix, build, **{**options, "device": "meta"})
-
-    with mock.patch.object(modules, "load_module", load):
-        for module in users:
-            module.load_module = load
-        yield
-        for module in users:
-            module.load_module = original
-
-
-def phases(host: SimpleNamespace, path: Path, dtype: str, gpu: SmallGpu) -> Mapping[str, Loaded]:
-    """What is loaded at each step of a sound of ten seconds with guidance."""
+def load_parts(host: SimpleNamespace, path: Path, dtype: str) -> SimpleNamespace:
+    """What AudioX Load Checkpoint makes of a file."""
     file = host.ours("audiox_core.checkpoint.checkpoint_file").open_checkpoint(path)
-    conditioners = host.ours("nodes.bridge.conditioners").load_conditioners(file)
-    model = host.ours("nodes.bridge.model").load_model(file, dtype)
-    vae = host.ours("nodes.bridge.vae").load_vae(file.vae)
+    model, conditioners, vae = host.ours("nodes.bridge.checkpoint").load_all(file, dtype)
+    return SimpleNamespace(file=file, model=model, conditioners=conditioners, vae=vae)
+
+
+def phases(host: SimpleNamespace, parts: SimpleNamespace, gpu: SmallGpu) -> Mapping[str, Loaded]:
+    """What is loaded at each step of a sound of ten seconds with guidance."""
     found = {}
-    for name in ("text", "video", "sync"):
-        if name in conditioners.patchers:
-            conditioners.use(name)
+    for name in ("text", "video", "sync", "maf"):
+        if name in parts.conditioners.patchers:
+            parts.conditioners.use(name)
             found[name] = gpu.log[-1]
     shape = [2, 64, 236]
-    need = model.model.memory_required(shape)
-    least = model.model.memory_required([1, *shape[1:]])
-    host.mm.load_models_gpu([model], memory_required=need, minimum_memory_required=least)
+    need = parts.model.model.memory_required(shape)
+    least = parts.model.model.memory_required([1, *shape[1:]])
+    host.mm.load_models_gpu([parts.model], memory_required=need, minimum_memory_required=least)
     found["sampling"] = gpu.log[-1]
-    decode = vae.memory_used_decode((1, *shape[1:]), vae.vae_dtype)
-    host.mm.load_models_gpu([vae.patcher], memory_required=decode)
+    decode = parts.vae.memory_used_decode((1, *shape[1:]), parts.vae.vae_dtype)
+    host.mm.load_models_gpu([parts.vae.patcher], memory_required=decode)
     found["decoding"] = gpu.log[-1]
     return found
+
+
+def measure(host: SimpleNamespace, path: Path, dtype: str) -> Iterator[tuple[str, Mapping]]:
+    """The steps with each setting."""
+    with SmallGpu(24 * GIB, least=None, half=True).here():
+        loaded = load_parts(host, path, dtype)
+    for setting, values in SETTINGS.items():
+        with SmallGpu(**values, least=None, half=True).here() as gpu:
+            # these two ask for other patchers
+            again = values.get("dynamic") or values.get("cpu_vae")
+            parts = load_parts(host, path, dtype) if again else loaded
+            yield setting, phases(host, parts, gpu)
 
 
 def describe(loaded: Loaded) -> str:
@@ -179,9 +160,7 @@ def main() -> None:
         for variant in options.variant or VARIANTS:
             for dtype in DTYPES:
                 path = sparse_file(host, variant, dtype, Path(folder) / "sparse.safetensors")
-                for setting, values in SETTINGS.items():
-                    with SmallGpu(**values, least=None, half=True).here() as gpu, light(host):
-                        found = phases(host, path, dtype, gpu)
+                for setting, found in measure(host, path, dtype):
                     rows.append((variant, dtype, setting, found))
     if options.json:
         print(json.dumps([[*row[:3], {k: vars(v) for k, v in row[3].items()}] for row in rows]))
