@@ -20,10 +20,12 @@ from ...audiox_core.checkpoint.part_files import VaeFile, open_vae
 from ...audiox_core.checkpoint.saved_names import CONFIG
 from ...audiox_core.checkpoint.saving import vae_config
 from ...audiox_core.config import LatentConfig
+from ...audiox_core.errors import SettingsError
 from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
 from ...audiox_core.pipeline.decode import decode_loop
 from ...audiox_core.pipeline.sampling import check_latent
-from .loop import is_loop, plain
+from .audio_latent import AudioLatent, audio_latent, plain
+from .loop import is_loop
 
 # As the core chooses on CUDA (`device.choose_precision`), where ComfyUI's rules allow float16. In
 # bfloat16 the decoded audio is 3 dB off.
@@ -44,6 +46,11 @@ class InterruptibleOobleck(nn.Module):
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio `b c n` of any channels -> the latents' mean `b c t`; the last frame is padded."""
+        if audio.ndim != 3:
+            raise SettingsError(
+                "This VAE encodes sound, not pictures: connect the VAE of a picture model, or "
+                "describe the picture with AudioX Encode Image."
+            )
         stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
         whole = pad(stereo, (0, -audio.shape[-1] % self.oobleck.config.hop_length))
         vae = self._chunked(audio.device)
@@ -55,7 +62,7 @@ class InterruptibleOobleck(nn.Module):
         decode = self._chunked(latent.device).decode
         if is_loop(latent):  # from VAE Decode Audio; AudioX Decode has already seen to it
             return decode_loop(decode, plain(latent), self.oobleck.config.hop_length)
-        return decode(latent)
+        return decode(plain(latent))
 
     def _chunked(self, device: torch.device) -> ChunkedOobleck:
         return ChunkedOobleck(
@@ -107,6 +114,10 @@ class NativeVae(comfy.sd.VAE):
         """What ComfyUI's save nodes write."""
         oobleck = self.first_stage_model.oobleck.config
         return {**super().get_sd(), CONFIG: vae_config(oobleck, self.audiox_latents)}
+
+    def encode(self, *args: Any, **kwargs: Any) -> AudioLatent:
+        """Audio -> latents `b c t`, as ComfyUI's VAE encodes."""
+        return audio_latent(super().encode(*args, **kwargs))
 
 
 def _identity(x: Tensor) -> Tensor:
