@@ -7,6 +7,8 @@ function whose first argument is a loaded checkpoint; `Pipeline` runs them all.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .checkpoint.checkpoint_file import (
         Checkpoint,
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from .pipeline.request import Request
     from .pipeline.sampling import StartLatent, sample
     from .pipeline.soundtrack import Soundtrack
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AudioXError",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from .errors import SettingsError
-from .limits import DTYPE_NAMES
+from .limits import DTYPE_NAMES, check_device_name
 
 logger = logging.getLogger(__name__)
 
@@ -31,16 +31,43 @@ def choose_device(name: str | None = None) -> torch.device:
     if name is None:
         best = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device("mps" if torch.backends.mps.is_available() else best)
+    check_device_name(name)
+    if (why := _unavailable(name)) is not None:
+        raise SettingsError(f"The device {name!r} cannot be used here: {why}")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
-        if device.type == "meta":
-            raise RuntimeError("it computes nothing")
     except Exception as error:  # each backend that is not available fails in its own way
+        reason = str(error).partition("\n")[0][:80]
         raise SettingsError(
-            f"The device {name!r} cannot be used here ({str(error)[:80]}): try --device cpu."
+            f"The device {name!r} cannot be used here ({reason}): use the device cpu, or leave "
+            "the device out."
         ) from error
     return device
+
+
+def _unavailable(name: str) -> str | None:
+    """Why a device of a usual kind is not there, and what to do; None if nothing is known."""
+    kind, _, number = name.partition(":")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        return "it is the GPU of a Mac with Apple silicon. Use the device cpu."
+    if kind != "cuda":
+        return None
+    if torch.version.cuda is None and torch.version.hip is None:
+        return (
+            f"PyTorch {torch.__version__} is installed without CUDA. Use the device cpu, or "
+            "install PyTorch for CUDA from https://pytorch.org/get-started/locally."
+        )
+    if not torch.cuda.is_available():
+        return (
+            "PyTorch finds no GPU. Use the device cpu, or check the driver, for example with "
+            "nvidia-smi."
+        )
+    count = torch.cuda.device_count()
+    if number and int(number) >= count:
+        there = "only cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+        return f"this machine has {there}."
+    return None
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ Nothing here imports PyTorch: the command line shows its help and refuses a wron
 waiting for it.
 """
 
+import re
 from dataclasses import dataclass, replace
 from numbers import Real
 
 from .config import AudioXConfig, SamplingConfig
-from .errors import SettingsError, check_number
+from .errors import SettingsError, check_number, shown
 
 SOLVER_NAMES = (
     "dpmpp_3m_sde", "dpmpp_2m_sde", "dpmpp_2s_ancestral", "lcm", "heun", "dpm_2", "lms",
@@ -18,6 +19,8 @@ SOLVER_NAMES = (
 FLOW_SOLVERS = ("lcm", "heun", "dpm_2", "lms", "euler")
 MODEL_CALLS = {"dpmpp_2s_ancestral": 2, "heun": 2, "dpm_2": 2}  # in a step; one by the others
 DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
+# of PyTorch, with the extensions of other makers
+DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu", "mtia", "xla", "musa", "mlu")
 ACCELERATIONS = ("off", "graph", "compile")  # of the transformer
 STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
 
@@ -76,6 +79,13 @@ def check_numbers(sampling: SamplingConfig) -> None:
 def check_seed(seed: int) -> None:
     """Raise SettingsError for a seed that is out of range."""
     check_number("The seed", seed, 0, MAX_SEED, whole=True)
+
+
+def check_device_name(name: str) -> None:
+    """Raise SettingsError for a text that names no device; whether it is there is not checked."""
+    kind, colon, number = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if kind not in DEVICE_TYPES or not re.fullmatch(r"\d{1,4}" if colon else "", number):
+        raise SettingsError(f"Unknown device {shown(name)}: use cpu, cuda, cuda:1 or mps.")
 
 
 def check_denoise(denoise: float) -> None:

@@ -37,8 +37,11 @@ class _Bar(tqdm):
 
 @contextmanager
 def stage_bar() -> Iterator[OnProgress]:
-    """Give a function that shows the progress of a run in stages; the bar disappears at the end."""
-    if not sys.stderr.isatty():
+    """Give a function that shows the progress of a run in stages; the bar disappears at the end.
+
+    A program that logs no notes shows nothing, and one that logs every detail shows lines.
+    """
+    if not (sys.stderr.isatty() and _logs_notes()) or logger.isEnabledFor(logging.DEBUG):
         yield _StageLines().show
         return
     with _Bar(total=1.0, bar_format=STAGES, leave=False) as bar:
@@ -105,7 +108,12 @@ def count_bar(what: str, unit: str, total: int | None = None, **options: Any) ->
     if not sys.stderr.isatty():
         logger.info("%s", what)
     shape = COUNTS if total is not None else UNKNOWN_COUNTS
-    return _Bar(desc=what, unit=unit, total=total, bar_format=shape, disable=None, **options)
+    hidden = None if _logs_notes() else True  # None hides it where there is no terminal
+    return _Bar(desc=what, unit=unit, total=total, bar_format=shape, disable=hidden, **options)
+
+
+def _logs_notes() -> bool:
+    return logger.isEnabledFor(logging.INFO)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import pytest
 CORE = Path(__file__).parents[1] / "audiox_core"
 TESTS = Path(__file__).parent / "audiox_core"
 LAYERS = [  # lowest first; rooms on one line do not know one another
-    "errors", "config locks progress", "limits progress_bar", "device variants windows",
-    "media models diffusion hub",
+    "errors version", "config locks paths progress", "limits progress_bar",
+    "arguments device overwrite variants windows", "media models diffusion hub",
     "conditioners", "checkpoint analysis", "pipeline", "training", "lab", "cli",
     "__init__ __main__",
 ]  # fmt: skip

@@ -6,9 +6,12 @@ Exit codes: 0 done, 2 an error that the user can fix (one line on stderr), 130 s
 
 import argparse
 import logging
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -17,8 +20,12 @@ from ..errors import AudioXError, is_out_of_memory, one_line
 from .captions import add_captions
 from .generate import add_generate
 from .inspect import add_inspect
+from .options import add_verbosity
+from .parser import CommandParser, add_version, program, versions
 from .train import add_train
 from .weights import add_convert, add_fetch
+
+logger = logging.getLogger(__name__)
 
 COMMANDS = {
     "generate": (add_generate, "generate audio, or a video with audio"),
@@ -34,18 +41,11 @@ LAB = {  # commands of the lab, which is imported when one of them is asked for
 }
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Bad usage is one line and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong; the whole help is a `--help` away."""
-        line = one_line(f"{self.prog}: error: {message} (see {self.prog} --help)")
-        self.exit(2, f"{line}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what can come next
+        _complete()
     parser, commands = build_parser(with_lab=bool(arguments) and arguments[0] in LAB)
     if not arguments:
         parser.print_help()
@@ -54,11 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command is not None and not command.get_default("runs_alone"):
         command.print_help()
         return 0
-    _log_to_stderr()
-    stopped = "Stopped; nothing was written."
+    stopped, level = "Stopped; nothing was written.", logging.INFO
+    _log_to_stderr(level)
     try:
         options = parser.parse_args(arguments)
         stopped = getattr(options, "stopped", stopped)
+        level = getattr(options, "level", level)
+        _log_to_stderr(level)
+        logger.debug("%s: %s", versions(), " ".join(arguments))
         return options.run(options)
     except KeyboardInterrupt as error:  # of `__main__`, with the number of the signal
         message, code = stopped, 128 + (error.args or (signal.SIGINT,))[0]
@@ -66,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message, code = _message(error), 2
         if message is None:
             raise
+        if level == logging.DEBUG:
+            traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
     return code
 
@@ -96,24 +101,28 @@ def build_parser(
     Args:
         with_lab: with the options of the commands of `LAB`; False only lists them.
     """
-    parser = OneLineParser(
-        prog="python -m audiox_core",
+    parser = CommandParser(
+        prog=program(),
         description="AudioX: generate sound effects and music from text, video, images and audio.",
+        epilog=f"The options of a command: {program()} COMMAND --help",
     )
+    add_version(parser)
     commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", parser_class=OneLineParser
+        title="commands", metavar="COMMAND", parser_class=CommandParser
     )
     parsers: dict[str, argparse.ArgumentParser] = {}
     for name, (add_options, what) in COMMANDS.items():
         parsers[name] = commands.add_parser(name, help=what)
         add_options(parsers[name])
+        add_verbosity(parsers[name])
     parsers |= {name: commands.add_parser(name, help=what) for name, what in LAB.items()}
     if with_lab:
         from ..lab.commands.demo import add_demo
         from ..lab.commands.lab import add_lab
 
         add_demo(parsers["demo"])
-        add_lab(parsers["lab"])
+        for with_messages in (parsers["demo"], *add_lab(parsers["lab"])):
+            add_verbosity(with_messages)
     return parser, parsers
 
 
@@ -124,9 +133,19 @@ class _AboveTheBar(logging.Handler):
         tqdm.write(one_line(self.format(record)), file=sys.stderr)
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(level: int) -> None:
     handler = _AboveTheBar()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    time = "%(asctime)s " if level == logging.DEBUG else ""
+    handler.setFormatter(logging.Formatter(f"{time}%(levelname)s: %(message)s"))
     logger = logging.getLogger(str(__package__).rpartition(".")[0])  # the whole core's
     logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
+
+
+def _complete() -> NoReturn:
+    """Answer the shell with completions, as the extra `completion` of the package does."""
+    with suppress(ModuleNotFoundError):
+        import argcomplete
+
+        argcomplete.autocomplete(build_parser()[0])
+    sys.exit(1)

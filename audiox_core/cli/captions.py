@@ -3,8 +3,9 @@
 import argparse
 import os
 
+from ..arguments import FILE, FOLDER, add_device, add_force
 from ..training.tasks import GIVEN, TARGETS, Task
-from .options import FILE, FOLDER, SECONDS, add_device
+from .options import SECONDS
 
 MOST_WORKERS = 64
 
@@ -53,7 +54,7 @@ def add_captions(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of clips that --check reads at a time; the default is one per core",
     )
-    add("--overwrite", action="store_true", help="replace an existing manifest")
+    add_force(parser)
 
 
 def run_captions(options: argparse.Namespace) -> int:

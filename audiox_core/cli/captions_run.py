@@ -7,6 +7,7 @@ from ..config import AudioXConfig
 from ..device import choose_device
 from ..errors import SettingsError, check_number, one_line
 from ..media.files import check_output
+from ..overwrite import check_overwrite
 from ..progress_bar import count_bar
 from ..training.captioner import Captioner
 from ..training.captions import Settings, caption_files, find_files, read_table
@@ -87,11 +88,8 @@ def _check_options(options: argparse.Namespace, targets: tuple[Path, ...]) -> No
             f"There is no folder {options.folder}: choose the folder with the media files."
         )
     for target in targets:
-        if target.exists() and not options.overwrite:
-            raise SettingsError(
-                f"{target} already exists: add --overwrite, or choose another name."
-            )
         check_output(target)
+    check_overwrite(targets, force=options.force)
     worded = options.task is None or "text" in options.task.needs
     if worded and not (options.csv or options.model or options.from_names):
         raise SettingsError(

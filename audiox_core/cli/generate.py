@@ -7,15 +7,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..arguments import FILE, add_device, add_force, add_output, path_argument
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError
 from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
 from ..media.formats import SUFFIXES
-from ..pipeline.outputs import check_suffix
+from ..overwrite import check_overwrite
+from ..pipeline.outputs import check_suffix, output_paths
 from ..pipeline.request import Request, check_request
 from ..progress import Progress
 from ..progress_bar import stage_bar
-from .options import DECIBELS, FILE, SECONDS, SHARE, add_device, add_json, add_output, add_variant
+from .options import DECIBELS, SECONDS, SHARE, add_json, add_variant
 
 GUIDANCE = {
     "text": "the text; the default of these three is --cfg",
@@ -33,10 +35,25 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
         "model's defaults."
     )
     parser.set_defaults(run=run_generate)
+    parser.add_argument(
+        "inputs",
+        **FILE,
+        nargs="*",
+        default=[],
+        help="a video, an image or a sound; the same as --video, --image and --audio, or "
+        "--init-audio where the existing audio is changed",
+    )
     add_settings(parser)
     group = parser.add_argument_group("output")
-    add_output(group, f"one of {' '.join(SUFFIXES)}")
-    add_json(group)
+    add_output(group, f"the file to write: one of {' '.join(SUFFIXES)}", required=False)
+    add_force(group)
+    add_json(group, "what was made, with all that --from-json needs,")
+    group.add_argument(
+        "--from-json",
+        **FILE,
+        action=_FromJson,
+        help="repeat the run that printed this with --json; other options override its settings",
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +128,7 @@ def _add_variation(group: Any) -> None:
 def _add_sampling(group: Any) -> None:
     add = group.add_argument
     text = "number of different sounds, in files NAME-1, NAME-2 and so on; the default is 1"
-    add("--takes", type=int, default=1, help=text)
+    add("--takes", "--count", type=int, default=1, metavar="N", help=text)
     add("--seed", type=int, help="same seed and settings, same audio; the default is random")
     add("--steps", type=int, help="number of sampling steps")
     add("--cfg", type=float, help="guidance scale: how closely to follow the inputs; 1 is off")
@@ -148,7 +165,7 @@ def _add_model(group: Any) -> None:
         metavar="FILE[:STRENGTH]",
         help="a LoRA for the transformer; can be repeated",
     )
-    add("--text-encoder", type=Path, metavar="PATH", help="T5-base, file or folder")
+    add("--text-encoder", type=path_argument, metavar="PATH", help="T5-base, file or folder")
     add("--vae", **FILE, help="another VAE for decoding")
     add("--synchformer", **FILE, help="Synchformer weights; the default is beside the checkpoint")
     add_variant(group)
@@ -186,12 +203,36 @@ class _PromptAt(argparse.Action):
         setattr(namespace, self.dest, (*getattr(namespace, self.dest), *prompts))
 
 
+class _FromJson(argparse.Action):
+    """Set the options of a recorded run, except those that were given before."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        from ..pipeline.record import read_record
+
+        setattr(namespace, self.dest, values)
+        for name, value in read_record(values).items():
+            if getattr(namespace, name, None) == parser.get_default(name):
+                setattr(namespace, name, value)
+
+
 def run_generate(options: argparse.Namespace) -> int:
     """Run `generate`.
 
     Settings are checked first, then files, then PyTorch is imported, and weights are read last.
     """
     began = time.perf_counter()
+    if options.output is None:
+        raise SettingsError("There is no file to write: pass its name with --output.")
+    if options.inputs:
+        from .generate_files import take_inputs
+
+        take_inputs(options)
     request = _request(options)
     check_request(request)
     check_suffix(options.output, request)
@@ -200,6 +241,7 @@ def run_generate(options: argparse.Namespace) -> int:
 
     model = model_options(vars(options))
     check_files(options.output, model, request)
+    check_overwrite(output_paths(options.output, request.takes), force=options.force)
     with stage_bar() as show:
         show(Progress("starting", 0.0, 0.0))
         from .generate_run import run
@@ -214,9 +256,9 @@ def parse_lora(text: str) -> tuple[Path, float]:
     """Parse `FILE` or `FILE:STRENGTH`; the colon of a Windows drive is part of the file."""
     name, _, strength = text.rpartition(":")
     try:
-        return Path(name or text), float(strength) if name else 1.0
+        return path_argument(name or text), float(strength) if name else 1.0
     except ValueError:
-        return Path(text), 1.0
+        return path_argument(text), 1.0
 
 
 def _request(options: argparse.Namespace) -> Request:

@@ -1,14 +1,47 @@
 """The files of `generate`, checked without PyTorch: whether they can be read and written."""
 
+import argparse
 from pathlib import Path
 
 from ..config import LatentConfig
+from ..errors import SettingsError
 from ..limits import length_from
 from ..media.files import check_outputs, open_media
+from ..media.probe import media_kind
 from ..media.timeline import PictureReader
 from ..pipeline.model_options import ModelOptions
 from ..pipeline.outputs import output_paths
 from ..pipeline.request import Request, check_times
+
+
+def take_inputs(options: argparse.Namespace) -> None:
+    """Make each input the video, image or audio of a run, by its content.
+
+    A sound is the existing audio if an option changes existing audio, otherwise the audio prompt.
+
+    Raises:
+        AudioXError: a file cannot be read, or there are two of a kind.
+    """
+    changes = (options.denoise, options.init_noise_level, options.inpaint, options.extend)
+    changed = any(changes) and options.init_audio is None
+    names: dict[str, str] = {
+        "video": "video",
+        "image": "image",
+        "audio": "init_audio" if changed else "audio",
+    }
+    for path in options.inputs:
+        if not path.exists() and not path.suffix:
+            raise SettingsError(
+                f"There is no file {path}. If it describes the sound, pass it with --prompt."
+            )
+        name = names[media_kind(path)]
+        if (other := getattr(options, name)) is not None:
+            option = name.replace("_", "-")
+            raise SettingsError(
+                f"{other} and {path} are both the input --{option}: a run has only one. For "
+                "several clips, use the command batch."
+            )
+        setattr(options, name, path)
 
 
 def check_files(output: Path, model: ModelOptions, request: Request) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import FILE
 from ..errors import printable
 from ..progress_bar import count_bar
-from .options import FILE, add_json, add_variant, size_text
+from .options import add_json, add_variant, size_text
 
 if TYPE_CHECKING:
     from ..checkpoint.inspect import Part, Report

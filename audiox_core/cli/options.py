@@ -1,27 +1,34 @@
 """What several commands have in common: their options, how sizes are printed."""
 
+import logging
 import math
-from pathlib import Path
 from typing import Any
 
+from ..arguments import FILE
 from ..variants import VARIANTS
 
-FILE: dict[str, Any] = {"type": Path, "metavar": "FILE"}
-FOLDER: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
 SECONDS: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
 DECIBELS: dict[str, Any] = {"type": float, "metavar": "DB"}
 SHARE: dict[str, Any] = {"type": float, "metavar": "0..1"}
 
 
-def add_output(parser: Any, what: str, metavar: str = "FILE") -> None:
-    """Add `--output`, which is required."""
-    parser.add_argument("--output", "-o", type=Path, required=True, metavar=metavar, help=what)
-
-
-def add_device(parser: Any) -> None:
-    """Add `--device`."""
-    parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+def add_verbosity(parser: Any) -> None:
+    """Add `--quiet` and `--verbose`, which set the level of messages."""
+    parser.set_defaults(level=logging.INFO)
+    group = parser.add_argument_group("messages").add_mutually_exclusive_group()
+    group.add_argument(
+        "--quiet",
+        dest="level",
+        action="store_const",
+        const=logging.WARNING,
+        help="print no progress and no notes, only warnings, errors and the result",
+    )
+    group.add_argument(
+        "--verbose",
+        dest="level",
+        action="store_const",
+        const=logging.DEBUG,
+        help="print versions, settings, the time of every message, and where an error comes from",
     )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..arguments import FILE, add_device, add_output
 from ..progress_bar import late_count_bar
-from .options import FILE, add_device, add_json, add_output
+from .options import add_json
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,13 @@ import json
 import time
 from pathlib import Path
 
+from ..arguments import FILE, FOLDER, add_force, add_output
 from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError, find_model
 from ..limits import STORED_DTYPE_NAMES
+from ..overwrite import check_overwrite
 from ..progress_bar import count_bar
-from .options import FILE, FOLDER, add_json, add_output, add_variant, size_text
+from .options import add_json, add_variant, size_text
 
 MODELS_FOLDER = Path("models")
 
@@ -71,6 +73,7 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run_convert)
     parser.add_argument("input", **FILE, nargs="+", help="model.ckpt [VAE.ckpt]")
     add_output(parser, "the file to write; it ends in .safetensors")
+    add_force(parser)
     parser.add_argument(
         "--dtype",
         choices=STORED_DTYPE_NAMES,
@@ -86,6 +89,7 @@ def run_convert(options: argparse.Namespace) -> int:
 
     for path in options.input:
         check_weights_file(path)
+    check_overwrite([options.output], force=options.force)
     from ..checkpoint.convert import STORED_DTYPES, convert
 
     began = time.perf_counter()

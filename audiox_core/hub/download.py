@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..locks import locked
+from ..paths import new_folder
 from . import transfer
 from .models import LICENCE, OPTIONAL, HubError, HubModel, find_model
 
@@ -185,8 +186,7 @@ def _get(job: Job, on_bytes: Callable[[int], object]) -> None:
     """Download one file, check it, put it in its place."""
     busy = HubError(f"Another process is downloading {job.target}: wait for it, or stop it.")
     try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(job.target, busy):
+        with new_folder(job.target.parent), locked(job.target, busy):
             for stale in job.target.parent.glob(f".{job.target.name}.*.part"):
                 if stale != job.part or (job.size is not None and stale.stat().st_size > job.size):
                     stale.unlink()  # another version

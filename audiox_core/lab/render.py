@@ -13,6 +13,7 @@ from .world import Scene, World
 
 FPS = 24.0
 PIXELS = 240  # a side
+MANIFEST = "manifest.jsonl"
 
 
 def render_clips(
@@ -50,7 +51,7 @@ def render_clips(
             lines.append(json.dumps({"path": path.name, "caption": item.caption}) + "\n")
             paths.append(path)
             on_clip()
-    manifest = folder / "manifest.jsonl"
+    manifest = folder / MANIFEST
     with replacing(manifest) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
     return [*paths, manifest]

@@ -19,12 +19,11 @@ from ..errors import AudioEndedError, MediaError, SettingsError
 from .audio_frames import audio_frames
 from .decode import Block, stereo_blocks
 from .files import exact_piece, open_media, open_output, replacing, seek, time_base
-from .formats import AUDIO_SUFFIXES
-from .resample import resample
+from .formats import AUDIO_FORMATS, AUDIO_SUFFIXES
+from .resample import resample, resample_blocks
 from .timeline import PictureReader, is_cover
 from .truncation import refuse_cut_matroska
 
-_CODECS = {".wav": "pcm_s16le", ".flac": "flac"}
 _RUN_UP = Fraction(1)  # seconds decoded before a piece: codecs build on what came before
 _MARGIN = Fraction(1, 10)  # seconds on both sides of a piece, for the resampler's filter
 _PROMISING_FORMATS = ("wav", "w64", "flac", "aiff", "mov")  # whose header says the length exactly
@@ -115,7 +114,11 @@ def to_int16(waveform: Tensor) -> Tensor:
 
 
 def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
-    """Write sound as 16-bit WAV or FLAC; an existing file is replaced when the new one is complete.
+    """Write an audio file; an existing one is replaced when the new one is complete.
+
+    WAV and FLAC have 16 bits, MP3 and AAC (`.m4a`) 256 kbit/s, Opus (`.ogg`, `.opus`) 192 kbit/s.
+    Players leave out what encoders add at both ends, so the file has the length of the waveform. A
+    rate that the codec cannot store is converted to 48 kHz, which is every rate with Opus.
 
     Args:
         path: ends in one of `AUDIO_SUFFIXES`.
@@ -131,16 +134,23 @@ def write_audio(path: Path, waveform: Tensor, sample_rate: int) -> None:
     if suffix not in AUDIO_SUFFIXES:
         raise SettingsError(
             f"{path.name} has the unsupported suffix '{suffix}': audio can be written as "
-            f"{' or '.join(AUDIO_SUFFIXES)}."
+            f"{', '.join(AUDIO_SUFFIXES)}."
         )
     check_waveform(waveform, (1, 2))
-    with replacing(path) as temporary, open_output(temporary, suffix[1:]) as container:
-        stream = cast(av.AudioStream, container.add_stream(_CODECS[suffix], rate=sample_rate))
+    kind, codec = AUDIO_FORMATS[suffix]
+    rate, first = codec.rate(sample_rate), 0
+    with replacing(path) as temporary, open_output(temporary, kind) as container:
+        stream = cast(av.AudioStream, container.add_stream(codec.encoder, rate=rate))
         stream.layout = "mono" if len(waveform) == 1 else "stereo"
-        for first in range(0, waveform.shape[-1], BLOCK):
-            block = waveform[:, first : first + BLOCK].detach().cpu().float()
-            for frame in audio_frames(to_int16(block).numpy(), sample_rate, "s16", first):
+        stream.codec_context.format = codec.sample_format
+        if codec.bit_rate is not None:
+            stream.bit_rate = codec.bit_rate
+        for part in resample_blocks(waveform, sample_rate, rate, BLOCK):
+            block = part.detach().cpu().float()
+            block = block.clamp(-1, 1) if codec.bit_rate is not None else to_int16(block)
+            for frame in audio_frames(block.numpy(), rate, codec.sample_format, first):
                 container.mux(stream.encode(frame))
+            first += block.shape[-1]
         container.mux(stream.encode(None))
 
 

@@ -24,7 +24,7 @@ from ..errors import MediaError, PictureError, SettingsError
 from .audio import BLOCK, check_waveform
 from .audio_frames import audio_frames
 from .files import exact_piece, is_same_file, open_media, open_output, replacing, time_base
-from .formats import FORMATS, VIDEO_SUFFIXES
+from .formats import AAC, FORMATS, OPUS, VIDEO_SUFFIXES, AudioCodec
 from .packets import Source, Span, decoded, shown, untimed
 from .resample import resample_blocks
 from .streams import (
@@ -40,11 +40,6 @@ from .timeline import PictureReader, is_cover, picture_stream
 from .truncation import set_matroska_duration
 
 log = logging.getLogger(__name__)
-
-_AAC_BIT_RATE = 256_000
-_OPUS_BIT_RATE = 192_000
-_OPUS_RATE = 48_000  # Hz, the one that Opus keeps time in
-AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ def check_mux(
     video, output = Path(video), Path(output)
     piece = _Piece.of(video, output, start, seconds)
     suffix = output.suffix.lower()
-    sound = _sound(torch.zeros(2, 1, dtype=torch.float32), _OPUS_RATE, piece, suffix)
+    sound = _sound(torch.zeros(2, 1, dtype=torch.float32), 48_000, piece, suffix)
     try:
         _write(video, suffix, None, piece.span, sound, options=options)
     except av.error.FFmpegError as error:
@@ -193,20 +188,22 @@ def _write(
 class _Sound:
     """The sound to encode, and its codec."""
 
-    encoder: str
-    bit_rate: int
-    sample_format: str
-    rate: int  # Hz, of the encoded sound
+    codec: AudioCodec
     waveform: Tensor  # `2 n`
     sample_rate: int  # Hz, of the waveform
     wait: Fraction  # seconds of silence before it
     seconds: Fraction  # of it, at most
 
+    @property
+    def rate(self) -> int:
+        """Of the encoded sound, Hz."""
+        return self.codec.rate(self.sample_rate)
+
     def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
         """The encoded packets, as they are requested."""
         first = 0
         for block in self._blocks():
-            for frame in audio_frames(block, self.rate, self.sample_format, first):
+            for frame in audio_frames(block, self.rate, self.codec.sample_format, first):
                 yield from stream.encode(frame)
             first += block.shape[-1]
         yield from stream.encode(None)
@@ -223,11 +220,8 @@ class _Sound:
 
 def _sound(waveform: Tensor, sample_rate: int, piece: _Piece, suffix: str) -> _Sound:
     """The sound at a rate of the container's codec, on the piece."""
-    opus = suffix == ".webm"
-    known = (_OPUS_RATE,) if opus else AAC_RATES
-    rate = sample_rate if sample_rate in known else _OPUS_RATE
-    codec = ("libopus", _OPUS_BIT_RATE, "flt") if opus else ("aac", _AAC_BIT_RATE, "fltp")
-    return _Sound(*codec, rate, waveform, sample_rate, piece.wait, piece.seconds)
+    codec = OPUS if suffix == ".webm" else AAC
+    return _Sound(codec, waveform, sample_rate, piece.wait, piece.seconds)
 
 
 class _Copy:
@@ -248,10 +242,10 @@ class _Copy:
     def declare(self, sound: _Sound, keep_audio: bool) -> None:
         """Add the streams of the copy: the picture, the new sound and all others."""
         self.copies[self.picture.index] = copy_stream(self.target, self.picture)
-        made = self.target.add_stream(sound.encoder, rate=sound.rate, layout="stereo")
+        made = self.target.add_stream(sound.codec.encoder, rate=sound.rate, layout="stereo")
         self.sound = cast(av.AudioStream, made)
-        self.sound.bit_rate = sound.bit_rate
-        self.sound.codec_context.format = sound.sample_format
+        self.sound.bit_rate = sound.codec.bit_rate
+        self.sound.codec_context.format = sound.codec.sample_format
         self.sound.disposition = Disposition.default.value
         for stream in self.source.streams:
             if stream.index == self.picture.index or (stream.type == "audio" and not keep_audio):

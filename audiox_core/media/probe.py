@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av.container
 
 from ..errors import MediaError
 from .files import open_media, time_base
-from .timeline import picture_stream
+from .timeline import is_cover, is_still, picture_stream
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts",
@@ -26,6 +27,20 @@ class MediaInfo:
     has_sound: bool
     has_picture: bool  # a video stream; cover images do not count
     seconds: float = 0.0  # of the sound
+
+
+def media_kind(path: Path) -> Literal["video", "image", "audio"]:
+    """What a file is, by its content.
+
+    Raises:
+        MediaError: missing, empty or not media.
+    """
+    with open_media(path) as container:
+        if any(not is_cover(stream) for stream in container.streams.video):
+            return "image" if is_still(container) else "video"
+        if container.streams.audio:
+            return "audio"
+    raise MediaError(f"{path.name} contains no picture and no audio: choose another file.")
 
 
 def probe_media(path: Path) -> MediaInfo:

@@ -54,14 +54,19 @@ def picture_stream(container: av.container.InputContainer, name: str) -> av.Vide
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if not streams:
         raise MediaError(f"{name} has no video stream. Choose a video file, or use it as audio.")
-    kind = container.format.name
-    if kind == "webp_pipe" and is_animated_webp(Path(container.name)):
+    if container.format.name == "webp_pipe" and is_animated_webp(Path(container.name)):
         raise MediaError(
             f"{name} is an animated WebP, which cannot be read. Convert it to MP4 or GIF."
         )
-    if kind.endswith(_STILL_FORMATS[0]) or kind == _STILL_FORMATS[1]:
+    if is_still(container):
         raise MediaError(f"{name} is a still image, not a video. Use the image option instead.")
     return streams[0]
+
+
+def is_still(container: av.container.InputContainer) -> bool:
+    """Whether an open file is a single picture."""
+    kind = container.format.name
+    return kind.endswith(_STILL_FORMATS[0]) or kind == _STILL_FORMATS[1]
 
 
 def is_cover(stream: av.stream.Stream) -> bool:

@@ -18,6 +18,7 @@ from ..checkpoint.weight_file import open_weights
 from ..conditioners.audio import HIDDEN_MEL
 from ..config import AudioXConfig
 from ..errors import SettingsError
+from ..paths import new_folder
 from .batches import Batches, Posterior
 from .clips import DataSource, clip_range
 from .config import DataConfig, TrainConfig
@@ -66,8 +67,7 @@ def run_job(job: Job) -> Outcome:
     if job.init is not None and job.init.absolute().parent == job.output.absolute():
         raise SettingsError(f"{job.init} is in the output folder: choose another --output.")
     open_state(job.output)  # a damaged one is refused before hours of preparing clips
-    job.output.mkdir(parents=True, exist_ok=True)
-    with start_distributed(job.device) as dist:
+    with new_folder(job.output), start_distributed(job.device) as dist:
         stage, cache = prepare(job, dist)
         identity = job.config.identity() | {
             "stage": job.stage,

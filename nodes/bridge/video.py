@@ -31,7 +31,8 @@ from ...audiox_core.media.clip import (
 )
 from ...audiox_core.media.encode import encode_picture
 from ...audiox_core.media.files import open_media
-from ...audiox_core.media.mux import AAC_RATES, MuxOptions, mux_soundtrack
+from ...audiox_core.media.formats import AAC
+from ...audiox_core.media.mux import MuxOptions, mux_soundtrack
 from ...audiox_core.media.resample import resample
 from ...audiox_core.media.streams import holds
 from ...audiox_core.media.timeline import picture_stream
@@ -85,8 +86,8 @@ def with_sound(video: Any, clip: Clip, waveform: Tensor, sample_rate: int) -> tu
         if copied and video not in _saved:
             return made, "the video stream is copied"
         return made, "the video stream is re-encoded as H.264"
-    if sample_rate not in AAC_RATES:  # ComfyUI's encoder takes no other
-        waveform, sample_rate = resample(waveform, sample_rate, AAC_RATES[-1]), AAC_RATES[-1]
+    if (rate := AAC.rate(sample_rate)) != sample_rate:  # ComfyUI's encoder takes no other
+        waveform, sample_rate = resample(waveform, sample_rate, rate), rate
     audio = audio_of(waveform[None], sample_rate)
     if hasattr(video, "videos"):
         return type(video)(video.videos, complete_audio=audio), "each video is saved as it is"

@@ -19,10 +19,33 @@ def test_a_named_device_is_taken():
     assert choose_device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize("name", ["", "tpu", "cuda:x", "meta"])
-def test_a_device_that_computes_nothing_is_refused(name):
-    with pytest.raises(SettingsError, match=r"cannot be used here.*--device cpu"):
+@pytest.mark.parametrize("name", ["", "tpu", "cuda:x", "cuda:", "meta", 5])
+def test_an_unknown_device_is_refused_with_the_usual_ones(name):
+    with pytest.raises(SettingsError, match=r"Unknown device .*: use cpu, cuda, cuda:1 or mps"):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "count", "says"),
+    [
+        ("cuda", None, 0, "is installed without CUDA. Use the device cpu, or install"),
+        ("cuda:1", "13.0", 0, "PyTorch finds no GPU. Use the device cpu, or check the driver"),
+        ("cuda:7", "13.0", 1, "this machine has only cuda:0."),
+        ("cuda:7", "13.0", 4, "this machine has cuda:0 to cuda:3."),
+        ("mps", None, 0, "it is the GPU of a Mac with Apple silicon. Use the device cpu."),
+        ("hpu", None, 0, "use the device cpu, or leave the device out."),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_with_a_remedy(monkeypatch, name, build, count, says):
+    monkeypatch.setattr(torch.version, "cuda", build)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(SettingsError) as error:
+        choose_device(name)
+    assert f"The device '{name}' cannot be used here" in str(error.value)
+    assert says in str(error.value)
 
 
 HALF, BRAIN, FULL = torch.float16, torch.bfloat16, torch.float32

@@ -17,6 +17,11 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def _notes_are_logged(caplog):
+    caplog.set_level(logging.INFO, logger="audiox_core")
+
+
 @pytest.fixture
 def terminal():
     return Terminal()
@@ -47,6 +52,22 @@ def test_on_a_terminal_a_bar_names_the_stage_and_disappears(terminal):
         assert text in drawn
     assert "100%" not in drawn
     assert drawn.rsplit("\r", 2)[-2].strip() == ""  # erased
+
+
+def test_a_quiet_program_shows_no_bar(terminal, caplog):
+    caplog.set_level(logging.WARNING, logger="audiox_core")
+    with redirect_stderr(terminal), stage_bar() as show, count_bar("reading", "B") as bar:
+        show(RUN[0])
+        bar.update()
+    assert terminal.getvalue() == ""
+
+
+def test_a_verbose_program_shows_lines_on_a_terminal(terminal, caplog):
+    caplog.set_level(logging.DEBUG, logger="audiox_core")
+    with redirect_stderr(terminal), stage_bar() as show:
+        show(RUN[0])
+    assert caplog.messages == ["loading"]
+    assert "\r" not in terminal.getvalue()
 
 
 @pytest.mark.parametrize(

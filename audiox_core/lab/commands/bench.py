@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...arguments import add_device
 from ...errors import SettingsError
 from ...limits import DTYPE_NAMES
 from ...progress_bar import count_bar
@@ -72,9 +73,7 @@ def add_bench(commands: Any) -> argparse.ArgumentParser:
         default=2,
         help="sampling steps of the end-to-end case; the default is 2",
     )
-    parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
-    )
+    add_device(parser)
     parser.add_argument(
         "--dtype",
         choices=DTYPE_NAMES,

@@ -3,7 +3,10 @@
 import argparse
 from pathlib import Path
 
+from ...arguments import FILE, FOLDER, add_device, add_force
 from ...errors import SettingsError
+from ...media.formats import VIDEO_SUFFIXES
+from ...overwrite import check_overwrite
 from ...progress import Progress
 from ...progress_bar import stage_bar
 from ..labels import EVENT_LABELS
@@ -19,7 +22,7 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
         "soundtrack to it."
     )
     parser.set_defaults(run=run_demo, runs_alone=True)
-    parser.add_argument("video", type=Path, nargs="?", help="a video to add a soundtrack to")
+    parser.add_argument("video", **FILE, nargs="?", help="a video to add a soundtrack to")
     parser.add_argument(
         "--prompt", default="", metavar="TEXT", help="description of its sound, in English"
     )
@@ -33,14 +36,24 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        "-o",
+        **FOLDER,
         default=Path("demo"),
-        metavar="FOLDER",
         help="folder to write to; the default is demo",
     )
-    parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
-    )
+    add_force(parser)
+    add_device(parser)
+
+
+def demo_files(options: argparse.Namespace) -> list[Path]:
+    """The rendered clip, its spectrogram and, with a video, the copy of it with a soundtrack."""
+    folder, video = options.output, options.video
+    made = [folder / f"{options.label}.mp4", folder / f"{options.label}.svg"]
+    if video is not None:
+        suffix = video.suffix.lower()
+        suffix = suffix if suffix in VIDEO_SUFFIXES else ".mkv"
+        made.append(folder / f"{video.stem}-with-sound{suffix}")
+    return made
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -56,6 +69,7 @@ def run_demo(options: argparse.Namespace) -> int:
 
         with PictureReader(options.video):  # raises if it is no video
             pass
+    check_overwrite(demo_files(options), force=options.force)
     with stage_bar() as show:
         show(Progress("starting", 0.0, 0.0))
         from .demo_run import run

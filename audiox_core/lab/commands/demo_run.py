@@ -8,14 +8,15 @@ from ...checkpoint.checkpoint_file import open_checkpoint
 from ...device import choose_device
 from ...errors import SettingsError
 from ...media.files import check_output, is_same_file, replacing
-from ...media.formats import VIDEO_SUFFIXES
 from ...media.mux import check_mux
+from ...paths import new_folder
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
 from ...pipeline.sources import open_sources
 from ...progress import OnProgress, Stages
 from ..evaluation.clips import PLAYABLE, SECONDS, even_times, held_out_scene, write_scene
 from ..evaluation.contact_sheet import contact_sheet
+from .demo import demo_files
 
 PIXELS = 240  # a side of the rendered clip
 FPS = 24.0
@@ -32,26 +33,29 @@ def run(options: argparse.Namespace, show: OnProgress) -> list[str]:
     Returns:
         The files and what they are, a line each.
     """
-    folder, video = options.output, options.video
-    folder.mkdir(parents=True, exist_ok=True)
-    rendered, drawn = folder / f"{options.label}.mp4", folder / f"{options.label}.svg"
+    with new_folder(options.output):
+        return _render(options, show)
+
+
+def _render(options: argparse.Namespace, show: OnProgress) -> list[str]:
+    video = options.video
+    rendered, drawn, *others = demo_files(options)
     request = Request(prompt=options.prompt, video=video, seed=options.seed)
     for path in (rendered, drawn):
         check_output(path)
     if video is not None:
         if is_same_file(video, rendered):
             raise SettingsError(f"{video} would be overwritten: choose another --output.")
-        suffix = video.suffix.lower()
-        own = folder / f"{video.stem}-with-sound{suffix if suffix in VIDEO_SUFFIXES else '.mkv'}"
+        (own,) = others
         check_mux(video, own)
-    file = open_checkpoint()
+    file, device = open_checkpoint(), choose_device(options.device)
     own_sources = None if video is None else open_sources(request, file.config.latent)
     times = {"loading the model": 0.5, "rendering": 3.0, "generating": 6.0, "drawing": 0.5}
     if own_sources is not None:
         times["generating for your video"] = 0.6 * own_sources.seconds
     stages = Stages(times, show)
     stages.report("loading the model")
-    pipeline = Pipeline(file.load(device=choose_device(options.device)))
+    pipeline = Pipeline(file.load(device=device))
     item = held_out_scene(options.seed, options.label)
     with TemporaryDirectory() as scratch:
         stages.report("rendering")

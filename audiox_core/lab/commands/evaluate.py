@@ -2,12 +2,13 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from ...arguments import FILE, add_device, add_force, path_argument
 from ...errors import SettingsError
+from ...overwrite import check_overwrite
 from ...progress_bar import count_bar
 
 CASES = ("vae", "text", "video", "conflict", "music", "repair", "timeline")
@@ -27,8 +28,7 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     parser.set_defaults(run=run_evaluate, runs_alone=True)
     parser.add_argument(
         "--checkpoint",
-        type=Path,
-        metavar="FILE",
+        **FILE,
         help="checkpoint to evaluate; the default is the embedded model",
     )
     parser.add_argument(
@@ -43,10 +43,11 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
         default=1.0,
         help="share of the clips to use; published figures use 1 (the default)",
     )
+    add_device(parser)
     parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, mps; the default is the best available"
+        "--plot", type=path_argument, metavar="FILE.svg", help="draw the main figures"
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the main figures")
+    add_force(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 
@@ -98,3 +99,4 @@ def _check_plot(options: argparse.Namespace) -> None:
     from ...media.files import check_output
 
     check_output(options.plot)
+    check_overwrite([options.plot], force=options.force)

@@ -1,10 +1,11 @@
 """`lab examples`: the clips of the node AudioX Example, rendered again."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from ...arguments import add_output
 from ...media.examples import PICTURES
+from ...paths import new_folder
 from ...progress_bar import count_bar
 
 
@@ -17,9 +18,7 @@ def add_examples(commands: Any) -> argparse.ArgumentParser:
         "audiox_core/assets/examples were made by this command.",
     )
     parser.set_defaults(run=run_examples)
-    parser.add_argument(
-        "--output", "-o", type=Path, required=True, metavar="FOLDER", help="created if missing"
-    )
+    add_output(parser, "created if missing; clips of before are replaced", "FOLDER")
     return parser
 
 
@@ -27,8 +26,8 @@ def run_examples(options: argparse.Namespace) -> int:
     """Render the clips."""
     from ..examples import render_examples
 
-    options.output.mkdir(parents=True, exist_ok=True)
-    with count_bar("rendering", "clip", len(PICTURES)) as bar:
+    bar = count_bar("rendering", "clip", len(PICTURES))
+    with new_folder(options.output), bar:
         paths = render_examples(options.output, on_clip=bar.update)
     print("\n".join(map(str, paths)))
     return 0

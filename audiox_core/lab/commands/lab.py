@@ -8,8 +8,8 @@ from .examples import add_examples
 from .world import add_world
 
 
-def add_lab(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommands of `lab` to its parser."""
+def add_lab(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Add the subcommands of `lab` to its parser; returns their parsers."""
     parser.description = (
         "Tools around the embedded model and the code: time and memory, the quality of the "
         "embedded model, and the rendered clips that it was trained on."
@@ -17,5 +17,4 @@ def add_lab(parser: argparse.ArgumentParser) -> None:
     tools = parser.add_subparsers(
         title="tools", metavar="TOOL", required=True, parser_class=type(parser)
     )
-    for add in (add_bench, add_evaluate, add_examples, add_world):
-        add(tools)
+    return [add(tools) for add in (add_bench, add_evaluate, add_examples, add_world)]

@@ -1,11 +1,13 @@
 """`lab world`: the clips that the embedded model was trained on, as files."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from ...arguments import add_force, add_output
 from ...config import AudioXConfig
 from ...errors import SettingsError
+from ...overwrite import check_overwrite
+from ...paths import new_folder
 from ...progress_bar import count_bar
 
 
@@ -18,9 +20,8 @@ def add_world(commands: Any) -> argparse.ArgumentParser:
         "FLAC, and a manifest with their captions.",
     )
     parser.set_defaults(run=run_world)
-    parser.add_argument(
-        "--output", "-o", type=Path, required=True, metavar="FOLDER", help="created if missing"
-    )
+    add_output(parser, "created if missing", "FOLDER")
+    add_force(parser)
     parser.add_argument("--clips", type=int, default=10, help="number of clips; the default is 10")
     parser.add_argument("--first", type=int, default=0, help="index of the first clip")
     parser.add_argument("--seed", type=int, default=0, help="data.seed of the training run")
@@ -36,13 +37,14 @@ def run_world(options: argparse.Namespace) -> int:
         low = 1 if name == "clips" else 0
         if (value := getattr(options, name)) < low:
             raise SettingsError(f"--{name} is {value}: it must be {low} or more.")
-    from ..render import render_clips
+    from ..render import MANIFEST, render_clips
     from ..world import World
 
     clips = range(options.first, options.first + options.clips)
     world = World(AudioXConfig(), seed=options.seed, count=clips.stop, music=options.music)
-    options.output.mkdir(parents=True, exist_ok=True)
-    with count_bar("rendering", "clip", len(clips)) as bar:
+    check_overwrite([options.output / MANIFEST], force=options.force)
+    bar = count_bar("rendering", "clip", len(clips))
+    with new_folder(options.output), bar:
         *_, manifest = render_clips(world, options.output, clips, on_clip=bar.update)
     print(f"{len(clips)} clips in {options.output}, captions in {manifest}")
     return 0

@@ -66,12 +66,12 @@ def test_a_check_that_leaves_nothing_fails_and_lists(run, tmp_path):
     assert (tmp_path / "m.invalid.jsonl").exists()
 
 
-def test_an_existing_manifest_is_kept_without_overwrite(run, tmp_path):
+def test_an_existing_manifest_is_kept_without_force(run, tmp_path):
     (tmp_path / "m.jsonl").write_text("mine")
     code, _, err = run("--from-names", "-o", "m.jsonl")
-    assert (code, "--overwrite" in err) == (2, True)
+    assert (code, "--force" in err) == (2, True)
     assert (tmp_path / "m.jsonl").read_text() == "mine"
-    assert run("--from-names", "-o", "m.jsonl", "--overwrite")[0] == 0
+    assert run("--from-names", "-o", "m.jsonl", "--force")[0] == 0
 
 
 @pytest.mark.parametrize(

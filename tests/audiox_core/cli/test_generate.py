@@ -81,6 +81,126 @@ def test_the_same_seed_writes_the_same_file(generate, tmp_path):
     assert (tmp_path / "a.flac").read_bytes() == (tmp_path / "b.flac").read_bytes()
 
 
+@pytest.mark.parametrize("suffix", [".mp3", ".m4a", ".ogg", ".opus"])
+def test_compressed_sound_has_the_same_length(generate, tmp_path, suffix):
+    given = ("--prompt", "rain", "--seconds", "1.2", "--output", f"a{suffix}")
+    assert generate(*given)[0] == 0
+    assert abs(read_audio(tmp_path / f"a{suffix}").shape[-1] - 52_920) <= 1
+
+
+def test_inputs_are_recognized_by_their_content(generate, tmp_path):
+    write_clip(tmp_path / "clip.mp4", 2)
+    generate("--prompt", "rain", "--seconds", "1", "--output", "prompt.wav")
+    (tmp_path / "prompt.wav").rename(tmp_path / "prompt.dat")
+    out = ("--output", "out.mp4", "--json")
+    code, named, err = generate("--video", "clip.mp4", "--audio", "prompt.dat", *out)
+    assert code == 0, err
+    first = (tmp_path / "out.mp4").read_bytes()
+    code, found, err = generate("clip.mp4", *out, "--force", "prompt.dat")
+    assert code == 0, err
+    assert json.loads(found)["request"] == json.loads(named)["request"]
+    assert (tmp_path / "out.mp4").read_bytes() == first
+
+
+def test_a_sound_is_what_is_changed_where_an_option_changes_one(generate, tmp_path):
+    generate("--prompt", "rain", "--seconds", "2", "--output", "first.wav")
+    code, out, err = generate("first.wav", "--extend", "1", "--output", "longer.wav", "--json")
+    assert code == 0, err
+    assert json.loads(out)["seconds"] == 3
+    assert json.loads(out)["request"]["init_audio"] == str(tmp_path / "first.wav")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("clip.mp4", "other.mp4"), "are both the input --video: a run has only one"),
+        (("clip.mp4", "--video", "clip.mp4"), "are both the input --video"),
+        (("rain on a roof",), "There is no file rain on a roof. If it describes the sound"),
+        (("nowhere.mp4",), "There is no file nowhere.mp4"),
+        (("https://example.org/a.mp4",), "is a URL: download the file first"),
+        (("--video", "https://example.org/a.mp4"), "is a URL: download the file first"),
+        (("--lora", "https://example.org/a.safetensors:0.5"), "is a URL"),
+        (("--device", "cud"), "Unknown device 'cud'"),
+    ],
+)
+def test_inputs_that_cannot_be_used_are_refused(generate, tmp_path, arguments, says):
+    for name in ("clip.mp4", "other.mp4"):
+        write_clip(tmp_path / name, 1)
+    code, _, err = generate(*arguments, "--output", "out.wav")
+    assert (code, len(err)) == (2, 1), err
+    assert says in err[0]
+
+
+def test_the_home_folder_is_understood(generate, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write_clip(tmp_path / "clip.mp4", 1)
+    code, _, err = generate("--video", "~/clip.mp4", "--output", "~/out.wav")
+    assert code == 0, err
+    assert (tmp_path / "out.wav").is_file()
+
+
+def test_an_existing_file_is_overwritten_only_with_force(generate, tmp_path):
+    given = ("--prompt", "rain", "--seconds", "1", "--output", "a.wav")
+    (tmp_path / "a.wav").write_text("mine")
+    code, _, err = generate(*given)
+    assert code == 2
+    assert err == ["error: a.wav already exists: add --force to overwrite it, or choose another "
+                   "--output."]  # fmt: skip
+    assert (tmp_path / "a.wav").read_text() == "mine"
+    assert generate(*given, "--force")[0] == 0
+    assert read_audio(tmp_path / "a.wav").shape[-1] == 44_100
+
+
+def test_a_recorded_run_is_repeated_bit_for_bit(run, tmp_path, monkeypatch):
+    """Its seed is random, its paths are relative, and the second run is in another folder."""
+    write_clip(tmp_path / "clip.mp4", 2)
+    given = ("--prompt", "rain", "--prompt-at", "0-1", "bell", "--hide", "video:0-0.5", "--takes")
+    code, out, err = run(
+        "generate", "clip.mp4", *given, "2", "--steps", "2", "--json", "-o", "a.mp4"
+    )
+    assert code == 0, err
+    (tmp_path / "run.json").write_text(out, encoding="utf-8")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    code, again, err = run("generate", "--from-json", "../run.json", "-o", "b.mp4", "--json")
+    assert code == 0, err
+    for number in (1, 2):
+        first, second = tmp_path / f"a-{number}.mp4", tmp_path / "other" / f"b-{number}.mp4"
+        assert first.read_bytes() == second.read_bytes()
+    first, second = json.loads(out), json.loads(again)
+    assert (first["request"], first["model"]) == (second["request"], second["model"])
+
+
+def test_options_override_a_recorded_run(run, tmp_path):
+    given = ("--prompt", "rain", "--seconds", "1", "--steps", "2", "-o", "a.wav", "--json")
+    _, out, _ = run("generate", *given)
+    (tmp_path / "run.json").write_text(out, encoding="utf-8")
+    code, _, err = run("generate", "--from-json", "run.json")
+    assert code == 2
+    assert "a.wav already exists" in err[0]
+    changed = ("--from-json", "run.json", "--seconds", "2", "-o", "b.wav", "--json")
+    _, out, _ = run("generate", "--steps", "1", *changed)
+    summary = json.loads(out)
+    assert (summary["seconds"], summary["steps"], summary["outputs"]) == (2.0, 1, ["b.wav"])
+    assert summary["request"]["prompt"] == "rain"
+
+
+def test_a_quiet_run_prints_the_result_and_warnings_alone(generate):
+    given = ("--prompt", "rain", "--seconds", "1", "--output", "a.wav")
+    code, out, err = generate(*given, "--quiet")
+    assert (code, out[:5]) == (0, "a.wav")
+    assert all(line.startswith("WARNING") for line in err)
+
+
+def test_a_verbose_run_shows_versions_and_where_an_error_comes_from(generate):
+    code, _, err = generate("--prompt", "rain", "--steps", "0", "--output", "a.wav", "--verbose")
+    assert code == 2
+    assert "DEBUG: audiox 0." in err[0]
+    assert any("Traceback" in line for line in err)
+    assert err[-1].startswith("error: steps is 0")
+
+
 @pytest.mark.parametrize("seconds", [3, 8, 10])
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_a_clip_gets_a_soundtrack_of_its_length_and_keeps_its_picture(

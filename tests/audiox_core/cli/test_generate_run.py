@@ -31,6 +31,7 @@ def test_the_summary_says_what_was_used(run):
         (("--init-audio", "a.wav"), "a.wav has an empty audio track"),
         (("--image", "a.wav"), "a.wav contains no image"),
         (("--device", "cuda:99"), "The device 'cuda:99' cannot be used here"),
+        (("--device", "mps"), "the GPU of a Mac"),
     ],
 )
 def test_inputs_are_refused_before_weights_are_read(run, tmp_path, monkeypatch, arguments, message):

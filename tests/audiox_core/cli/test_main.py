@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiox_core import cli
+from audiox_core import __version__, cli
+from audiox_core.cli.parser import CommandParser
 from audiox_core.errors import SettingsError
 from audiox_core.media.audio import read_audio
 
@@ -38,6 +39,34 @@ def test_bad_usage_is_one_line_and_exit_code_2(run, arguments):
     code, out, err = run(*arguments)
     assert (code, out, len(err)) == (2, "", 1)
     assert "error" in err[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("generat",), "did you mean generate? (see python -m audiox_core --help)"),
+        (("lab", "evalute"), "did you mean evaluate? (see python -m audiox_core lab --help)"),
+        (("generate", "--promt", "rain"), "arguments: --promt; did you mean --prompt? (see"),
+        (("generate", "--stepps=4"), "did you mean --steps?"),
+        (
+            ("convert", "a", "--otput", "b"),
+            "did you mean --output?",
+        ),
+        (("train", "lorra", "-o", "a"), "did you mean lora?"),
+        (("generate", "--dtype", "flaot16"), "did you mean float16?"),
+    ],
+)
+def test_a_mistyped_word_points_to_the_command_and_the_nearest_spelling(run, arguments, says):
+    code, _, (line,) = run(*arguments)
+    assert code == 2
+    assert says in line
+
+
+def test_the_version_names_what_matters_in_a_report(run):
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith(f"audiox {__version__} (Python 3.")
+    assert f"torch {torch.__version__.partition('+')[0]}" in out
 
 
 def test_the_module_runs_as_a_program(tmp_path):
@@ -76,7 +105,7 @@ def test_every_error_is_one_line_with_its_exit_code(run, monkeypatch, error, cod
     def fail(_options):
         raise error
 
-    parser = cli.OneLineParser()
+    parser = CommandParser()
     parser.add_argument("what")
     parser.set_defaults(run=fail)
     monkeypatch.setattr(cli, "build_parser", lambda **_: (parser, {}))
@@ -87,7 +116,7 @@ def test_every_error_is_one_line_with_its_exit_code(run, monkeypatch, error, cod
 
 
 def test_an_error_of_the_program_is_not_hidden(run, monkeypatch):
-    parser = cli.OneLineParser()
+    parser = CommandParser()
     parser.set_defaults(run=lambda _options: 1 / 0)
     parser.add_argument("what")
     monkeypatch.setattr(cli, "build_parser", lambda **_: (parser, {}))

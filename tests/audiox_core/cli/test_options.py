@@ -1,19 +1,32 @@
 """Options that several commands have."""
 
+import logging
 from argparse import ArgumentParser
 from pathlib import Path
 
-from audiox_core.cli.options import FILE, add_device, add_json, add_output, add_variant
+import pytest
+
+from audiox_core.cli.options import add_json, add_variant, add_verbosity
 
 
-def test_shared_options_are_parsed_into_their_types():
-    parser = ArgumentParser()
-    parser.add_argument("input", **FILE)
-    add_output(parser, "what is written")
-    add_device(parser)
-    add_json(parser)
-    add_variant(parser)
-    found = parser.parse_args(["a", "-o", "b", "--variant", "audiox-turbo", "--config", "c"])
-    assert (found.input, found.output, found.config) == (Path("a"), Path("b"), Path("c"))
-    assert (found.device, found.json, found.variant) == (None, False, "audiox-turbo")
+@pytest.fixture
+def parser():
+    made = ArgumentParser()
+    add_json(made)
+    add_variant(made)
+    add_verbosity(made)
+    return made
+
+
+def test_shared_options_are_parsed_into_their_types(parser):
+    found = parser.parse_args(["--variant", "audiox-turbo", "--config", "c"])
+    assert (found.config, found.json, found.variant) == (Path("c"), False, "audiox-turbo")
     assert "print a summary as JSON" in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [("", logging.INFO), ("--quiet", logging.WARNING), ("--verbose", logging.DEBUG)],
+)
+def test_a_command_is_quiet_or_verbose(parser, line, level):
+    assert parser.parse_args(line.split()).level == level

@@ -1,9 +1,10 @@
 """What a file's header says: streams and the length of the sound."""
 
+import av
 import pytest
 
 from audiox_core.errors import MediaError
-from audiox_core.media.probe import probe_media
+from audiox_core.media.probe import media_kind, probe_media
 
 
 def test_a_video_with_sound_has_both(clip, noise):
@@ -30,3 +31,19 @@ def test_a_file_that_is_not_media_is_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("no media\n" * 500, encoding="utf-8")
     with pytest.raises(MediaError, match="not a readable media file"):
         probe_media(tmp_path / "text.mp4")
+
+
+def test_the_kind_of_a_file_follows_from_its_content(clip, field, sound_file, noise, tmp_path):
+    wave = noise(0.1).numpy()
+    sound = {"codec": "pcm_f32le", "kind": "flt", "layout": "stereo"}
+    assert media_kind(clip()) == "video"
+    assert media_kind(sound_file("a.wav", wave, 44_100, **sound)) == "audio"
+    with av.open(str(clip())) as source:
+        next(source.decode(video=0)).to_image().save(tmp_path / "picture.png")
+    assert media_kind((tmp_path / "picture.png").rename(tmp_path / "picture.mp4")) == "image"
+
+
+def test_a_file_with_subtitles_alone_has_no_kind(tmp_path):
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nrain\n", encoding="utf-8")
+    with pytest.raises(MediaError, match="no picture and no audio"):
+        media_kind(tmp_path / "a.srt")
