@@ -125,7 +125,11 @@ function layOut(groups) {
     const y = 80 + LANE * lane.get(output), aside = 24 + 5 * lane.get(output);
     const start = starts.get(output);
     const link = made[from].connect(slot, made[to], input, start?.id);
-    if (!start) starts.set(output, app.graph.createReroute([edges[from][1] + aside, y], link));
+    if (!start) {
+      const x = edges[from][1] + aside, low = made[from].pos[1] + 14 + 20 * slot;
+      if (low > y + 400) app.graph.createReroute([x, low], link);  // else it would swing out
+      starts.set(output, app.graph.createReroute([x, y], link));
+    }
     app.graph.createReroute([edges[to][0] - aside, y], link);
   }
   return made;
