@@ -132,7 +132,7 @@ HIDDEN_WIRES = """() => {
   app.canvas.setDirty(true, true);
   app.canvas.draw(true, true);
   const pen = document.createElement("canvas").getContext("2d"), hidden = [];
-  pen.lineWidth = 2;
+  pen.lineWidth = 8;
   const nodes = app.graph._nodes ?? app.graph.nodes;
   const parts = [...app.graph.links.values(), ...app.graph.reroutes.values()];
   if (!parts.some(part => part.path)) return ["nothing was drawn"];
@@ -140,8 +140,8 @@ HIDDEN_WIRES = """() => {
     for (const part of parts) {
       if (!part.path) continue;
       const [x, y] = node.pos, [w, h] = node.size;
-      for (let i = x + 12; i < x + w - 12; i += 3)
-        for (let k = y - 20; k < y + h - 4; k += 3)
+      for (let i = x + 16; i < x + w - 16; i += 6)
+        for (let k = y - 20; k < y + h - 4; k += 6)
           if (pen.isPointInStroke(part.path, i, k)) {
             hidden.push(`${node.type} hides ${part.id}`);
             i = k = 1e9;
