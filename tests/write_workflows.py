@@ -70,6 +70,14 @@ function lanes(found) {
   return lane;
 }
 
+// the whole graph in a window of usual size, but not too small to read
+function view() {
+  const boxes = app.graph._groups.map(g => [...g.pos, g.pos[0] + g.size[0], g.pos[1] + g.size[1]]);
+  const left = Math.min(...boxes.map(b => b[0])), right = Math.max(...boxes.map(b => b[2]));
+  const scale = Math.round(100 * Math.min(1, Math.max(0.4, 1480 / (right - left)))) / 100;
+  return { scale, offset: [80 / scale - left, 130 / scale - 30] };
+}
+
 function noteSize(text) {
   const lines = text.split("\\n").map(line => Math.max(1, Math.ceil(line.length / 50)));
   return [340, 50 + 15 * lines.reduce((a, b) => a + b, 0)];
@@ -141,8 +149,9 @@ BUILD = f"""async (groups) => {{
   app.graph.clear();
   layOut(groups);
   await new Promise(r => setTimeout(r, 300));
-  const prompt = (await app.graphToPrompt()).output;
-  return {{ graph: app.graph.serialize(), prompt }};
+  const prompt = (await app.graphToPrompt()).output, graph = app.graph.serialize();
+  graph.extra = {{ ...graph.extra, ds: view() }};
+  return {{ graph, prompt }};
 }}"""
 
 BUILD_BLUEPRINT = f"""async ({{ name, description, category, groups, inputs, outputs }}) => {{
