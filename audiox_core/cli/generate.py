@@ -17,7 +17,7 @@ from ..pipeline.outputs import check_suffix, output_paths
 from ..pipeline.request import Request, check_request
 from ..progress import Progress
 from ..progress_bar import stage_bar
-from .options import DECIBELS, SECONDS, SHARE, add_json, add_variant
+from .options import CHECKPOINT, DECIBELS, SECONDS, SHARE, add_json, add_variant
 
 GUIDANCE = {
     "text": "the text; the default of these three is --cfg",
@@ -156,7 +156,8 @@ def _add_mix(group: Any) -> None:
 
 def _add_model(group: Any) -> None:
     add = group.add_argument
-    add("--checkpoint", **FILE, help="AudioX weights")
+    text = "AudioX weights: a file, or a model that `fetch` downloaded, such as turbo"
+    add("--checkpoint", **CHECKPOINT, help=text)
     add(
         "--lora",
         type=parse_lora,
