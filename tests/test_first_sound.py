@@ -73,7 +73,8 @@ def test_four_clicks_lead_from_a_fresh_host_to_sound(fresh, host, tmp_path):
     page.wait_for_timeout(2_000)
     hand.picture("5 result")
     assert hand.clicks <= MOST_CLICKS
-    assert front_end.noise == []
+    # newer hosts open an image workflow first, and ask the hub for its files
+    assert [line for line in front_end.noise if "Content Security Policy" not in line] == []
     assert entry["status"]["status_str"] == "success"
     sent = entry["prompt"][2]
     number = next(k for k, node in sent.items() if node["class_type"] == TEMPLATES[template])

@@ -37,12 +37,20 @@ def write_thumbnail(path: Path, sound: Path, example: str, label: str) -> None:
         high = STRIP
     sheet.paste(*_spectrogram(sound, high, over_picture=bool(example)))
     if label:
-        font = ImageFont.load_default(30)
-        draw = ImageDraw.Draw(sheet)
-        left, top, right, bottom = draw.textbbox((18, 16), label, font, anchor="lt")
-        draw.rounded_rectangle([left - 10, top - 9, right + 10, bottom + 9], 8, PAPER)
-        draw.text((18, 16), label, (255, 255, 255), font, anchor="lt")
+        write_label(sheet, label)
     sheet.save(path, "JPEG", quality=88)
+
+
+def write_label(sheet: Image.Image, label: str) -> None:
+    """In the lower right corner: ComfyUI has a badge in the upper left one."""
+    font, draw, corner = (
+        ImageFont.load_default(30),
+        ImageDraw.Draw(sheet),
+        (WIDTH - 20, HEIGHT - 20),
+    )
+    left, top, right, bottom = draw.textbbox(corner, label, font, anchor="rb")
+    draw.rounded_rectangle([left - 10, top - 9, right + 10, bottom + 9], 8, PAPER)
+    draw.text(corner, label, (255, 255, 255), font, anchor="rb")
 
 
 def _spectrogram(sound: Path, height: int, *, over_picture: bool) -> tuple:

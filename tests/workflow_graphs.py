@@ -93,10 +93,12 @@ def _note(text: str) -> tuple:
     return ("note", "Note", {"text": text})
 
 
-def _for_a_video(load: tuple, about: str, prompt: str = "", task: str = "sound effects") -> list:
+def _for_a_video(
+    load: tuple, about: str, prompt: str = "", task: str = "sound effects", clip: str = "ball"
+) -> list:
     """A video, its features and a prompt become a soundtrack."""
     return [
-        ("1 Model and video", [load, _note(about), _example("ball")]),
+        ("1 Model and video", [load, _note(about), _example(clip)]),
         ("2 Conditioning", [_see(), _text(prompt, task), _mask(video="see.0")]),
         ("3 Sampling", [_latent("see.1"), _sample()]),
         ("4 Output", [DECODE, *_soundtrack()]),
@@ -247,7 +249,7 @@ GRAPHS: dict[str, list] = {
             _note("Run once for four takes, then listen to them in AudioX Takes and press the "
                   "number of the best. Run again: only the new choice is computed, because the "
                   f"seed is fixed, and saved.\n\n{OWN_VIDEO}\n\n{EMBEDDED}"),
-            _example("ball"),
+            _example("car"),
         ]),
         ("2 Conditioning", [_see(), _text("", "sound effects"), _mask(video="see.0")]),
         ("3 Four takes", [_latent("see.1", batch_size=4), _sample(), DECODE]),
@@ -389,7 +391,7 @@ GRAPHS: dict[str, list] = {
         LOAD_TURBO, GET_TURBO, "a train passes, its horn echoes"
     ),
     "AudioX Turbo Soundtrack for a Video": _for_a_video(
-        LOAD_TURBO, f"{OWN_VIDEO}\n\n{GET_TURBO}"
+        LOAD_TURBO, f"{OWN_VIDEO}\n\n{GET_TURBO}", clip="rain"
     ),
     "AudioX Wan Video with Sound": [
         ("1 Wan", [

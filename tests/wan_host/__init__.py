@@ -108,7 +108,7 @@ def limit_memory() -> None:
         return unload(model, *args, **kwargs)
 
     mm.get_free_memory = free
-    # a CPU with a number is no CPU in the eyes of load_models_gpu, which frees memory of GPUs only
+    # load_models_gpu frees memory only of other devices than torch.device("cpu")
     mm.get_torch_device = lambda: torch.device("cpu", 0)
     mm.LoadedModel.model_load, mm.LoadedModel.model_unload = loaded, unloaded
 
