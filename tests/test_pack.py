@@ -87,7 +87,7 @@ def test_no_two_templates_have_the_same_thumbnail():
         (a.stem, b.stem)
         for k, (a, one) in enumerate(zip(paths, small, strict=True))
         for b, other in zip(paths[k + 1 :], small[k + 1 :], strict=True)
-        if np.abs(one - other).mean() < 0.1  # of 255
+        if np.abs(one - other).mean() < 1  # of 255
     ]
     assert alike == []
 
