@@ -7,6 +7,7 @@ waiting for it.
 import re
 from dataclasses import dataclass, replace
 from numbers import Real
+from typing import Literal, get_args
 
 from .config import AudioXConfig, SamplingConfig
 from .errors import SettingsError, check_number, shown
@@ -35,6 +36,12 @@ MAX_CFG = 100
 MAX_SIGMA = 1_000_000
 MIN_DENOISE = 0.001
 MAX_GAIN_DB = 120
+MAX_MIX_SECONDS = 3_600  # of layers
+CEILING_DB = -1.0  # true peak: what AAC and Opus need so that decoded audio does not clip
+LOWEST_CEILING = -40.0  # dB
+ATTACK, RELEASE = 0.05, 0.4  # seconds, of ducking
+Level = Literal["keep", "peak", "loudness"]  # of decoded audio
+LEVELS = get_args(Level)
 FEATHER_SECONDS = 0.1  # of the crossfade between known and generated audio
 MIN_LUFS, MAX_LUFS = -70, 0  # EBU R 128 does not count what is softer
 

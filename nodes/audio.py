@@ -4,9 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.limits import MAX_START
-from ..audiox_core.pipeline.decode import LEVELS
-from .bridge.audio import decoded, soundtracked
+from ..audiox_core.limits import LEVELS, MAX_START
+from . import bridge
 from .bridge.schema import schema, with_text
 
 
@@ -63,7 +62,7 @@ class AudioXDecode(io.ComfyNode):
     def execute(
         cls, vae: Any, latent: Any, level: str, lufs: float, trim: bool, paste_back: bool
     ) -> io.NodeOutput:
-        audio, levels = decoded(vae, latent, level, lufs, trim, paste_back)
+        audio, levels = bridge.audio.decoded(vae, latent, level, lufs, trim, paste_back)
         return with_text(levels, audio)
 
 
@@ -143,7 +142,7 @@ class AudioXSoundtrack(io.ComfyNode):
         gain_db: float,
         start: float = 0.0,
     ) -> io.NodeOutput:
-        made, what = soundtracked(
+        made, what = bridge.audio.soundtracked(
             video,
             audio,
             start,

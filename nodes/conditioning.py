@@ -5,9 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.conditioners.inputs import MAX_END, MAX_FADE
-from ..audiox_core.pipeline.encode import Strengths
-from .bridge.encode import masked_conditioning, timeline_conditioning
-from .bridge.prompt_masks import with_span
+from . import bridge
 from .bridge.schema import (
     clip_input,
     conditioners_input,
@@ -59,7 +57,7 @@ class AudioXPromptTimeline(io.ComfyNode):
     def execute(
         cls, conditioners: Any, lines: str, crossfade: float, clip: Any = None
     ) -> io.NodeOutput:
-        texts, shown = timeline_conditioning(conditioners, lines, crossfade, clip)
+        texts, shown = bridge.encode.timeline_conditioning(conditioners, lines, crossfade, clip)
         return with_text(shown, texts)
 
 
@@ -114,7 +112,7 @@ class AudioXTimeRange(io.ComfyNode):
 
     @classmethod
     def execute(cls, conditioning: Any, start: float, end: float, fade: float) -> io.NodeOutput:
-        return io.NodeOutput(with_span(conditioning, start, end, fade))
+        return io.NodeOutput(bridge.prompt_masks.with_span(conditioning, start, end, fade))
 
 
 class AudioXMaskedConditioning(io.ComfyNode):
@@ -151,6 +149,8 @@ class AudioXMaskedConditioning(io.ComfyNode):
         video: Any = None,
         audio: Any = None,
     ) -> io.NodeOutput:
-        strengths = Strengths(text_strength, video_strength, audio_strength)
-        branches = masked_conditioning(conditioners, text, negative_text, video, audio, strengths)
+        strengths = bridge.encode.Strengths(text_strength, video_strength, audio_strength)
+        branches = bridge.encode.masked_conditioning(
+            conditioners, text, negative_text, video, audio, strengths
+        )
         return io.NodeOutput(*branches)

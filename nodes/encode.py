@@ -4,10 +4,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.conditioners.text import TASK_PROMPTS
+from ..audiox_core.conditioners.inputs import TASK_PROMPTS
 from ..audiox_core.limits import MAX_SECONDS, MAX_START, MIN_SECONDS
-from .bridge.encode import audio_features, image_features, text_conditioning, video_features
-from .bridge.media import first_of_batch
+from . import bridge
 from .bridge.schema import Features, clip_input, conditioners_input, schema, with_text
 
 TO_MASKED = "Connect to {} of AudioX Masked Conditioning."
@@ -52,7 +51,7 @@ class AudioXEncodeText(io.ComfyNode):
     @classmethod
     def execute(cls, conditioners: Any, text: str, task: str, clip: Any = None) -> io.NodeOutput:
         prompt = text if text.strip() else TASK_PROMPTS.get(task, "")
-        return io.NodeOutput(text_conditioning(conditioners, prompt, clip))
+        return io.NodeOutput(bridge.encode.text_conditioning(conditioners, prompt, clip))
 
 
 class AudioXEncodeVideo(io.ComfyNode):
@@ -121,7 +120,9 @@ class AudioXEncodeVideo(io.ComfyNode):
         video: Any = None,
         images: Any = None,
     ) -> io.NodeOutput:
-        features = video_features(conditioners, video, images, fps, start, length, time_mask)
+        features = bridge.encode.video_features(
+            conditioners, video, images, fps, start, length, time_mask
+        )
         return with_text(
             f"{features.seconds:.2f} s, {features.windows} window{'s' * (features.windows > 1)}",
             features,
@@ -148,7 +149,7 @@ class AudioXEncodeImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, conditioners: Any, image: Any) -> io.NodeOutput:
-        return io.NodeOutput(image_features(conditioners, image))
+        return io.NodeOutput(bridge.encode.image_features(conditioners, image))
 
 
 class AudioXEncodeAudio(io.ComfyNode):
@@ -196,5 +197,5 @@ class AudioXEncodeAudio(io.ComfyNode):
     def execute(
         cls, conditioners: Any, vae: Any, audio: Any, start: float, length: float, time_mask: str
     ) -> io.NodeOutput:
-        features = audio_features(conditioners, vae, audio, start, length, time_mask)
-        return with_text(first_of_batch(audio), features)
+        features = bridge.encode.audio_features(conditioners, vae, audio, start, length, time_mask)
+        return with_text(bridge.media.first_of_batch(audio), features)

@@ -5,8 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
-from .bridge.latent import empty_latent, inpaint_latent
-from .bridge.media import first_of_batch
+from . import bridge
 from .bridge.schema import schema, with_text
 
 TO_SAMPLER = "Connect to latent_image of a sampler."
@@ -54,7 +53,7 @@ class AudioXEmptyLatent(io.ComfyNode):
 
     @classmethod
     def execute(cls, seconds: float, batch_size: int, loop: bool = False) -> io.NodeOutput:
-        return io.NodeOutput(empty_latent(seconds, batch_size, loop))
+        return io.NodeOutput(bridge.latent.empty_latent(seconds, batch_size, loop))
 
 
 class AudioXInpaintLatent(io.ComfyNode):
@@ -128,5 +127,7 @@ class AudioXInpaintLatent(io.ComfyNode):
         extend_before: float,
         extend_after: float,
     ) -> io.NodeOutput:
-        made = inpaint_latent(vae, audio, regenerate, feather, extend_before, extend_after)
-        return with_text(first_of_batch(audio), *made)
+        made = bridge.latent.inpaint_latent(
+            vae, audio, regenerate, feather, extend_before, extend_after
+        )
+        return with_text(bridge.media.first_of_batch(audio), *made)

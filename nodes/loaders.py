@@ -2,16 +2,13 @@
 
 from comfy_api.latest import io
 
-from ..audiox_core.checkpoint.part_files import open_vae
+from ..audiox_core.hub.models import Part
+from ..audiox_core.limits import STORED_DTYPE_NAMES
 from ..audiox_core.media.examples import PICTURES
 from ..audiox_core.variants import VARIANTS
-from .bridge.conditioners import load_conditioners
-from .bridge.example import example
-from .bridge.files import model_names, model_path, open_model
-from .bridge.live_preview import VAE
-from .bridge.model import WEIGHT_DTYPES, load_model
+from . import bridge
+from .bridge.files import AUTO, check_files, file_names
 from .bridge.schema import Conditioners, schema, with_text
-from .bridge.vae import load_vae
 
 LICENCE = "The released weights are licensed for non-commercial use (CC-BY-NC-4.0)."
 FILE = (
@@ -20,12 +17,18 @@ FILE = (
     "no download, but it knows only twelve synthetic sounds and rendered scenes, not real video. "
     f"{LICENCE}"
 )
+OTHERS: dict[Part, str] = {
+    "vae_file": "The VAE. 'auto' takes the one in the model file, or the VAE file beside it.",
+    "synchformer_file": "The encoder of motion for video, in the MAF models, Base and Turbo. 'auto'"
+    " takes the one in the model file, or the one in models/audiox.",
+    "text_encoder_file": "T5-base. 'auto' takes the one in the model file, or the one in"
+    " models/text_encoders.",
+}
 VARIANT = (
     "Which model the file contains. 'auto' reads it from the file, the config.json beside it or "
     "the folder name. Select it yourself if the loader cannot tell AudioX-MAF-MMDiT, Base and "
     "Turbo apart: their tensors have the same shapes."
 )
-AUTO = "auto"
 DTYPE = (
     "Data type of the transformer's weights. 'default' lets ComfyUI choose for your GPU. float16 "
     "and bfloat16 halve the memory; float8 halves it again, with some loss of precision."
@@ -38,8 +41,13 @@ def _variant() -> io.Combo.Input:
     )
 
 
-def _chosen(variant: str) -> str | None:
-    return None if variant == AUTO else variant
+def _file(*parts: Part) -> io.Combo.Input:
+    return io.Combo.Input("file", options=file_names(*parts), tooltip=FILE)
+
+
+def _other(part: Part) -> io.Combo.Input:
+    options = file_names(part)
+    return io.Combo.Input(part, options=options, default=AUTO, optional=True, tooltip=OTHERS[part])
 
 
 class AudioXLoadCheckpoint(io.ComfyNode):
@@ -54,9 +62,12 @@ class AudioXLoadCheckpoint(io.ComfyNode):
             f" AudioX Encode Text. {LICENCE}",
             search_aliases=["audiox", "sound", "foley", "text to audio", "video to audio"],
             inputs=[
-                io.Combo.Input("file", options=model_names(), tooltip=FILE),
-                io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
+                _file("file"),
+                io.Combo.Input(
+                    "weight_dtype", options=["default", *STORED_DTYPE_NAMES], tooltip=DTYPE
+                ),
                 _variant(),
+                *map(_other, OTHERS),
             ],
             outputs=[
                 io.Model.Output(
@@ -71,11 +82,38 @@ class AudioXLoadCheckpoint(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
-        checkpoint = open_model(file, _chosen(variant))
-        model, vae = load_model(checkpoint, weight_dtype), load_vae(checkpoint.vae)
-        model.set_attachments(VAE, vae)
-        return with_text(checkpoint.variant, model, load_conditioners(checkpoint), vae)
+    def validate_inputs(
+        cls,
+        file: str | None = None,
+        vae_file: str | None = None,
+        synchformer_file: str | None = None,
+        text_encoder_file: str | None = None,
+    ) -> bool | str:
+        return check_files(
+            file=file,
+            vae_file=vae_file,
+            synchformer_file=synchformer_file,
+            text_encoder_file=text_encoder_file,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        file: str,
+        weight_dtype: str,
+        variant: str = AUTO,
+        vae_file: str = AUTO,
+        synchformer_file: str = AUTO,
+        text_encoder_file: str = AUTO,
+    ) -> io.NodeOutput:
+        checkpoint = bridge.checkpoint.open_model(
+            file,
+            variant,
+            vae=vae_file,
+            synchformer=synchformer_file,
+            text_encoder=text_encoder_file,
+        )
+        return with_text(checkpoint.variant, *bridge.checkpoint.load_all(checkpoint, weight_dtype))
 
 
 class AudioXLoadModel(io.ComfyNode):
@@ -89,8 +127,10 @@ class AudioXLoadModel(io.ComfyNode):
             " of the file are not read.",
             search_aliases=["audiox", "audiox unet"],
             inputs=[
-                io.Combo.Input("file", options=model_names(), tooltip=FILE),
-                io.Combo.Input("weight_dtype", options=[*WEIGHT_DTYPES], tooltip=DTYPE),
+                _file("file"),
+                io.Combo.Input(
+                    "weight_dtype", options=["default", *STORED_DTYPE_NAMES], tooltip=DTYPE
+                ),
                 _variant(),
             ],
             outputs=[
@@ -101,9 +141,13 @@ class AudioXLoadModel(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, file: str | None = None) -> bool | str:
+        return check_files(file=file)
+
+    @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
-        checkpoint = open_model(file, _chosen(variant))
-        return with_text(checkpoint.variant, load_model(checkpoint, weight_dtype))
+        checkpoint = bridge.checkpoint.open_model(file, variant)
+        return with_text(checkpoint.variant, bridge.model.load_model(checkpoint, weight_dtype))
 
 
 class AudioXLoadConditioners(io.ComfyNode):
@@ -116,7 +160,12 @@ class AudioXLoadConditioners(io.ComfyNode):
             description="Load only the encoders for text, video, images and audio from an AudioX"
             " file, and T5-base from models/text_encoders if it is there.",
             search_aliases=["audiox", "audiox encoders"],
-            inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE), _variant()],
+            inputs=[
+                _file("file"),
+                _variant(),
+                _other("synchformer_file"),
+                _other("text_encoder_file"),
+            ],
             outputs=[
                 Conditioners.Output(
                     "conditioners",
@@ -126,8 +175,28 @@ class AudioXLoadConditioners(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, file: str, variant: str = AUTO) -> io.NodeOutput:
-        return io.NodeOutput(load_conditioners(open_model(file, _chosen(variant))))
+    def validate_inputs(
+        cls,
+        file: str | None = None,
+        synchformer_file: str | None = None,
+        text_encoder_file: str | None = None,
+    ) -> bool | str:
+        return check_files(
+            file=file, synchformer_file=synchformer_file, text_encoder_file=text_encoder_file
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        file: str,
+        variant: str = AUTO,
+        synchformer_file: str = AUTO,
+        text_encoder_file: str = AUTO,
+    ) -> io.NodeOutput:
+        checkpoint = bridge.checkpoint.open_model(
+            file, variant, synchformer=synchformer_file, text_encoder=text_encoder_file
+        )
+        return io.NodeOutput(bridge.conditioners.load_conditioners(checkpoint))
 
 
 class AudioXLoadVAE(io.ComfyNode):
@@ -140,13 +209,17 @@ class AudioXLoadVAE(io.ComfyNode):
             description="Load only the audio VAE, from an AudioX checkpoint or a separate VAE"
             " file.",
             search_aliases=["audiox"],
-            inputs=[io.Combo.Input("file", options=model_names(), tooltip=FILE)],
+            inputs=[_file("file", "vae_file")],
             outputs=[io.Vae.Output("vae", tooltip="Connect to AudioX Decode or VAE Decode Audio.")],
         )
 
     @classmethod
+    def validate_inputs(cls, file: str | None = None) -> bool | str:
+        return check_files(file=file)
+
+    @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(load_vae(open_vae(model_path(file))))
+        return io.NodeOutput(bridge.vae.load_vae(bridge.checkpoint.open_vae(file)))
 
 
 class AudioXExample(io.ComfyNode):
@@ -177,4 +250,4 @@ class AudioXExample(io.ComfyNode):
 
     @classmethod
     def execute(cls, which: str) -> io.NodeOutput:
-        return io.NodeOutput(*example(which))
+        return io.NodeOutput(*bridge.example.example(which))

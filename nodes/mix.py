@@ -4,10 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.media.ducking import ATTACK, RELEASE, Ducking
-from ..audiox_core.media.layers import MAX_MIX_SECONDS
-from ..audiox_core.media.mastering import CEILING_DB, LOWEST_CEILING
-from .bridge.mix import layer_added, mixed
+from ..audiox_core.limits import ATTACK, CEILING_DB, LOWEST_CEILING, MAX_MIX_SECONDS, RELEASE
+from . import bridge
 from .bridge.schema import Layers, schema, with_text
 
 LONGEST = float(MAX_MIX_SECONDS)
@@ -114,7 +112,7 @@ class AudioXLayer(io.ComfyNode):
         name: str,
         layers: Any = None,
     ) -> io.NodeOutput:
-        added, shown = layer_added(
+        added, shown = bridge.mix.layer_added(
             audio, gain_db, start, fade_in, fade_out, pan, name, layers=layers
         )
         return with_text(shown, added)
@@ -221,6 +219,6 @@ class AudioXMix(io.ComfyNode):
         ceiling_db: float,
         seconds: float,
     ) -> io.NodeOutput:
-        ducking = Ducking(duck_db, attack, release)
-        audio, shown = mixed(layers, duck_under, ducking, lufs, ceiling_db, seconds)
+        ducking = bridge.mix.Ducking(duck_db, attack, release)
+        audio, shown = bridge.mix.mixed(layers, duck_under, ducking, lufs, ceiling_db, seconds)
         return with_text(shown, audio)

@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.limits import MAX_START, MAX_TAKES
-from .bridge.preview import preview, takes
+from . import bridge
 from .bridge.schema import schema
 
 
@@ -69,7 +69,9 @@ class AudioXTakes(io.ComfyNode):
     def execute(
         cls, audio: Any, choose: int, video: Any = None, start: float = 0.0
     ) -> io.NodeOutput:
-        chosen, index, shown = takes(audio, choose, video, start, str(cls.hidden.unique_id))
+        chosen, index, shown = bridge.preview.takes(
+            audio, choose, video, start, str(cls.hidden.unique_id)
+        )
         return io.NodeOutput(chosen, index, ui=shown)
 
 
@@ -116,5 +118,5 @@ class AudioXPreview(io.ComfyNode):
     def execute(
         cls, audio: Any, video: Any = None, start: float = 0.0, save_as: str = ""
     ) -> io.NodeOutput:
-        image, shown = preview(audio, video, start, save_as, cls)
+        image, shown = bridge.preview.preview(audio, video, start, save_as, cls)
         return io.NodeOutput(image, ui=shown)

@@ -6,11 +6,12 @@ from comfy_api.latest import io
 
 from ..audiox_core.config import SamplingConfig
 from ..audiox_core.limits import MAX_CFG, MAX_SEED, MAX_STEPS
-from ..audiox_core.pipeline.encode import Strengths
 from ..audiox_core.variants import advice
-from .bridge.guider import modality_guider
-from .bridge.sampling import OWN, SAMPLERS, SCHEDULERS, config_of, sample, settings, sigmas_of
+from . import bridge
 from .bridge.schema import (
+    OWN,
+    SAMPLERS,
+    SCHEDULERS,
     modality_inputs,
     schema,
     strength_input,
@@ -88,10 +89,12 @@ class AudioXScheduler(io.ComfyNode):
     def execute(
         cls, model: Any, steps: int, sigma_min: float, sigma_max: float, denoise: float
     ) -> io.NodeOutput:
-        used = settings(model, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max)
+        used = bridge.sampling.settings(
+            model, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max
+        )
         return with_text(
             f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}",
-            sigmas_of(model, used, OWN, denoise),
+            bridge.sampling.sigmas_of(model, used, OWN, denoise),
         )
 
 
@@ -167,15 +170,17 @@ class AudioXSampler(io.ComfyNode):
         scheduler: str,
         denoise: float,
     ) -> io.NodeOutput:
-        used = settings(model, steps=steps, cfg=cfg, cfg_rescale=cfg_rescale, sampler=sampler_name)
-        sigmas = sigmas_of(model, used, scheduler, denoise)
+        used = bridge.sampling.settings(
+            model, steps=steps, cfg=cfg, cfg_rescale=cfg_rescale, sampler=sampler_name
+        )
+        sigmas = bridge.sampling.sigmas_of(model, used, scheduler, denoise)
         schedule = _schedule(scheduler, used)
         line = f"{used.sampler}, {schedule}, {len(sigmas) - 1} steps, cfg {used.cfg:g}"
         if used.cfg_rescale:
             line += f", cfg_rescale {used.cfg_rescale:g}"
         return with_text(
-            f"{line}\n{advice(config_of(model), used)}".rstrip(),
-            sample(
+            f"{line}\n{advice(bridge.sampling.config_of(model), used)}".rstrip(),
+            bridge.sampling.sample(
                 model, positive, negative, latent_image, seed=seed, sampling=used, sigmas=sigmas
             ),
         )
@@ -238,13 +243,13 @@ class AudioXGuider(io.ComfyNode):
         video: Any = None,
         audio: Any = None,
     ) -> io.NodeOutput:
-        guider, shown = modality_guider(
+        guider, shown = bridge.guider.modality_guider(
             model,
             conditioners,
             (text, negative_text),
             (video, audio),
             (text_guidance, video_guidance, audio_guidance),
-            Strengths(text_strength, video_strength, audio_strength),
+            bridge.encode.Strengths(text_strength, video_strength, audio_strength),
             cfg_rescale,
         )
         return with_text(shown, guider)

@@ -11,7 +11,10 @@ from typing import Any
 from .host import ROOT, Server
 
 HELP, WORKFLOWS = ROOT / "web" / "docs", ROOT / "workflows"
-OPTIONS_OF_THE_HOST = {"file", "sampler_name", "scheduler"}  # their options differ by machine
+# their options differ by machine
+OPTIONS_OF_THE_HOST = {
+    "file", "vae_file", "synchformer_file", "text_encoder_file", "sampler_name", "scheduler",
+}  # fmt: skip
 TIPS = {
     "AudioXDecode": (
         "Use `loudness` with -14 to -16 LUFS for a clip that you publish, and `keep` if you mix the"

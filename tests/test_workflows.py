@@ -19,7 +19,8 @@ SECONDS = {"music_continuation": 22.0}  # else ten
 UNSAVED = {  # end in a player
     "timeline", "takes", "refine_a_take", "layers", "text_against_video", "loop",
 }  # fmt: skip
-TURBO = "audiox-turbo/audiox_turbo.ckpt"  # as `fetch` names it; here it is an empty file
+TURBO = "audiox_turbo.ckpt"  # its name in the loader; here it is an empty file
+FETCHED = f"audiox-turbo/{TURBO}"  # where `fetch` stores it
 # the same graphs with another file, and shorter
 GRAPHS = [p for p in WORKFLOWS if not p.stem.startswith("turbo_") and p.stem not in UNSAVED]
 LONG = 25.0  # seconds: three windows
@@ -75,8 +76,8 @@ def fill_models(scratch: Path, toys) -> Path:
     folder.mkdir(parents=True)
     for variant in VARIANTS:
         toys.write(toys.tiny(variant), folder / tiny(variant))
-    (scratch / "models" / "audiox" / TURBO).parent.mkdir(parents=True)
-    (scratch / "models" / "audiox" / TURBO).touch()
+    (scratch / "models" / "audiox" / FETCHED).parent.mkdir(parents=True)
+    (scratch / "models" / "audiox" / FETCHED).touch()
     named = {"mine": {"base_path": str(folder.parent), "audiox": folder.name}}
     (scratch / "extra.yaml").write_text(json.dumps(named))  # which is YAML, too
     return scratch / "extra.yaml"

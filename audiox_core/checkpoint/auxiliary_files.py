@@ -6,7 +6,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ..errors import WeightsError, check_regular_file
-from ..hub.models import MODELS
+from ..hub.models import FILES, MODELS, files_of
+from .released_files import find_released
 
 TEXT_ENCODER = MODELS["t5-base"]
 TEXT_ENCODER_NAMES = (
@@ -27,13 +28,32 @@ DEPTH = 3  # folders above a checkpoint that may be the `models` folder under an
 
 
 def find_config(checkpoint: Path) -> Path | None:
-    """The release's config.json beside a checkpoint, or above it as on the hub; None: not found."""
+    """The release's config.json beside a checkpoint, or above it as on the hub; None: not found.
+
+    Files of several releases may lie flat in `models/audiox`: a config.json there tells nothing.
+    """
+    if checkpoint.name in FILES and checkpoint.absolute().parent.name == "audiox":
+        return None
     return _first(folder / "config.json" for folder in _folders(checkpoint))
 
 
-def find_vae(checkpoint: Path) -> Path | None:
-    """A VAE beside a checkpoint, or in the folder that it has on the hub; None: not found."""
-    return _first(_beside(checkpoint, VAE_NAMES))
+def find_vae(checkpoint: Path, variant: str | None = None) -> Path | None:
+    """A VAE beside a checkpoint, in the folder that it has on the hub, or in `models/audiox`.
+
+    Args:
+        checkpoint: that the VAE is for.
+        variant: of the checkpoint; None takes that of a released file's name.
+
+    Returns:
+        None: not found.
+    """
+    if variant is None and checkpoint.name in FILES:
+        variant = FILES[checkpoint.name].models[0]
+    released = files_of(variant).get("vae_file") if variant in MODELS else None
+    names = VAE_NAMES if released is None else (released.name, *VAE_NAMES)
+    if (beside := _first(_beside(checkpoint, names))) is not None or released is None:
+        return beside
+    return find_released(released, [models_folder(checkpoint) / released.directory])
 
 
 def find_synchformer(checkpoint: Path) -> Path | None:
@@ -99,6 +119,8 @@ def fetch_again(path: Path) -> str:
     for model in MODELS.values():
         if folder.endswith(f"/{model.folder}") and any(f.name in path.name for f in model.files):
             return f"`{fetch_command(model.name, path)}`"
+    if (file := FILES.get(path.name)) is not None:
+        return f"`{fetch_command(file.models[0], path)}`"
     return f"`{fetch_command('NAME', path)}` (NAME is one of {', '.join(MODELS)})"
 
 
@@ -143,17 +165,22 @@ def tokenizer_of(weights: Path) -> Path:
     return weights.parent / "tokenizer.json"
 
 
-def load_tokenizer(weights: Path, text: str | None = None) -> Tokenizer:
+def load_tokenizer(
+    weights: Path, text: str | None = None, otherwise: Path | None = None
+) -> Tokenizer:
     """The tokenizer of a text encoder.
 
     Args:
         weights: of the text encoder.
         text: its tokenizer's JSON; None reads the file beside the weights.
+        otherwise: a tokenizer.json to read where there is none beside the weights.
 
     Raises:
         WeightsError: there is none, or it cannot be read.
     """
     path = tokenizer_of(weights) if text is None else weights
+    if text is None and otherwise is not None and not path.is_file():
+        path = otherwise
     try:
         if text is None:
             check_regular_file(path, WeightsError)

@@ -31,11 +31,10 @@ from .layout import AUDIO, AUDIO_VAE, DIT, MAF, SYNC, TEXT, VAE, VIDEO, check_la
 from .modules import load_module
 from .objective_probe import probe_objective
 from .part_files import SynchformerFile, TextEncoderFile, VaeFile
+from .released_files import EMBEDDED, checkpoint_path
 from .weight_file import WeightFile, differing, open_weights
 
 logger = logging.getLogger(__name__)
-
-EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
 
 # of the time of loading a released model, after the conditioners and after the backbone
 CONDITIONERS_SHARE, BACKBONE_SHARE = 0.25, 0.9
@@ -245,11 +244,13 @@ def open_checkpoint(
     config: str | Path | None = None,
     variant: str | None = None,
     text_encoder_folders: Sequence[Path] = (),
+    tokenizer: Path | None = None,
 ) -> CheckpointFile:
     """Open a checkpoint, decide once which model it is, and find its auxiliary files.
 
     Args:
-        path: `.safetensors` or `.ckpt`; None is the embedded model.
+        path: `.safetensors` or `.ckpt`, or the name of a released model in `models/`, such as
+            `turbo`; None is the embedded model.
         text_encoder: T5-base weights or their folder; None takes the checkpoint's own, else looks
             beside the checkpoint and in `models/`.
         vae: another VAE for decoding; audio prompts keep the checkpoint's. None takes the
@@ -259,11 +260,12 @@ def open_checkpoint(
         config: the release's config.json; None takes the one beside the checkpoint, if any.
         variant: a key of `VARIANTS`, where a file does not tell which of them it is.
         text_encoder_folders: where a host keeps text encoders; searched first.
+        tokenizer: T5's tokenizer.json for weights that have none beside them.
 
     Raises:
         WeightsError: a file is missing or damaged, holds no AudioX model, or nothing tells which.
     """
-    file = open_weights(EMBEDDED if path is None else local_path(path))
+    file = open_weights(EMBEDDED if path is None else checkpoint_path(local_path(path)))
     config_json = auxiliary.find_config(file.path) if config is None else local_path(config)
     probe = partial(probe_objective, file)
     resolved, source = detect(file, config_json, variant=variant, probe=probe)
@@ -288,11 +290,15 @@ def open_checkpoint(
         except WeightsError as error:
             return MissingModule(str(error))
 
-    found = auxiliary.find_text_encoder(file.path, text_encoder_folders)
+    beside = tokenizer is None  # only weights with a tokenizer of their own
+    found = auxiliary.find_text_encoder(file.path, text_encoder_folders, tokenizer=beside)
     missing = auxiliary.missing_text_encoder(file.path)
-    text_part = part(TEXT, text_encoder, found, part_files.text_encoder_in, missing)
+    open_text = partial(part_files.text_encoder_in, tokenizer=tokenizer)
+    text_part = part(TEXT, text_encoder, found, open_text, missing)
     missing = auxiliary.missing_vae(file.path, resolved.variant)
-    vae_part = part(VAE, vae, auxiliary.find_vae(file.path), part_files.vae_in, missing)
+    vae_part = part(
+        VAE, vae, auxiliary.find_vae(file.path, resolved.variant), part_files.vae_in, missing
+    )
     sync, sync_part = resolved.video.sync, None
     if sync is not None:
         found = auxiliary.find_synchformer(file.path)

@@ -118,8 +118,15 @@ class TextEncoderFile:
         return TextConditioner(encoder, tokens, self.tokenizer)
 
 
-def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
+def text_encoder_in(
+    file: WeightFile, config: AudioXConfig, tokenizer: Path | None = None
+) -> TextEncoderFile:
     """The text encoder in a model's own file, or in one of its own beside a tokenizer.json.
+
+    Args:
+        file: opened.
+        config: of the model.
+        tokenizer: a tokenizer.json for a file that has none beside it.
 
     Raises:
         WeightsError: it is not a text encoder, not whole, or not the one that the model was
@@ -132,7 +139,7 @@ def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
             "Use model.safetensors of google-t5/t5-base."
         )
     text = file.header.get("tokenizer", "") if prefix else None
-    tokenizer = auxiliary.load_tokenizer(file.path, text)
+    loaded = auxiliary.load_tokenizer(file.path, text, tokenizer)
     sizes = text_sizes(file.shapes, prefix)
     if sizes.width != config.dit.cond_dim:
         raise WeightsError(
@@ -140,13 +147,13 @@ def text_encoder_in(file: WeightFile, config: AudioXConfig) -> TextEncoderFile:
             f"{config.dit.cond_dim}: use the text encoder that the model was trained with "
             "(T5-base, 768, for AudioX v1)."
         )
-    if (size := tokenizer.get_vocab_size()) > sizes.vocab_size:
+    if (size := loaded.get_vocab_size()) > sizes.vocab_size:
         raise WeightsError(
             f"The tokenizer has {size} tokens, but the text encoder in {file.path.name} has "
             f"{sizes.vocab_size}: use the tokenizer.json that belongs to it."
         )
     check_below(file, prefix, layout.text_layout(sizes, prefix), "T5 text encoder")
-    return TextEncoderFile(file, prefix, sizes, tokenizer)
+    return TextEncoderFile(file, prefix, sizes, loaded)
 
 
 @dataclass(frozen=True)

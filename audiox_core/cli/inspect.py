@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import FILE
 from ..errors import printable
 from ..progress_bar import count_bar
-from .options import add_json, add_variant, size_text
+from .options import CHECKPOINT, add_json, add_variant, size_text
 
 if TYPE_CHECKING:
     from ..checkpoint.inspect import Part, Report
@@ -22,7 +21,9 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
         "files it needs. Please add this to an issue about a file that does not load."
     )
     parser.set_defaults(run=run_inspect)
-    parser.add_argument("file", **FILE, help=".safetensors, .ckpt, .pt, .pth")
+    parser.add_argument(
+        "file", **CHECKPOINT, help=".safetensors, .ckpt, .pt, .pth; or turbo, base, maf"
+    )
     parser.add_argument(
         "--deep",
         action="store_true",

@@ -2,11 +2,20 @@
 
 import logging
 import math
+from pathlib import Path
 from typing import Any
 
-from ..arguments import FILE
+from ..arguments import FILE, path_argument
+from ..checkpoint.released_files import checkpoint_path
 from ..variants import VARIANTS
 
+
+def checkpoint_argument(text: str) -> Path:
+    """The type of an option for a checkpoint: a file, or the name of a downloaded model."""
+    return checkpoint_path(path_argument(text))
+
+
+CHECKPOINT: dict[str, Any] = {"type": checkpoint_argument, "metavar": "FILE|MODEL"}
 SECONDS: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
 DECIBELS: dict[str, Any] = {"type": float, "metavar": "DB"}
 SHARE: dict[str, Any] = {"type": float, "metavar": "0..1"}

@@ -5,13 +5,13 @@ import json
 import time
 from pathlib import Path
 
-from ..arguments import FILE, FOLDER, add_force, add_output
+from ..arguments import FOLDER, add_force, add_output
 from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError, find_model
 from ..limits import STORED_DTYPE_NAMES
 from ..overwrite import check_overwrite
 from ..progress_bar import count_bar
-from .options import add_json, add_variant, size_text
+from .options import CHECKPOINT, add_json, add_variant, size_text
 
 MODELS_FOLDER = Path("models")
 
@@ -71,7 +71,7 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
         "the transformer's layers are float8 and the other matrices are float16."
     )
     parser.set_defaults(run=run_convert)
-    parser.add_argument("input", **FILE, nargs="+", help="model.ckpt [VAE.ckpt]")
+    parser.add_argument("input", **CHECKPOINT, nargs="+", help="model.ckpt [VAE.ckpt]")
     add_output(parser, "the file to write; it ends in .safetensors")
     add_force(parser)
     parser.add_argument(

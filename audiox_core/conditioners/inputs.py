@@ -17,6 +17,11 @@ MAX_FADE = 10.0  # seconds
 MAX_END = float(MAX_START)
 Span = tuple[float, float]  # seconds: from, to
 MAX_SPANS = 1_000
+# captions that training used for clips without a caption of their own
+TASK_PROMPTS = {
+    "sound effects": "Generate general audio for the video",
+    "music": "Generate music for the video",
+}
 
 _SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)-(\d+(?:\.\d*)?|\.\d+)")
 

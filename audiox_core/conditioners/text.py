@@ -15,11 +15,6 @@ from .inputs import check_prompt
 
 logger = logging.getLogger(__name__)
 
-# captions that training used for clips without a caption of their own
-TASK_PROMPTS = {
-    "sound effects": "Generate general audio for the video",
-    "music": "Generate music for the video",
-}
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 

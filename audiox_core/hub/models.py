@@ -38,7 +38,9 @@ class HubModel:
         return f"https://huggingface.co/{self.repo}"
 
 
-Part = Literal["file", "vae", "synchformer", "text_encoder"]  # as widgets of the loader
+Part = Literal[
+    "file", "vae_file", "synchformer_file", "text_encoder_file"
+]  # as widgets of the loader
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ class ReleasedFile:
 
     @property
     def places(self) -> tuple[PurePosixPath, ...]:
-        """Where it may be below `models/`: flat, or as `fetch` stores it."""
-        folders = dict.fromkeys(MODELS[name].folder for name in self.models)
-        fetched = (PurePosixPath(folder) / self.path.name for folder in folders)
-        return (PurePosixPath(self.directory) / self.name, *fetched)
+        """Where it may be below `directory`: flat, or as `fetch` stores it."""
+        folders = (PurePosixPath(MODELS[n].folder).relative_to(self.directory) for n in self.models)
+        fetched = (folder / self.path.name for folder in folders)
+        return tuple(dict.fromkeys((PurePosixPath(self.name), *fetched)))
 
 
 def _paths(*names: str) -> tuple[PurePosixPath, ...]:
@@ -141,18 +143,18 @@ FILES = {
             "audiox_v1.ckpt", "file", ("audiox",), PurePosixPath("model.ckpt"), 5_956_699_216
         ),
         ReleasedFile(
-            "audiox_vae.ckpt", "vae", ("audiox-turbo", "audiox-base"),
+            "audiox_vae.ckpt", "vae_file", ("audiox-turbo", "audiox-base"),
             PurePosixPath("pretransform/vae.ckpt"), _VAE_BYTES,
         ),
         ReleasedFile(
-            "audiox_maf_mmdit_vae.ckpt", "vae", ("audiox-maf-mmdit",), PurePosixPath("VAE.ckpt"),
-            _VAE_BYTES,
+            "audiox_maf_mmdit_vae.ckpt", "vae_file", ("audiox-maf-mmdit",),
+            PurePosixPath("VAE.ckpt"), _VAE_BYTES,
         ),
         ReleasedFile(
-            _SYNC, "synchformer", ("synchformer", *_LINE), PurePosixPath(_SYNC), 950_058_171
+            _SYNC, "synchformer_file", ("synchformer", *_LINE), PurePosixPath(_SYNC), 950_058_171
         ),
         ReleasedFile(  # the copy that ComfyUI's own Stable Audio template downloads
-            "t5-base.safetensors", "text_encoder", ("t5-base",),
+            "t5-base.safetensors", "text_encoder_file", ("t5-base",),
             PurePosixPath("model.safetensors"), 891_646_390, "text_encoders",
             "https://huggingface.co/ComfyUI-Wiki/t5-base/resolve/main/t5-base.safetensors",
         ),
@@ -160,17 +162,17 @@ FILES = {
 }  # fmt: skip
 
 
-def find_model(name: str, among: Iterable[str] = ()) -> HubModel:
+def find_model(name: str, among: Iterable[str] = MODELS) -> HubModel:
     """A model by its name or short name, in any case.
 
     Args:
         name: such as `audiox-turbo` or `turbo`.
-        among: names that are allowed; all of `MODELS` if there are none.
+        among: names of `MODELS` that are allowed.
 
     Raises:
         HubError: there is no such model; the message suggests the nearest name.
     """
-    allowed = [MODELS[n] for n in among] or [*MODELS.values()]
+    allowed = [MODELS[n] for n in among]
     by_name = {key: model for model in allowed for key in (model.name, model.short)}
     if (model := by_name.get(name.lower())) is not None:
         return model

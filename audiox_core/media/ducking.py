@@ -8,9 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from ..errors import check_number
-from ..limits import MAX_GAIN_DB
-
-ATTACK, RELEASE = 0.05, 0.4  # seconds
+from ..limits import ATTACK, MAX_GAIN_DB, RELEASE
 
 _BLOCK_SECONDS = 0.01
 _QUIET_DB, _LOUD_DB = -50.0, -30.0  # dBFS at which ducking begins and is complete

@@ -9,15 +9,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..errors import SettingsError, check_number
-from ..limits import MAX_GAIN_DB
+from ..limits import CEILING_DB, MAX_GAIN_DB, MAX_MIX_SECONDS
 from .audio import check_waveform
 from .crossfade import fade_curve
 from .ducking import Ducking
 from .loudness import Loudness, measure_loudness
-from .mastering import CEILING_DB, Mastered, master
+from .mastering import Mastered, master
 from .resample import resample
 
-MAX_MIX_SECONDS = 3_600
 MIN_SECONDS = 0.01
 
 _RATES = (44_100, 192_000)  # Hz, lowest and highest of a mix

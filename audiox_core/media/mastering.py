@@ -7,13 +7,10 @@ import torch
 from torch import Tensor
 
 from ..errors import check_number
-from ..limits import MAX_LUFS, MIN_LUFS
+from ..limits import CEILING_DB, LOWEST_CEILING, MAX_LUFS, MIN_LUFS
 from .audio import check_waveform
 from .limiter import BLOCK, block_peaks, limiter_gain, true_peak
 from .loudness import Loudness, integrated_loudness, measure_loudness
-
-CEILING_DB = -1.0  # true peak: what AAC and Opus need so that decoded audio does not clip
-LOWEST_CEILING = -40.0  # dB
 
 _TOLERANCE = 0.03  # LU
 _MOST_LIMITING = 24.0  # dB that peaks are lowered at most

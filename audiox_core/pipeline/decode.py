@@ -6,7 +6,6 @@ Axes: `b` batch, `c` channels, `t` latent frames, `n` audio samples.
 import logging
 from collections.abc import Callable
 from math import ceil, isfinite
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from ..checkpoint.checkpoint_file import Checkpoint
 from ..config import LatentConfig
 from ..errors import AudioXError, SettingsError, check_number
-from ..limits import MAX_LUFS, MIN_LUFS
+from ..limits import LEVELS, MAX_LUFS, MIN_LUFS, Level
 from ..media.audio import peak_normalize, sample_peak
 from ..media.mastering import master
 from ..media.resample import resample_loop
@@ -23,9 +22,6 @@ from .init_audio import InitAudio
 from .sampling import check_latent
 
 logger = logging.getLogger(__name__)
-
-Level = Literal["keep", "peak", "loudness"]
-LEVELS = get_args(Level)
 
 
 @torch.no_grad()

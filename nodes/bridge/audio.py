@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...audiox_core.limits import Level
 from ...audiox_core.media.loudness import measure_loudness
 from ...audiox_core.media.mix import mix, place
-from ...audiox_core.pipeline.decode import Level, check_finite, decode_with, finish, limit_peak
+from ...audiox_core.pipeline.decode import check_finite, decode_with, finish, limit_peak
 from ...audiox_core.windows import plan
 from .encode import latent_format_of
 from .latent import INIT, SECONDS

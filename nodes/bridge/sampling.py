@@ -23,10 +23,8 @@ from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.limits import check_denoise, check_numbers
 from ...audiox_core.pipeline.sampling import run_sigmas
+from .schema import OWN
 
-OWN = "model default"  # of a combo: what the model was made for
-SAMPLERS = [OWN, *comfy.samplers.KSampler.SAMPLERS]
-SCHEDULERS = [OWN, *comfy.samplers.KSampler.SCHEDULERS]
 ONE_BY_ONE = {"dpm_adaptive"}  # whose steps depend on the whole batch
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import comfy.samplers
 from comfy_api.latest import io
 
 from ...audiox_core.errors import AudioXError
@@ -17,6 +18,10 @@ def _name_for_comfyui(kind: type[AudioXError]) -> None:
 
 _name_for_comfyui(AudioXError)
 AudioXError.__str__ = lambda error: error.for_node
+
+OWN = "model default"  # of a combo: what the model was made for
+SAMPLERS = [OWN, *comfy.samplers.KSampler.SAMPLERS]
+SCHEDULERS = [OWN, *comfy.samplers.KSampler.SCHEDULERS]
 
 Conditioners = io.Custom("AUDIOX_CONDITIONERS")
 Features = io.Custom("AUDIOX_FEATURES")

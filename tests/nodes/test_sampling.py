@@ -106,11 +106,11 @@ def test_with_comfyuis_noise_the_steps_are_ksamplers(
     assert torch.equal(ours["samples"], theirs["samples"])
 
 
-def test_a_take_of_a_batch_can_be_made_again_alone(node, branches, run, bridge):
+def test_a_take_of_a_batch_can_be_made_again_alone(node, pack, branches, run):
     positive, negative = branches()
     latent = empty(node, batch=2)
     wrong = []
-    for sampler in bridge.SAMPLERS:
+    for sampler in importlib.import_module(f"{pack.__name__}.nodes.bridge.schema").SAMPLERS:
         settings = {"sampler_name": sampler, "seed": 3, "cfg": 1.0, "steps": 4}
         batch = run(positive, negative, latent, **settings)["samples"]
         one = node("LatentFromBatch", samples=latent, batch_index=1, length=1)

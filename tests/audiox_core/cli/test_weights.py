@@ -143,3 +143,13 @@ def test_a_misspelt_name_is_answered_with_the_nearest(run):
     code, _, err = run("fetch", "turbbo")
     assert code == 2
     assert "did you mean turbo?" in err[-1]
+
+
+def test_inspect_and_convert_take_the_name_of_a_downloaded_model(run, toys, tmp_path):
+    toys.release("audiox-turbo", tmp_path / "models")
+    code, out, _ = run("inspect", "turbo", "--json")
+    assert (code, json.loads(out)["variant"]) == (0, "audiox-turbo")
+    code, _, err = run("inspect", "base")
+    assert code == 2
+    assert "audiox_base.ckpt (10.8 GB) is not in models/audiox" in err[-1]
+    assert err[-1].endswith("or run `python -m audiox_core fetch base`.")
