@@ -46,44 +46,74 @@ MAX_SIGMA = {"v": 10_000.0, "rectified_flow": 1.0}  # of init_noise_level, by ob
 
 @dataclass(frozen=True)
 class Request:
-    """The inputs of a run and its sampling settings; those that are None are the model's own."""
+    """The inputs of a run and its settings; those that are None are the model's own.
+
+    Args:
+        prompt: description of the sound, in English.
+        negative: sounds to avoid.
+        prompts: start and end in seconds, and text; `prompt` is for everywhere else.
+        crossfade: seconds at each border of `prompts`.
+        video: a file, or frames in memory: `clip_from_images(frames, fps)`.
+        image: a file, or pixels: an array, a tensor, or an image of Pillow.
+        audio: a sound or music prompt, of which the first ten seconds count: a file, or samples:
+            `Sound(waveform, sample_rate)`.
+        text_strength, video_strength, audio_strength: 0 is absent, 1 is present.
+        hide: "video" or "audio" -> spans in seconds that the model does not see or hear.
+        start: seconds into the video.
+        seconds: length; None is to the end of the video, and without a video ten.
+        loop: the sound can be repeated without a seam, and has exactly this length.
+        init_audio: a sound to vary or to inpaint; a file, `Sound` or `Soundtrack`.
+        denoise: how much of it is generated, 0..1; None is half.
+        init_noise_level: the same as a sigma to start from, in its place.
+        inpaint: spans of it in seconds that are generated; the rest is kept.
+        extend: seconds to add after it; without `audio`, its last ten are the prompt.
+        feather: seconds of the crossfade between kept and generated audio.
+        gain: of the generated sound, dB.
+        keep_original: gain of the video's own sound, dB; None replaces it.
+        duck: dB by which it is turned down while the generated sound is loud.
+        lufs: loudness of the result; None keeps its level.
+        takes: sounds of one run, each with noise of its own.
+        seed: of all noise.
+        steps, cfg, cfg_rescale, sampler: of sampling.
+        text_guidance, video_guidance, audio_guidance: the guidance scale of each modality, in place
+            of cfg; if one is set, None is cfg.
+        timing: how frames are picked, see `media.video`.
+    """
 
     prompt: str = ""
     negative: str = ""
-    prompts: tuple[tuple[float, float, str], ...] = ()  # from, to (seconds), text; `prompt` is for
-    # everywhere else
-    crossfade: float = 0.5  # seconds at each border of them
-    video: "str | Path | Clip | None" = None  # a file, or frames: `clip_from_images(frames, fps)`
-    image: Any = None  # a file, or pixels: an array, a tensor or an image of Pillow
-    audio: "str | Path | Sound | None" = None  # a sound or music prompt, of which the first ten
-    # seconds count: a file, or samples: `Sound(waveform, sample_rate)`
-    text_strength: float = 1.0  # strengths: 0 is absent, 1 is present
+    prompts: tuple[tuple[float, float, str], ...] = ()
+    crossfade: float = 0.5
+    video: "str | Path | Clip | None" = None
+    image: Any = None
+    audio: "str | Path | Sound | None" = None
+    text_strength: float = 1.0
     video_strength: float = 1.0
     audio_strength: float = 1.0
-    hide: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)  # "video", "audio"
-    start: float = 0.0  # seconds into the video
-    seconds: float | None = None  # None: to the end of the video; without a video, ten
-    loop: bool = False  # the sound can be repeated without a seam, and has exactly this length
-    init_audio: "str | Path | Sound | None" = None  # a sound to vary or to inpaint
-    denoise: float | None = None  # how much of it is generated, 0..1; None: half
-    init_noise_level: float | None = None  # the same as a sigma to start from, in its place
-    inpaint: tuple[Span, ...] = ()  # the seconds of it that are generated; the rest is kept
-    extend: float = 0.0  # seconds to add after it; without `audio`, its last ten are the prompt
-    feather: float = FEATHER_SECONDS  # seconds of the crossfade between kept and generated audio
-    gain: float = 0.0  # of the generated sound, dB
-    keep_original: float | None = None  # gain of the video's own sound, dB; None replaces it
-    duck: float = 0.0  # dB by which it is turned down while the generated sound is loud
-    lufs: float | None = None  # loudness of the result; None keeps its level
-    takes: int = 1  # sounds of one run, each with noise of its own
+    hide: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    start: float = 0.0
+    seconds: float | None = None
+    loop: bool = False
+    init_audio: "str | Path | Sound | None" = None
+    denoise: float | None = None
+    init_noise_level: float | None = None
+    inpaint: tuple[Span, ...] = ()
+    extend: float = 0.0
+    feather: float = FEATHER_SECONDS
+    gain: float = 0.0
+    keep_original: float | None = None
+    duck: float = 0.0
+    lufs: float | None = None
+    takes: int = 1
     seed: int = 0
     steps: int | None = None
     cfg: float | None = None
     cfg_rescale: float | None = None
-    text_guidance: float | None = None  # the guidance scale of each modality, in place of cfg; if
-    video_guidance: float | None = None  # one is set, None is cfg; without any, guidance is
-    audio_guidance: float | None = None  # ordinary
+    text_guidance: float | None = None
+    video_guidance: float | None = None
+    audio_guidance: float | None = None
     sampler: str | None = None
-    timing: Literal["true", "reference"] = "true"  # how frames are picked: media/video.py
+    timing: Literal["true", "reference"] = "true"
 
     def __repr__(self) -> str:
         """What differs from the defaults."""
