@@ -23,10 +23,11 @@ DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
 # of PyTorch, with the extensions of other makers
 DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu", "mtia", "xla", "musa", "mlu")
 ACCELERATIONS = ("off", "graph", "compile")  # of the transformer
-STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
+STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn", "float8_scaled")  # in a converted file
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 MIN_LOOP_SECONDS = 2  # shorter ones are heard as a rhythm or a tone
+MAX_SAMPLE_RATE = 1_000_000  # Hz
 MAX_START = 100_000  # seconds into a source
 MAX_STEPS = 10_000
 MAX_TAKES = 64  # of one run

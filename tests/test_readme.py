@@ -67,13 +67,22 @@ def test_readme_is_short():
 
 
 def test_python_example_makes_a_soundtrack_in_five_lines(clips, tmp_path, monkeypatch):
-    (example,) = re.findall(r"```python\n(.*?)```", TEXTS[CORE_README], re.S)
+    example, _ = re.findall(r"```python\n(.*?)```", TEXTS[CORE_README], re.S)
     assert len([line for line in example.splitlines() if line]) <= 5
     shutil.copy(clips / "bikes.mp4", tmp_path / "bikes.mp4")
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     with av.open("bikes-with-sound.mp4") as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
+
+
+def test_the_example_of_the_single_steps_writes_its_file(clips, tmp_path, monkeypatch):
+    _, example = re.findall(r"```python\n(.*?)```", TEXTS[CORE_README], re.S)
+    shutil.copy(clips / "bikes.mp4", tmp_path / "bikes.mp4")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    with av.open("car.wav") as container:
+        assert container.duration / av.time_base == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize(("page", "arguments"), [*block_commands()])
