@@ -69,6 +69,15 @@ def encode_text(host: ModelHost, prompt: str) -> Tensor:
     return host.keep(host.use("text").encode([prompt]))
 
 
+def read_prompt(host: ModelHost, prompt: str) -> PromptReading:
+    """How many tokens of a prompt are used, and what of it is not read.
+
+    Raises:
+        SettingsError, WeightsError: as in `encode_text`.
+    """
+    return host.use("text").read(prompt)
+
+
 def encode_video(
     host: ModelHost,
     clip: Clip | str | Path,
