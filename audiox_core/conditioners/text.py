@@ -31,17 +31,20 @@ class PromptReading:
         ids: tokens that are used; the last is the end token.
         given: tokens that the whole prompt has.
         limit: tokens that the model reads.
-        notes: what is not read, or not as it may be meant; a sentence each.
+        ignored: what is not read, a sentence each.
+        advice: what is read, but not as it may be meant, a sentence each.
     """
 
     ids: list[int]
     given: int
     limit: int
-    notes: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
     def lines(self) -> str:
-        """For a node to show: the count of tokens, and the notes."""
-        return "\n".join((f"{len(self.ids)} of {self.limit} tokens used", *self.notes))
+        """For a node to show: the count of tokens, what is ignored, and advice."""
+        used = f"{len(self.ids)} of {self.limit} tokens used"
+        return "\n".join((used, *self.ignored, *self.advice))
 
 
 class TextConditioner(nn.Module):
@@ -79,13 +82,13 @@ class TextConditioner(nn.Module):
     def tokenize(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Turn prompts into token ids and their mask, `b s` each.
 
-        Longer prompts are cut with a warning; `read` says what else it warns of.
+        Longer prompts are cut with a warning.
 
         Raises:
             SettingsError: a prompt is far too long, or the tokenizer cannot read it.
         """
         readings = [self.read(prompt) for prompt in prompts]
-        for note in (note for reading in readings for note in reading.notes):
+        for note in (note for reading in readings for note in reading.ignored):
             logger.warning("%s", note)
         rows = [reading.ids for reading in readings]
         ids = torch.tensor([row + [self._id(PAD)] * (self.tokens - len(row)) for row in rows])
@@ -103,18 +106,18 @@ class TextConditioner(nn.Module):
             raise SettingsError(
                 f"The tokenizer cannot read the prompt ({str(error)[:60]}): use plain words."
             ) from error
-        ids, notes = encoding.ids, [*self._unknown(prompt, encoding), *self._rare(encoding)]
+        ids, given = encoding.ids, len(encoding.ids)
+        ignored, advice = [*self._unknown(prompt, encoding)], [*self._rare(encoding)]
         if weight := _WEIGHT.search(prompt):
-            notes.append(f"Weights such as {weight[0][:40]} are read as text, not as weights.")
-        given = len(ids)
+            advice.append(f"Weights such as {weight[0][:40]} are read as text, not as weights.")
         if given > self.tokens:
             end = encoding.offsets[self.tokens - 2][1]
-            notes.append(
+            ignored.append(
                 f"The prompt has {given} tokens, but the model reads {self.tokens}: everything "
                 f"after '{prompt[max(0, end - 20) : end]}' is ignored."
             )
             ids = [*ids[: self.tokens - 1], self._id(END)]
-        return PromptReading(ids, given, self.tokens, tuple(notes))
+        return PromptReading(ids, given, self.tokens, tuple(ignored), tuple(advice))
 
     def _unknown(self, prompt: str, encoding: Encoding) -> Iterator[str]:
         """A note on characters without a token. Raises SettingsError if no known token remains."""

@@ -4,6 +4,7 @@ Each function is one step. It takes a `ModelHost`, such as a loaded checkpoint, 
 argument. Axes: `w` windows, `s` tokens of a window, `d` width, `c` channels, `n` audio samples.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..conditioners.assemble import Conditioning, assemble_tokens
 from ..conditioners.audio import encode_waveform
 from ..conditioners.host import ModelHost
 from ..conditioners.inputs import Span, check_spans
+from ..conditioners.text import PromptReading
 from ..conditioners.video import encode_sync, still_clip
 from ..diffusion.noise import stream, unit_noise
 from ..errors import SettingsError, check_number
@@ -25,6 +27,8 @@ from ..media.resample import resample
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
 from ..windows import LENGTH_TOLERANCE, plan, spans_in_window
+
+logger = logging.getLogger(__name__)
 
 READ_SHARE = 0.3  # of the time of a window, for reading its frames
 
@@ -66,7 +70,10 @@ def encode_text(host: ModelHost, prompt: str) -> Tensor:
         SettingsError: the text encoder cannot read the prompt.
         WeightsError: no text encoder was found when the model was loaded.
     """
-    return host.keep(host.use("text").encode([prompt]))
+    text = host.use("text")
+    for advice in text.read(prompt).advice:
+        logger.warning("%s", advice)
+    return host.keep(text.encode([prompt]))
 
 
 def read_prompt(host: ModelHost, prompt: str) -> PromptReading:
