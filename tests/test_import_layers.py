@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent / "audiox_core"
 LAYERS = [  # lowest first; rooms on one line do not know one another
     "errors version", "config locks paths progress", "limits progress_bar",
     "arguments device overwrite variants windows", "media models diffusion hub",
-    "conditioners", "checkpoint analysis", "pipeline", "training", "lab", "cli",
+    "conditioners", "checkpoint analysis", "pipeline", "training batch", "lab", "cli",
     "__init__ __main__",
 ]  # fmt: skip
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms.split()}

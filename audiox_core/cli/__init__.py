@@ -17,6 +17,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from ..errors import AudioXError, is_out_of_memory, one_line
+from .batch import add_batch
 from .captions import add_captions
 from .generate import add_generate
 from .inspect import add_inspect
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 COMMANDS = {
     "generate": (add_generate, "generate audio, or a video with audio"),
+    "batch": (add_batch, "the same for many videos, images, sounds or prompts, resumable"),
     "fetch": (add_fetch, "download released weights into models/"),
     "inspect": (add_inspect, "report what a weights file is and whether it is complete"),
     "convert": (add_convert, "put a released model into one safetensors file"),

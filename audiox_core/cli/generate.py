@@ -4,7 +4,6 @@ import argparse
 import json
 import random
 import time
-from pathlib import Path
 from typing import Any
 
 from ..arguments import FILE, add_device, add_force, add_output, path_argument
@@ -13,6 +12,7 @@ from ..errors import SettingsError
 from ..limits import ACCELERATIONS, DTYPE_NAMES, FEATHER_SECONDS, SOLVER_NAMES
 from ..media.formats import SUFFIXES
 from ..overwrite import check_overwrite
+from ..pipeline.model_options import model_options, parse_lora
 from ..pipeline.outputs import check_suffix, output_paths
 from ..pipeline.request import Request, check_request
 from ..progress import Progress
@@ -237,7 +237,6 @@ def run_generate(options: argparse.Namespace) -> int:
     request = _request(options)
     check_request(request)
     check_suffix(options.output, request)
-    from ..pipeline.model_options import model_options
     from .generate_files import check_files
 
     model = model_options(vars(options))
@@ -251,15 +250,6 @@ def run_generate(options: argparse.Namespace) -> int:
     summary["elapsed_seconds"] = round(time.perf_counter() - began, 2)
     print(json.dumps(summary) if options.json else _sentence(summary))
     return 0
-
-
-def parse_lora(text: str) -> tuple[Path, float]:
-    """Parse `FILE` or `FILE:STRENGTH`; the colon of a Windows drive is part of the file."""
-    name, _, strength = text.rpartition(":")
-    try:
-        return path_argument(name or text), float(strength) if name else 1.0
-    except ValueError:
-        return path_argument(text), 1.0
 
 
 def _request(options: argparse.Namespace) -> Request:

@@ -11,14 +11,6 @@ from ..errors import MediaError
 from .files import open_media, time_base
 from .timeline import is_cover, is_still, picture_stream
 
-VIDEO_SUFFIXES = (
-    ".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts",
-    ".flv", ".wmv", ".3gp", ".ogv",
-)  # fmt: skip
-SOUND_SUFFIXES = (
-    ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".w64",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class MediaInfo:

@@ -4,7 +4,7 @@ Module names follow the released checkpoints below `model.model.`. Axes: `b` bat
 channels, `t` latent frames, `s` condition tokens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from einops import rearrange
@@ -12,6 +12,15 @@ from torch import Tensor, nn
 
 from ..config import DiTConfig, MMDiTConfig
 from .layers import FourierFeatures, embedding_mlp
+
+# called in place of a block, with the block and its inputs by their names -> `b l dim`
+BlockHook = Callable[[nn.Module, Mapping[str, Any]], Tensor]
+BlockHooks = Mapping[int, BlockHook]  # by the index of the block
+
+
+def run_block(block: nn.Module, hook: BlockHook | None, **inputs: Any) -> Tensor:
+    """Run a block of a transformer, or what replaces it."""
+    return block(**inputs) if hook is None else hook(block, inputs)
 
 
 class BackboneBase(nn.Module):
@@ -34,7 +43,12 @@ class BackboneBase(nn.Module):
         self.postprocess_conv = ops.Conv1d(io, io, 1, bias=False)
 
     def predict(
-        self, x: Tensor, t: Tensor, prepared: object, global_cond: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        prepared: object,
+        global_cond: Tensor | None = None,
+        hooks: BlockHooks | None = None,
     ) -> Tensor:
         """Predict v.
 
@@ -43,11 +57,12 @@ class BackboneBase(nn.Module):
             t: diffusion time in [0, 1], `b` float32.
             prepared: the conditions, from `prepare`.
             global_cond: `b global_dim`, added to the time token; no released model feeds it.
+            hooks: called in place of blocks.
         """
         time_token = self.to_timestep_embed(self.timestep_features(t).to(x.dtype))
         if global_cond is not None:
             time_token = time_token + self.to_global_embed(global_cond)
         x = x + self.preprocess_conv(x)
-        y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], prepared)
+        y = self.transformer(rearrange(x, "b c t -> b t c"), time_token[:, None], prepared, hooks)
         y = rearrange(y, "b t c -> b c t")
         return y + self.postprocess_conv(y)

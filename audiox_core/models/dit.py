@@ -26,7 +26,7 @@ from .attention import (
     rotation_of_halves,
     torch_attention,
 )
-from .backbone import BackboneBase
+from .backbone import BackboneBase, BlockHooks, run_block
 from .layers import FeedForward, Layers
 
 KeysValues = tuple[Tensor, Tensor]  # 2 x `b h s d`
@@ -41,12 +41,14 @@ class SelfAttention(nn.Module):
         self.to_qkv = ops.Linear(config.width, 3 * config.width, bias=False)
         self.to_out = ops.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
-        """x `b l dim` -> `b l dim`."""
+    def forward(
+        self, x: Tensor, rotation: Rotation, attention: AttentionFn | None = None
+    ) -> Tensor:
+        """x `b l dim` -> `b l dim`; `attention` is used in place of the kernel."""
         qkv = rearrange(self.to_qkv(x), "b l (heads d) -> b l heads d", d=self.head_dim)
         apply_rotary_(qkv[:, :, : qkv.shape[2] // 3 * 2], rotation)  # queries and keys at once
         q, k, v = rearrange(qkv, "b l (qkv h) d -> qkv b h l d", qkv=3)
-        return self.to_out(self.attention(q, k, v))
+        return self.to_out((attention or self.attention)(q, k, v))
 
 
 class CrossAttention(nn.Module):
@@ -96,9 +98,13 @@ class Block(nn.Module):
         keys_values: KeysValues | None,
         attending: Tensor | None,
         rotation: Rotation,
+        attention: AttentionFn | None = None,
     ) -> Tensor:
-        """x `b l dim`, of which the items `attending` attend (None: all)."""
-        x = self.self_attn(self.pre_norm(x), rotation).add_(x)
+        """x `b l dim`, of which the items `attending` attend to the condition (None: all).
+
+        `attention` is used in place of the kernel of the self attention.
+        """
+        x = self.self_attn(self.pre_norm(x), rotation, attention).add_(x)
         if keys_values is not None and attending is None:
             x = self.cross_attn(self.cross_attend_norm(x), keys_values).add_(x)
         elif keys_values is not None:
@@ -119,12 +125,25 @@ class Transformer(nn.Module):
         )
         self.project_out = ops.Linear(config.width, config.io_channels, bias=False)
 
-    def forward(self, x: Tensor, time_token: Tensor, context: "Context") -> Tensor:
-        """x `b t c`, time_token `b 1 dim` -> `b t c`."""
+    def forward(
+        self,
+        x: Tensor,
+        time_token: Tensor,
+        context: "Context",
+        hooks: BlockHooks | None = None,
+    ) -> Tensor:
+        """x `b t c`, time_token `b 1 dim` -> `b t c`; `hooks` are called in place of blocks."""
         x = torch.cat([time_token, self.project_in(x)], dim=1)
         rotation = rotation_of_halves(rotary_angles(x.shape[1], self.rotary_dim, x.device))
-        for layer, keys_values in zip(self.layers, context.layers, strict=True):
-            x = layer(x, keys_values, context.attending, rotation)
+        for index, (layer, keys_values) in enumerate(zip(self.layers, context.layers, strict=True)):
+            x = run_block(
+                layer,
+                hooks.get(index) if hooks else None,
+                x=x,
+                keys_values=keys_values,
+                attending=context.attending,
+                rotation=rotation,
+            )
         return self.project_out(x)[:, time_token.shape[1] :]
 
 
@@ -179,6 +198,7 @@ class DiT(BackboneBase):
         t: Tensor,
         context: Tensor | Context | None = None,
         global_cond: Tensor | None = None,
+        hooks: BlockHooks | None = None,
     ) -> Tensor:
         """Predict v.
 
@@ -187,10 +207,11 @@ class DiT(BackboneBase):
             t: diffusion time in [0, 1], `b` float32.
             context: condition tokens, `b s cond_dim`, or what `prepare` made of them.
             global_cond: `b global_dim`, added to the time token; v1 never feeds it.
+            hooks: called in place of blocks, with `x`, `keys_values`, `attending` and `rotation`.
         """
         if not isinstance(context, Context):
             context = self.prepare(context)
-        return self.predict(x, t, context, global_cond)
+        return self.predict(x, t, context, global_cond, hooks)
 
 
 def rename_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

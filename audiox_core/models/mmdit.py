@@ -30,7 +30,7 @@ from .attention import (
     rotation_of_pairs,
     torch_attention,
 )
-from .backbone import BackboneBase
+from .backbone import BackboneBase, BlockHooks, run_block
 from .layers import Layers, gated
 
 RMS_EPS = 1e-6
@@ -104,9 +104,11 @@ class SelfAttention(nn.Module):
         q, k = apply_rotary_pairs(rms_norm(qkv[:2]), rotation)
         return q.transpose(1, 2), k.transpose(1, 2), qkv[2].transpose(1, 2)
 
-    def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
-        """x `b l dim` -> `b l dim`."""
-        return self.attention(*self.queries_keys_values(x, rotation))
+    def forward(
+        self, x: Tensor, rotation: Rotation, attention: AttentionFn | None = None
+    ) -> Tensor:
+        """x `b l dim` -> `b l dim`; `attention` is used in place of the kernel."""
+        return (attention or self.attention)(*self.queries_keys_values(x, rotation))
 
 
 class TimeAttention(nn.Module):
@@ -169,11 +171,19 @@ class Block(nn.Module):
         return modulation
 
     def forward(
-        self, x: Tensor, modulation: Sequence[Tensor], context: Tensor | None, rotation: Rotation
+        self,
+        x: Tensor,
+        modulation: Sequence[Tensor],
+        context: Tensor | None,
+        rotation: Rotation,
+        attention: AttentionFn | None = None,
     ) -> Tensor:
-        """x `b l dim`, 6 x `b l dim` (or `1 l dim`), context `b s dim`."""
+        """x `b l dim`, 6 x `b l dim` (or `1 l dim`), context `b s dim`.
+
+        `attention` is used in place of the kernel of the self attention.
+        """
         shift_1, factor_1, gate_1, shift_2, factor_2, gate_2 = modulation
-        attended = self.attn(_modulated(x, shift_1, factor_1), rotation)
+        attended = self.attn(_modulated(x, shift_1, factor_1), rotation, attention)
         x = torch.addcmul(x, gate_1, self.linear1(attended.transpose(1, 2)).transpose(1, 2))
         if context is not None:
             x = x + self.cross_attn(x, context)
@@ -203,12 +213,25 @@ class Transformer(nn.Module):
         rows = rearrange(self.proj_mm_tokens(tokens), "r s d -> r d s")
         return rearrange(self.proj_mm_seq_len(rows), "r d l -> r l d")
 
-    def forward(self, x: Tensor, time_token: Tensor, modulations: Modulations) -> Tensor:
-        """x `b t c`, time_token `b 1 dim` -> `b t c`."""
+    def forward(
+        self,
+        x: Tensor,
+        time_token: Tensor,
+        modulations: Modulations,
+        hooks: BlockHooks | None = None,
+    ) -> Tensor:
+        """x `b t c`, time_token `b 1 dim` -> `b t c`; `hooks` are called in place of blocks."""
         x = torch.cat([time_token, self.project_in(x)], dim=1)
         rotation = rotation_of_pairs(rotary_angles(x.shape[1], self.head_dim, x.device))
         for index, layer in enumerate(self.layers):
-            x = layer(x, modulations.of_layer(index, len(x)), time_token, rotation)
+            x = run_block(
+                layer,
+                hooks.get(index) if hooks else None,
+                x=x,
+                modulation=modulations.of_layer(index, len(x)),
+                context=time_token,
+                rotation=rotation,
+            )
         return self.project_out(x)[:, 1:]
 
 
@@ -246,7 +269,13 @@ class MMDiT(BackboneBase):
         """The null condition, `1 s cond_dim`."""
         return like.new_zeros(1, self.config.tokens, self.config.cond_dim)
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor | Modulations | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor | Modulations | None = None,
+        hooks: BlockHooks | None = None,
+    ) -> Tensor:
         """Predict v.
 
         Args:
@@ -254,6 +283,7 @@ class MMDiT(BackboneBase):
             t: diffusion time in [0, 1], `b` float32.
             context: condition tokens, `b s cond_dim`, or what `prepare` made of them; None is
                 the null condition.
+            hooks: called in place of blocks, with `x`, `modulation`, `context` and `rotation`.
 
         Raises:
             SettingsError: x is shorter or longer than a window; nothing else was trained.
@@ -266,4 +296,4 @@ class MMDiT(BackboneBase):
             )
         if not isinstance(context, Modulations):
             context = self.prepare(self._null(x) if context is None else context)
-        return self.predict(x, t, context)
+        return self.predict(x, t, context, hooks=hooks)

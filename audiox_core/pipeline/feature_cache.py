@@ -46,6 +46,9 @@ class FeatureCache:
         """Bytes that are kept now."""
         return sum(features.tokens.nbytes for features in self._kept.values())
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
     def __len__(self) -> int:
         return len(self._kept)
 

@@ -1,12 +1,15 @@
-"""Which model renders a request: its files, device and dtype, before any of them is opened."""
+"""Which model renders a request: its files, device and dtype, before any of them is opened.
+
+Nothing here imports PyTorch: the command line uses it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.file_check import check_whole
 from ..errors import WeightsError
+from ..paths import local_path
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class ModelOptions:
 
     def check(self) -> None:
         """Raise WeightsError if a file that is named is missing or incomplete."""
+        from ..checkpoint.file_check import check_whole  # imports what takes a while
+
         for path in (self.config, self.text_encoder):
             if path is not None and not path.exists():
                 what = "file or folder" if path == self.text_encoder else "file"
@@ -44,3 +49,12 @@ def model_options(values: Mapping[str, Any]) -> ModelOptions:
     """The model's options among those of a command line or of a line of a manifest."""
     given = {name: values[name] for name in ModelOptions.__dataclass_fields__}
     return ModelOptions(**given | {"lora": tuple(given["lora"])})
+
+
+def parse_lora(text: str) -> tuple[Path, float]:
+    """Parse `FILE` or `FILE:STRENGTH`; the colon of a Windows drive is part of the file."""
+    name, _, strength = text.rpartition(":")
+    try:
+        return local_path(name or text), float(strength) if name else 1.0
+    except ValueError:
+        return local_path(text), 1.0

@@ -240,6 +240,10 @@ class Pipeline:
             return encode()
         return self.cache.get(self._picture_key(request, seconds), encode)
 
+    def has_features(self, request: Request, seconds: float) -> bool:
+        """Whether the features of the picture of a request are cached: it is not read again."""
+        return self.cache is not None and self._picture_key(request, seconds) in self.cache
+
     def _encode_picture(
         self, request: Request, clip: Clip | None, seconds: float, report: Report
     ) -> Features:

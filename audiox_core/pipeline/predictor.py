@@ -87,7 +87,7 @@ def predictor(
         active.append(None)
     cache = RunCache()
 
-    def forward(x: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
+    def forward(x: Tensor, t: Tensor, prepared: Prepared, _: Sequence[int]) -> Tensor:
         return backbone(x.to(dtype), t, prepared).float()
 
     def run(x: Tensor, t: Tensor) -> Tensor:

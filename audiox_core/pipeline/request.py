@@ -27,6 +27,7 @@ from ..limits import (
 
 SAMPLING = ("steps", "cfg", "cfg_rescale", "sampler")  # fields of a request and of SamplingConfig
 GUIDANCE = ("text_guidance", "video_guidance", "audio_guidance")
+_ANY_MODEL = AudioXConfig()  # its limits are those of every model
 DENOISE = 0.5  # of a variation, where the request does not say
 MAX_SIGMA = {"v": 10_000.0, "rectified_flow": 1.0}  # of init_noise_level, by objective
 
@@ -133,10 +134,9 @@ def check_request(request: Request) -> None:
         check_number("init_noise_level", request.init_noise_level, 0, MAX_SIGMA["v"])
     check_seed(request.seed)
     check_number("takes", request.takes, 1, MAX_TAKES, whole=True)
-    # the limits are those of every model
     given = {name: getattr(request, name) for name in SAMPLING}
-    resolved = resolve_sampling(AudioXConfig(), **given)
-    _check_guidance(request, resolved, AudioXConfig())
+    resolved = resolve_sampling(_ANY_MODEL, **given)
+    _check_guidance(request, resolved, _ANY_MODEL)
     _check_inputs(request)
     _check_variation(request)
     _check_mix(request)

@@ -19,8 +19,9 @@ from ..models.dit import Context
 from ..models.mmdit import Modulations
 from ..windows import Plan, over_windows
 
-# a backbone's forward: noisy latents `b c t`, times `b`, prepared conditions -> prediction `b c t`
-Forward = Callable[[Tensor, Tensor, Prepared], Tensor]
+# a backbone's forward: noisy latents `b c t`, times `b`, prepared conditions, and the condition of
+# each of the equal pieces that the batch consists of -> prediction `b c t`
+Forward = Callable[[Tensor, Tensor, Prepared, Sequence[int]], Tensor]
 
 
 LIMIT_BYTES = 2 << 30  # on each device: v1 keeps about 70 MB a window in half precision
@@ -125,7 +126,7 @@ def predict(
         plan: the windows of the latent.
         cache: of the run; None prepares the conditions at every call.
         key: identifies the conditions of a call among those of the same run.
-        forward: of the backbone.
+        forward: of the backbone; its last argument is the part of each of the equal pieces.
         active: windows in which each condition is used; elsewhere its prediction is 0. None is all.
 
     Returns:
@@ -145,7 +146,9 @@ def predict(
         else:
             same = tuple(part for _, part in group) if shared else tuple(group)
             prepared = cache.get((same, len(pieces), x.dtype, key), x.device, prepare)
-        return forward(pieces, torch.cat([times[part] for _, part in group]), prepared)
+        used_parts = [part for _, part in group]
+        repeated = torch.cat([times[part] for part in used_parts])
+        return forward(pieces, repeated, prepared, used_parts)
 
     return over_windows(x, plan, predict_windows, used)
 

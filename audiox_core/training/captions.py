@@ -11,13 +11,14 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import MediaError, SettingsError
+from ..media.folder import MEDIA_SUFFIXES, media_files
 from ..media.probe import MediaInfo, probe_media
 from ..media.video import read_frame
 from .captioner import CaptionerError
 from .clips import InvalidItem
 from .invalid_items import Report
 from .manifest import LONGEST_LINE, NAMES, Item, Manifest, collect, cut_caption, seconds_of
-from .media import MediaFolder, media_files, sound_problem
+from .media import MediaFolder, sound_problem
 from .tasks import Task
 
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -116,7 +117,9 @@ def find_files(folder: Path) -> tuple[list[Path], list[InvalidItem]]:
     """Media files below a folder, and folders that cannot be read."""
     closed: list[InvalidItem] = []
     files = media_files(
-        folder, lambda name, why: closed.append(InvalidItem(name, 0, "closed folder", f"{why}."))
+        folder,
+        MEDIA_SUFFIXES,
+        lambda name, why: closed.append(InvalidItem(name, 0, "closed folder", f"{why}.")),
     )
     return list(files), closed
 

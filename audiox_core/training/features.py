@@ -192,6 +192,7 @@ def open_cache(
     indices: range,
     *,
     workers: int = 1,
+    first: float = 0.0,
     on_progress: OnProgress = lambda *_: None,
 ) -> Cache:
     """Make what is missing of a cache, and open it.
@@ -201,6 +202,8 @@ def open_cache(
         folder: with all caches; each has a folder of its own there, named by its key.
         indices: clips of the source.
         workers: processes; with 0 or 1 this one does the work.
+        first: share of what is missing, 0..1, after which to begin; so that several processes that
+            make one cache do not wait for one another.
         on_progress: called after each shard with the clips done and all clips.
 
     Raises:
@@ -215,7 +218,9 @@ def open_cache(
     done = len(indices) - sum(map(len, missing.values()))
     if missing:
         on_progress(done, len(indices))
-    for part in _make_shards(maker, missing, workers):
+    begin = int(first * len(missing))
+    turned = dict([*missing.items()][begin:] + [*missing.items()][:begin])
+    for part in _make_shards(maker, turned, workers):
         done += len(part)
         on_progress(done, len(indices))
     cache = Cache(folder.name, [*jobs])

@@ -3,7 +3,6 @@
 Axes: `c` audio channels, `n` samples, `f` video frames, `h w` pixels.
 """
 
-import os
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,14 +16,14 @@ from torch import Tensor
 from ..config import AudioXConfig
 from ..errors import AudioXError, MediaError, SettingsError
 from ..media.audio import read_audio
-from ..media.probe import SOUND_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, probe_media
+from ..media.folder import MEDIA_SUFFIXES, media_files
+from ..media.probe import MediaInfo, probe_media
 from ..media.video import frame_grids, probe_video, read_grids
 from .clips import InvalidItem, InvalidItemError, TrainingClip, clips_key, pad_crop
 from .config import DataConfig
 from .manifest import LATEST_START, Item, Manifest, read
 
 SILENCE = 1e-4  # -80 dBFS: there is nothing to learn from a window without a louder sample
-_SUFFIXES = VIDEO_SUFFIXES + SOUND_SUFFIXES  # in this order if one id has several files
 
 
 @dataclass(frozen=True)
@@ -62,32 +61,6 @@ def target_starts(length: int, sample_rate: int, samples: int) -> list[int]:
     ] or [0]
 
 
-def media_files(
-    folder: Path, on_error: Callable[[str, str], None] = lambda *_: None
-) -> Iterator[Path]:
-    """Media files below a folder, sorted by name; follows links, skips hidden files.
-
-    Args:
-        folder: where to look; a folder that several links lead to is visited once.
-        on_error: called with the name of each folder that cannot be read, and the reason.
-    """
-
-    def tell(error: OSError) -> None:
-        on_error(str(error.filename), error.strerror or str(error))
-
-    visited = set()
-    for place, folders, names in os.walk(folder, onerror=tell, followlinks=True):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
-                yield Path(place) / name
-
-
 class MediaFolder:
     """Files by path or by id, anywhere below a folder."""
 
@@ -120,7 +93,7 @@ class MediaFolder:
             with suppress(OSError, ValueError):  # a name that no file can have
                 if (found := self.folder / spelling).is_file():
                     return found, start
-        if Path(name).suffix.lower() in _SUFFIXES:
+        if Path(name).suffix.lower() in MEDIA_SUFFIXES:
             raise MediaError(f"there is no file {self.folder / name}")
         cut = [] if start is None else [f"{name}_{start:g}", f"{name}_{int(start):06d}"]
         for stem, offset in (*((stem, 0.0) for stem in cut), (name, start)):
@@ -132,8 +105,11 @@ class MediaFolder:
     @cached_property
     def _stems(self) -> dict[str, Path]:
         """Files by their names without suffix; videos before sounds."""
-        order = {suffix: place for place, suffix in enumerate(_SUFFIXES)}
-        files = sorted(media_files(self.folder), key=lambda path: order[path.suffix.lower()])
+        # in this order if one id has several files
+        order = {suffix: place for place, suffix in enumerate(MEDIA_SUFFIXES)}
+        files = sorted(
+            media_files(self.folder, MEDIA_SUFFIXES), key=lambda path: order[path.suffix.lower()]
+        )
         return {_composed(path.stem): path for path in reversed(files)}  # the first one wins
 
 

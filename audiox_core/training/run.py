@@ -152,6 +152,7 @@ def open_job_cache(job: Job, maker: Maker, source: DataSource, dist: Distributed
         Path(data.cache) if data.cache else job.output / "cache",
         clip_range(source.open(), data),
         workers=data.workers,
+        first=dist.rank / dist.size,
         on_progress=job.on_cache if dist.is_main else lambda *_: None,
     )
     if dist.is_main and cache.skipped:

@@ -11,9 +11,10 @@ from ...audiox_core.media.loudness import measure_loudness
 from ...audiox_core.media.mix import mix, place
 from ...audiox_core.pipeline.decode import check_finite, decode_with, finish, limit_peak
 from ...audiox_core.windows import plan
+from .audio_latent import plain
 from .encode import latent_format_of
 from .latent import INIT, SECONDS
-from .loop import is_loop, plain
+from .loop import is_loop
 from .media import audio_of, first_of_batch, rate_of, waveform_of
 from .video import clip_of_video, with_sound
 

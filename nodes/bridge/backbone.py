@@ -6,23 +6,26 @@ the run's cache and clears it.
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tokens, `d` width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import comfy.conds
 import torch
 from comfy.ldm.modules.attention import optimized_attention
+from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from torch import Tensor
 
 from ...audiox_core.config import DiTConfig, MMDiTConfig
 from ...audiox_core.errors import SettingsError
+from ...audiox_core.models import Prepared
 from ...audiox_core.models.dit import DiT
 from ...audiox_core.models.mmdit import MMDiT
 from ...audiox_core.pipeline.run_cache import predict
 from ...audiox_core.windows import Plan
+from .patches import block_hooks, options_of_parts
 
-ATTENTION_OVERRIDE = "optimized_attention_override"  # how nodes exchange the attention kernel
 RUN = "audiox_run"  # in transformer_options, for as long as a sampling run lasts
 
 
@@ -30,7 +33,7 @@ class HostAttention:
     """ComfyUI's attention kernel; nodes that exchange it reach it through `options`."""
 
     def __init__(self) -> None:
-        self.options: dict[str, Any] = {}
+        self.options: Mapping[str, Any] = {}  # `transformer_options`, while a forward runs
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return optimized_attention(
@@ -69,6 +72,8 @@ class ConditionsCond(comfy.conds.CONDConstant):
 class _AnyLength:
     """Turns `forward(x, t, prepared)` of one window into the call of ComfyUI, for any length."""
 
+    block_inputs: ClassVar[Mapping[str, str]]  # ComfyUI's names of a block's inputs -> ours
+
     def __init__(
         self,
         config: DiTConfig | MMDiTConfig,
@@ -80,14 +85,33 @@ class _AnyLength:
         super().__init__(config, ops=ops, attention=attention)
         self.host_attention = attention
         self.dtype = dtype  # of the weights: ComfyUI asks for it
+        self.in_channels = config.io_channels  # RenormCFG asks for it
 
     def forward(
         self,
         x: Tensor,
         timesteps: Tensor,
         context: Tensor | None = None,
-        *,
         transformer_options: dict[str, Any] | None = None,
+        **conditions: Any,
+    ) -> Tensor:
+        """Predict what the model was trained to predict; step caches wrap it and may skip it.
+
+        Args:
+            x, timesteps, context, transformer_options, conditions: of `_forward`.
+        """
+        options = {} if transformer_options is None else transformer_options
+        wrappers = get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
+        executor = WrapperExecutor.new_class_executor(self._forward, self, wrappers)
+        return executor.execute(x, timesteps, context, options, **conditions)
+
+    def _forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor | None,
+        transformer_options: dict[str, Any],
+        *,
         audiox_plan: Plan,
         audiox_conditions: tuple[Condition, ...],
         **_others: Any,
@@ -102,16 +126,29 @@ class _AnyLength:
             audiox_plan: the windows of the latent that is sampled.
             audiox_conditions: of the equal parts that the batch consists of.
         """
+        if x.ndim != 3:
+            raise SettingsError(
+                f"A node changed the latent to the shape {tuple(x.shape)}, as of a picture: remove "
+                "the node that patches the model."
+            )
         if x.shape[-1] != audiox_plan.frames:
             raise SettingsError(
                 f"A node cut the latent of {audiox_plan.frames} frames to {x.shape[-1]} (context "
                 "windows, or a conditioning area). Remove it: AudioX handles any length "
                 "itself. To regenerate a time range, use AudioX Inpaint Latent."
             )
-        options = transformer_options or {}
-        self.host_attention.options = {
-            key: options[key] for key in (ATTENTION_OVERRIDE,) if key in options
-        }
+        options, depth = transformer_options, len(self.transformer.layers)
+        network, every = super().forward, [*range(len(audiox_conditions))]
+
+        def forward(x: Tensor, t: Tensor, prepared: Prepared, parts: Sequence[int]) -> Tensor:
+            own = options if parts == every else options_of_parts(options, parts)
+            hooks = block_hooks(own, self.block_inputs, depth)
+            self.host_attention.options = own
+            try:
+                return network(x, t, prepared, hooks=hooks)
+            finally:
+                self.host_attention.options = {}  # they hold what other nodes have loaded
+
         hooked = any(c.hooked for c in audiox_conditions)
         items = len(x) // len(audiox_conditions)  # of each part; all have the same tokens
         conditions = [
@@ -125,7 +162,7 @@ class _AnyLength:
             plan=audiox_plan,
             cache=None if hooked else options.get(RUN),
             key=audiox_conditions,
-            forward=super().forward,
+            forward=forward,
             active=[condition.windows for condition in audiox_conditions],
         )
 
@@ -133,9 +170,15 @@ class _AnyLength:
 class NativeDiT(_AnyLength, DiT):
     """The backbone of AudioX and AudioX-MAF."""
 
+    block_inputs = MappingProxyType({"img": "x", "txt": "keys_values", "pe": "rotation"})
+
 
 class NativeMMDiT(_AnyLength, MMDiT):
     """The backbone of AudioX-MAF-MMDiT, Base and Turbo."""
+
+    block_inputs = MappingProxyType(
+        {"img": "x", "txt": "modulation", "vec": "context", "pe": "rotation"}
+    )
 
 
 def native_backbone(config: DiTConfig | MMDiTConfig, **parts: Any) -> NativeDiT | NativeMMDiT:

@@ -16,6 +16,7 @@ from .conditioners import NativeConditioners
 from .conditioning import EMPTY, from_core, text_tokens
 from .media import first_image, waveform_of
 from .prompt_masks import SPAN
+from .refused import kept_entries
 from .video import clip_of_video
 
 
@@ -142,11 +143,15 @@ def masked_conditioning(
             strengths=strengths,
         )
         positive, negatives = from_core(conditioning, config)
-        span = None if entry is None else entry[1].get(SPAN)
-        positives += (
-            positive if span is None else [[positive[0][0], {**positive[0][1], SPAN: span}]]
-        )
-    return positives, negatives
+        positives += _with_entries(positive, entry)
+    return positives, _with_entries(negatives, negative[0] if negative else None)
+
+
+def _with_entries(assembled: list, text: list | None) -> list:
+    """A CONDITIONING that applies when and where its text does."""
+    if text is None:
+        return assembled
+    return [[tokens, {**facts, **kept_entries(text[1])}] for tokens, facts in assembled]
 
 
 def timeline_conditioning(

@@ -1,7 +1,8 @@
 """LATENT: an empty one, and one of existing audio with a noise mask.
 
 Besides ComfyUI's own entries it has `audiox_seconds`, the requested length, and `audiox_init`, the
-existing audio; native nodes pass both on. The latent of a loop is a `LoopLatent`.
+existing audio; native nodes pass both on. The samples are an `AudioLatent`, those of a loop a
+`LoopLatent`.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from ...audiox_core.errors import check_number
 from ...audiox_core.limits import MAX_TAKES, check_loop, check_seconds
 from ...audiox_core.pipeline.init_audio import extend_audio, tail
 from ...audiox_core.windows import plan
+from .audio_latent import audio_latent
 from .encode import latent_format_of, time_ranges
 from .loop import loop_latent
 from .media import audio_of, waveform_of
@@ -37,7 +39,7 @@ def empty_latent(seconds: float, batch: int, loop: bool = False) -> dict[str, An
     frames = plan(latent_format, seconds, loop).frames
     shape = (batch, latent_format.channels, frames)
     samples = torch.zeros(shape, dtype=torch.float32, device=mm.intermediate_device())
-    samples = loop_latent(samples) if loop else samples
+    samples = loop_latent(samples) if loop else audio_latent(samples)
     # newer samplers stretch an empty latent by this number, unless it is the model's own
     ratio = {"downscale_ratio_temporal": latent_format.hop_length}
     return {"samples": samples, "type": "audio", SECONDS: seconds, **ratio}
@@ -69,6 +71,6 @@ def inpaint_latent(
     init = extend_audio(known, latent_format, spans, before=before, after=after, feather=feather)
     seconds = init.waveform.shape[-1] / latent_format.sample_rate
     latent, mask = init.encode(latent_format, lambda sound: vae.encode(sound.movedim(1, -1)))
-    entries = {"samples": latent, "type": "audio", SECONDS: seconds, INIT: init}
+    entries = {"samples": audio_latent(latent), "type": "audio", SECONDS: seconds, INIT: init}
     prompt = audio_of(tail(known, latent_format.sample_rate)[None], latent_format.sample_rate)
     return {**entries, "noise_mask": mask[None, None]}, seconds, prompt

@@ -7,11 +7,12 @@ of the tensor: native samplers and VAE Decode Audio treat a loop as one, too.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from .audio_latent import AudioLatent, audio_latent
 
-class LoopLatent(Tensor):
+
+class LoopLatent(AudioLatent):
     """Latents `b c t` whose last frame is followed by the first one.
 
     What torch makes of them is the latent of a loop as long as it has the same frames: copies,
@@ -30,7 +31,7 @@ class LoopLatent(Tensor):
         if not isinstance(made, LoopLatent):
             return made
         frames = {a.shape[-1] for a in _flat(args) if isinstance(a, LoopLatent) and a.ndim == 3}
-        return made if made.ndim == 3 and {made.shape[-1]} == frames else plain(made)
+        return made if {made.shape[-1]} == frames else audio_latent(made)
 
 
 def _flat(args: Sequence[Any]) -> list[Any]:
@@ -57,9 +58,3 @@ def with_loops(callback: Callable) -> Callable:
         return callback(step, loop_latent(denoised), *others)
 
     return called
-
-
-def plain(samples: Tensor) -> Tensor:
-    """The same latents as an ordinary tensor."""
-    with torch._C.DisableTorchFunctionSubclass():  # which would make a loop of the result again
-        return samples.as_subclass(Tensor)

@@ -24,11 +24,14 @@ from ...audiox_core.config import AudioXConfig, MMDiTConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
+from .audio_latent import audio_latent, plain
 from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
+from .compiling import announce_compiling
 from .conditioning import tokens_of_a_run
 from .live_preview import with_previews
-from .loop import is_loop, loop_latent, plain, with_loops
+from .loop import is_loop, loop_latent, with_loops
 from .prompt_masks import LOOP, used_windows, with_masks
+from .refused import check_conditioning, check_guidance, explain
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -58,6 +61,7 @@ class AudioXModel(comfy.model_base.BaseModel):
                 f"{self.audiox.latent.channels}, frames). Connect AudioX Empty Latent."
             )
         self._check_sampling()
+        check_conditioning(kwargs)
         plan = plan_frames(self.audiox.latent, noise.shape[-1], kwargs.get(LOOP, False))
         tokens = tokens_of_a_run(kwargs, self.audiox, plan)
         return {
@@ -134,19 +138,23 @@ def cache_conditions(
 ) -> Any:
     """Keep prepared conditions for one sampling run: a wrapper around all of it."""
     guider, loop = executor.class_obj, is_loop(latent_image)
+    check_guidance(guider.model_options)
+    announce_compiling(guider.model_patcher)
     patcher = guider.model_patcher
     if loop and callback is not None:
         callback = with_loops(callback)
     callback = with_previews(callback, patcher, len(sigmas) - 1, patcher.load_device)
-    latent_image = plain(latent_image) if loop else latent_image
     guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent, loop)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
     cache = options[RUN] = RunCache()
     try:
         made = executor(
-            noise, latent_image, sampler, sigmas, denoise_mask, callback, *args, **kwargs
+            noise, plain(latent_image), sampler, sigmas, denoise_mask, callback, *args, **kwargs
         )
-        return loop_latent(made) if loop else made
+        return loop_latent(made) if loop else audio_latent(made)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        explain(error)
+        raise
     finally:
         cache.clear()
         options.pop(RUN, None)
@@ -177,7 +185,8 @@ def load_model(
             dtype=dtype, ops=operations, attention=HostAttention(), build=native
         )
 
-    host = HostConfig({})
+    # FreeU asks for it before its patch is refused in the forward
+    host = HostConfig({"model_channels": audiox.dit.width})
     if audiox.objective == "rectified_flow":  # else ComfyUI counts its time to 1000
         host.sampling_settings = {"multiplier": 1.0, "shift": 1.0}
     else:

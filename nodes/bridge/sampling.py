@@ -23,6 +23,7 @@ from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.limits import check_denoise, check_numbers
 from ...audiox_core.pipeline.sampling import run_sigmas
+from .refused import check_noise_mask
 from .schema import OWN
 
 ONE_BY_ONE = {"dpm_adaptive"}  # whose steps depend on the whole batch
@@ -89,6 +90,7 @@ def sample(
         sigmas: decreasing; the last is 0.
         own_noise: False leaves the noise of the steps to ComfyUI.
     """
+    check_noise_mask(latent.get("noise_mask"))
     start = _filled(model, latent)
     items = list(latent.get("batch_index") or range(len(start)))
     model = with_rescale(model, sampling.cfg_rescale)

@@ -18,10 +18,12 @@ from torch.nn.functional import pad
 
 from ...audiox_core.checkpoint.part_files import VaeFile, open_vae
 from ...audiox_core.config import LatentConfig
+from ...audiox_core.errors import SettingsError
 from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
 from ...audiox_core.pipeline.decode import decode_loop
 from ...audiox_core.pipeline.sampling import check_latent
-from .loop import is_loop, plain
+from .audio_latent import AudioLatent, audio_latent, plain
+from .loop import is_loop
 
 # As the core chooses on CUDA (`device.choose_precision`), where ComfyUI's rules allow float16. In
 # bfloat16 the decoded audio is 3 dB off.
@@ -42,6 +44,11 @@ class InterruptibleOobleck(nn.Module):
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio `b c n` of any channels -> the latents' mean `b c t`; the last frame is padded."""
+        if audio.ndim != 3:
+            raise SettingsError(
+                "This VAE encodes sound, not pictures: connect the VAE of a picture model, or "
+                "describe the picture with AudioX Encode Image."
+            )
         stereo = audio.expand(-1, 2, -1) if audio.shape[1] == 1 else audio[:, :2]
         whole = pad(stereo, (0, -audio.shape[-1] % self.oobleck.config.hop_length))
         vae = self._chunked(audio.device)
@@ -53,7 +60,7 @@ class InterruptibleOobleck(nn.Module):
         decode = self._chunked(latent.device).decode
         if is_loop(latent):  # from VAE Decode Audio; AudioX Decode has already seen to it
             return decode_loop(decode, plain(latent), self.oobleck.config.hop_length)
-        return decode(latent)
+        return decode(plain(latent))
 
     def _chunked(self, device: torch.device) -> ChunkedOobleck:
         return ChunkedOobleck(
@@ -100,6 +107,10 @@ class NativeVae(comfy.sd.VAE):
         self.patcher = kind(
             self.first_stage_model, load_device=self.device, offload_device=mm.vae_offload_device()
         )
+
+    def encode(self, *args: Any, **kwargs: Any) -> AudioLatent:
+        """Audio -> latents `b c t`, as ComfyUI's VAE encodes."""
+        return audio_latent(super().encode(*args, **kwargs))
 
 
 def _identity(x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Loops in ComfyUI: their latents through its samplers, its latent nodes and its VAE nodes."""
 
 import importlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,12 @@ HOP = 2_048
 
 @pytest.fixture(scope="module")
 def loops(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.bridge.loop")
+    """What makes, knows and takes off the latent of a loop."""
+    loop, latent = (
+        importlib.import_module(f"{pack.__name__}.nodes.bridge.{name}")
+        for name in ("loop", "audio_latent")
+    )
+    return SimpleNamespace(is_loop=loop.is_loop, loop_latent=loop.loop_latent, plain=latent.plain)
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def test_an_unknown_acceleration_is_refused(checkpoint):
 def test_a_run_continues_where_nothing_can_be_compiled(
     checkpoint, conditioning, monkeypatch, caplog
 ):
-    def broken(*_inputs):
+    def broken(**_inputs):
         raise RuntimeError("there is no compiler")
 
     def compile_nothing(self, dynamic):
@@ -126,7 +126,7 @@ def test_a_run_continues_where_compile_itself_fails(checkpoint, conditioning, mo
     def compile_first(self, dynamic):
         if self is not layers[0]:
             raise RuntimeError("this Python is too new")
-        self._compiled_call_impl = lambda *_inputs: pytest.fail("was left compiled")
+        self._compiled_call_impl = lambda **_inputs: pytest.fail("was left compiled")
 
     monkeypatch.setattr(nn.Module, "compile", compile_first)
     start = StartLatent(torch.zeros(1, 64, 236))
@@ -199,7 +199,7 @@ def test_blocks_are_compiled_for_a_run_only(checkpoint, conditioning, monkeypatc
     calls = []
 
     def compile_by_name(self, dynamic):
-        self._compiled_call_impl = lambda *inputs: calls.append(self) or self.forward(*inputs)
+        self._compiled_call_impl = lambda **inputs: calls.append(self) or self.forward(**inputs)
 
     monkeypatch.setattr(nn.Module, "compile", compile_by_name)
     start = StartLatent(torch.zeros(1, 64, 236))

@@ -138,7 +138,7 @@ def step(toys) -> Callable[..., Callable[[], Tensor]]:
             cache, conditions = RunCache(), [tokens, tokens.clone()]
 
             def both(x: Tensor, t: Tensor) -> Tensor:
-                def forward(x, t, prepared):
+                def forward(x, t, prepared, _parts):
                     return model(x.half(), t, prepared).float()
 
                 return predict(model, x, t, conditions, plan=windows, cache=cache, forward=forward)

@@ -1,16 +1,30 @@
 """One process or several: the same numbers."""
 
+import socket
+
 import pytest
 import torch
 
 from audiox_core.training.distributed import Distributed, start_distributed
 
 
-def test_two_processes_equal_one_with_the_doubled_batch(command, trained_model, tmp_path, losses):
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
-    process = command(tmp_path, "--batch", "4", "--steps", "10", launcher=torchrun)
-    _, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
+def two_nodes() -> list[tuple[str, ...]]:
+    """The launchers of two nodes on this machine, with one process each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = ("--master-addr", "127.0.0.1", "--master-port", port, "--nproc-per-node", "1", "-m")
+    run = ("-m", "torch.distributed.run", "--nnodes", "2", "--node-rank")
+    return [(*run, rank, *common) for rank in ("0", "1")]
+
+
+def test_two_nodes_equal_one_process_with_the_doubled_batch(
+    command, trained_model, tmp_path, losses
+):
+    nodes = [command(tmp_path, "--batch", "4", "--steps", "10", launcher=n) for n in two_nodes()]
+    for node in nodes:
+        _, err = node.communicate(timeout=240)
+        assert node.returncode == 0, err
     assert losses(tmp_path) == pytest.approx(losses(trained_model.output)[:10], rel=1e-4)
 
 

@@ -53,6 +53,13 @@ def test_cached_items_are_not_made_again(tmp_path):
     assert again.made == [4, 5, 6, 7]
 
 
+def test_a_process_may_begin_in_the_middle_and_makes_all(tmp_path):
+    maker = Numbers()
+    cache = open_cache(maker, tmp_path, range(10), first=0.5)
+    assert maker.made == [4, 5, 6, 7, 8, 9, 0, 1, 2, 3]
+    assert [int(cache[i]["number"]) for i in range(len(cache))] == [*range(10)]
+
+
 def test_an_interrupt_leaves_complete_shards_and_nothing_else(tmp_path):
     @dataclass(frozen=True)
     class Interrupted(Numbers):

@@ -3,7 +3,6 @@ import torch
 
 from audiox_core import open_checkpoint
 from audiox_core.checkpoint.lora import merge_lora, read_lora
-from audiox_core.cli.generate import parse_lora
 from audiox_core.errors import SettingsError, WeightsError
 from audiox_core.training.config import LoraConfig
 from audiox_core.training.distributed import Distributed
@@ -100,16 +99,3 @@ def test_an_invalid_or_unmatched_pattern_is_an_error(trained_model, pattern, sai
 def test_training_a_lora_without_a_model_is_refused(job, tmp_path):
     with pytest.raises(SettingsError, match="lora needs a model"):
         run_job(job("lora", tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "strength"),
-    [
-        ("a.safetensors", "a.safetensors", 1.0),
-        ("a.safetensors:0.5", "a.safetensors", 0.5),
-        ("C:/a.safetensors", "C:/a.safetensors", 1.0),
-    ],
-)
-def test_a_lora_option_may_include_a_strength(text, name, strength):
-    path, found = parse_lora(text)
-    assert (str(path), found) == (name, strength)

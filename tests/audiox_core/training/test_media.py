@@ -1,9 +1,9 @@
-"""What counts as media in a folder, and how files are found by names."""
+"""How the files of a manifest are found in a folder."""
 
 import pytest
 
 from audiox_core.errors import MediaError, SettingsError
-from audiox_core.training.media import MediaFolder, media_files
+from audiox_core.training.media import MediaFolder
 
 
 @pytest.fixture
@@ -14,24 +14,6 @@ def touch(media):
             (media / name).touch()
 
     return make
-
-
-def found(media):
-    return [path.relative_to(media).as_posix() for path in media_files(media)]
-
-
-def test_media_in_any_depth_is_found_in_order(media, touch):
-    touch("b.mp4", "a.WAV", "c/d/ü 1.webm", "notes.txt", ".hidden.mp4", ".cache/x.mp4", "noend")
-    assert found(media) == ["a.WAV", "b.mp4", "c/d/ü 1.webm"]
-
-
-def test_links_are_followed_without_endless_loops(media, touch, tmp_path):
-    touch("a/x.mp4")
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "y.mp4").touch()
-    (media / "link").symlink_to(tmp_path / "elsewhere")
-    (media / "a" / "circle").symlink_to(media)
-    assert found(media) == ["a/x.mp4", "link/y.mp4"]
 
 
 def test_a_video_is_preferred_to_a_sound_with_the_same_id(media, touch):

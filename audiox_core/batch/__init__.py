@@ -1,0 +1,1 @@
+"""Many requests, one after another or on several machines, with a record of what is done."""

@@ -1,0 +1,181 @@
+"""From an item to a job: its settings with the defaults of the command line, and its output."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint.released_files import checkpoint_path
+from ..conditioners.inputs import parse_hidden, parse_spans
+from ..errors import SettingsError, check_number, shown
+from ..limits import MAX_TAKES
+from ..media.formats import SUFFIXES, VIDEO_SUFFIXES
+from ..paths import local_path
+from ..pipeline.model_options import ModelOptions, model_options, parse_lora
+from ..pipeline.outputs import check_suffix
+from ..pipeline.record import MODEL_PATHS, model_values, request_values
+from ..pipeline.record import PATHS as INPUTS
+from ..pipeline.request import Request, check_request
+from .items import Item
+
+REQUEST, MODEL = Request.__dataclass_fields__.keys(), ModelOptions.__dataclass_fields__.keys()
+PATHS = (*INPUTS, *MODEL_PATHS)
+OF_A_VIDEO = ("start", "keep_original", "duck")  # defaults that only concern items with a video
+LONGEST_SLUG = 40  # characters of a prompt in a name
+DEFAULT_NAME = "{folder}/{stem}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request with its output and its model."""
+
+    number: int  # of the item
+    output: Path
+    request: Request
+    model: ModelOptions
+
+    def check(self) -> None:
+        """Raise SettingsError for settings that no run can use."""
+        check_request(self.request)
+        check_suffix(self.output, self.request)
+
+
+@dataclass(frozen=True)
+class JobMaker:
+    """Makes jobs of items."""
+
+    defaults: Mapping[str, Any]  # the options of the command line by their names in `Request`
+    output: Path  # folder, absolute
+    name: str = DEFAULT_NAME  # pattern of the outputs below it
+
+    def make(self, item: Item) -> Job:
+        """The job of an item; `Job.check` is left to the caller.
+
+        Raises:
+            SettingsError: the item cannot be used; the message says why.
+        """
+        if item.problem:
+            raise SettingsError(item.problem)
+        named = _fields(item)
+        output = named.pop("output", None)
+        given = _converted(named, item.folder)
+        values = dict(self.defaults) | given
+        if values.get("video") is None:
+            values |= {name: _DEFAULTS[name] for name in OF_A_VIDEO if name not in given}
+        request = Request(**{name: values[name] for name in REQUEST if name in values})
+        check_number("takes", request.takes, 1, MAX_TAKES, whole=True)  # each has an output
+        path = self._output(item, request, output)
+        if values.get("seed") is None:
+            request = _with_seed(request, path, self.output)
+        model = model_options(values) if MODEL & given.keys() else self._model
+        return Job(item.number, path, request, model)
+
+    @cached_property
+    def _model(self) -> ModelOptions:
+        return model_options(self.defaults)
+
+    def _output(self, item: Item, request: Request, given: Any) -> Path:
+        if given is not None:
+            if not isinstance(given, str) or not given:
+                raise SettingsError(f"output is {shown(given)}: write the name of a file.")
+            return self.output / local_path(given)
+        inputs = (request.video, request.image, request.init_audio, request.audio)
+        file = next((Path(path) for path in inputs if path is not None), None)
+        name = item.name or ("" if file is None else file.stem) or f"{item.number:06}"
+        parts = {
+            "stem": Path(name).name,
+            "folder": Path(name).parent.as_posix(),
+            "number": f"{item.number:06}",
+            "prompt": _slug(str(request.prompt)) or Path(name).name,
+            "seed": request.seed,
+        }
+        path = self.output / self.name.format(**parts)
+        suffix = "" if path.suffix.lower() in SUFFIXES else _suffix(request)
+        return path.with_name(path.name + suffix)
+
+
+def check_name(pattern: str) -> None:
+    """Raise SettingsError for a pattern of names that has unknown placeholders."""
+    parts = dict.fromkeys(("stem", "folder", "number", "prompt"), "a") | {"seed": 1}
+    try:
+        pattern.format(**parts)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise SettingsError(
+            f"--name {shown(pattern)} is not a pattern ({type(error).__name__}: {error}): use "
+            "{stem}, {folder}, {number}, {prompt} and {seed}."
+        ) from error
+
+
+_DEFAULTS = {name: Request.__dataclass_fields__[name].default for name in OF_A_VIDEO}
+
+
+def _suffix(request: Request) -> str:
+    """The suffix of an output: that of its video where it can be written, `.mkv` for others."""
+    if request.video is None:
+        return ".wav"
+    suffix = Path(request.video).suffix.lower()
+    return suffix if suffix in VIDEO_SUFFIXES else ".mkv"
+
+
+def _slug(prompt: str) -> str:
+    return re.sub(r"\W+", "-", prompt.lower())[:LONGEST_SLUG].strip("-")
+
+
+def _with_seed(request: Request, output: Path, folder: Path) -> Request:
+    """The request with a seed made from its output's name: the same in every run."""
+    name = output.relative_to(folder) if output.is_relative_to(folder) else output
+    digest = blake2b(name.as_posix().encode(), digest_size=4).digest()
+    return Request(**vars(request) | {"seed": int.from_bytes(digest, "big")})
+
+
+def _fields(item: Item) -> dict[str, Any]:
+    """The fields of an item by their names in `Request`; a record of `generate --json` has them."""
+    fields = dict(item.fields)
+    if isinstance(fields.get("request"), Mapping):
+        fields = {**fields["request"], **(fields.get("model") or {}), "output": fields["output"]}
+    return {name.replace("-", "_"): value for name, value in fields.items()}
+
+
+def _converted(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a line as a request and a model have them."""
+    values = {name: _value(name, value, folder) for name, value in given.items()}
+    if (prompts := values.pop("prompt_at", None)) is not None:
+        values["prompts"] = prompts
+    request = {name: value for name, value in values.items() if name in REQUEST}
+    model = {name: value for name, value in values.items() if name in MODEL}
+    return request_values(request) | (model_values(model) if model else {})
+
+
+def _value(name: str, value: Any, folder: Path) -> Any:
+    """A value of a line, with what the command line writes as text in the form of `Request`."""
+    if name not in REQUEST and name not in MODEL and name != "prompt_at":
+        near = get_close_matches(name, [*REQUEST, *MODEL, "output"], 1)
+        hint = f"did you mean {near[0]!r}?" if near else "see `generate --help` for the options."
+        raise SettingsError(f"Unknown field {shown(name)}: {hint}")
+    if name in PATHS and value is not None:
+        path = folder / local_path(value)
+        named = name == "checkpoint" and not path.exists()  # such as `turbo`
+        found = checkpoint_path(value) if named else Path(value)
+        return str(path if found == Path(value) else found)
+    try:
+        if name == "prompt_at":
+            return [(*span, text) for times, text in value for span in parse_spans(times)]
+        if name == "lora":
+            return [*_loras(value, folder)]
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        form = '[["0-4", "rain"]]' if name == "prompt_at" else '["FILE:STRENGTH"]'
+        raise SettingsError(f"{name} is {shown(value)}: write it as {form}.") from error
+    if name == "hide" and isinstance(value, str):
+        return parse_hidden(value)
+    return parse_spans(value) if name == "inpaint" and isinstance(value, str) else value
+
+
+def _loras(value: Any, folder: Path) -> Iterator[tuple[str, float]]:
+    """LoRAs as a text `FILE[:STRENGTH]`, a list of such texts, or of pairs."""
+    for entry in [value] if isinstance(value, str) else value:
+        path, strength = parse_lora(entry) if isinstance(entry, str) else entry
+        yield str(folder / local_path(path)), float(strength)

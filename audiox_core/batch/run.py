@@ -1,0 +1,167 @@
+"""A batch from its items to its ledger: what is done is skipped, the rest goes to an engine."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ..errors import AudioXError
+from ..pipeline.outputs import output_paths
+from .identity import Identity, text_key
+from .items import Item, Items
+from .jobs import Job, JobMaker
+from .ledger import DONE, FAILED, MOST_ATTEMPTS, STARTED, KeyTable, Ledger, output_key
+from .results import Result, Summary
+
+Redo = Literal["failed", "all"]
+
+
+class Turn(NamedTuple):
+    """What to do with an item."""
+
+    number: int
+    key: str
+    action: Literal["render", "done", "failed", "fail"]  # "failed": in an earlier run
+    job: Job | None = None
+    error: str = ""  # of "fail"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Items, how they become jobs, and which of them are rendered again."""
+
+    items: Items
+    maker: JobMaker
+    ledger: Ledger
+    identity: Identity
+    redo: Redo | None = None
+    force: bool = False  # replace files that this batch did not make
+
+    def turns(self) -> Iterator[Turn]:
+        """What to do with each item, as its inputs and the ledger are at that moment."""
+        claimed = KeyTable()  # the outputs of this run
+        for item in self.items:
+            try:
+                job = self.maker.make(item)
+            except AudioXError as error:
+                yield self._refused(item, None, str(error))
+                continue
+            paths = output_paths(job.output, job.request.takes)
+            places = [output_key(path) for path in paths]
+            if any(claimed.get(place) for place in places):
+                text = f"Another item has the output {job.output}: give one of them another name."
+                yield self._refused(item, job, text)
+                continue
+            for place in places:
+                claimed.set(place, 1)
+            yield self._turn(job, paths)
+
+    def _refused(self, item: Item, job: Job | None, error: str) -> Turn:
+        """An item that no change of its inputs helps; its key is not that of a job."""
+        key = text_key([item.number, item.problem, dict(item.fields)])
+        before = self.ledger.state(key) == FAILED and self.redo is None
+        return Turn(item.number, key, "failed" if before else "fail", job, error)
+
+    def _turn(self, job: Job, paths: list[Path]) -> Turn:
+        key = self.identity.key(job)
+        state = self.ledger.state(key)
+        if self.redo == "all":
+            return Turn(job.number, key, "render", job)
+        if state == DONE and all(path.exists() for path in paths):
+            return Turn(job.number, key, "done", job)
+        if state == FAILED and self.redo is None:
+            return Turn(job.number, key, "failed", job)
+        problem = self._problem(job, state, paths)
+        return Turn(job.number, key, "fail" if problem else "render", job, problem)
+
+    def _problem(self, job: Job, state: int, paths: list[Path]) -> str:
+        """Why a job must not be rendered."""
+        try:
+            job.check()
+        except AudioXError as error:
+            return str(error)
+        if state >= STARTED + MOST_ATTEMPTS - 1 and self.redo is None:
+            return (
+                f"The process ended {MOST_ATTEMPTS} times while this item was in work: check its "
+                "inputs, then add --redo failed."
+            )
+        found = next((path for path in paths if path.exists()), None)
+        if found is None or self.force or self.ledger.knows_output(job.output):
+            return ""
+        return (
+            f"{found} exists and was not made by this batch: choose another --output, or add "
+            "--force to replace it."
+        )
+
+
+# called when a job begins, with its key, and whether this is an attempt that counts
+Start = Callable[[Job, str, bool], None]
+# jobs with their keys -> results
+Engine = Callable[[Iterator[tuple[Job, str]], Start], Iterable[Result]]
+OnResult = Callable[[Result | None, Summary], None]
+
+
+def run_batch(
+    batch: Batch, engine: Engine, summary: Summary, on_result: OnResult = lambda *_: None
+) -> Summary:
+    """Render what is not done; the ledger has a line for each item that is rendered.
+
+    Args:
+        batch: items and ledger.
+        engine: renders jobs.
+        summary: is filled as the run proceeds, so that it holds what was done before an interrupt.
+        on_result: called after each item; without a result, it was not rendered.
+    """
+    began = time.perf_counter()
+
+    def finish(result: Result) -> None:
+        batch.ledger.finish(result.record())
+        summary.add(result)
+        summary.elapsed_seconds = time.perf_counter() - began
+        on_result(result, summary)
+
+    def jobs() -> Iterator[tuple[Job, str]]:
+        for turn in batch.turns():
+            if turn.action == "render" and turn.job is not None:
+                yield turn.job, turn.key
+            elif turn.action == "fail":
+                output = "" if turn.job is None else str(turn.job.output)
+                finish(Result(turn.key, turn.number, "failed", output, turn.error))
+            else:
+                summary.counts["skipped" if turn.action == "done" else "failed before"] += 1
+                on_result(None, summary)
+
+    render_jobs(jobs(), engine, batch.ledger, finish)
+    summary.elapsed_seconds = time.perf_counter() - began
+    return summary
+
+
+def render_jobs(
+    jobs: Iterator[tuple[Job, str]],
+    engine: Engine,
+    ledger: Ledger,
+    finish: Callable[[Result], None],
+) -> None:
+    """Render jobs; the ledger says of those that an interrupt ends that they were stopped.
+
+    Args:
+        jobs: with their keys.
+        engine: renders them.
+        ledger: of the batch.
+        finish: called with each result.
+    """
+    in_work: set[str] = set()
+
+    def start(job: Job, key: str, counted: bool) -> None:
+        in_work.add(key)
+        ledger.start(key, job.output, counted=counted)
+
+    try:
+        for result in engine(jobs, start):
+            in_work.discard(result.key)
+            finish(result)
+    except KeyboardInterrupt:
+        for key in in_work:
+            ledger.finish({"key": key, "status": "stopped"})
+        raise
