@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Hashable
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from .jobs import Job
 HEADER = 1 << 16  # bytes at the end of a pickle, where its zip lists the checksums of its records
 LONGEST_HEADER = 100 << 20
 CHUNK = 1 << 20
+HASHES = 64  # of inputs that are kept
 _DEFAULTS = vars(Request())
 
 
@@ -26,6 +28,7 @@ class Identity:
     def __init__(self, *, content: bool = False) -> None:
         """`content`: hash the content of inputs, in place of their time."""
         self._content = content
+        self._hash = lru_cache(HASHES)(_hash)  # an item asks for it three times
         self._models: dict[ModelOptions, str] = {}
 
     def key(self, job: Job) -> str:
@@ -39,9 +42,9 @@ class Identity:
     def _file(self, path: str | Path) -> Hashable:
         path = Path(path).absolute()
         try:
-            if self._content:
-                return (str(path), _content(path))
             status = path.stat()
+            if self._content:
+                return (str(path), self._hash(path, status.st_size, status.st_mtime_ns))
         except OSError:  # rendering says what is wrong
             return (str(path), "missing")
         return (str(path), status.st_size, status.st_mtime_ns)
@@ -84,7 +87,7 @@ def _header(path: Path) -> tuple[str, int, str] | str:
     return path.name, size, blake2b(header, digest_size=8).hexdigest()
 
 
-def _content(path: Path) -> str:
+def _hash(path: Path, _size: int, _time: int) -> str:
     digest = blake2b(digest_size=16)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -6,13 +6,16 @@ renamed into place and each job has one result, which only this process records.
 
 import logging
 import pickle
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from itertools import islice
 from typing import Any
 
 from ..errors import SettingsError, one_line
+from .identity import Identity
 from .jobs import Job
 from .ledger import MOST_ATTEMPTS
 from .results import Result
@@ -30,7 +33,7 @@ class RayWorker:
     """The actor: a `Worker` for rows of Ray Data. Its model is loaded with its first job."""
 
     def __init__(self, *, verify: bool) -> None:
-        self._worker = Worker(verify=verify)
+        self._worker = Worker(Identity(content=verify))
 
     def __call__(self, rows: Mapping[str, Any]) -> dict[str, list[bytes]]:
         """Render the jobs of some rows."""
@@ -63,15 +66,17 @@ class RayEngine:
         logger.info("%d items on %d Ray workers", len(chunk), workers)
         rows = [{"job": pickle.dumps(job)} for job, _key in chunk]
         # a block for each row: of a lost worker only the jobs in its hands are repeated
-        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            RayWorker,
-            batch_size=1,
-            fn_constructor_kwargs={"verify": self.verify},
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
-            max_restarts=-1,
-            max_task_retries=MOST_ATTEMPTS - 1,
-            **needs,
-        )
+        data = ray.data.from_items(rows, override_num_blocks=len(rows))
+        with warnings.catch_warnings():  # Ray 2.60 announces other names for the limits of retries
+            warnings.simplefilter("ignore")
+            results = data.map_batches(
+                RayWorker,
+                batch_size=1,
+                fn_constructor_kwargs={"verify": self.verify},
+                compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+                **needs,
+                **_retries(data.map_batches),
+            )
         waiting = {job.number: (job, key) for job, key in chunk}
         for row in results.iter_rows():
             result = pickle.loads(row["result"])
@@ -95,6 +100,14 @@ class RayEngine:
         cores = [int(node.get("CPU", 0)) for node in nodes]
         each = min(self.cpus_per_worker, max(cores, default=1))
         return min(sum(count // each for count in cores), jobs), {"num_cpus": each}
+
+
+def _retries(map_batches: Callable[..., Any]) -> dict[str, int]:
+    """How often a lost worker and its jobs are started again, where Ray lets a caller say it."""
+    kinds = {parameter.kind for parameter in signature(map_batches).parameters.values()}
+    if Parameter.VAR_KEYWORD not in kinds:
+        return {}
+    return {"max_restarts": -1, "max_task_retries": MOST_ATTEMPTS - 1}
 
 
 @contextmanager
@@ -122,6 +135,7 @@ def _session(address: str | None) -> Iterator[None]:
         ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it has files of its own
     context.max_errored_blocks = -1  # the rest is rendered
     try:
         yield

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ..errors import AudioXError
+from ..media.files import remove_leftovers
 from ..pipeline.outputs import output_paths
 from .identity import Identity, text_key
 from .items import Item, Items
@@ -37,6 +38,7 @@ class Batch:
     identity: Identity
     redo: Redo | None = None
     force: bool = False  # replace files that this batch did not make
+    began: float = field(default_factory=time.time)
 
     def turns(self) -> Iterator[Turn]:
         """What to do with each item, as its inputs and the ledger are at that moment."""
@@ -72,6 +74,8 @@ class Batch:
             return Turn(job.number, key, "done", job)
         if state == FAILED and self.redo is None:
             return Turn(job.number, key, "failed", job)
+        if state >= STARTED:  # the process was killed while it wrote
+            remove_leftovers(job.output.parent, self.began)
         problem = self._problem(job, state, paths)
         return Turn(job.number, key, "fail" if problem else "render", job, problem)
 

@@ -41,9 +41,9 @@ class Prepared:
 class Worker:
     """Renders jobs with one model at a time."""
 
-    def __init__(self, *, verify: bool = False) -> None:
-        """`verify`: keys contain the content of inputs."""
-        self.identity = Identity(content=verify)
+    def __init__(self, identity: Identity) -> None:
+        """`identity`: makes the keys of jobs."""
+        self.identity = identity
         self._models: dict[ModelOptions, Model] = {}
         self._loaded: tuple[ModelOptions, Pipeline] | None = None
 

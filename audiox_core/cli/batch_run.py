@@ -15,7 +15,7 @@ from ..batch.identity import Identity
 from ..batch.items import Items, fixed_folder, open_items
 from ..batch.jobs import MODEL, REQUEST, JobMaker, check_name
 from ..batch.ledger import open_ledger
-from ..batch.results import Result, Summary
+from ..batch.results import SHOWN_FAILURES, Result, Summary
 from ..batch.run import Batch, Engine, OnResult, run_batch
 from ..errors import SettingsError, check_number
 from ..pipeline.model_options import model_options
@@ -42,18 +42,19 @@ def run(options: argparse.Namespace) -> int:
     ledger_path = output / "batch.jsonl" if options.ledger is None else options.ledger
     if not options.dry_run:
         output.mkdir(parents=True, exist_ok=True)
+    identity = Identity(content=options.verify)
     with open_ledger(ledger_path, write=not options.dry_run) as ledger:
         batch = Batch(
             items,
             JobMaker(defaults, output, options.name),
             ledger,
-            Identity(content=options.verify),
+            identity,
             options.redo,
             options.force,
         )
         if options.dry_run:
             return _dry_run(batch, options)
-        engine = _engine(options, defaults)
+        engine = _engine(options, defaults, identity)
         if options.estimate:
             return _estimate(batch, engine, options)
         summary = Summary(items.count(), str(ledger_path))
@@ -74,12 +75,12 @@ def _items(options: argparse.Namespace, output: Path) -> Items:
     return open_items(options.source, sound_as=sound_as, without=output)
 
 
-def _engine(options: argparse.Namespace, defaults: dict[str, Any]) -> Engine:
+def _engine(options: argparse.Namespace, defaults: dict[str, Any], identity: Identity) -> Engine:
     """What renders; the default model is opened first, so that a wrong one is one error."""
     from ..batch.local_engine import LocalEngine
     from ..batch.worker import Worker
 
-    worker = Worker(verify=options.verify)
+    worker = Worker(identity)
     worker.model(model_options(defaults))
     if options.ray is None:
         return LocalEngine(worker)
@@ -97,6 +98,8 @@ def _dry_run(batch: Batch, options: argparse.Namespace) -> int:
         if turn.action == "fail":
             output = "" if turn.job is None else str(turn.job.output)
             summary.add(Result(turn.key, turn.number, "failed", output, turn.error))
+            if summary.counts["failed"] <= SHOWN_FAILURES:
+                logger.warning("item %d: %s", turn.number, turn.error)
         else:
             summary.counts[names.get(turn.action, "to render")] += 1
     _print(summary, options)
@@ -129,9 +132,9 @@ def _shown(total: int) -> Iterator[OnResult]:
 
         def show(result: Result | None, summary: Summary) -> None:
             if result is None:
-                bar.total -= 1  # the rate is that of rendering
-                bar.refresh()
+                bar.total -= 1  # the bar is of what is rendered
                 return
+            bar.set_description_str(f"rendering, {60 * _rate(summary):.1f} a minute", refresh=False)
             bar.update()
             if result.status == "failed":
                 logger.warning("item %d failed: %s", result.number, result.error)
@@ -142,13 +145,18 @@ def _shown(total: int) -> Iterator[OnResult]:
 
 
 def _line(result: Result, summary: Summary) -> str:
-    made = summary.counts["done"] + summary.counts["failed"]
-    rate = made / max(summary.elapsed_seconds, 1e-9)
+    rate = _rate(summary)
     left = tqdm.format_interval((summary.total - sum(summary.counts.values())) / rate)
     return (
         f"{sum(summary.counts.values())}/{summary.total} {Path(result.output).name}: "
         f"{result.elapsed_seconds:.1f} s, {60 * rate:.1f} items a minute, {left} left"
     )
+
+
+def _rate(summary: Summary) -> float:
+    """Items that were rendered in a second."""
+    made = summary.counts["done"] + summary.counts["failed"]
+    return made / max(summary.elapsed_seconds, 1e-9)
 
 
 @contextmanager
@@ -184,10 +192,7 @@ def _print(summary: Summary, options: argparse.Namespace) -> None:
     if summary.counts["done"]:
         time = tqdm.format_interval(summary.elapsed_seconds)
         print(f"{summary.sound_seconds:,.1f} s of sound, {summary.bytes / 1e9:.3f} GB, in {time}")
-    for failure in summary.failures:
-        print(f"item {failure['number']} failed: {failure['error']}", file=sys.stderr)
-    more = summary.counts["failed"] - len(summary.failures)
-    if more > 0:
-        print(f"{more:,} more failures are in {summary.ledger}", file=sys.stderr)
+    if summary.counts["failed"] and not options.dry_run:
+        print(f"the failures are in {summary.ledger}", file=sys.stderr)
     if summary.counts["failed before"]:
         print("failed in an earlier run: add --redo failed to render them again", file=sys.stderr)

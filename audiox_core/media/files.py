@@ -7,6 +7,7 @@ temporary file beside its target until it is complete.
 import errno
 import logging
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -34,6 +35,7 @@ _DAMAGE = (av.error.InvalidDataError, av.error.ExternalError)
 _GENPTS = 0x1
 _RIGHTLY_INVENTED = ("mpeg",)  # MPEG program streams: few packets have a time, their order gives it
 _WRITE_BUFFER = 1 << 20  # bytes that PyAV hands over at a time
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}")  # the name of a temporary file, without its suffix
 _DECODING = ("avcodec_send_packet()", "avcodec_receive_frame()")  # PyAV's names for its steps
 
 
@@ -392,6 +394,20 @@ def _temporary(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a read-only disk raises here again
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path, before: float) -> None:
+    """Remove the temporary files that a killed process left in a folder.
+
+    Args:
+        folder: of outputs.
+        before: only files that were last written before this time, in seconds since the epoch.
+    """
+    for path in folder.glob(".*"):
+        if _TEMPORARY.fullmatch(path.stem):
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
 
 def _why(error: Exception) -> str:

@@ -5,7 +5,6 @@ Nothing here imports PyTorch: the command line reads a record before it knows wh
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from difflib import get_close_matches
 from os import fspath
 from pathlib import Path
@@ -116,7 +115,7 @@ def _lora(item: Any) -> tuple[Path, float]:
 def _checked_names(what: str, values: object, kind: type) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise SettingsError(f"{what} is {shown(values)}: it must be a table of its fields.")
-    names = [field.name for field in fields(kind)]
+    names = kind.__dataclass_fields__  # type: ignore[attr-defined]
     for name in values:
         if name not in names:
             near = "".join(f" Did you mean {n}?" for n in get_close_matches(str(name), names, 1))

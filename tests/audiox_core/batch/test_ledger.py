@@ -22,6 +22,16 @@ def test_a_table_keeps_the_latest_number_of_each_key(monkeypatch):
     assert table.get(5) == 0
 
 
+def test_a_key_of_many_takes_nine_bytes():
+    table, count = KeyTable(), 150_000
+    for key in range(count):
+        table.set(key << 32, DONE)
+    packed = len(table._keys)
+    assert count - packed <= module.LATEST  # the rest are Python objects
+    assert table._keys.nbytes + table._values.nbytes == 9 * packed
+    assert table.get((count - 1) << 32) == table.get(0) == DONE
+
+
 def test_the_last_event_of_a_job_counts_in_the_next_run(tmp_path):
     path = tmp_path / "batch.jsonl"
     with open_ledger(path) as ledger:

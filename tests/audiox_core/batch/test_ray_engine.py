@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,7 +27,6 @@ from audiox_core.pipeline.model_options import ModelOptions
 from audiox_core.pipeline.request import Request
 
 ROOT = Path(__file__).parents[3]
-PORT = 6_391
 STORE = 150 << 20  # bytes of a node's object store
 SECONDS = 110.0  # that the test may take
 ITEMS = 8
@@ -65,9 +65,12 @@ def cluster(tmp_path):
     pytest.importorskip("pyarrow", reason="Ray Data is not installed: pip install 'ray[data]'")
     command = [sys.executable, "-m", "ray.scripts.scripts"]
     folder = Path("/tmp") / f"r{os.getpid()}"  # paths of sockets must be short
-    address = f"127.0.0.1:{PORT}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"127.0.0.1:{port}"
     common = ["--num-cpus=1", f"--object-store-memory={STORE}", "--disable-usage-stats"]
-    head = ["--head", f"--port={PORT}", "--include-dashboard=false", f"--temp-dir={folder}"]
+    head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     nodes = []
     for part in ([*head, "--node-ip-address=127.0.0.1"], [f"--address={address}"]):

@@ -1,6 +1,7 @@
 """A batch: what is done is skipped, a failure is recorded, a kill loses the item in work."""
 
 import json
+import os
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_an_item_during_which_the_process_ended_three_times_is_left_out(run, man
     assert done.rendered == ["bad.wav", "c.wav"]
     assert "ended 3 times" in done.summary.failures[0]["error"]
     assert "a.wav" in run(manifest(*LINES), redo="failed").rendered
+
+
+def test_what_a_killed_process_left_is_removed(run, manifest, tmp_path):
+    def kill(job):
+        (tmp_path / "out" / f".{'0' * 32}.wav").touch()
+        os.utime(tmp_path / "out" / f".{'0' * 32}.wav", (10, 10))
+        raise Killed
+
+    with pytest.raises(Killed):
+        run(manifest(*LINES), on_start=kill)
+    run(manifest(*LINES))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.wav", "batch.jsonl", "c.wav"]
 
 
 def test_ctrl_c_is_no_attempt(run, manifest):

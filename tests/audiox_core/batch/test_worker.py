@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from audiox_core.batch.identity import Identity
 from audiox_core.batch.jobs import Job
 from audiox_core.batch.worker import Worker
 from audiox_core.errors import MediaError
@@ -16,7 +17,7 @@ CPU = ModelOptions(device="cpu")
 
 @pytest.fixture(scope="module")
 def worker():
-    return Worker()
+    return Worker(Identity())
 
 
 @pytest.fixture

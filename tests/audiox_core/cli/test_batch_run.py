@@ -78,15 +78,18 @@ def test_killed_runs_are_continued_and_nothing_is_rendered_twice(clips, tmp_path
     output = tmp_path / "out"
     command = [sys.executable, "-m", "audiox_core", "batch", str(clips), "-o", str(output), *QUICK]
     done = 0
-    for wanted in (1, 3):  # killed after so many sounds, in the middle of the next one
+    # after so many sounds, in the middle of the next one
+    for wanted, number, code in ((1, signal.SIGKILL, -9), (3, signal.SIGTERM, 143)):
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
         until = time.monotonic() + 120
         while done < wanted and time.monotonic() < until:
             time.sleep(0.01)
             if (output / "batch.jsonl").exists():
                 done = (output / "batch.jsonl").read_text().count('"status": "done"')
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(number)
+        assert process.wait() == code
+    last = {event["key"]: event["status"] for event in events(output)}
+    assert "started" not in last.values()  # a signal to stop is an end, too
     assert subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL, check=False).returncode == 1
     ends = Counter(e["output"] for e in events(output) if e["status"] in ("done", "failed"))
     assert set(ends.values()) == {1}

@@ -380,3 +380,14 @@ def test_a_file_is_blamed_for_its_own_damage_only(clip, kind, culprit, blamed):
     error = getattr(av.error, kind)(22, "trouble", culprit)
     with pytest.raises(MediaError if blamed else av.FFmpegError), open_media(clip(frames=2)):
         raise error
+
+
+def test_only_old_temporary_files_are_removed(tmp_path):
+    old, new = (tmp_path / f".{digit * 32}.mp4" for digit in "ab")
+    others = [tmp_path / name for name in (".hidden.mp4", f"{'a' * 32}.mp4", "a.mp4")]
+    for path in (old, new, *others):
+        path.touch()
+    for path in (old, *others):
+        os.utime(path, (10, 10))
+    files.remove_leftovers(tmp_path, before=20.0)
+    assert sorted(tmp_path.iterdir()) == sorted([new, *others])
