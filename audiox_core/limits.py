@@ -23,7 +23,7 @@ DTYPE_NAMES = ("float32", "float16", "bfloat16")  # of the transformer's weights
 # of PyTorch, with the extensions of other makers
 DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu", "mtia", "xla", "musa", "mlu")
 ACCELERATIONS = ("off", "graph", "compile")  # of the transformer
-STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn")  # in a converted file
+STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn", "float8_scaled")  # in a converted file
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 MIN_LOOP_SECONDS = 2  # shorter ones are heard as a rhythm or a tone

@@ -15,7 +15,8 @@ FILE = (
     "A model file in models/audiox, or a file with 'audiox' in its name in checkpoints, "
     "diffusion_models or vae. 'embedded' is a small demo model that comes with this pack. It needs "
     "no download, but it knows only twelve synthetic sounds and rendered scenes, not real video. "
-    f"{LICENCE}"
+    "Files of ModelSave, VAESave and Save Checkpoint can be loaded, too; give them names with "
+    f"'audiox'. {LICENCE}"
 )
 OTHERS: dict[Part, str] = {
     "vae_file": "The VAE. 'auto' takes the one in the model file, or the VAE file beside it.",
@@ -30,8 +31,11 @@ VARIANT = (
     "Turbo apart: their tensors have the same shapes."
 )
 DTYPE = (
-    "Data type of the transformer's weights. 'default' lets ComfyUI choose for your GPU. float16 "
-    "and bfloat16 halve the memory; float8 halves it again, with some loss of precision."
+    "Data type of the transformer's weights. 'default' keeps the layers of a quantized file as "
+    "they are (float8, and in newer ComfyUIs also int8, nvfp4 and mxfp8) and lets ComfyUI choose "
+    "for any other file. float16 and bfloat16 take half the memory of float32. float8_scaled "
+    "takes half of that, with some loss of precision; float8_e4m3fn does the same without scales, "
+    "with more loss."
 )
 
 

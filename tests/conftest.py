@@ -102,6 +102,12 @@ def bench_host() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def gpu() -> ModuleType:
+    """A GPU of any size in ComfyUI's accounting."""
+    return import_ours("small_gpu")
+
+
+@pytest.fixture(scope="session")
 def help_pages() -> ModuleType:
     """The generator of the nodes' help pages."""
     return import_ours("help_pages")

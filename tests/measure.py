@@ -59,9 +59,9 @@ class Run(NamedTuple):
     code: int
 
 
-def measure(code: str, *arguments: object, poll: float = 0.002) -> Run:
-    """Run Python code after `IMPORTS`; watch its memory from outside."""
-    command = [sys.executable, "-c", IMPORTS + code, *map(str, arguments)]
+def measure(code: str, *arguments: object, poll: float = 0.002, imports: str = IMPORTS) -> Run:
+    """Run Python code after some imports; watch its memory from outside."""
+    command = [sys.executable, "-c", imports + code, *map(str, arguments)]
     process = subprocess.Popen(
         command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -26,7 +26,19 @@ from ..models.oobleck import Oobleck
 from . import auxiliary_files as auxiliary
 from . import part_files
 from .detect import detect
-from .layout import AUDIO, AUDIO_VAE, DIT, MAF, SYNC, TEXT, VAE, VIDEO, check_layout
+from .layout import (
+    AUDIO,
+    AUDIO_VAE,
+    DIT,
+    MAF,
+    SYNC,
+    TEXT,
+    TRANSFORMER_ONLY,
+    VAE,
+    VIDEO,
+    check_layout,
+    has_conditioners,
+)
 from .modules import load_module
 from .objective_probe import probe_objective
 from .part_files import SynchformerFile, TextEncoderFile, VaeFile
@@ -105,6 +117,7 @@ class CheckpointFile:
         ops: Any = nn,
         attention: AttentionFn = torch_attention,
         build: Callable[..., Backbone] = backbone,
+        packed: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
     ) -> Backbone:
         """The diffusion transformer.
 
@@ -114,6 +127,8 @@ class CheckpointFile:
             ops: the layers' classes, `torch.nn` or a host's.
             attention: the attention kernel.
             build: makes the module from `config.dit`, `ops` and `attention`.
+            packed: from the stored tensors of quantized layers to those that `ops` read; None
+                loads plain numbers.
 
         Raises:
             WeightsError: the file's transformer is not whole.
@@ -123,7 +138,13 @@ class CheckpointFile:
             logger.warning("%s: %s", self.path.name, self.config.note)
         build = partial(build, self.config.dit, ops=ops, attention=attention)
         where = {"dtype": dtype, "device": device}
-        return load_module(self.weights, DIT, build, canonical=rename_norms, **where)
+        if packed is None or self.weights.packed is None:
+            return load_module(self.weights, DIT, build, canonical=rename_norms, **where)
+
+        def canonical(state: dict[str, Tensor]) -> dict[str, Tensor]:
+            return packed(rename_norms(state))
+
+        return load_module(self.weights.packed, DIT, build, canonical=canonical, **where)
 
     def load_conditioners(
         self, *, device: torch.device | str = "cpu", sync_dtype: torch.dtype = torch.float32
@@ -141,7 +162,7 @@ class CheckpointFile:
         """
         file, config = self.weights, self.config
         text, sync = self.text_encoder, self.synchformer
-        check_layout(file, config, "conditioners")
+        self._check_conditioners()
         if isinstance(text, TextEncoderFile):
             text = text.load(config.text_tokens, device=device)
         if isinstance(sync, SynchformerFile):
@@ -152,9 +173,14 @@ class CheckpointFile:
         audio = self._audio_conditioner()
         return Conditioners(text, video, audio, sync=sync, maf=maf).to(device)
 
+    def _check_conditioners(self) -> None:
+        if not has_conditioners(self.weights):
+            raise WeightsError(TRANSFORMER_ONLY.format(self.path.name))
+        check_layout(self.weights, self.config, "conditioners")
+
     def _audio_conditioner(self) -> AnyAudioConditioner:
-        prompt_vae = self._prompt_vae()
-        vae = None if prompt_vae is None else prompt_vae.load()
+        prompt_vae = self.prompt_vae()
+        vae = None if prompt_vae is None or self._decodes(prompt_vae) else prompt_vae.load()
         own = {} if vae is None else {f"vae.{n}": t for n, t in vae.state_dict().items()}
 
         def with_vae(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -163,16 +189,19 @@ class CheckpointFile:
         build = partial(audio_conditioner, self.config, vae)
         return load_module(self.weights, AUDIO, build, canonical=with_vae, without=AUDIO_VAE)
 
-    def _prompt_vae(self) -> VaeFile | None:
-        """The VAE of audio prompts where it is another than the one that decodes."""
+    def prompt_vae(self) -> VaeFile | None:
+        """The VAE of audio prompts in the model's own file; None where there is none."""
         file, config = self.weights, self.config
         prefix = AUDIO_VAE if file.below(AUDIO_VAE) else VAE
         if config.mel is not None or not file.below(prefix):
             return None
-        decodes = isinstance(self.vae, MissingModule) or self.vae.weights is file
-        if decodes and not differing(file, VAE, file, prefix):
-            return None
         return VaeFile(file, prefix, config.vae, config.latent)
+
+    def _decodes(self, prompt_vae: VaeFile) -> bool:
+        """Whether the VAE that decodes is the one of audio prompts, or there is no other."""
+        file = self.weights
+        decodes = isinstance(self.vae, MissingModule) or self.vae.weights is file
+        return decodes and not differing(file, VAE, file, prompt_vae.prefix)
 
     def load_vae(
         self,
@@ -221,6 +250,7 @@ class CheckpointFile:
 
     def check(self) -> None:
         """Raise WeightsError if a part that every run needs is missing or not whole."""
+        self._check_conditioners()
         check_layout(self.weights, self.config)
         for part in (self.text_encoder, self.vae):
             if isinstance(part, MissingModule):

@@ -13,14 +13,16 @@ from ..config import AudioXConfig
 from ..device import DTYPES
 from ..errors import SettingsError, WeightsError
 from .checkpoint_file import open_checkpoint
-from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, oobleck_layout, used
+from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, is_folded, oobleck_layout, used
 from .modules import check_numbers, not_floating
 from .part_files import VaeFile
+from .quantized import QUANTIZATION
+from .scaled_float8 import SCALED_FLOAT8, scaled_float8
 from .weight_file import Stored, WeightFile, differing, open_weights, reading
 from .write import NAMES, check_target, write_safetensors
 
 FLOAT8 = torch.float8_e4m3fn
-STORED_DTYPES = {**DTYPES, "float8_e4m3fn": FLOAT8}
+STORED_DTYPES = {**DTYPES, "float8_e4m3fn": FLOAT8, SCALED_FLOAT8: SCALED_FLOAT8}
 # few numbers on which much depends: frequencies, positions, learned absence
 KEPT_FLOAT32 = (
     "timestep_features.weight",
@@ -46,7 +48,7 @@ def convert(
     inputs: Sequence[str | Path],
     output: str | Path,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     config: str | Path | None = None,
     variant: str | None = None,
     on_tensor: Callable[[Stored], object] | None = None,
@@ -59,7 +61,8 @@ def convert(
         output: ends in `.safetensors`; replaced if it exists, but for the inputs.
         dtype: of the matrices: None keeps what is stored. Norms, biases, gains and embeddings
             stay float32. `float8_e4m3fn` holds for the transformer's layers; the rest, whose
-            results everything depends on, becomes float16.
+            results everything depends on, becomes float16. "float8_scaled" does the same with a
+            scale for each layer, in a layout that every ComfyUI reads.
         config: the release's config.json; None takes the one beside the model, if any.
         variant: a key of `VARIANTS`, where the model's file does not tell which of them it is.
         on_tensor: called with each tensor that was written.
@@ -84,7 +87,13 @@ def convert(
     if not model.below(VAE):
         settings = replace(settings, vae=decoder.sizes)
     check_layout(model, settings)
-    sources, copies = _sources(model, decoder, settings)
+    stored = model
+    if dtype == SCALED_FLOAT8:
+        stored, dtype = scaled_float8(model, older=True), torch.float16
+    elif dtype is None and model.packed is not None:
+        stored = model.packed
+    assert not isinstance(dtype, str), dtype
+    sources, copies = _sources(model, stored, decoder, settings)
     tensors = {
         name: stored_as(name, file.tensors[theirs], dtype)
         for name, (file, theirs) in sources.items()
@@ -97,12 +106,13 @@ def convert(
         file, theirs = sources[name]
         tensor = file.copy(theirs)
         with reading(file.path):  # there may be no memory for another dtype
-            if used([theirs]):
+            if used([theirs]) and not file.tensors[theirs].packed:
                 check_numbers(file, theirs, tensor)
             return cast(tensor, tensors[name].dtype, name)
 
     own = {"format": "pt", "audiox": settings.to_json()}
-    metadata = {**model.header, **_record(model, decoder), **own}
+    header = {name: text for name, text in model.header.items() if name != QUANTIZATION}
+    metadata = {**header, **_record(model, decoder), **own}
     write_safetensors(output, tensors, read, metadata, on_tensor)
     nbytes = sum(stored.nbytes for stored in tensors.values())
     return Converted(output, settings, len(tensors), nbytes, copies)
@@ -128,16 +138,25 @@ def _record(model: WeightFile, decoder: VaeFile) -> dict[str, str]:
 
 
 def _sources(
-    model: WeightFile, decoder: VaeFile, config: AudioXConfig
+    model: WeightFile, stored: WeightFile, decoder: VaeFile, config: AudioXConfig
 ) -> tuple[dict[str, tuple[WeightFile, str]], str]:
-    """The file and the name there of each new tensor, and what became of the VAE's copies."""
-    sources = {name: (model, name) for name in model.tensors}
+    """The file and the name there of each new tensor, and what became of the VAE's copies.
+
+    Args:
+        model: of plain numbers.
+        stored: the same model as it will be stored.
+        decoder: the VAE that decodes.
+        config: of the model.
+    """
+    sources = {name: (stored, name) for name in stored.tensors}
     vae, prefix = decoder.weights, decoder.prefix
     if vae is not model:
-        check_below(vae, prefix, oobleck_layout(config.vae, prefix), "VAE of this model")
+        folded = is_folded(vae.shapes, prefix)
+        expected = oobleck_layout(config.vae, prefix, folded=folded)
+        check_below(vae, prefix, expected, "VAE of this model")
+        own = {name: sources.pop(name) for name in model.below(VAE)}
         if not model.below(AUDIO_VAE) and config.mel is None:  # audio prompts keep the model's own
-            for name in model.below(VAE):
-                sources[AUDIO_VAE + name.removeprefix(VAE)] = sources[name]
+            sources |= {AUDIO_VAE + n.removeprefix(VAE): source for n, source in own.items()}
         for name in vae.below(prefix):
             sources[VAE + name.removeprefix(prefix)] = (vae, name)
     if not any(name.startswith(AUDIO_VAE) for name in sources):
@@ -150,6 +169,8 @@ def _sources(
 
 def stored_as(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
     """A tensor as it will be stored."""
+    if stored.packed:
+        return stored
     if dtype is None or not stored.dtype.is_floating_point:
         known = stored.dtype in NAMES or not stored.dtype.is_floating_point
         return Stored(stored.shape, stored.dtype if known else torch.float32)

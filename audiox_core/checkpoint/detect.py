@@ -83,17 +83,18 @@ def detect(
     if empty := next((name for name, shape in file.shapes.items() if 0 in shape), None):
         raise WeightsError(f"{file.path.name} has an empty tensor '{empty}': download it again.")
     release, diffusion = _read_release(config_json)
-    if (config := header_config(file)) is not None:
+    config = header_config(file)
+    if (kind := kind_of(file)) not in (MODEL, MAF_MODEL):
+        raise WeightsError(
+            f"{file.path.name} is not an AudioX model: it is {kind}. Choose model.ckpt or "
+            "model.safetensors of AudioX (`python -m audiox_core fetch audiox` downloads it "
+            "into models/audiox), or [[omit --checkpoint to use|select]] the embedded model."
+        )
+    if config is not None:
         if variant not in (None, config.variant):
             raise _contradiction(file, variant, f"its header says {config.variant}")
         source = "the file's header"
     else:
-        if (kind := kind_of(file)) not in (MODEL, MAF_MODEL):
-            raise WeightsError(
-                f"{file.path.name} is not an AudioX model: it is {kind}. Choose model.ckpt or "
-                "model.safetensors of AudioX (`python -m audiox_core fetch audiox` downloads it "
-                "into models/audiox), or [[omit --checkpoint to use|select]] the embedded model."
-            )
         config, source = _from_tensors(file, diffusion, variant, probe)
         try:
             config.checked()

@@ -19,7 +19,7 @@ from ..variants import AMBIGUOUS_VARIANTS, VARIANTS
 from . import auxiliary_files as auxiliary
 from . import layout
 from .detect import MAF_MODEL, MODEL, detect, fitting, header_config, kind_of
-from .layout import AUDIO_VAE, DIT, INV_FREQ, VAE, VIDEO
+from .layout import AUDIO_VAE, DIT, INV_FREQ, TRANSFORMER_ONLY, VAE, VIDEO
 from .objective_probe import noise_share, objective_of
 from .part_files import vae_in
 from .sizes import config_from_shapes
@@ -69,6 +69,7 @@ class Report:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    quantized: dict[str, int] = field(default_factory=dict)  # format -> layers
     vae_copies: str | None = None
     norm_betas: str | None = None
     inv_freq: str | None = None
@@ -111,7 +112,7 @@ def inspect(
         WeightsError: the file cannot be read at all.
     """
     file = open_weights(path)
-    kind, parts, model = for_command_line(kind_of(file)), _parts(file), {}
+    kind, parts, model = for_command_line(kind_of(file)), _parts(file.packed or file), {}
     if kind in (MODEL, MAF_MODEL):
         config_json = Path(config) if config else auxiliary.find_config(file.path)
         model = _model(file, config_json, variant, deep)
@@ -125,7 +126,8 @@ def inspect(
         parts=parts,
         other_entries=dict(file.others),
         header={name: len(text) for name, text in sorted(file.header.items())},
-        not_finite=_not_finite(file, on_tensor) if deep else None,
+        quantized=dict(Counter(layer.format for layer in file.layers.values())),
+        not_finite=_not_finite(file.packed or file, on_tensor) if deep else None,
         **model,
     )
 
@@ -156,7 +158,10 @@ def _model(
     if config is None:
         return checks | {"auxiliary_files": _auxiliary_files(file, None)}
     found = {"variant": name, "decided_by": source, "config": sizes}
-    tensors = vars(layout.differences(file, config))
+    alone = not layout.has_conditioners(file)
+    tensors = vars(layout.differences(file, config, "backbone" if alone else None))
+    if alone:
+        checks["note"] = for_command_line(TRANSFORMER_ONLY.format(file.path.name))
     return {**checks, **found, **tensors, "auxiliary_files": _auxiliary_files(file, name)}
 
 

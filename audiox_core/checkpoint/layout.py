@@ -38,6 +38,13 @@ SYNC = "synchformer."  # in a converted file, before the names of Synchformer's 
 SYNC_ENCODER = "vfeat_extractor."  # the only part of Synchformer that is used
 PARTS = {"conditioners": (VIDEO, AUDIO, MAF), "backbone": (DIT,), "vae": (VAE,)}
 
+TRANSFORMER_ONLY = (
+    "{} holds only the transformer, without the encoders of text, video and audio, as ModelSave of "
+    "ComfyUI writes it: [[use a complete file, such as Save Checkpoint of ComfyUI writes|load it "
+    "with AudioX Load Model, the encoders of the file that it was made of with AudioX Load "
+    "Conditioners, and its VAE with AudioX Load VAE]]."
+)
+
 INV_FREQ = f"{DIT}transformer.rotary_pos_emb.inv_freq"
 
 # in a file, but computed here; or of a part that is never run; or a second name of a tensor
@@ -123,7 +130,13 @@ def differences(file: WeightFile, config: AudioXConfig, part: str | None = None)
         parts = [part]
         found = {n: shape for n, shape in file.shapes.items() if n.startswith(PARTS[part])}
     prompt_vae = bool(file.below(AUDIO_VAE))
-    return compare(found, released_layout(config, parts, prompt_vae=prompt_vae))
+    folded = tuple(prefix for prefix in (VAE, AUDIO_VAE) if is_folded(file.shapes, prefix))
+    return compare(found, released_layout(config, parts, prompt_vae=prompt_vae, folded=folded))
+
+
+def has_conditioners(file: WeightFile) -> bool:
+    """Whether a file holds more than the transformer and the VAE."""
+    return any(file.below(prefix) for prefix in PARTS["conditioners"])
 
 
 def check_below(file: WeightFile, prefix: str, layout: Mapping[str, Shape], what: str) -> None:
@@ -151,7 +164,11 @@ def _check(file: WeightFile, found: Differences, what: str) -> None:
 
 
 def released_layout(
-    config: AudioXConfig, parts: Iterable[str] = PARTS, *, prompt_vae: bool = True
+    config: AudioXConfig,
+    parts: Iterable[str] = PARTS,
+    *,
+    prompt_vae: bool = True,
+    folded: tuple[str, ...] = (),
 ) -> dict[str, Shape]:
     """Name -> shape of all tensors of a file.
 
@@ -159,36 +176,53 @@ def released_layout(
         config: of the model.
         parts: keys of `PARTS`.
         prompt_vae: with the second copy of the VAE, for audio prompts.
+        folded: prefixes of the VAEs whose weight norm is folded.
     """
-    layouts = (_part_layout(config, part, prompt_vae) for part in parts)
+    layouts = (_part_layout(config, part, prompt_vae, folded) for part in parts)
     return {name: shape for layout in layouts for name, shape in layout.items()}
 
 
 @cache  # loading checks the whole file, then each part
-def _part_layout(config: AudioXConfig, part: str, prompt_vae: bool) -> Mapping[str, Shape]:
+def _part_layout(
+    config: AudioXConfig, part: str, prompt_vae: bool, folded: tuple[str, ...]
+) -> Mapping[str, Shape]:
     if part == "backbone":
         return dit_layout(config.dit, DIT)
     if part == "vae":
-        return oobleck_layout(config.vae, VAE)
+        return oobleck_layout(config.vae, VAE, folded=VAE in folded)
     layout = _layout(partial(video_conditioner, config.video), VIDEO)
     layout |= _layout(partial(audio_conditioner, config), AUDIO)
     if config.maf is not None:
         layout |= _layout(partial(MAFBlock, config.maf), MAF)
     if prompt_vae and config.mel is None:  # a spectrogram needs none
-        layout |= oobleck_layout(config.vae, AUDIO_VAE)
+        layout |= oobleck_layout(config.vae, AUDIO_VAE, folded=AUDIO_VAE in folded)
     return layout
 
 
-def oobleck_layout(config: OobleckConfig, prefix: str = "") -> dict[str, Shape]:
-    """A VAE's tensors, weight norm unfolded: a direction `weight_v` and a length `weight_g`."""
+def oobleck_layout(
+    config: OobleckConfig, prefix: str = "", *, folded: bool = False
+) -> dict[str, Shape]:
+    """A VAE's tensors.
+
+    Args:
+        config: of the VAE.
+        prefix: before all names.
+        folded: weights as ComfyUI saves them; else weight norm, in a direction `weight_v` and a
+            length `weight_g`.
+    """
     layout: dict[str, Shape] = {}
     for name, shape in _layout(partial(Oobleck, config), prefix).items():
-        if name.endswith(".weight"):
+        if name.endswith(".weight") and not folded:
             layout[f"{name}_g"] = (shape[0], *[1] * (len(shape) - 1))
             layout[f"{name}_v"] = shape
         else:
             layout[name] = shape
     return layout
+
+
+def is_folded(shapes: Mapping[str, Shape], prefix: str) -> bool:
+    """Whether the weight norm of the VAE below a prefix is folded."""
+    return f"{prefix}decoder.layers.0.weight" in shapes
 
 
 def dit_layout(config: DiTConfig | MMDiTConfig, prefix: str = "") -> dict[str, Shape]:

@@ -41,7 +41,7 @@ def load_module(
         build: makes the module; called on the meta device, so that it takes no memory.
         canonical: from the file's names to the module's.
         without: a prefix in the file that belongs to another module.
-        dtype: of the weights.
+        dtype: of the weights, but for those that are packed.
         device: of the weights; a CUDA device checks and converts them itself.
         copy: read everything into memory of its own, for a `canonical` that writes.
 
@@ -56,7 +56,10 @@ def load_module(
         for name in used(file.below(prefix))
         if not (without and name.startswith(without))
     }
-    dtypes = {n: _dtype(file.shapes[n], ours, dtype) for n, ours in names.items()}
+    dtypes = {
+        n: file.tensors[n].dtype if file.tensors[n].packed else _dtype(file.shapes[n], ours, dtype)
+        for n, ours in names.items()
+    }
     mapped = file.read([n for n in names if file.tensors[n].dtype == dtypes[n] and not copy])
 
     # not every other device has the types that a file may hold, such as float64 and float8
@@ -64,6 +67,8 @@ def load_module(
 
     def loaded(name: str) -> Tensor:
         stored = mapped[name] if name in mapped else file.copy(name)
+        if file.tensors[name].packed:  # a host reads it, from bytes in the memory of the CPU
+            return stored
         return check_numbers(file, name, stored.to(computes)).to(dtypes[name]).to(device)
 
     with reading(file.path):  # there may be no memory for another dtype

@@ -83,14 +83,17 @@ def vae_in(file: WeightFile, config: AudioXConfig | None = None) -> VaeFile:
         WeightsError: there is none, it is not whole, or its latents are not those of the model.
     """
     first = "decoder.layers.0.weight_v"
-    prefix = next((p for p in (VAE, "") if p + first in file.shapes), None)
+    prefix = next(
+        (p for p in (VAE, "") if p + first in file.shapes or layout.is_folded(file.shapes, p)), None
+    )
     if prefix is None:
         raise WeightsError(
             f"{file.path.name} contains no AudioX VAE: it has no tensor '{first}'. Use VAE.ckpt or "
             "a complete AudioX checkpoint."
         )
     sizes = oobleck_sizes(file.shapes, prefix)
-    check_below(file, prefix, layout.oobleck_layout(sizes, prefix), "VAE")
+    folded = layout.is_folded(file.shapes, prefix)
+    check_below(file, prefix, layout.oobleck_layout(sizes, prefix, folded=folded), "VAE")
     expected = LatentConfig() if config is None else config.latent
     latent = replace(expected, channels=sizes.latent_channels, hop_length=sizes.hop_length)
     if config is not None and latent != expected:

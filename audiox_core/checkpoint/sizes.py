@@ -66,9 +66,9 @@ TEMPORAL_SIZES: Table = {
 }
 VIDEO_SIZES: Table = {"frames": Axis("Temp_pos_embedding", 1), "tokens": Axis("proj.weight", 0)}
 OOBLECK_SIZES: Table = {
-    "io_channels": Axis("encoder.layers.0.weight_v", 1),
-    "channels": Axis("encoder.layers.0.weight_v", 0),
-    "latent_channels": Axis("decoder.layers.0.weight_v", 1),
+    "io_channels": Axis("encoder.layers.0.weight", 1),
+    "channels": Axis("encoder.layers.0.weight", 0),
+    "latent_channels": Axis("decoder.layers.0.weight", 1),
 }
 SYNCHFORMER_SIZES: Table = {
     "width": Axis("cls_token", 2),
@@ -171,14 +171,15 @@ def oobleck_sizes(
     shapes: Mapping[str, Shape], prefix: str, preset: OobleckConfig = _OOBLECK
 ) -> OobleckConfig:
     """The VAE's sizes from its encoder's and decoder's convolutions; else the preset's."""
-    found = _Shapes(shapes, prefix)
+    # the direction of a weight has its shape
+    found = _Shapes({n.removesuffix("_v"): shape for n, shape in shapes.items()}, prefix)
     if not found.shapes:
         return preset
     config = found.config(preset, OOBLECK_SIZES)
     stages = found.count("encoder.layers.", len(preset.strides) + 3) - 3
     multipliers, strides = [], []
     for stage in range(stages):
-        name = f"encoder.layers.{stage + 1}.layers.4.weight_v"
+        name = f"encoder.layers.{stage + 1}.layers.4.weight"
         known = min(stage, len(preset.strides) - 1)  # where the tensor is missing
         width = found.size(name, 0, config.channels * preset.multipliers[known])
         multipliers.append(width // config.channels)

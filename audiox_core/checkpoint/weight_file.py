@@ -7,10 +7,10 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from hashlib import blake2b
 from math import prod
 from mmap import PAGESIZE
@@ -25,6 +25,8 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from .file_check import LARGEST_HEADER, SAFETENSORS, check_weights_file, unreadable
+from .quantized import MARKER, SETTINGS, Layer, dequantize, find_layers, settings_tensor
+from .saved_names import TEXTS, Renamed, is_saved, rename
 
 Shape = tuple[int, ...]
 # where trainers put the weights in a checkpoint, and what they put before the names
@@ -37,6 +39,8 @@ DTYPES = {  # safetensors' names
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
     "BOOL": torch.bool,
 }  # fmt: skip
+if (E8M0 := getattr(torch, "float8_e8m0fnu", None)) is not None:  # scales of ComfyUI's mxfp8
+    DTYPES["F8_E8M0"] = E8M0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Stored:
     shape: Shape
     dtype: torch.dtype
     offset: int | None = None  # bytes from the file's start; None: known only to torch
+    packed: bool = False  # of a quantized layer: only of use as it is
 
     @property
     def elements(self) -> int:
@@ -68,7 +73,10 @@ class WeightFile:
     others: Mapping[str, str] = field(default_factory=dict)  # beside the weights: name -> what
     kind: str = "safetensors"
     loaded: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # of a pickle
-    wrapper: str = ""  # before every name in a safetensors file
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)  # name -> in the file
+    computed: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict, repr=False)
+    layers: Mapping[str, Layer] = field(default_factory=dict, repr=False)  # quantized, by weight
+    packed: "WeightFile | None" = field(default=None, repr=False)  # with those as they are stored
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -80,12 +88,19 @@ class WeightFile:
         if self.kind != "safetensors":
             return {name: self.loaded[name] for name in names}
         with reading(self.path), safe_open(self.path, framework="pt") as file:
-            return {name: file.get_tensor(self.wrapper + name) for name in names}
+            return {
+                name: self.computed[name]()
+                if name in self.computed
+                else file.get_tensor(self.names.get(name, name))
+                for name in names
+            }
 
     def copy(self, name: str) -> Tensor:
         """A tensor as stored, in memory of its own; the file's pages are not held beside it."""
         stored = self.tensors[name]
         with reading(self.path):
+            if name in self.computed:
+                return self.computed[name]()
             if not stored.elements:
                 return torch.empty(stored.shape, dtype=stored.dtype)
             if stored.offset is None:
@@ -169,14 +184,66 @@ def _open_safetensors(path: Path) -> WeightFile:
             f"{path.name} stores weights as {min(strange)}, which is not supported: use or convert "
             "the original file."
         )
-    wrapper = wrapper_of(entries)
-    tensors = {
-        name.removeprefix(wrapper): Stored(
+    stored = {
+        name: Stored(
             tuple(entry["shape"]), DTYPES[entry["dtype"]], 8 + length + entry["data_offsets"][0]
         )
         for name, entry in entries.items()
     }
-    return WeightFile(path, tensors, header, wrapper=wrapper)
+    if is_saved(entries):
+        header |= {key: _text(path, stored[n]) for n, key in TEXTS.items() if n in stored}
+        renamed = rename(entries)
+    else:
+        wrapper = wrapper_of(entries)
+        renamed = Renamed({name.removeprefix(wrapper): name for name in entries})
+    tensors = {name: stored[theirs] for name, theirs in renamed.names.items()}
+    return _unpacked(WeightFile(path, tensors, header, renamed.others, names=renamed.names))
+
+
+def _text(path: Path, stored: Stored) -> str:
+    """A text that is stored as a tensor of bytes."""
+    with reading(path):
+        if stored.dtype != torch.uint8 or stored.nbytes > LARGEST_HEADER:
+            raise ValueError("its config is not a short text")
+        return np.fromfile(path, np.uint8, stored.nbytes, offset=stored.offset).tobytes().decode()
+
+
+def _unpacked(file: WeightFile) -> WeightFile:
+    """The file with plain numbers in place of quantized layers; they stay in `packed`."""
+    with reading(file.path):
+        layers = find_layers(file.tensors, file.header, file.names, file.copy)
+    if not layers:
+        return file
+    pieces = {piece for layer in layers.values() for piece in layer.pieces.values()}
+    plain = {
+        name: stored
+        for name, stored in file.tensors.items()
+        if name not in pieces and not name.endswith((MARKER, SETTINGS))
+    }
+    packed, made, computed = dict(plain), {}, {}
+    for weight, layer in layers.items():
+        stem, stored = weight.removesuffix("weight"), file.tensors[weight]
+        plain[weight] = Stored(layer.shape(stored.shape), torch.float32)
+        computed[weight] = partial(_dequantized, file, weight, layer)
+        for piece, name in layer.pieces.items():
+            packed[stem + piece] = replace(file.tensors[name], packed=True)
+            made[stem + piece] = partial(file.copy, name)
+        packed[weight] = replace(stored, packed=True)
+        settings = settings_tensor(layer.settings)
+        packed[stem + SETTINGS] = Stored(tuple(settings.shape), torch.uint8, packed=True)
+        made[stem + SETTINGS] = partial(torch.clone, settings)
+    whole = replace(file, tensors=packed, computed=made, layers=layers)
+    return replace(file, tensors=plain, computed=computed, layers=layers, packed=whole)
+
+
+def _dequantized(file: WeightFile, weight: str, layer: Layer) -> Tensor:
+    if layer.needs_host:
+        raise WeightsError(
+            f"{file.path.name} stores '{weight}' as {layer.format}, which only ComfyUI 0.33 or "
+            "newer can read. Use the released file, or one that `convert` wrote "
+            "(--dtype float8_scaled is the smallest)."
+        )
+    return dequantize(file.copy(weight), file.copy(layer.pieces["weight_scale"]))
 
 
 def _open_pickle(path: Path) -> WeightFile:

@@ -64,7 +64,9 @@ def as_text(report: "Report") -> str:
     rows += [(f"  {part.name}", _part(part)) for part in report.parts]
     if report.expected is not None:
         rows += [("layout", _layout(report)), *_listed(report)]
+    layers = ", ".join(f"{count} layers as {how}" for how, count in report.quantized.items())
     checks = {
+        "quantized": layers or None,
         "VAE copies": report.vae_copies,
         "LayerNorm betas": report.norm_betas,
         "rotary inv_freq": report.inv_freq,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..config import AudioXConfig, MMDiTConfig
 from ..models import Backbone, Prepared
 from ..models.dit import Context
 from ..models.mmdit import Modulations
@@ -101,6 +102,14 @@ def _bytes(prepared: Any) -> int:
     if isinstance(prepared, Context | Modulations):
         return _bytes(prepared.layers)
     return sum(map(_bytes, prepared)) if isinstance(prepared, list | tuple) else 0
+
+
+def prepared_values(config: AudioXConfig) -> int:
+    """How many numbers the prepared condition of a window has."""
+    dit = config.dit
+    if isinstance(dit, MMDiTConfig):
+        return dit.depth * dit.positions * 6 * dit.width
+    return dit.depth * 2 * config.tokens * dit.width
 
 
 def predict(

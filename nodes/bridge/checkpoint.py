@@ -49,9 +49,10 @@ def open_model(
 
 def load_all(file: CheckpointFile, weight_dtype: str) -> tuple[Any, Any, Any]:
     """A checkpoint -> MODEL, AUDIOX_CONDITIONERS, VAE; the MODEL decodes its previews with it."""
+    conditioners = load_conditioners(file)  # first: a saved transformer alone has none
     model, vae = load_model(file, weight_dtype), load_vae(file.vae)
     model.set_attachments(VAE, vae)
-    return model, load_conditioners(file), vae
+    return model, conditioners, vae
 
 
 def open_vae(name: str) -> VaeFile:

@@ -12,6 +12,14 @@ from .media import audio_of, first_of_batch, rate_of, waveform_of
 _SILENCE = {"waveform": torch.zeros(1, 1, 1), "sample_rate": 44_100}
 
 
+class NativeLayer(Layer):
+    """One of AUDIOX_LAYERS."""
+
+    def _comfy_cache_tensors(self) -> list[torch.Tensor]:
+        """ComfyUI asks here for the size of what it caches."""
+        return [self.waveform]
+
+
 def layer_added(
     audio: Mapping[str, Any] | None,
     gain_db: float,
@@ -32,7 +40,7 @@ def layer_added(
     given = _SILENCE if audio is None else audio
     rate = rate_of(given)
     sound = waveform_of(given, rate)
-    layer = Layer(sound, rate, gain_db, start, fade_in, fade_out, pan, name)
+    layer = NativeLayer(sound, rate, gain_db, start, fade_in, fade_out, pan, name)
     layer.check()
     added = (*(layers or ()), layer)
     heard = "no audio: silent" if audio is None else f"{layer.start:.2f} to {layer.end:.2f} s"

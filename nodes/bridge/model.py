@@ -3,10 +3,11 @@
 Axes: `b` batch, `w` windows, `c` channels, `t` latent frames, `s` condition tokens, `d` width.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
-from math import ceil, prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -20,18 +21,21 @@ import torch
 
 from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile, open_checkpoint
 from ...audiox_core.checkpoint.layout import DIT
-from ...audiox_core.config import AudioXConfig, MMDiTConfig
+from ...audiox_core.checkpoint.scaled_float8 import SCALED_FLOAT8
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.pipeline.run_cache import RunCache
-from ...audiox_core.windows import ITEMS_AT_ONCE, plan_frames
+from ...audiox_core.windows import plan_frames
 from .audio_latent import audio_latent, plain
 from .backbone import RUN, Condition, ConditionsCond, HostAttention, native_backbone
 from .compiling import announce_compiling
 from .conditioning import tokens_of_a_run
 from .live_preview import with_previews
 from .loop import is_loop, loop_latent, with_loops
+from .memory import CONDITIONS, cache_limit, condition_shapes, step_bytes
 from .prompt_masks import LOOP, used_windows, with_masks
+from .quantized import announce, as_stored, find_scales, host_state, with_scaled_convolutions
 from .refused import check_conditioning, check_guidance, explain
+from .saving import for_saving, with_range
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -39,6 +43,7 @@ WEIGHT_DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
     "float8_e4m3fn": torch.float8_e4m3fn,
+    SCALED_FLOAT8: torch.float8_e4m3fn,
 }
 MODEL_TYPES = {"v": "V_PREDICTION_CONTINUOUS", "rectified_flow": "FLOW"}
 COMPUTES_IN = [torch.float16, torch.bfloat16, torch.float32]
@@ -47,10 +52,10 @@ COMPUTES_IN = [torch.float16, torch.bfloat16, torch.float32]
 class AudioXModel(comfy.model_base.BaseModel):
     """What ComfyUI's samplers call."""
 
-    def __init__(self, host_config: Any, audiox: AudioXConfig, device: Any, build: Any) -> None:
-        kind = getattr(comfy.model_base.ModelType, MODEL_TYPES[audiox.objective])
+    def __init__(self, host_config: Any, file: CheckpointFile, device: Any, build: Any) -> None:
+        kind = getattr(comfy.model_base.ModelType, MODEL_TYPES[file.config.objective])
         super().__init__(host_config, kind, device=device, unet_model=build)
-        self.audiox = audiox
+        self.audiox, self.audiox_path = file.config, file.path
         self.trained_sampling = type(self.model_sampling).__bases__
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
@@ -93,19 +98,26 @@ class AudioXModel(comfy.model_base.BaseModel):
         """Nothing of ours is cut by its length: `NativeDiT` says what is wrong instead."""
         return value
 
-    def memory_required(self, input_shape: Sequence[int], **_shapes: Any) -> float:
-        """Bytes of one forward, counted from the layers; flat in the length of the sound."""
-        dit, window = self.audiox.dit, self.audiox.latent.window
-        windows = max(1, ceil(input_shape[-1] / window))
-        rows = min(input_shape[0] * windows, max(ITEMS_AT_ONCE, input_shape[0]))
-        # what a block holds at its widest for each frame and width, where torch normalizes q and k
-        # of an MMDiT in float32 step by step; 8 for a condition token
-        widest = 49 if isinstance(dit, MMDiTConfig) else 24
-        values = rows * dit.width * (widest * window + 8 * self.audiox.tokens)
-        if isinstance(dit, MMDiTConfig):  # modulations of every block, of each window and of null
-            different = min(windows, ITEMS_AT_ONCE) + 1
-            values += different * dit.depth * dit.positions * 6 * dit.width
-        return values * mm.dtype_size(self.manual_cast_dtype or self.get_dtype())
+    def state_dict_for_saving(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What ComfyUI's save nodes write."""
+        state = super().state_dict_for_saving(*args, **kwargs)
+        config = with_range(self.audiox, self.model_sampling)
+        return for_saving(state, config, self.audiox_path, self.model_config)
+
+    def extra_conds_shapes(self, **conditioning: Any) -> dict[str, list[int]]:
+        """ComfyUI asks before it loads the model."""
+        return condition_shapes(conditioning)
+
+    def memory_required(
+        self,
+        input_shape: Sequence[int],
+        cond_shapes: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+        **_others: Any,
+    ) -> float:
+        """Bytes of one forward, counted from the layers; bounded, however long the sound is."""
+        size = mm.dtype_size(self.manual_cast_dtype or self.get_dtype())
+        conditions = len(cond_shapes[CONDITIONS]) if CONDITIONS in cond_shapes else 1
+        return step_bytes(self.audiox, input_shape, conditions, size)
 
 
 class AudioXLatents(comfy.latent_formats.LatentFormat):
@@ -146,7 +158,7 @@ def cache_conditions(
     callback = with_previews(callback, patcher, len(sigmas) - 1, patcher.load_device)
     guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent, loop)
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
-    cache = options[RUN] = RunCache()
+    cache = options[RUN] = RunCache(cache_limit())
     try:
         made = executor(
             noise, plain(latent_image), sampler, sigmas, denoise_mask, callback, *args, **kwargs
@@ -170,30 +182,33 @@ def load_model(
         weight_dtype: a key of `WEIGHT_DTYPES`.
         disable_dynamic: ComfyUI asks so for a plain patcher.
     """
-    weights, audiox = file.weights, file.config
-    names = weights.below(DIT)
+    audiox, stored = file.config, as_stored(file, weight_dtype)
     device, offload = mm.get_torch_device(), mm.unet_offload_device()
-    dtype = WEIGHT_DTYPES[weight_dtype] or mm.unet_dtype(
-        model_params=sum(prod(weights.shapes[name]) for name in names),
-        supported_dtypes=COMPUTES_IN,
-        weight_dtype=weights.tensors[names[0]].dtype if names else None,
-    )
+    # FreeU asks for it before its patch is refused in the forward
+    host = HostConfig({"model_channels": audiox.dit.width})
+    if stored is None:
+        dtype = WEIGHT_DTYPES[weight_dtype] or default_dtype(file)
+        cast = mm.unet_manual_cast(dtype, device, COMPUTES_IN)
+    else:
+        dtype = cast = mm.unet_manual_cast(None, device, COMPUTES_IN)
+        announce(host, stored)
 
     def build(*, operations: Any, **_where: Any) -> Any:
         native = partial(native_backbone, dtype=dtype)
-        return file.load_backbone(
-            dtype=dtype, ops=operations, attention=HostAttention(), build=native
-        )
+        where = {"dtype": dtype, "attention": HostAttention(), "build": native}
+        if stored is None:
+            return file.load_backbone(ops=operations, **where)
+        ops = with_scaled_convolutions(operations)
+        scales = find_scales(partial(native, audiox.dit, ops=ops, attention=HostAttention()))
+        return stored.load_backbone(ops=ops, packed=partial(host_state, scales=scales), **where)
 
-    # FreeU asks for it before its patch is refused in the forward
-    host = HostConfig({"model_channels": audiox.dit.width})
     if audiox.objective == "rectified_flow":  # else ComfyUI counts its time to 1000
         host.sampling_settings = {"multiplier": 1.0, "shift": 1.0}
     else:
         sampling = audiox.sampling
         host.sampling_settings = {"sigma_min": sampling.sigma_min, "sigma_max": sampling.sigma_max}
-    host.set_inference_dtype(dtype, mm.unet_manual_cast(dtype, device, COMPUTES_IN))
-    model = AudioXModel(host, audiox, offload, build)
+    host.set_inference_dtype(dtype, cast)
+    model = AudioXModel(host, file, offload, build)
     kind = comfy.model_patcher.ModelPatcher
     if not disable_dynamic:  # looked up here: ComfyUI exchanges the class at its start
         kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
@@ -202,6 +217,19 @@ def load_model(
     wrapper = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
     patcher.add_wrapper_with_key(wrapper, "audiox", cache_conditions)
     return patcher
+
+
+def default_dtype(file: CheckpointFile) -> torch.dtype:
+    """What ComfyUI chooses for the transformer of a file."""
+    stored = [file.weights.tensors[name] for name in file.weights.below(DIT)]
+    counts: Counter[torch.dtype] = Counter()
+    for tensor in stored:
+        counts[tensor.dtype] += tensor.elements
+    return mm.unet_dtype(
+        model_params=counts.total(),
+        supported_dtypes=COMPUTES_IN,
+        weight_dtype=counts.most_common(1)[0][0] if counts else None,
+    )
 
 
 def _reload_model(

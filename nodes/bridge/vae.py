@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ...audiox_core.checkpoint.part_files import VaeFile, open_vae
+from ...audiox_core.checkpoint.saved_names import CONFIG
+from ...audiox_core.checkpoint.saving import vae_config
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.models.oobleck import CHUNK, ChunkedOobleck, Oobleck
@@ -107,6 +109,11 @@ class NativeVae(comfy.sd.VAE):
         self.patcher = kind(
             self.first_stage_model, load_device=self.device, offload_device=mm.vae_offload_device()
         )
+
+    def get_sd(self) -> dict[str, Tensor]:
+        """What ComfyUI's save nodes write."""
+        oobleck = self.first_stage_model.oobleck.config
+        return {**super().get_sd(), CONFIG: vae_config(oobleck, self.audiox_latents)}
 
     def encode(self, *args: Any, **kwargs: Any) -> AudioLatent:
         """Audio -> latents `b c t`, as ComfyUI's VAE encodes."""

@@ -150,3 +150,7 @@ def test_comfyui_can_ask_for_the_size_of_what_it_caches(node, loaded, clips):
     assert features._comfy_cache_tensors() == [features.tokens]
     held = sum(tensor.nbytes for tensor in loaded.conditioners._comfy_cache_tensors())
     assert held > 1_000_000
+    audio = {"waveform": torch.zeros(1, 2, 44_100), "sample_rate": 44_100}
+    layers = node("AudioXLayer", audio=audio, gain_db=0.0)
+    (layer,) = layers[0] if isinstance(layers[0], tuple) else layers
+    assert [tensor.shape for tensor in layer._comfy_cache_tensors()] == [(2, 44_100)]

@@ -178,8 +178,11 @@ def test_an_exchanged_attention_kernel_is_used(node, loaded, branches):
     assert len(calls) == 2 * blocks
 
 
-def test_memory_is_flat_in_the_length(loaded):
+def test_memory_is_bounded_in_the_length(loaded, pack, monkeypatch):
     need = loaded.model.model.memory_required
+    assert need([2, 64, 236]) < need([2, 64, 969]) < need([2, 64, 10_000])
+    memory = importlib.import_module(f"{pack.__name__}.nodes.bridge.memory")
+    monkeypatch.setattr(memory, "LIMIT_BYTES", 1_000)
     assert need([2, 64, 236]) < need([2, 64, 969]) == need([2, 64, 10_000])
     assert plan_frames(loaded.model.model.audiox.latent, 10_000).windows > 40
 

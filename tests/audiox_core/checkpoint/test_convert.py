@@ -18,6 +18,7 @@ from audiox_core.checkpoint import write
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
 from audiox_core.checkpoint.convert import STORED_DTYPES, convert
 from audiox_core.checkpoint.layout import AUDIO_VAE, DIT, VAE
+from audiox_core.checkpoint.scaled_float8 import SCALED_FLOAT8
 from audiox_core.checkpoint.sizes import config_from_shapes
 from audiox_core.checkpoint.weight_file import open_weights
 from audiox_core.config import AudioXConfig
@@ -68,7 +69,7 @@ def test_the_result_loads_to_the_same_numbers(released_file, tmp_path, part):
     assert all(torch.equal(loaded[name], original[name]) for name in original)
 
 
-@pytest.mark.parametrize("name", STORED_DTYPES)
+@pytest.mark.parametrize("name", [name for name in STORED_DTYPES if name != SCALED_FLOAT8])
 def test_matrices_are_cast_and_small_tensors_stay_float32(released_file, state, tmp_path, name):
     out = tmp_path / "out.safetensors"
     convert([released_file()], out, dtype=STORED_DTYPES[name])
