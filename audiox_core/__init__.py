@@ -1,7 +1,13 @@
 """AudioX in plain PyTorch: sound effects and music from text, video, images and audio.
 
 The pipeline: media -> features -> conditioning -> latent -> audio -> soundtrack. Each step is a
-function whose first argument is a loaded checkpoint; `Pipeline` runs them all.
+function whose first argument is a loaded checkpoint; `Pipeline` runs them all:
+
+    pipeline = Pipeline(load_checkpoint())
+    soundtrack = pipeline.generate(Request(prompt="city traffic", video="bikes.mp4", seed=7))
+    soundtrack.save("bikes-with-sound.mp4")
+
+Times are seconds. Every error that a user can mend is an `AudioXError`.
 """
 
 from importlib import import_module
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from .media.ducking import Ducking
     from .media.layers import Layer, Mix, mix_layers
     from .media.pixels import read_image
+    from .media.sound import Sound
     from .pipeline.decode import decode, finish
     from .pipeline.encode import (
         Features,
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
     from .pipeline.init_audio import InitAudio
     from .pipeline.pipeline import Pipeline, generate
     from .pipeline.request import Request
-    from .pipeline.sampling import StartLatent, sample
+    from .pipeline.sampling import StartLatent, empty_latent, sample
     from .pipeline.soundtrack import Soundtrack
 
 __all__ = [
@@ -56,6 +63,7 @@ __all__ = [
     "Pipeline",
     "Request",
     "SamplingConfig",
+    "Sound",
     "Soundtrack",
     "StartLatent",
     "Strengths",
@@ -64,6 +72,7 @@ __all__ = [
     "clip_from_file",
     "clip_from_images",
     "decode",
+    "empty_latent",
     "encode_audio",
     "encode_image",
     "encode_text",
@@ -81,6 +90,8 @@ __all__ = [
 # the lowest first: each is imported by the next ones
 _HOMES = (
     "errors",
+    "media.sound",
+    "media.pixels",
     "media.clip",
     "media.layers",
     "conditioners.assemble",

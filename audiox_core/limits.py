@@ -27,6 +27,7 @@ STORED_DTYPE_NAMES = (*DTYPE_NAMES, "float8_e4m3fn", "float8_scaled")  # in a co
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600  # of a sound
 MIN_LOOP_SECONDS = 2  # shorter ones are heard as a rhythm or a tone
+MAX_SAMPLE_RATE = 1_000_000  # Hz
 MAX_START = 100_000  # seconds into a source
 MAX_STEPS = 10_000
 MAX_TAKES = 64  # of one run

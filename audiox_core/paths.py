@@ -20,7 +20,9 @@ def local_path(path: str | Path) -> Path:
         SettingsError: a URL, or not a path.
     """
     if not isinstance(path, str | Path):
-        raise SettingsError(f"A {type(path).__name__} is no path: pass the name of a file.")
+        raise SettingsError(
+            f"The path has the type {type(path).__name__}: pass the name of a file."
+        )
     if match := _URL.match(str(path)):
         raise SettingsError(
             f"{path} is a URL: pass the path alone, without {match[0]}."

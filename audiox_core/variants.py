@@ -74,5 +74,6 @@ def advice(config: AudioXConfig, sampling: SamplingConfig) -> str:
             f"At cfg 1, {name} follows the inputs only weakly; the default is {own.cfg:g}."
         )
     if not distilled and sampling.steps < own.steps / 10:
-        found.append(f"{sampling.steps} steps are few for {name}; the default is {own.steps}.")
+        steps = "1 step is" if sampling.steps == 1 else f"{sampling.steps} steps are"
+        found.append(f"{steps} few for {name}; the default is {own.steps}.")
     return " ".join(found)

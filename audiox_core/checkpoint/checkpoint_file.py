@@ -17,12 +17,13 @@ from ..conditioners.missing_module import MissingModule, check_present
 from ..conditioners.video import video_conditioner
 from ..config import AudioXConfig
 from ..device import choose_device, choose_precision
-from ..errors import WeightsError
+from ..errors import SettingsError, WeightsError, shown
 from ..models import Backbone, backbone
 from ..models.attention import AttentionFn, torch_attention
 from ..models.dit import rename_norms
 from ..models.maf import MAFBlock
 from ..models.oobleck import Oobleck
+from ..paths import local_path
 from . import auxiliary_files as auxiliary
 from . import part_files
 from .detect import detect
@@ -69,6 +70,10 @@ class Checkpoint(ModelHost):
         check_present(module)
         return module
 
+    def __repr__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"Checkpoint({self.variant}, {self.path.name}, {dtype} on {self.device})"
+
     @property
     def variant(self) -> str:
         """Which of the family it is."""
@@ -98,6 +103,9 @@ class CheckpointFile:
     text_encoder: TextEncoderFile | MissingModule
     vae: VaeFile | MissingModule
     synchformer: SynchformerFile | MissingModule | None  # None: the variant has none
+
+    def __repr__(self) -> str:
+        return f"CheckpointFile({self.variant}, {self.path.name})"
 
     @property
     def path(self) -> Path:
@@ -287,8 +295,8 @@ def open_checkpoint(
     Raises:
         WeightsError: a file is missing or damaged, holds no AudioX model, or nothing tells which.
     """
-    file = open_weights(EMBEDDED if path is None else checkpoint_path(path))
-    config_json = auxiliary.find_config(file.path) if config is None else Path(config)
+    file = open_weights(EMBEDDED if path is None else checkpoint_path(local_path(path)))
+    config_json = auxiliary.find_config(file.path) if config is None else local_path(config)
     probe = partial(probe_objective, file)
     resolved, source = detect(file, config_json, variant=variant, probe=probe)
     logger.info("%s: %s, sizes from %s", file.path.name, resolved.variant, source)
@@ -356,6 +364,8 @@ def load_checkpoint(
         WeightsError: a file is missing, damaged, or not what it should be.
         SettingsError: the device cannot be used.
     """
+    if not isinstance(dtype, torch.dtype | None):
+        raise SettingsError(f"dtype is {shown(dtype)}: pass a dtype of torch, or leave it out.")
     file = open_checkpoint(
         path,
         text_encoder=text_encoder,

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..arguments import FILE, add_device, add_output
+from ..arguments import FILE, add_device, add_output, path_argument
 from ..progress_bar import late_count_bar
 from .options import add_json
 
@@ -58,7 +58,12 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="world|FILE", help="rendered clips, or a manifest")
     add("--config", **FILE, help="settings as TOML")
     add("--init", **FILE, help="the checkpoint to start from")
-    add("--text-encoder", type=Path, metavar="PATH", help="T5-base for the model given with --init")
+    add(
+        "--text-encoder",
+        type=path_argument,
+        metavar="PATH",
+        help="T5 for the model given with --init",
+    )
     add("--vae", **FILE, help="VAE of the latents, if it is not the one in --init")
     add_output(
         parser,

@@ -50,6 +50,9 @@ class Conditioning:
     windows: int
     seconds: float | None = None  # that the video or audio describes; None: it serves any length
 
+    def __repr__(self) -> str:
+        return f"Conditioning({tuple(self.positive.shape)}, windows={self.windows})"
+
 
 def join(video: Tensor, text: Tensor, audio: Tensor) -> Tensor:
     """Concatenate tokens in the order of AudioX v1; each `w s d`, or `1 s d` for all windows."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import AudioEndedError, MediaError, SettingsError
+from ..paths import local_path
 from .audio_frames import audio_frames
 from .decode import Block, stereo_blocks
 from .files import exact_piece, open_media, open_output, replacing, seek, time_base
@@ -57,7 +58,7 @@ def read_audio(
             samples, or ends before `start`.
         SettingsError: a value out of range.
     """
-    path = Path(path)
+    path = local_path(path)
     begin, length = exact_piece(start, seconds)
     if sample_rate < 1:
         raise SettingsError(f"sample_rate is {sample_rate} Hz: it must be above 0.")

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
+from numbers import Real
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -19,6 +21,7 @@ from ..errors import AudioEndedError, SettingsError
 from .audio import read_audio
 from .files import exact, time_base
 from .image_batch import check_images, pick_frames
+from .sound import as_tensor
 from .timeline import PictureReader
 from .video import FrameGrid, probe_video, read_grids
 
@@ -50,6 +53,9 @@ class Clip:
     sound: ReadSound
     name: str = "The video"  # for messages
     piece: FilePiece | None = None  # where it lies in a file
+
+    def __repr__(self) -> str:
+        return f"Clip({self.name}, {self.seconds:.2f} s)"
 
 
 def clip_from_file(
@@ -178,19 +184,22 @@ def _pick(
     return torch.cat(picked)
 
 
-def clip_from_images(images: Tensor, fps: float, sound: ReadSound = lambda _rate: None) -> Clip:
+def clip_from_images(
+    images: Tensor | np.ndarray, fps: float, sound: ReadSound = lambda _rate: None
+) -> Clip:
     """Images in memory and their frame rate.
 
     Args:
-        images: `f h w c` in 0..1.
+        images: `f h w c`, a tensor or an array, in 0..1 or uint8.
         fps: frames per second.
         sound: gives the sound that belongs to the images at a sample rate.
 
     Raises:
         SettingsError: there are no images, or they have no frame rate.
     """
+    images = as_tensor(images, "The video")
     check_images(images)
-    if not fps or fps <= 0:
+    if not isinstance(fps, Real) or not fps > 0:
         raise SettingsError(
             "Images have no frame rate of their own: set fps to the frame rate of the video "
             "(16 for Wan, 24 or 25 for most others)."

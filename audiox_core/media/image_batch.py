@@ -6,6 +6,7 @@ that are needed are converted.
 
 from fractions import Fraction
 from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,11 @@ from torch import Tensor
 from ..errors import SettingsError
 from .files import exact
 from .pixels import resize_frames
+from .sound import as_tensor
 from .video import FrameGrid
+
+_CHANNELS = (1, 3, 4)
+_BRIGHTEST = 1.5  # of floats: some models overshoot 1
 
 
 def pick_frames(
@@ -27,7 +32,7 @@ def pick_frames(
     """Pick the frames of a grid from `start` on, as squares.
 
     Args:
-        images: `f h w c`, 0..1; only the first three channels are used.
+        images: `f h w c`, in 0..1 or uint8; only the first three channels are used.
         fps: frame rate of the images.
         grid: how many frames, how many of them a second.
         start: seconds after the first frame.
@@ -57,11 +62,47 @@ def pick_frames(
 
 
 def to_pixels(image: Tensor) -> Tensor:
-    """An image `h w c` in 0..1 -> `3 h w` uint8 in 0..255."""
+    """An image `h w c` in 0..1, or in 0..255 as uint8 -> `3 h w` uint8 in 0..255."""
+    if image.dtype == torch.uint8:
+        return image[..., :3].to("cpu").movedim(-1, 0)
     scaled = (image[..., :3].float() * 255).round()
     if scaled.isnan().any():
         raise SettingsError("An image contains NaN values. Check the node that created it.")
     return scaled.clamp(0, 255).to("cpu", torch.uint8).movedim(-1, 0)
+
+
+def picture_from(image: Any) -> Tensor:
+    """A picture in memory, such as an array, a tensor or an image of Pillow.
+
+    Args:
+        image: `h w c`, `c h w` or `h w`; floats in 0..1, or uint8.
+
+    Returns:
+        `3 h w` uint8 in 0..255.
+
+    Raises:
+        SettingsError: it is no picture.
+    """
+    if hasattr(image, "convert"):  # Pillow's: palettes and transparency are no pixels
+        image = image.convert("RGB")
+    pixels = as_tensor(image, "The image")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim == 3 and pixels.shape[-1] not in _CHANNELS and pixels.shape[0] in _CHANNELS:
+        pixels = pixels.movedim(0, -1)
+    floats = pixels.is_floating_point()
+    if pixels.ndim != 3 or pixels.shape[-1] not in _CHANNELS or not all(pixels.shape):
+        raise SettingsError(
+            f"The image is {tuple(pixels.shape)}: expected (height, width, 3), or (3, height, "
+            "width)."
+        )
+    if not floats and pixels.dtype != torch.uint8:
+        raise SettingsError(f"The image has the type {pixels.dtype}: use floats in 0..1, or uint8.")
+    if floats and pixels.max() > _BRIGHTEST:
+        raise SettingsError(
+            f"The image has values up to {pixels.max().item():g}: use floats in 0..1, or uint8."
+        )
+    return to_pixels(pixels.expand(-1, -1, 3) if pixels.shape[-1] == 1 else pixels)
 
 
 def check_images(images: Tensor) -> None:

@@ -9,21 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..conditioners.assemble import Conditioning, assemble_tokens
 from ..conditioners.audio import encode_waveform
 from ..conditioners.host import ModelHost
-from ..conditioners.inputs import Span, check_spans
+from ..conditioners.inputs import Span, check_prompt, check_spans
 from ..conditioners.video import encode_sync, still_clip
 from ..diffusion.noise import stream, unit_noise
 from ..errors import SettingsError, check_number
 from ..limits import MAX_SECONDS, MAX_START, MIN_SECONDS, length_from
 from ..media.clip import Clip, clip_from_file
 from ..media.resample import resample
+from ..media.sound import Sound
 from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
+from ..paths import local_path
 from ..windows import LENGTH_TOLERANCE, plan, spans_in_window
 
 READ_SHARE = 0.3  # of the time of a window, for reading its frames
@@ -40,6 +43,10 @@ class Features:
     variant: str  # of the model that encoded it
     start: float = 0.0  # seconds into the source
     seconds: float | None = None  # that the tokens describe; None: any length (a still image)
+
+    def __repr__(self) -> str:
+        length = "any length" if self.seconds is None else f"{self.seconds:.2f} s"
+        return f"Features({self.kind}, {length}, {tuple(self.tokens.shape)} of {self.variant})"
 
     @property
     def windows(self) -> int:
@@ -66,7 +73,18 @@ def encode_text(host: ModelHost, prompt: str) -> Tensor:
         SettingsError: the text encoder cannot read the prompt.
         WeightsError: no text encoder was found when the model was loaded.
     """
+    check_host(host)
+    check_prompt(prompt)
     return host.keep(host.use("text").encode([prompt]))
+
+
+def check_host(host: ModelHost) -> None:
+    """Raise SettingsError for what provides no modules."""
+    if not isinstance(host, ModelHost):
+        raise SettingsError(
+            f"The first argument is a {type(host).__name__}: pass a checkpoint, from "
+            "load_checkpoint()."
+        )
 
 
 def encode_video(
@@ -91,8 +109,9 @@ def encode_video(
         MediaError: the clip cannot be read.
         WeightsError: the model needs Synchformer and it was not found.
     """
+    check_host(host)
     if not isinstance(clip, Clip):
-        clip = clip_from_file(clip)
+        clip = clip_from_file(local_path(clip))
     seconds = seconds_from(clip, start, seconds)
     check_spans(hide)
     grids = frame_grids(host.config.video)
@@ -140,7 +159,12 @@ def encode_image(host: ModelHost, image: Tensor, hide: Sequence[Span] = ()) -> F
         image: `3 h w` in 0..255.
         hide: spans in seconds that are blackened.
     """
+    check_host(host)
     check_spans(hide)
+    if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] != 3:
+        raise SettingsError(
+            "The image must be a tensor of shape (3, height, width): see read_image."
+        )
     config, spans = host.config.video.sync, tuple(hide)
 
     def encode(_begin: float, report: OnProgress) -> Tensor:
@@ -164,7 +188,7 @@ def _sync_features(
 
 def encode_audio(
     host: ModelHost,
-    waveform: Tensor,
+    waveform: Tensor | np.ndarray,
     sample_rate: int,
     *,
     start: float = 0.0,
@@ -175,7 +199,7 @@ def encode_audio(
 
     Args:
         host: of the model.
-        waveform: `2 n`.
+        waveform: `c n` or `n`, an array or a tensor; a single channel is copied to both.
         sample_rate: Hz.
         start: seconds into the sound; below 0 it counts from the end.
         seconds: length of the prompt; None takes the ten seconds that serve any length.
@@ -184,6 +208,8 @@ def encode_audio(
     Raises:
         SettingsError: the audio ends before `start`, or the selected part is empty.
     """
+    check_host(host)
+    waveform = Sound(waveform, sample_rate).stereo()
     latent_format, latents = host.config.latent, host.config.prompt_latents
     rate, described = latent_format.sample_rate, latent_format.conditioned_seconds
     waveform = resample(waveform, sample_rate, rate)

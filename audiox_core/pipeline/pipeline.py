@@ -18,11 +18,10 @@ from ..config import SamplingConfig
 from ..diffusion.objectives import OnStep
 from ..errors import SettingsError
 from ..media.clip import Clip
-from ..media.pixels import read_image
 from ..models.oobleck import ChunkedOobleck
+from ..paths import local_path
 from ..progress import OnProgress, Stages, ignore
 from ..variants import advice
-from ..windows import plan
 from .decode import decode, finish
 from .encode import (
     Features,
@@ -45,9 +44,9 @@ from .request import (
     has_audio_prompt,
     sampling_of,
 )
-from .sampling import StartLatent, sample
+from .sampling import StartLatent, empty_latent, sample
 from .soundtrack import Soundtrack, mixed
-from .sources import Sources, open_sources, read_audio_prompt
+from .sources import Sources, open_sources, read_audio_prompt, read_picture
 from .stage_times import stage_seconds
 
 logger = logging.getLogger(__name__)
@@ -77,8 +76,15 @@ class Pipeline:
             acceleration: of the transformer; "graph" records a CUDA graph in each run, "compile"
                 compiles its blocks once.
         """
+        if not isinstance(checkpoint, Checkpoint):
+            raise SettingsError(
+                f"The checkpoint is a {type(checkpoint).__name__}: pass load_checkpoint(path)."
+            )
         self.checkpoint, self.cache, self.acceleration = checkpoint, cache, acceleration
         self.latent_format = checkpoint.config.latent
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.checkpoint})"
 
     @torch.no_grad()
     def generate(
@@ -101,6 +107,7 @@ class Pipeline:
             AudioXError: an input is unreadable, a setting is out of range, the output overflows, or
                 more than one take is requested.
         """
+        check_request(request)
         if request.takes != 1:
             raise SettingsError(
                 f"The request has {request.takes} takes: use Pipeline.takes, which returns all of "
@@ -165,13 +172,15 @@ class Pipeline:
     def _finished(self, request: Request, waveform: Tensor, init: InitAudio | None) -> Soundtrack:
         rate = self.latent_format.sample_rate
         made = finish(waveform, self.latent_format, init_audio=init, in_place=True)
-        return Soundtrack(
-            mixed(made, rate, request),
-            rate,
-            video=None if request.video is None else Path(request.video),
-            start=request.start,
-            trimmed=request.start > 0 or request.seconds is not None,
-        )
+        video, start = request.video, request.start
+        trimmed = start > 0 or request.seconds is not None
+        if isinstance(video, Clip):
+            piece = video.piece
+            video = None if piece is None else piece.path
+            start += 0.0 if piece is None else float(piece.start)
+            trimmed = trimmed or not (piece is None or piece.is_whole)
+        path = None if video is None else local_path(video)
+        return Soundtrack(mixed(made, rate, request), rate, path, start, trimmed)
 
     def sampling(self, request: Request) -> SamplingConfig:
         """The checked sampling settings of a request; those that are None are the model's own."""
@@ -236,7 +245,7 @@ class Pipeline:
         if clip is None and request.image is None:
             return None
         encode = partial(self._encode_picture, request, clip, seconds, report)
-        if self.cache is None:
+        if self.cache is None or not _is_file(request):
             return encode()
         return self.cache.get(self._picture_key(request, seconds), encode)
 
@@ -251,7 +260,7 @@ class Pipeline:
         host = self._reporting(report, f"encoding the {'image' if clip is None else 'video'}")
         if clip is not None:
             return encode_video(host, clip, start=request.start, seconds=seconds, hide=hide)
-        return encode_image(host, read_image(Path(str(request.image))), hide)
+        return encode_image(host, read_picture(request), hide)
 
     def _reporting(self, report: Report, stage: str) -> ReportingHost:
         """The model, whose progress is that of a stage, which begins."""
@@ -264,7 +273,7 @@ class Pipeline:
         encoders = (checkpoint.conditioners.video, checkpoint.conditioners.sync)
         model = (checkpoint.variant, checkpoint.path, checkpoint.config.video, checkpoint.device)
         weights = tuple(weights_key(encoder) for encoder in encoders if encoder is not None)
-        picture = file_key(request.video or request.image or "")
+        picture = file_key(local_path(str(request.video or request.image)))
         hide = tuple(request.hide.get("video", ()))
         span = (request.start, seconds, request.timing) if request.video is not None else ()
         return (*model, weights, picture, hide, span)
@@ -294,10 +303,7 @@ class Pipeline:
         """
         device = self.checkpoint.device
         if init is None:
-            frames = plan(self.latent_format, seconds, request.loop).frames
-            shape = (request.takes, self.latent_format.channels, frames)
-            zeros = torch.zeros(shape, dtype=torch.float32, device=device)
-            return StartLatent(zeros, loop=request.loop)
+            return empty_latent(self.checkpoint, seconds, request.takes, loop=request.loop)
         check = self.checkpoint.check_interrupt
         vae = ChunkedOobleck(self.checkpoint.vae, None, check, on_progress)
         latent, mask = init.encode(
@@ -308,6 +314,11 @@ class Pipeline:
             return StartLatent(latent, mask.to(device))
         denoise = DENOISE if request.denoise is None else request.denoise
         return StartLatent(latent, denoise=denoise, sigma=request.init_noise_level)
+
+
+def _is_file(request: Request) -> bool:
+    """Whether the picture of a request is a file; what is in memory has no key in a cache."""
+    return isinstance(request.image if request.video is None else request.video, str | Path)
 
 
 def generate(

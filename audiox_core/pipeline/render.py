@@ -13,7 +13,6 @@ from ..device import DTYPES, choose_device
 from ..media.audio import sample_peak
 from ..media.formats import VIDEO_SUFFIXES
 from ..media.mux import check_mux
-from ..media.pixels import read_image
 from ..progress import OnProgress, Stages, ignore
 from .feature_cache import FeatureCache
 from .model_options import ModelOptions
@@ -21,7 +20,7 @@ from .outputs import output_paths
 from .pipeline import Pipeline
 from .request import Request, guidance_of, has_audio_prompt, sampling_of
 from .soundtrack import Soundtrack
-from .sources import Sources, open_sources, read_audio_prompt
+from .sources import Sources, open_sources, read_audio_prompt, read_picture
 from .stage_times import stage_seconds, write_seconds
 
 GENERATING, WRITING = "generating", "writing the file"
@@ -83,14 +82,15 @@ class Model:
         """
         config = self.file.config
         sampling_of(request, config)
-        if (request.video or request.image) and isinstance(self.file.synchformer, MissingModule):
+        picture = request.video is not None or request.image is not None
+        if picture and isinstance(self.file.synchformer, MissingModule):
             self.file.synchformer()  # its error says where to put the file
         sources = open_sources(request, config.latent)
         if request.image is not None:
-            read_image(Path(request.image))
+            read_picture(request)
         if has_audio_prompt(request):
             read_audio_prompt(request, config.latent)
-        if request.video is not None and output.suffix.lower() in VIDEO_SUFFIXES:
+        if isinstance(request.video, str | Path) and output.suffix.lower() in VIDEO_SUFFIXES:
             check_mux(Path(request.video), output, start=request.start, seconds=request.seconds)
         return sources
 

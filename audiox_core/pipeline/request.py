@@ -1,13 +1,13 @@
 """What to generate and how: all settings of a run, checked before anything is computed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..conditioners.inputs import Span, TimeRange, check_prompt, check_spans
 from ..config import AudioXConfig, LatentConfig, SamplingConfig
-from ..errors import SettingsError, check_number
+from ..errors import SettingsError, check_number, shown
 from ..limits import (
     FEATHER_SECONDS,
     MAX_GAIN_DB,
@@ -24,53 +24,114 @@ from ..limits import (
     check_seed,
     resolve_sampling,
 )
+from ..paths import local_path
+
+if TYPE_CHECKING:
+    from ..media.clip import Clip
+    from ..media.sound import Sound
 
 SAMPLING = ("steps", "cfg", "cfg_rescale", "sampler")  # fields of a request and of SamplingConfig
 GUIDANCE = ("text_guidance", "video_guidance", "audio_guidance")
 _ANY_MODEL = AudioXConfig()  # its limits are those of every model
 DENOISE = 0.5  # of a variation, where the request does not say
+# inputs -> attributes of what may be in memory, and how it is made
+_IN_MEMORY = {
+    "video": (("frames",), "clip_from_images(frames, fps)"),
+    "image": (("shape", "__array_interface__"), "an array of height x width x 3"),
+    "audio": (("waveform",), "Sound(waveform, sample_rate)"),
+    "init_audio": (("waveform",), "Sound(waveform, sample_rate)"),
+}
 MAX_SIGMA = {"v": 10_000.0, "rectified_flow": 1.0}  # of init_noise_level, by objective
 
 
 @dataclass(frozen=True)
 class Request:
-    """The inputs of a run and its sampling settings; those that are None are the model's own."""
+    """The inputs of a run and its settings; those that are None are the model's own.
+
+    Args:
+        prompt: description of the sound, in English.
+        negative: sounds to avoid.
+        prompts: start and end in seconds, and text; `prompt` is for everywhere else.
+        crossfade: seconds at each border of `prompts`.
+        video: a file, or frames in memory: `clip_from_images(frames, fps)`.
+        image: a file, or pixels: an array, a tensor, or an image of Pillow.
+        audio: a sound or music prompt, of which the first ten seconds count: a file, or samples:
+            `Sound(waveform, sample_rate)`.
+        text_strength, video_strength, audio_strength: 0 is absent, 1 is present.
+        hide: "video" or "audio" -> spans in seconds that the model does not see or hear.
+        start: seconds into the video.
+        seconds: length; None is to the end of the video, and without a video ten.
+        loop: the sound can be repeated without a seam, and has exactly this length.
+        init_audio: a sound to vary or to inpaint; a file, `Sound` or `Soundtrack`.
+        denoise: how much of it is generated, 0..1; None is half.
+        init_noise_level: the same as a sigma to start from, in its place.
+        inpaint: spans of it in seconds that are generated; the rest is kept.
+        extend: seconds to add after it; without `audio`, its last ten are the prompt.
+        feather: seconds of the crossfade between kept and generated audio.
+        gain: of the generated sound, dB.
+        keep_original: gain of the video's own sound, dB; None replaces it.
+        duck: dB by which it is turned down while the generated sound is loud.
+        lufs: loudness of the result; None keeps its level.
+        takes: sounds of one run, each with noise of its own.
+        seed: of all noise.
+        steps, cfg, cfg_rescale, sampler: of sampling.
+        text_guidance, video_guidance, audio_guidance: the guidance scale of each modality, in place
+            of cfg; if one is set, None is cfg.
+        timing: how frames are picked, see `media.video`.
+    """
 
     prompt: str = ""
     negative: str = ""
-    prompts: tuple[tuple[float, float, str], ...] = ()  # from, to (seconds), text; `prompt` is for
-    # everywhere else
-    crossfade: float = 0.5  # seconds at each border of them
-    video: str | Path | None = None
-    image: str | Path | None = None
-    audio: str | Path | None = None  # a sound or music prompt; its first ten seconds count
-    text_strength: float = 1.0  # strengths: 0 is absent, 1 is present
+    prompts: tuple[tuple[float, float, str], ...] = ()
+    crossfade: float = 0.5
+    video: "str | Path | Clip | None" = None
+    image: Any = None
+    audio: "str | Path | Sound | None" = None
+    text_strength: float = 1.0
     video_strength: float = 1.0
     audio_strength: float = 1.0
-    hide: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)  # "video", "audio"
-    start: float = 0.0  # seconds into the video
-    seconds: float | None = None  # None: to the end of the video; without a video, ten
-    loop: bool = False  # the sound can be repeated without a seam, and has exactly this length
-    init_audio: str | Path | None = None  # a sound to vary or to inpaint
-    denoise: float | None = None  # how much of it is generated, 0..1; None: half
-    init_noise_level: float | None = None  # the same as a sigma to start from, in its place
-    inpaint: tuple[Span, ...] = ()  # the seconds of it that are generated; the rest is kept
-    extend: float = 0.0  # seconds to add after it; without `audio`, its last ten are the prompt
-    feather: float = FEATHER_SECONDS  # seconds of the crossfade between kept and generated audio
-    gain: float = 0.0  # of the generated sound, dB
-    keep_original: float | None = None  # gain of the video's own sound, dB; None replaces it
-    duck: float = 0.0  # dB by which it is turned down while the generated sound is loud
-    lufs: float | None = None  # loudness of the result; None keeps its level
-    takes: int = 1  # sounds of one run, each with noise of its own
+    hide: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    start: float = 0.0
+    seconds: float | None = None
+    loop: bool = False
+    init_audio: "str | Path | Sound | None" = None
+    denoise: float | None = None
+    init_noise_level: float | None = None
+    inpaint: tuple[Span, ...] = ()
+    extend: float = 0.0
+    feather: float = FEATHER_SECONDS
+    gain: float = 0.0
+    keep_original: float | None = None
+    duck: float = 0.0
+    lufs: float | None = None
+    takes: int = 1
     seed: int = 0
     steps: int | None = None
     cfg: float | None = None
     cfg_rescale: float | None = None
-    text_guidance: float | None = None  # the guidance scale of each modality, in place of cfg; if
-    video_guidance: float | None = None  # one is set, None is cfg; without any, guidance is
-    audio_guidance: float | None = None  # ordinary
+    text_guidance: float | None = None
+    video_guidance: float | None = None
+    audio_guidance: float | None = None
     sampler: str | None = None
-    timing: Literal["true", "reference"] = "true"  # how frames are picked: media/video.py
+    timing: Literal["true", "reference"] = "true"
+
+    def __repr__(self) -> str:
+        """What differs from the defaults."""
+        names = [name for name, given in vars(self).items() if not _is_default(name, given)]
+        return f"Request({', '.join(f'{name}={_brief(getattr(self, name))}' for name in names)})"
+
+
+def _is_default(name: str, value: Any) -> bool:
+    default = Request.__dataclass_fields__[name].default
+    if hasattr(value, "shape"):  # comparing it would compare its numbers
+        return False
+    return value is default or value == (default if default is not MISSING else {})
+
+
+def _brief(value: Any) -> str:
+    """A value without the numbers of arrays."""
+    shape = getattr(value, "shape", None)
+    return shown(value) if shape is None else f"<{type(value).__name__} {tuple(shape)}>"
 
 
 def sampling_of(request: Request, config: AudioXConfig) -> SamplingConfig:
@@ -117,14 +178,12 @@ def check_request(request: Request) -> None:
         SettingsError: a value that no run can use, a missing input, or inputs or settings that
             exclude each other.
     """
+    _check_types(request)
     for name in ("prompt", "negative"):
         check_prompt(getattr(request, name))
     for start, end, text in request.prompts:
         TimeRange(start, end, request.crossfade).check()
         check_prompt(text)
-    for name in ("video", "image", "audio", "init_audio"):
-        if not isinstance(path := getattr(request, name), str | Path | None):
-            raise SettingsError(f"{name} is a {type(path).__name__}: pass the path of a file.")
     for name in ("text_strength", "video_strength", "audio_strength"):
         check_number(name, getattr(request, name), 0, 1)
     check_number("The start", request.start, 0, MAX_START, unit=" s")
@@ -141,6 +200,32 @@ def check_request(request: Request) -> None:
     _check_variation(request)
     _check_mix(request)
     _check_loop(request)
+
+
+def _check_types(request: Request) -> None:
+    """Raise SettingsError for what is no request, and for values of another type."""
+    if not isinstance(request, Request):
+        raise SettingsError(
+            f"The request is a {type(request).__name__}: pass a Request, such as "
+            'Request(prompt="rain").'
+        )
+    if not isinstance(request.prompts, tuple | list) or not all(
+        isinstance(item, tuple | list) and len(item) == 3 for item in request.prompts
+    ):
+        raise SettingsError(
+            f"prompts is {shown(request.prompts)}: it must be a list of start, end and text, such "
+            'as ((0, 4, "rain"),).'
+        )
+    if request.timing not in ("true", "reference"):
+        raise SettingsError(f"timing is {shown(request.timing)}: use 'true' or 'reference'.")
+    for name, (attributes, instead) in _IN_MEMORY.items():
+        value = getattr(request, name)
+        if isinstance(value, str | Path):
+            local_path(value)
+        elif value is not None and not any(hasattr(value, name) for name in attributes):
+            raise SettingsError(
+                f"{name} is a {type(value).__name__}: pass the path of a file, or {instead}."
+            )
 
 
 def check_times(request: Request, seconds: float) -> None:
@@ -168,14 +253,15 @@ def check_times(request: Request, seconds: float) -> None:
 
 
 def _check_inputs(request: Request) -> None:
-    sources = {"video": request.video or request.image, "audio": request.audio}
-    inputs = (request.prompt.strip(), request.prompts, request.init_audio, *sources.values())
-    if not any(inputs):
+    picture = request.image if request.video is None else request.video
+    sources = {"video": picture, "audio": request.audio}
+    named = (request.init_audio, *sources.values())
+    if not (request.prompt.strip() or request.prompts) and all(given is None for given in named):
         raise SettingsError("The request has no input: pass a prompt, a video, an image or audio.")
     if not isinstance(request.hide, Mapping):
         raise SettingsError('hide is no table: use {"video": ((0, 2),)}, "audio", or both.')
     for name, spans in request.hide.items():
-        if not sources.get(name):
+        if sources.get(name) is None:
             raise SettingsError(f"There is no {name} to hide: pass one, or change hide.")
         check_spans(spans)
     if request.video is not None and request.image is not None:

@@ -17,9 +17,16 @@ from ..diffusion.noise import initial_noise, on_device, step_noise
 from ..diffusion.objectives import OBJECTIVES, OnStep
 from ..diffusion.samplers import solve
 from ..diffusion.schedules import last_part
-from ..errors import SettingsError
-from ..limits import check_denoise, check_sampling, check_seed
-from ..windows import plan_frames
+from ..errors import SettingsError, check_number
+from ..limits import (
+    MAX_TAKES,
+    check_denoise,
+    check_loop,
+    check_sampling,
+    check_seconds,
+    check_seed,
+)
+from ..windows import plan, plan_frames
 from .accelerate import accelerated
 from .predictor import AnyConditioning, predictor
 
@@ -34,9 +41,37 @@ class StartLatent:
     sigma: float | None = None  # the noise level to start from, in place of `denoise`
     loop: bool = False  # the last frame is followed by the first one
 
+    def __repr__(self) -> str:
+        return f"StartLatent({tuple(self.samples.shape)})"
+
+
+def empty_latent(
+    checkpoint: Checkpoint, seconds: float, takes: int = 1, *, loop: bool = False
+) -> StartLatent:
+    """What a sound from noise alone starts from.
+
+    Args:
+        checkpoint: of the model.
+        seconds: length of the sound.
+        takes: sounds to generate, each with noise of its own.
+        loop: the end of the sound leads into its beginning.
+
+    Raises:
+        SettingsError: a value out of range.
+    """
+    (check_loop if loop else check_seconds)(seconds)
+    check_number("takes", takes, 1, MAX_TAKES, whole=True)
+    latent_format = checkpoint.config.latent
+    frames = plan(latent_format, seconds, loop).frames
+    shape = (takes, latent_format.channels, frames)
+    zeros = torch.zeros(shape, dtype=torch.float32, device=checkpoint.device)
+    return StartLatent(zeros, loop=loop)
+
 
 def check_latent(latent: Tensor, channels: int) -> None:
     """Raise SettingsError for a latent that is not `b c t` with these channels."""
+    if not isinstance(latent, Tensor):
+        raise SettingsError(f"The latent is a {type(latent).__name__}: pass a tensor.")
     if latent.ndim != 3 or latent.shape[1] != channels or not all(latent.shape):
         raise SettingsError(
             f"The latent has the shape {tuple(latent.shape)}, but an AudioX latent is (batch, "

@@ -7,9 +7,13 @@ from pathlib import Path
 from torch import Tensor
 
 from ..config import LatentConfig
+from ..errors import SettingsError
 from ..limits import MAX_SECONDS, check_seconds
-from ..media.audio import read_audio
 from ..media.clip import Clip, clip_from_file
+from ..media.image_batch import picture_from
+from ..media.pixels import read_image
+from ..media.sound import read_sound
+from ..paths import local_path
 from .encode import seconds_from
 from .init_audio import InitAudio, init_audio, tail
 from .request import Request, check_request, check_times
@@ -40,7 +44,7 @@ def open_sources(request: Request, latent_format: LatentConfig) -> Sources:
     check_request(request)
     clip, seconds = None, request.seconds
     if request.video is not None:
-        clip = clip_from_file(request.video, timing=request.timing)
+        clip = open_clip(request)
         seconds = seconds_from(clip, request.start, request.seconds)
         if request.seconds is not None and seconds < request.seconds:
             logger.warning(
@@ -53,7 +57,7 @@ def open_sources(request: Request, latent_format: LatentConfig) -> Sources:
             check_seconds(seconds)
         # a little more than can be used
         longest = (MAX_SECONDS if seconds is None else seconds) + 0.1
-        known = read_audio(Path(request.init_audio), sample_rate=rate, seconds=longest)
+        known = read_sound(request.init_audio, sample_rate=rate, seconds=longest)
         length = known.shape[-1] / rate
         seconds = length + request.extend if seconds is None else seconds
         spans = ((length, seconds),) if request.extend else spans
@@ -76,6 +80,30 @@ def read_audio_prompt(request: Request, latent_format: LatentConfig) -> Tensor:
         MediaError: the file cannot be read.
     """
     rate, seconds = latent_format.sample_rate, latent_format.conditioned_seconds
-    if request.audio is None:
-        return tail(read_audio(Path(str(request.init_audio)), sample_rate=rate), rate)
-    return read_audio(Path(request.audio), sample_rate=rate, seconds=seconds)
+    if request.audio is not None:
+        return read_sound(request.audio, sample_rate=rate, seconds=seconds)
+    if request.init_audio is not None:
+        return tail(read_sound(request.init_audio, sample_rate=rate), rate)
+    raise SettingsError("The request has no audio prompt: pass audio, or extend init_audio.")
+
+
+def open_clip(request: Request) -> Clip:
+    """The video of a request, which is a file or a clip.
+
+    Raises:
+        MediaError: the file cannot be read as a video.
+    """
+    if isinstance(request.video, Clip):
+        return request.video
+    return clip_from_file(local_path(str(request.video)), timing=request.timing)
+
+
+def read_picture(request: Request) -> Tensor:
+    """The image of a request, which is a file or in memory, `3 h w` in 0..255.
+
+    Raises:
+        MediaError: the file cannot be read.
+        SettingsError: the image in memory has another shape.
+    """
+    image = request.image
+    return read_image(local_path(image)) if isinstance(image, str | Path) else picture_from(image)

@@ -40,18 +40,18 @@ def stage_seconds(
     prompts = 1 + len(request.prompts)
     reading = transformer_flop(text.depth, text.width, config.text_tokens)
     stages = {"encoding the text": at_speed(prompts * reading, prompts)}
-    if request.video or request.image:
-        pictures = config.video.frames if request.video else 2
-        count = windows if request.video else 1
+    if request.video is not None or request.image is not None:
+        pictures = 2 if request.video is None else config.video.frames
+        count = 1 if request.video is None else windows
         clip, sync = config.video.clip, config.video.sync
         flop = pictures * transformer_flop(clip.depth, clip.width, clip.tokens)
         if sync is not None:
             flop += sync.segments * _segment_flop(sync.encoder)
-        kind = "video" if request.video else "image"
+        kind = "image" if request.video is None else "video"
         stages[f"encoding the {kind}"] = count * (READING + at_speed(flop))
     if has_audio_prompt(request):
         stages["encoding the audio prompt"] = at_speed(oobleck_flop(config.vae, frames))
-    if request.init_audio:
+    if request.init_audio is not None:
         stages["encoding the existing audio"] = at_speed(oobleck_flop(config.vae, windows * frames))
     calls = sampling.steps * MODEL_CALLS.get(sampling.sampler, 1) * windows * prompts
     branches = 1 if sampling.cfg == 1 else 2

@@ -28,7 +28,7 @@ def test_other_paths_stay_as_they_are(path):
         ("s3://bucket/clip.mp4", "is a URL: download the file first"),
         ("file:///home/me/clip.mp4", "pass the path alone, without file://"),
         ("~nobody-of-this-name/clip.mp4", "write the whole path"),
-        (5, "A int is no path: pass the name of a file."),
+        (5, "The path has the type int: pass the name of a file."),
     ],
 )
 def test_what_is_no_path_is_refused_with_what_to_do(path, says):

@@ -156,7 +156,7 @@ def test_defaults_are_the_variants_own(node, family, variant):
     assert latent["samples"].isfinite().all()
     distilled = variant == "audiox-turbo"
     assert ("distilled for cfg 1" in node.text) == distilled
-    assert ("1 steps are few" in node.text) == (not distilled)
+    assert ("1 step is few" in node.text) == (not distilled)
 
 
 @ALL

@@ -192,6 +192,28 @@ def test_a_vae_and_a_sound_in_a_native_node(case, row, variant):
         assert made.get("waveform", made.get("samples")).isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "sentence"),
+    [
+        ("ConditioningSetTimestepRange", {"start": 0.0, "end": 0.5}, "No prompt applies"),
+        ("FluxGuidance", {"guidance": 3.5}, "Use cfg of the sampler"),
+        ("ConditioningSetAreaPercentage",
+         {"width": 0.5, "height": 0.5, "x": 0.0, "y": 0.0, "strength": 1.0}, "cut the latent"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("negative", [False, True])
+def test_what_a_node_sets_on_a_text_holds_for_what_is_assembled_from_it(
+    node, family, graphs, name, settings, sentence, negative
+):
+    shared, graph = {"conditioners": family("audiox").conditioners}, graphs("audiox")
+    rain = node("AudioXEncodeText", text="rain", **shared)
+    changed_text = node(name, conditioning=rain, **settings)
+    texts = {"text": rain, "negative_text": changed_text} if negative else {"text": changed_text}
+    positive, negatives = node("AudioXMaskedConditioning", **texts, **shared)
+    with pytest.raises(Exception, match=sentence):
+        graph.run(positive=positive, negative=negatives)
+
+
 def test_at_least_sixty_nodes_are_in_the_table():
     assert len({row.node for rows in TABLE.KINDS.values() for row in rows}) >= 60
 

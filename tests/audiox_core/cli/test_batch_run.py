@@ -132,7 +132,7 @@ def test_notes_on_the_settings_are_shown_once(run, tmp_path):
     (tmp_path / "a.txt").write_text("rain\na bell\n", encoding="utf-8")
     code, _, err = run("batch", "a.txt", "-o", "out", *QUICK)
     assert code == 0
-    assert len([line for line in err if "1 steps are few" in line]) == 1
+    assert len([line for line in err if "1 step is few" in line]) == 1
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,24 @@ def test_a_mistyped_word_points_to_the_command_and_the_nearest_spelling(run, arg
     assert says in line
 
 
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("audiox gen", ["generate "]),
+        ("audiox generate --keep", ["--keep-original "]),
+        ("audiox generate --dtype bf", ["bfloat16 "]),
+        ("audiox lab e", ["evaluate ", "examples "]),
+    ],
+)
+def test_the_shell_completes_commands_options_and_values(tmp_path, line, offered):
+    pytest.importorskip("argcomplete", reason="no argcomplete: pip install argcomplete")
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    asked |= {"_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "out")}
+    command = [sys.executable, "-m", "audiox_core"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | asked, check=False)
+    assert sorted((tmp_path / "out").read_text().splitlines()) == offered
+
+
 def test_the_version_names_what_matters_in_a_report(run):
     code, out, _ = run("--version")
     assert code == 0

@@ -32,6 +32,16 @@ def test_each_error_is_one_line_and_leaves_no_file(run, tmp_path, arguments):
     assert not list(tmp_path.iterdir())
 
 
+def test_convert_keeps_an_existing_file_without_force(run, tmp_path):
+    (tmp_path / "a.safetensors").write_text("mine")
+    code, _, err = run("convert", EMBEDDED, "-o", "a.safetensors")
+    assert code == 2
+    assert err == ["error: a.safetensors already exists: add --force to overwrite it, or choose "
+                   "another --output."]  # fmt: skip
+    assert run("convert", EMBEDDED, "-o", "a.safetensors", "--force")[0] == 0
+    assert (tmp_path / "a.safetensors").stat().st_size > 1_000_000
+
+
 @pytest.fixture
 def hub(hub_module, monkeypatch):
     hub = hub_module.Hub()

@@ -74,7 +74,7 @@ def test_a_missing_record_is_refused(tmp_path):
         ({"dtype": "int3"}, "dtype is 'int3': use one of auto, float32"),
         ({"variant": ["x"]}, "variant is"),
         ({"device": "tpu"}, "Unknown device 'tpu'"),
-        ({"checkpoint": 5}, "is no path"),
+        ({"checkpoint": 5}, "The path has the type int"),
         ({"vae": "https://a/b.ckpt"}, "is a URL"),
         ({"lora": ["a.safetensors"]}, "use a list of a file and a strength"),
         ({"lora": 5}, "use a list of a file and a strength"),

@@ -41,6 +41,20 @@ def test_a_missing_video_is_a_one_line_error(tmp_path, capsys):
     assert not (tmp_path / "made").exists()
 
 
+def test_a_failed_run_leaves_no_empty_folder(clip, tmp_path, capsys):
+    made = tmp_path / "new" / "made"
+    assert main(["demo", str(clip), "--output", str(made), "--device", "cuda:99"]) == 2
+    assert "cuda:99" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_existing_files_are_kept_without_force(tmp_path, capsys):
+    (tmp_path / "ball.svg").write_text("mine")
+    assert main(["demo", "--output", str(tmp_path)]) == 2
+    assert "ball.svg already exists: add --force" in capsys.readouterr().err
+    assert (tmp_path / "ball.svg").read_text() == "mine"
+
+
 def test_an_output_that_is_a_file_is_an_error(clip, capsys):
     assert main(["demo", "--output", str(clip)]) == 2
     assert f"{clip} is a file" in capsys.readouterr().err
