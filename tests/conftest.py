@@ -120,6 +120,12 @@ def write_workflows() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def tiny_wan() -> ModuleType:
+    """Tiny weights of a video model."""
+    return import_ours("tiny_wan")
+
+
+@pytest.fixture(scope="session")
 def fuzz() -> Callable[[str], ModuleType]:
     """The fuzz campaign's modules, by name."""
     return lambda name: import_ours(f"fuzz.{name}")

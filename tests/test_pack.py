@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LOAD = """
-import asyncio, importlib.util, logging, sys, time
+import asyncio, importlib, importlib.util, logging, pathlib, sys, time
 sys.path.insert(0, sys.argv[1])
 from comfy.cli_args import args
 args.cpu = True
@@ -29,6 +29,8 @@ async def load():
     return [node.GET_SCHEMA().node_id for node in await extension.get_node_list()]
 names = asyncio.run(load())
 took = time.process_time() - began
+for path in pathlib.Path(sys.argv[2], "nodes", "bridge").glob("[a-z]*.py"):
+    importlib.import_module(f"a pack-of ours.nodes.bridge.{path.stem}")  # as the first run does
 print(len(names), took, *sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
 
@@ -50,7 +52,7 @@ def loads(host) -> list[list[str]]:
 
 
 def test_the_pack_adds_little_to_the_start(loads):
-    assert min(float(seconds) for _, seconds, *_ in loads) < 0.3
+    assert min(float(seconds) for _, seconds, *_ in loads) < 0.15
 
 
 def test_loading_the_pack_imports_no_heavy_library(loads):
@@ -63,11 +65,33 @@ def test_the_pack_survives_a_broken_torchaudio(host, tmp_path, how):
     assert load(host, tmp_path)[0] == "23"
 
 
-def test_every_node_has_a_page_of_help_and_every_workflow_a_picture():
+def test_every_node_has_a_page_of_help_and_every_workflow_its_pictures():
     assert len(list((ROOT / "web" / "docs").glob("AudioX*.md"))) == 23
     for path in (ROOT / "workflows").glob("*.json"):
-        assert path.with_suffix(".jpg").stat().st_size < 500_000
+        assert path.with_suffix(".jpg").stat().st_size < 100_000
+        assert (path.parent / "graphs" / f"{path.stem}.jpg").stat().st_size < 500_000
         assert json.loads(path.read_text())["nodes"]
+
+
+def test_template_titles_begin_with_the_name_of_the_pack():
+    """ComfyUI shows the file's name as the title."""
+    names = [path.stem for path in (ROOT / "workflows").glob("*.json")]
+    assert [name for name in names if not name.startswith("AudioX ")] == []
+
+
+def test_no_two_templates_have_the_same_thumbnail():
+    import numpy as np
+    from PIL import Image
+
+    paths = sorted((ROOT / "workflows").glob("*.jpg"))
+    small = [np.asarray(Image.open(p).resize((50, 40)).convert("L"), float) for p in paths]
+    alike = [
+        (a.stem, b.stem)
+        for k, (a, one) in enumerate(zip(paths, small, strict=True))
+        for b, other in zip(paths[k + 1 :], small[k + 1 :], strict=True)
+        if np.abs(one - other).mean() < 1  # of 255
+    ]
+    assert alike == []
 
 
 def test_no_file_of_the_bridge_is_long_and_nodes_hold_no_logic():

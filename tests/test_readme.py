@@ -6,12 +6,14 @@ Blocks marked `sh` are for bash, blocks marked `powershell` for PowerShell.
 import ast
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import av
 import pytest
@@ -70,7 +72,8 @@ def test_python_example_makes_a_soundtrack_in_five_lines(clips, tmp_path, monkey
     assert len([line for line in example.splitlines() if line]) <= 5
     shutil.copy(clips / "bikes.mp4", tmp_path / "bikes.mp4")
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    Path("example.py").write_text(example)
+    runpy.run_path("example.py")
     with av.open("bikes-with-sound.mp4") as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
 
@@ -151,7 +154,7 @@ def test_links_lead_to_files_and_headings(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
         if target.startswith("https://"):
             continue
-        path, _, anchor = target.partition("#")
+        path, _, anchor = unquote(target).partition("#")
         linked = (page.parent / path).resolve() if path else page
         assert linked.is_file(), target
         if anchor:
@@ -188,8 +191,16 @@ def test_every_node_is_in_the_table():
 def test_gallery_shows_every_workflow():
     gallery = TEXTS[ROOT / "workflows" / "README.md"]
     names = [path.stem for path in (ROOT / "workflows").glob("*.json")]
-    missing = [n for n in names if f"({n}.json)" not in gallery or f"({n}.jpg)" not in gallery]
-    assert (len(names), missing) == (14, [])
+    files = [f"({quote(name)}.json)" for name in names]
+    files += [f"(graphs/{quote(name)}.jpg)" for name in names]
+    assert (len(names), [file for file in files if file not in gallery]) == (17, [])
+
+
+def test_gallery_lists_every_blueprint():
+    gallery = TEXTS[ROOT / "workflows" / "README.md"]
+    names = [path.stem for path in (ROOT / "subgraphs").glob("*.json")]
+    missing = [n for n in names if f"(../subgraphs/{quote(n)}.json)" not in gallery]
+    assert (len(names), missing) == (3, [])
 
 
 def test_troubleshooting_table_quotes_real_error_messages():
@@ -220,6 +231,8 @@ def test_workflow_notes_match_the_code_that_writes_them(write_workflows):
     for name, columns in write_workflows.GRAPHS.items():
         graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
         saved = [n["widgets_values"][0] for n in graph["nodes"] if n["type"] == "Note"]
-        written = [v["text"] for _, column in columns for _, kind, v in column if kind == "Note"]
+        written = [
+            v["text"] for _, column in columns for _, kind, v, *_ in column if kind == "Note"
+        ]
         assert saved == written
         assert [group["title"] for group in graph["groups"]] == [title for title, _ in columns]

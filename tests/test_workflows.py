@@ -11,23 +11,28 @@ import numpy as np
 import pytest
 import torch
 
+from audiox_core.hub.models import FILES
 from audiox_core.media.audio import write_audio
+from audiox_core.media.examples import example_file
 from audiox_core.variants import VARIANTS
 
 WORKFLOWS = sorted((Path(__file__).parents[1] / "workflows").glob("*.json"))
-SECONDS = {"music_continuation": 22.0}  # else ten
-UNSAVED = {  # end in a player
-    "timeline", "takes", "refine_a_take", "layers", "text_against_video", "loop",
+BY_NAME = {path.stem.removeprefix("AudioX "): path for path in WORKFLOWS}
+SECONDS = {  # else ten
+    "Music Continuation": 24.0, "Prompt Timeline": 12.0, "Seamless Loop": 8.0,
+    "Wan Video with Sound": 0.56,
 }  # fmt: skip
-TURBO = "audiox_turbo.ckpt"  # its name in the loader; here it is an empty file
-FETCHED = f"audiox-turbo/{TURBO}"  # where `fetch` stores it
-# the same graphs with another file, and shorter
-GRAPHS = [p for p in WORKFLOWS if not p.stem.startswith("turbo_") and p.stem not in UNSAVED]
+TURBO = "audiox_turbo.ckpt"  # one of the released files, which are empty here
+# run with every model, and longer
+GRAPHS = (
+    "Sound from Text", "Soundtrack for a Video", "Soundtrack for Images", "Sound for a Picture",
+    "Music Continuation", "Repair a Sound", "with KSampler",
+)  # fmt: skip
 LONG = 25.0  # seconds: three windows
 
 
 @pytest.fixture(scope="module")
-def front_end(host, clips, toys, tmp_path_factory):
+def front_end(host, clips, toys, tiny_wan, tmp_path_factory):
     if reason := host.why_not():
         pytest.skip(reason)
     if host.chromium() is None:
@@ -35,6 +40,7 @@ def front_end(host, clips, toys, tmp_path_factory):
     pytest.importorskip("playwright", reason="no playwright: pip install playwright")
     scratch = tmp_path_factory.mktemp("comfyui")
     fill_inputs(scratch / "input", clips)
+    tiny_wan.install(scratch)
     server = host.Server(scratch, "--extra-model-paths-config", str(fill_models(scratch, toys)))
     try:
         server.wait()
@@ -46,7 +52,7 @@ def front_end(host, clips, toys, tmp_path_factory):
 
 
 def fill_inputs(folder: Path, clips: Path) -> None:
-    """The files that the workflows name."""
+    """Clips of the user's own."""
     folder.mkdir(parents=True)
     (folder / "clip.mp4").write_bytes((clips / "bikes.mp4").read_bytes())
     write_long_video(folder / "long.mp4")
@@ -76,8 +82,9 @@ def fill_models(scratch: Path, toys) -> Path:
     folder.mkdir(parents=True)
     for variant in VARIANTS:
         toys.write(toys.tiny(variant), folder / tiny(variant))
-    (scratch / "models" / "audiox" / FETCHED).parent.mkdir(parents=True)
-    (scratch / "models" / "audiox" / FETCHED).touch()
+    for file in FILES.values():
+        (scratch / "models" / file.directory).mkdir(parents=True, exist_ok=True)
+        (scratch / "models" / file.directory / file.name).touch()
     named = {"mine": {"base_path": str(folder.parent), "audiox": folder.name}}
     (scratch / "extra.yaml").write_text(json.dumps(named))  # which is YAML, too
     return scratch / "extra.yaml"
@@ -95,7 +102,7 @@ def test_the_pack_starts_without_a_complaint(front_end):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_opens_runs_and_leaves_its_file(front_end, path):
+def test_a_workflow_opens_runs_and_leaves_its_file(front_end, tiny_wan, path):
     workflow = json.loads(path.read_text())
     report = front_end.open(workflow)
     assert not report["missing"]
@@ -103,24 +110,70 @@ def test_a_workflow_opens_runs_and_leaves_its_file(front_end, path):
     assert not report["stale"]
     assert not front_end.noise
     assert (report["nodes"], report["links"]) == (len(workflow["nodes"]), len(workflow["links"]))
-    prompt = shortened(report["prompt"])
-    for node in prompt.values():
-        if node["inputs"].get("file") == TURBO:
-            node["inputs"]["file"] = tiny("audiox-turbo")
-    files = made_by(front_end, prompt)
-    if path.stem in UNSAVED:
-        assert files == []
-    else:
-        look_into(*files, SECONDS.get(path.stem, 10.0), 250)
+    prompt = tiny_wan.replaced(shortened(report["prompt"]), front_end.server.scratch)
+    loader = node_of(prompt, "AudioXLoadCheckpoint")
+    if loader["file"] == TURBO:
+        for part in [name for name in loader if name not in ("weight_dtype", "variant")]:
+            del loader[part]
+        loader["file"] = tiny("audiox-turbo")
+    (file,) = made_by(front_end, prompt)
+    name = path.stem.removeprefix("AudioX ")
+    look_into(file, SECONDS.get(name, 10.0), 9 if "Wan" in name else 240)
 
 
-def shortened(prompt: dict) -> dict:
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_wire_of_a_workflow_runs_behind_a_node(front_end, path):
+    front_end.open(json.loads(path.read_text()))
+    front_end.page.wait_for_timeout(300)
+    assert front_end.page.evaluate(HIDDEN_WIRES) == []
+
+
+HIDDEN_WIRES = """() => {
+  app.canvas.setDirty(true, true);
+  app.canvas.draw(true, true);
+  const pen = document.createElement("canvas").getContext("2d"), hidden = [];
+  pen.lineWidth = 8;
+  const nodes = app.graph._nodes ?? app.graph.nodes;
+  const parts = [...app.graph.links.values(), ...app.graph.reroutes.values()];
+  if (!parts.some(part => part.path)) return ["nothing was drawn"];
+  for (const node of nodes)
+    for (const part of parts) {
+      if (!part.path) continue;
+      const [x, y] = node.pos, [w, h] = node.size;
+      for (let i = x + 16; i < x + w - 16; i += 6)
+        for (let k = y - 20; k < y + h - 4; k += 6)
+          if (pen.isPointInStroke(part.path, i, k)) {
+            hidden.push(`${node.type} hides ${part.id}`);
+            i = k = 1e9;
+          }
+    }
+  return hidden;
+}"""
+
+
+def test_a_wire_that_runs_behind_a_node_is_found(front_end):
+    workflow = json.loads(BY_NAME["Sound from Text"].read_text())
+    encode = next(n for n in workflow["nodes"] if n["type"] == "AudioXEncodeText")
+    decode = next(n for n in workflow["nodes"] if n["type"] == "AudioXDecode")
+    encode["pos"] = [decode["pos"][0] - 200, decode["pos"][1] - 30]
+    front_end.open(workflow)
+    front_end.page.wait_for_timeout(300)
+    assert any("AudioXEncodeText" in line for line in front_end.page.evaluate(HIDDEN_WIRES))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_node_of_a_workflow_is_deprecated_or_muted(front_end, path):
+    nodes = json.loads(path.read_text())["nodes"]
+    known = front_end.server.get("/object_info")
+    assert [n["type"] for n in nodes if known.get(n["type"], {}).get("deprecated")] == []
+    assert {node["mode"] for node in nodes} == {0}
+
+
+def shortened(prompt: dict, steps: int = 4) -> dict:
     """Fewer steps: the length of the run is not what is tested."""
     for node in prompt.values():
-        if node["class_type"] == "AudioXSampler":
-            node["inputs"].update(steps=4)
-        if node["class_type"] == "KSampler":
-            node["inputs"]["steps"] = 4
+        if node["class_type"] in ("AudioXSampler", "KSampler", "AudioXScheduler"):
+            node["inputs"]["steps"] = steps
     return prompt
 
 
@@ -136,28 +189,47 @@ def made_by(front_end, prompt: dict) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def prompts(front_end) -> dict[str, dict]:
-    """Every workflow as the front end sends it, of 25 seconds."""
-    sent = {path.stem: front_end.open(json.loads(path.read_text()))["prompt"] for path in GRAPHS}
-    for prompt in sent.values():
-        for node in shortened(prompt).values():
+    """Workflows as the front end sends them, with clips of the user's own of 25 seconds."""
+    sent = {name: prompt_of(front_end, name, steps=2) for name in GRAPHS}
+    for name, prompt in sent.items():
+        with_own_clip(prompt)
+        for node in prompt.values():
             inputs = node["inputs"]
-            if "steps" in inputs:
-                inputs["steps"] = 2
-            if node["class_type"] == "LoadVideo":
-                inputs["file"] = "long.mp4"
             if isinstance(inputs.get("seconds"), (int, float)):
                 inputs["seconds"] = LONG
             if "duration" in inputs:
                 inputs["duration"] = LONG
+            if name == "Repair a Sound" and "regenerate" in inputs:
+                inputs["extend_after"] = LONG - 12.0
     return sent
 
 
+def with_own_clip(prompt: dict) -> None:
+    """Load Video, Load Image or Load Audio in place of AudioX Example, as the notes say."""
+    own = {
+        0: ("LoadVideo", {"file": "long.mp4"}),
+        1: ("LoadImage", {"image": "picture.png"}),
+        2: ("LoadAudio", {"audio": "music.flac"}),
+    }
+    examples = {k for k, node in prompt.items() if node["class_type"] == "AudioXExample"}
+    for node in list(prompt.values()):
+        for key, value in node["inputs"].items():
+            if isinstance(value, list) and value[0] in examples:
+                kind, inputs = own[value[1]]
+                prompt[kind] = {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
+                node["inputs"][key] = [kind, 0]
+    for number in examples:
+        del prompt[number]
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
-def test_the_same_graph_runs_with_every_model(front_end, prompts, path, variant):
-    prompt = copy.deepcopy(prompts[path.stem])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_same_graph_runs_with_every_model_and_a_clip_of_ones_own(
+    front_end, prompts, name, variant
+):
+    prompt = copy.deepcopy(prompts[name])
     node_of(prompt, "AudioXLoadCheckpoint")["file"] = tiny(variant)
-    begun = {"music_continuation": 12.0}.get(path.stem, 0.0)
+    begun = {"Music Continuation": 12.0}.get(name, 0.0)
     look_into(*made_by(front_end, prompt), begun + LONG, round(5 * LONG))
 
 
@@ -176,10 +248,9 @@ def look_into(path: Path, seconds: float, frames: int) -> None:
             assert sum(1 for _ in container.decode(video=0)) == frames
 
 
-def test_the_picture_of_a_loaded_video_is_copied(front_end, clips):
-    made = sorted((front_end.server.scratch / "output" / "video").glob("*.mp4"))
-    assert made, "run with the workflow tests"
-    assert any(packets(path) == packets(clips / "bikes.mp4") for path in made)
+def test_the_picture_of_a_video_is_copied(front_end):
+    (made,) = made_by(front_end, prompt_of(front_end, "Soundtrack for a Video"))
+    assert packets(made) == packets(example_file("ball"))
 
 
 def packets(path: Path) -> list[bytes]:
@@ -195,10 +266,8 @@ def test_an_invalid_workflow_fails_the_check(front_end):
 
 def prompt_of(front_end, name: str, steps: int = 3) -> dict:
     """A workflow as the front end sends it, with a short run."""
-    path = next(path for path in WORKFLOWS if path.stem == name)
-    prompt = front_end.open(json.loads(path.read_text()))["prompt"]
-    node_of(prompt, "AudioXSampler").update(steps=steps)
-    return prompt
+    prompt = front_end.open(json.loads(BY_NAME[name].read_text()))["prompt"]
+    return shortened(prompt, steps)
 
 
 def node_of(prompt: dict, kind: str) -> dict:
@@ -213,19 +282,19 @@ def ran(prompt: dict, entry: dict) -> set[str]:
 
 
 def test_another_seed_reuses_the_encoded_inputs_and_loaded_models(front_end):
-    prompt = prompt_of(front_end, "video_soundtrack")
+    prompt = prompt_of(front_end, "Soundtrack for a Video")
     front_end.server.queue(prompt)
     node_of(prompt, "AudioXSampler")["seed"] = 123
     again = ran(prompt, front_end.server.queue(prompt))
     assert again == {"AudioXSampler", "AudioXDecode", "AudioXSoundtrack", "SaveVideo"}
     node_of(prompt, "AudioXEncodeText")["text"] = "bells"
     again = ran(prompt, front_end.server.queue(prompt))
-    assert not {"AudioXLoadCheckpoint", "AudioXEncodeVideo", "LoadVideo"} & again
+    assert not {"AudioXLoadCheckpoint", "AudioXEncodeVideo", "AudioXExample"} & again
     assert "AudioXEncodeText" in again
 
 
 def test_a_stopped_run_does_not_affect_the_next_one(front_end):
-    prompt = prompt_of(front_end, "text_to_audio", steps=5_000)
+    prompt = prompt_of(front_end, "Sound from Text", steps=5_000)
     number = front_end.server.post("/prompt", {"prompt": prompt})["prompt_id"]
     time.sleep(4)
     began = time.monotonic()
@@ -238,13 +307,13 @@ def test_a_stopped_run_does_not_affect_the_next_one(front_end):
 
 
 def test_an_error_is_shown_on_its_node_and_the_queue_continues(front_end):
-    prompt = prompt_of(front_end, "images_soundtrack")
+    prompt = prompt_of(front_end, "Soundtrack for Images")
     node_of(prompt, "AudioXEncodeVideo")["fps"] = 0.0
     entry = front_end.server.queue(prompt)
     error = dict(entry["status"]["messages"])["execution_error"]
     assert error["node_type"] == "AudioXEncodeVideo"
     assert "set fps" in error["exception_message"]
-    prompt = prompt_of(front_end, "text_to_audio")
+    prompt = prompt_of(front_end, "Sound from Text")
     assert front_end.server.queue(prompt)["status"]["status_str"] == "success"
 
 
@@ -265,7 +334,7 @@ MISTAKES = {  # node, what is wrong with it, where and how it is said
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_names_its_node_and_what_to_do(front_end, prompts, case):
     kind, wrong, where, message = MISTAKES[case]
-    prompt = copy.deepcopy(prompts["video_soundtrack"])
+    prompt = copy.deepcopy(prompts["Soundtrack for a Video"])
     node_of(prompt, kind).update(wrong)
     error = dict(front_end.server.queue(prompt)["status"]["messages"])["execution_error"]
     assert error["node_type"] == where
@@ -274,7 +343,7 @@ def test_a_mistake_names_its_node_and_what_to_do(front_end, prompts, case):
 
 
 def test_a_file_that_is_not_there_is_named(front_end, prompts):
-    prompt = copy.deepcopy(prompts["text_to_audio"])
+    prompt = copy.deepcopy(prompts["Sound from Text"])
     node_of(prompt, "AudioXLoadCheckpoint")["file"] = "gone.safetensors"
     entry = front_end.server.queue(prompt)
     if entry["status"]["status_str"] == "refused":  # newer ComfyUI looks before it runs
@@ -286,7 +355,7 @@ def test_a_file_that_is_not_there_is_named(front_end, prompts):
 
 
 def test_every_saving_node_takes_our_sound(front_end, prompts):
-    prompt = copy.deepcopy(prompts["text_to_audio"])
+    prompt = copy.deepcopy(prompts["Sound from Text"])
     number = next(n for n, node in prompt.items() if node["class_type"] == "AudioXDecode")
     for kind in ("SaveAudioMP3", "SaveAudioOpus", "PreviewAudio"):
         settings = {"SaveAudioMP3": {"quality": "128k"}, "SaveAudioOpus": {"quality": "64k"}}
@@ -306,7 +375,7 @@ def test_every_saving_node_takes_our_sound(front_end, prompts):
     ],
 )
 def test_the_node_shows_advice_about_unusual_settings(front_end, model, settings, advice):
-    workflow = json.loads(next(p for p in WORKFLOWS if p.stem == "text_to_audio").read_text())
+    workflow = json.loads(BY_NAME["Sound from Text"].read_text())
     values = {
         "AudioXLoadCheckpoint": {"file": model},
         "AudioXSampler": settings,
@@ -355,18 +424,18 @@ RUN_AS_SUBGRAPH = """async () => {
 
 
 def test_takes_have_players_and_a_press_chooses_one_without_sampling(front_end):
-    workflow = json.loads(next(p for p in WORKFLOWS if p.stem == "takes").read_text())
+    workflow = json.loads(BY_NAME["Takes for a Video"].read_text())
     front_end.run(workflow, {"AudioXSampler": {"steps": 2}})
     shown = front_end.page.evaluate(PLAYERS)
     assert shown["numbers"] == ["1", "2", "3", "4"]
     assert shown["seconds"] == pytest.approx([10.0] * 4, abs=0.1)
     assert (shown["chosen"], shown["widget"]) == (1, 1)
     assert shown["saved"] == [1, 0]  # choose and start
-    front_end.press("app.queuePrompt(0, 1)")  # Load Video has its preview now, which is a widget
+    front_end.press("app.queuePrompt(0, 1)")  # Save Video has its preview now, which is a widget
     entry = front_end.press(CHOOSE_THE_THIRD)
     prompt = entry["prompt"][2]
     assert node_of(prompt, "AudioXTakes")["choose"] == 3
-    assert ran(prompt, entry) <= {"AudioXTakes", "AudioXSoundtrack"}
+    assert ran(prompt, entry) <= {"AudioXTakes", "AudioXSoundtrack", "SaveVideo"}
     shown = front_end.page.evaluate(PLAYERS)
     assert (shown["chosen"], shown["widget"]) == (3, 3)
     assert "take 3 is used" in shown["text"]
@@ -377,7 +446,7 @@ def test_takes_have_players_and_a_press_chooses_one_without_sampling(front_end):
 
 
 def test_takes_in_a_subgraph_have_players(front_end):
-    workflow = json.loads(next(p for p in WORKFLOWS if p.stem == "takes").read_text())
+    workflow = json.loads(BY_NAME["Takes for a Video"].read_text())
     front_end.open(workflow)
     if not front_end.page.evaluate("'convertToSubgraph' in app.graph"):
         pytest.skip("this front end has no subgraphs")
@@ -389,11 +458,11 @@ def test_unloading_models_does_not_affect_the_next_run(front_end):
     for _ in range(3):  # the worker looks for it between two runs, and may miss one call
         front_end.server.post("/free", {"unload_models": True, "free_memory": True})
         time.sleep(1)
-    prompt = prompt_of(front_end, "text_to_audio", steps=2)
+    prompt = prompt_of(front_end, "Sound from Text", steps=2)
     assert "AudioXLoadCheckpoint" in ran(prompt, front_end.server.queue(prompt))
 
 
 def test_the_templates_are_served(front_end):
     listed = front_end.server.get("/api/workflow_templates")
-    ours = next(names for names in listed.values() if "video_soundtrack" in names)
+    ours = next(names for names in listed.values() if "AudioX Sound from Text" in names)
     assert set(ours) == {path.stem for path in WORKFLOWS}

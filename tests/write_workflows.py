@@ -1,436 +1,205 @@
-"""`python -m tests.write_workflows`: write the workflows, their thumbnails and the help pages.
+"""`python -m tests.write_workflows [NAME ...]`: write workflows, blueprints, pictures, help pages.
 
-Each graph is described here as columns of nodes. ComfyUI's front end creates, connects and
-serializes them, so the files always match the current schema. Needs a ComfyUI and Chromium.
+ComfyUI's front end creates, connects and serializes the graphs of `workflow_graphs`, so the files
+always match the current schema. Each template runs once with the embedded model, and its thumbnail
+shows the sound. Needs a ComfyUI with subgraphs, and Chromium. Without names, all are written.
 """
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from audiox_core.hub.models import FILES
+
 from .help_pages import WORKFLOWS, write_help_pages
-from .host import Server, browser
+from .host import ROOT, Server, browser
 from .nodes.test_contracts import SAVED, reduced
+from .thumbnails import write_thumbnail
+from .workflow_graphs import BLUEPRINTS, CATEGORY, GRAPHS, WAN, Blueprint
 
-INPUTS = {"video": "clip.mp4", "image": "picture.png", "audio": "music.flac"}
-
-LOAD = ("load", "AudioXLoadCheckpoint", {})
-EMBEDDED = (
-    "'embedded' is a small demo model. It knows twelve synthetic sounds, such as rain, a bell or "
-    "an engine, and no real video. For your own clips, put a released model into models/audiox "
-    "and select it in the loader."
-)
-# where `fetch` puts it
-TURBO = "audiox-turbo/audiox_turbo.ckpt"
-LOAD_TURBO = ("load", "AudioXLoadCheckpoint", {"file": TURBO})
-GET_TURBO = (
-    "AudioX-Turbo needs 4 steps and no guidance: AudioX Sampler uses both unless you set others."
-    "\n\nTo download it, open a terminal in the folder of this pack and run:\n\n"
-    "python -m audiox_core fetch audiox-turbo t5-base --dir ../../models\n\n"
-    "Then press R in ComfyUI. The weights are licensed for non-commercial use (CC-BY-NC-4.0)."
-)
-
-
-def _sample(**settings: Any) -> tuple:
-    return ("sampler", "AudioXSampler", {
-        "model": "load.0", "positive": "mask.0", "negative": "mask.1", "latent_image": "latent.0",
-        "seed": 7, "control_after_generate": "fixed", **settings,
-    })  # fmt: skip
-
-
-DECODE = ("decode", "AudioXDecode", {"vae": "load.2", "latent": "sampler.0"})
-
-
-def _text(prompt: str, task: str = "none") -> tuple:
-    return ("text", "AudioXEncodeText", {"conditioners": "load.1", "text": prompt, "task": task})
-
-
-def _mask(**features: str) -> tuple:
-    return (
-        "mask", "AudioXMaskedConditioning", {"conditioners": "load.1", "text": "text.0", **features}
-    )  # fmt: skip
-
-
-def _latent(seconds: float | str) -> tuple:
-    return ("latent", "AudioXEmptyLatent", {"seconds": seconds})
-
-
-def _save(audio: str, name: str, *, muted: bool = False) -> tuple:
-    prefix = f"audio/{name}"
-    return ("save", "SaveAudio", {"audio": audio, "filename_prefix": prefix, "muted": muted})
-
-
-def _note(text: str) -> tuple:
-    return ("note", "Note", {"text": text})
-
-
-# each graph: (title of a column, its nodes), from left to right
-GRAPHS = {
-    "text_to_audio": [
-        ("1 Model", [LOAD, _note(
-            f"Describe the sound in AudioX Encode Text, then press Run.\n\n{EMBEDDED}"
-        )]),
-        ("2 Prompt", [_text("a church bell tolls slowly"), _mask()]),
-        ("3 Sampling", [_latent(10.0), _sample()]),
-        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
-    ],
-    "timeline": [
-        ("1 Model", [LOAD, _note(
-            "Write one prompt a line into AudioX Prompt Timeline, with its seconds in front. A "
-            "line without seconds applies everywhere else. For a video, connect AudioX Encode "
-            "Video to video of AudioX Masked Conditioning. To save the sound, select Save Audio "
-            f"and press Ctrl+M.\n\n{EMBEDDED}"
-        )]),
-        ("2 Prompts", [
-            ("text", "AudioXPromptTimeline", {
-                "conditioners": "load.1",
-                "lines": "0-4: rain on a tin roof\n4-8: a church bell tolls slowly\n8-12: a car "
-                         "engine revving",
-            }),
-            _mask(),
-        ]),
-        ("3 Sampling", [_latent(12.0), _sample()]),
-        ("4 Output", [DECODE, _save("decode.0", "AudioX", muted=True)]),
-        ("5 Listen", [("show", "AudioXPreview", {"audio": "decode.0"})]),
-    ],
-    "video_soundtrack": [
-        ("1 Model and video", [
-            LOAD,
-            ("video", "LoadVideo", {"file": INPUTS["video"]}),
-            _note("The audio is as long as the video: AudioX Encode Video passes its seconds to "
-                  "AudioX Empty Latent. The picture is copied without re-encoding where that is "
-                  "possible.\n\n"
-                  f"{EMBEDDED}"),
-        ]),
-        ("2 Conditioning", [
-            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
-            _text("", "sound effects"),
-            _mask(video="see.0"),
-        ]),
-        ("3 Sampling", [_latent("see.1"), _sample()]),
-        ("4 Output", [
-            DECODE,
-            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
-            ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
-        ]),
-    ],
-    "images_soundtrack": [
-        ("1 Model and frames", [
-            LOAD,
-            ("video", "LoadVideo", {"file": INPUTS["video"]}),
-            ("parts", "GetVideoComponents", {"video": "video.0"}),
-            _note("To use the output of a video model, connect its IMAGE batch instead of Load "
-                  "Video and Get Video Components, and set fps to its frame rate (16 for Wan, 24 "
-                  f"or 25 for most others).\n\n{EMBEDDED}"),
-        ]),
-        ("2 Conditioning", [
-            ("see", "AudioXEncodeVideo", {
-                "conditioners": "load.1", "images": "parts.0", "fps": "parts.2",
-            }),
-            _text("a car engine revving"),
-            _mask(video="see.0"),
-        ]),
-        ("3 Sampling", [_latent("see.1"), _sample()]),
-        ("4 Output", [
-            DECODE,
-            ("create", "CreateVideo", {"images": "parts.0", "audio": "decode.0", "fps": "parts.2"}),
-            ("save", "SaveVideo", {"video": "create.0", "filename_prefix": "video/AudioX"}),
-        ]),
-    ],
-    "image_to_audio": [
-        ("1 Model and image", [
-            LOAD, ("image", "LoadImage", {"image": INPUTS["image"]}), _note(EMBEDDED),
-        ]),
-        ("2 Conditioning", [
-            ("see", "AudioXEncodeImage", {"conditioners": "load.1", "image": "image.0"}),
-            _text("", "sound effects"),
-            _mask(video="see.0"),
-        ]),
-        ("3 Sampling", [_latent(10.0), _sample()]),
-        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
-    ],
-    "music_continuation": [
-        ("1 Model and music", [
-            LOAD,
-            ("music", "LoadAudio", {"audio": INPUTS["audio"]}),
-            _note("The model continues from the ten seconds before its output: start -10 takes the "
-                  "last ten seconds of the music. Audio Concat appends the new audio.\n\n"
-                  f"{EMBEDDED}"),
-        ]),
-        ("2 Conditioning", [
-            ("hear", "AudioXEncodeAudio", {
-                "conditioners": "load.1", "vae": "load.2", "audio": "music.0", "start": -10.0,
-            }),
-            _text("the music continues in the same key and tempo"),
-            _mask(audio="hear.0"),
-        ]),
-        ("3 Sampling", [_latent(10.0), _sample()]),
-        ("4 Output", [
-            DECODE,
-            ("join", "AudioConcat", {
-                "audio1": "music.0", "audio2": "decode.0", "direction": "after",
-            }),
-            _save("join.0", "AudioX"),
-        ]),
-    ],
-    "turbo_text_to_audio": [
-        ("1 Model", [LOAD_TURBO, _note(GET_TURBO)]),
-        ("2 Prompt", [_text("a train passes, its horn echoes"), _mask()]),
-        ("3 Sampling", [_latent(10.0), _sample()]),
-        ("4 Output", [DECODE, _save("decode.0", "AudioX")]),
-    ],
-    "turbo_video_soundtrack": [
-        ("1 Model and video", [
-            LOAD_TURBO, ("video", "LoadVideo", {"file": INPUTS["video"]}), _note(GET_TURBO),
-        ]),
-        ("2 Conditioning", [
-            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
-            _text("", "sound effects"),
-            _mask(video="see.0"),
-        ]),
-        ("3 Sampling", [_latent("see.1"), _sample()]),
-        ("4 Output", [
-            DECODE,
-            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
-            ("save", "SaveVideo", {"video": "track.0", "filename_prefix": "video/AudioX"}),
-        ]),
-    ],
-    "takes": [
-        ("1 Model and video", [
-            LOAD,
-            ("video", "LoadVideo", {"file": INPUTS["video"]}),
-            _note("Run once for four takes, then listen to them in AudioX Takes and press the "
-                  "number of the best. Run again: only the new choice is computed, because the "
-                  "seed is fixed. To save the video, select Save Video and press Ctrl+M.\n\n"
-                  f"{EMBEDDED}"),
-        ]),
-        ("2 Conditioning", [
-            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
-            _text("", "sound effects"),
-            _mask(video="see.0"),
-        ]),
-        ("3 Four takes", [
-            ("latent", "AudioXEmptyLatent", {"seconds": "see.1", "batch_size": 4}), _sample(),
-            DECODE,
-        ]),
-        ("4 Choose", [("takes", "AudioXTakes", {"audio": "decode.0", "video": "video.0"})]),
-        ("5 Output", [
-            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "takes.0"}),
-            ("save", "SaveVideo", {
-                "video": "track.0", "filename_prefix": "video/AudioX", "muted": True,
-            }),
-        ]),
-    ],
-    "refine_a_take": [
-        ("1 Model", [LOAD, _note(
-            "Choose a take in AudioX Takes and run again. Latent From Batch takes the latent of "
-            "that take, and the second sampler varies it alone: denoise says how much changes. "
-            f"Both seeds are fixed.\n\n{EMBEDDED}"
-        )]),
-        ("2 Prompt", [_text("birds sing"), _mask()]),
-        ("3 Four takes", [
-            ("latent", "AudioXEmptyLatent", {"seconds": 10.0, "batch_size": 4}), _sample(),
-            DECODE,
-        ]),
-        ("4 Choose", [("takes", "AudioXTakes", {"audio": "decode.0"})]),
-        ("5 Refine", [
-            ("one", "LatentFromBatch", {"samples": "sampler.0", "batch_index": "takes.1"}),
-            ("again", "AudioXSampler", {
-                "model": "load.0", "positive": "mask.0", "negative": "mask.1",
-                "latent_image": "one.0", "seed": 8, "denoise": 0.5,
-                "control_after_generate": "fixed",
-            }),
-            ("decode2", "AudioXDecode", {"vae": "load.2", "latent": "again.0"}),
-            ("show", "AudioXPreview", {"audio": "decode2.0"}),
-        ]),
-    ],
-    "text_against_video": [
-        ("1 Model and video", [
-            LOAD,
-            ("video", "LoadVideo", {"file": INPUTS["video"]}),
-            _note("AudioX Guider has a guidance scale for text and one for video. Raise "
-                  "text_guidance if the sound follows the picture too much, and video_guidance if "
-                  "it misses what happens. AudioX Preview shows how far the sounds are from the "
-                  "changes of the picture. To save the video, select Save Video and press Ctrl+M."
-                  f"\n\n{EMBEDDED}"),
-        ]),
-        ("2 Inputs", [
-            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
-            _text("rain on a tin roof"),
-            ("guider", "AudioXGuider", {
-                "model": "load.0", "conditioners": "load.1", "text": "text.0", "video": "see.0",
-                "text_guidance": 6.0, "video_guidance": 2.0,
-            }),
-        ]),
-        ("3 Sampling", [
-            ("noise", "RandomNoise", {"noise_seed": 7, "control_after_generate": "fixed"}),
-            ("solver", "KSamplerSelect", {"sampler_name": "dpmpp_3m_sde"}),
-            ("sigmas", "AudioXScheduler", {"model": "load.0"}),
-            ("latent", "AudioXEmptyLatent", {"seconds": "see.1"}),
-            ("sampler", "SamplerCustomAdvanced", {
-                "noise": "noise.0", "guider": "guider.0", "sampler": "solver.0",
-                "sigmas": "sigmas.0", "latent_image": "latent.0",
-            }),
-        ]),
-        ("4 Output", [
-            DECODE, ("show", "AudioXPreview", {"audio": "decode.0", "video": "video.0"}),
-        ]),
-        ("5 Video", [
-            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "decode.0"}),
-            ("save", "SaveVideo", {
-                "video": "track.0", "filename_prefix": "video/AudioX", "muted": True,
-            }),
-        ]),
-    ],
-    "loop": [
-        ("1 Model", [LOAD, _note(
-            "With loop turned on in AudioX Empty Latent, the end of the sound leads into its "
-            "beginning. AudioX Preview plays it twice, so that you can listen to the join. To save "
-            "it, select Save Audio and press Ctrl+M.\n\n"
-            f"{EMBEDDED}"
-        )]),
-        ("2 Prompt", [_text("rain on a tin roof"), _mask()]),
-        ("3 Sampling", [
-            ("latent", "AudioXEmptyLatent", {"seconds": 8.0, "loop": True}), _sample(),
-        ]),
-        ("4 Loop", [DECODE, _save("decode.0", "AudioX loop", muted=True)]),
-        ("5 Listen to the join", [
-            ("twice", "AudioConcat", {
-                "audio1": "decode.0", "audio2": "decode.0", "direction": "after",
-            }),
-            ("show", "AudioXPreview", {"audio": "twice.0"}),
-        ]),
-    ],
-    "layers": [
-        ("1 Model and video", [
-            LOAD,
-            ("video", "LoadVideo", {"file": INPUTS["video"]}),
-            ("parts", "GetVideoComponents", {"video": "video.0"}),
-            ("music", "LoadAudio", {"audio": INPUTS["audio"]}),
-            _note("Effects for the picture, an ambience from text, music, and the video's own "
-                  "sound, which must have speech: the others are turned down under layer 4, and "
-                  "the mix is brought to -16 LUFS. Each layer can be replaced alone. To save the "
-                  f"video, select Save Video and press Ctrl+M.\n\n{EMBEDDED}"),
-        ]),
-        ("2 Effects", [
-            ("see", "AudioXEncodeVideo", {"conditioners": "load.1", "video": "video.0"}),
-            _text("", "sound effects"),
-            _mask(video="see.0"),
-            _latent("see.1"), _sample(), DECODE,
-        ]),
-        ("3 Ambience", [
-            ("words", "AudioXEncodeText", {"conditioners": "load.1", "text": "wind blows softly"}),
-            ("both", "AudioXMaskedConditioning", {"conditioners": "load.1", "text": "words.0"}),
-            ("again", "AudioXSampler", {
-                "model": "load.0", "positive": "both.0", "negative": "both.1",
-                "latent_image": "latent.0", "seed": 8, "control_after_generate": "fixed",
-            }),
-            ("decode2", "AudioXDecode", {"vae": "load.2", "latent": "again.0"}),
-        ]),
-        ("4 Layers", [
-            ("one", "AudioXLayer", {"audio": "decode.0", "name": "effects"}),
-            ("two", "AudioXLayer", {
-                "audio": "decode2.0", "layers": "one.0", "gain_db": -6.0, "fade_in": 1.0,
-                "fade_out": 1.0, "name": "ambience",
-            }),
-            ("three", "AudioXLayer", {
-                "audio": "music.0", "layers": "two.0", "gain_db": -12.0, "fade_out": 2.0,
-                "name": "music",
-            }),
-            ("four", "AudioXLayer", {
-                "audio": "parts.1", "layers": "three.0", "name": "dialogue",
-            }),
-        ]),
-        ("5 Mix", [
-            ("mix", "AudioXMix", {
-                "layers": "four.0", "duck_under": 4, "duck_db": 9.0, "seconds": "see.1",
-            }),
-            ("show", "AudioXPreview", {"audio": "mix.0", "video": "video.0"}),
-        ]),
-        ("6 Video", [
-            ("track", "AudioXSoundtrack", {"video": "video.0", "audio": "mix.0"}),
-            ("save", "SaveVideo", {
-                "video": "track.0", "filename_prefix": "video/AudioX", "muted": True,
-            }),
-        ]),
-    ],
-    "native_ksampler": [
-        ("1 Model", [LOAD, _note(
-            "Only the model and the conditioning come from AudioX nodes. KSampler, VAE Decode "
-            "Audio and the others are ComfyUI's own. The latent of 11 seconds is one window of the "
-            "model; Trim Audio Duration cuts the audio to 10 seconds.\n\nThe settings suit the "
-            "embedded model. AudioX: 250 steps, cfg 7. AudioX-Turbo: lcm, simple, 4 steps, cfg 1."
-        )]),
-        ("2 Prompt", [_text("rain on a tin roof"), _mask()]),
-        ("3 Sampling", [
-            ("latent", "EmptyLatentAudio", {"seconds": 11.0}),
-            ("sampler", "KSampler", {
-                "model": "load.0", "positive": "mask.0", "negative": "mask.1",
-                "latent_image": "latent.0", "seed": 7, "steps": 50, "cfg": 3.0,
-                "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential",
-            }),
-        ]),
-        ("4 Output", [
-            ("decode", "VAEDecodeAudio", {"samples": "sampler.0", "vae": "load.2"}),
-            ("trim", "TrimAudioDuration", {
-                "audio": "decode.0", "start_index": 0.0, "duration": 10.0,
-            }),
-            _save("trim.0", "AudioX"),
-        ]),
-    ],
+BLUEPRINT_FILES = ROOT / "subgraphs"
+PICTURES = WORKFLOWS / "graphs"  # of whole graphs
+LABELS = ("Turbo", "Wan", "Takes", "Refine", "Loop", "KSampler", "Layers", "Timeline")  # written
+WAN_NODES = {
+    "UNETLoader", "CLIPLoader", "VAELoader", "ModelSamplingSD3", "CLIPTextEncode",
+    "EmptyHunyuanLatentVideo", "KSampler", "VAEDecode",
 }  # fmt: skip
 
-BUILD = """async (columns) => {
-  app.graph.clear();
-  const made = {}, sizes = {
-    Note: [300, 190], AudioXTakes: [480, 860], AudioXPreview: [480, 460],
-  };
-  const rooms = {LoadVideo: 260, AudioXMix: 190};  // of what they show when they have run
-  let x = 40;
-  for (const [title, nodes] of columns) {
-    let y = 120, width = 0;
-    const first = x;
-    for (const [name, type, values] of nodes) {
-      const node = LiteGraph.createNode(type);
-      app.graph.add(node);
-      made[name] = node;
-      for (const [key, value] of Object.entries(values)) {
-        const widget = (node.widgets ?? []).find(w => w.name === key);
-        if (widget && !(typeof value === "string" && /^[a-z]+\\d?\\.\\d$/.test(value)))
-          widget.value = value;
-      }
-      if (type === "Note") node.widgets[0].value = values.text;
-      if (values.muted) node.mode = 2;
-      const least = node.computeSize();
-      node.setSize(sizes[type] ?? [Math.max(least[0], 300), least[1]]);
-      width = Math.max(width, node.size[0]);
-      node.pos = [x, y];
-      // room for the line that some show below their widgets when they have run
-      const speaks = /AudioX(Load|EncodeV|Soundtrack|S[ac]|Layer|Guider)/.test(type);
-      y += node.size[1] + (rooms[type] ?? (speaks ? 105 : 60));
-    }
-    for (const [name] of nodes) made[name].setSize([width, made[name].size[1]]);
-    const group = new LiteGraph.LGraphGroup(title);
-    group.pos = [first - 20, 30];
-    group.size = [width + 40, y - 30];
-    app.graph.add(group);
-    x += width + 90;
-  }
-  for (const [, nodes] of columns) for (const [name, , values] of nodes)
+# `groups` is a list of [title, columns], a column a list of [name, type, inputs, more]; returns the
+# nodes by name. A wire that passes other columns runs above them, so that no node hides it.
+LAY_OUT = """
+const LINK = /^([a-z]+\\d?)\\.(\\d)$/;
+const SIZES = { AudioXTakes: [480, 860], AudioXPreview: [480, 500] };
+// below a node, for what it shows when it has run
+const ROOMS = { SaveVideo: 320, AudioXMix: 190 };
+const SPEAKS = /AudioX(Load|EncodeV|EncodeT|Soundtrack|S[ac]|Layer|Guider)/;
+const GAP = 110, PADDING = 20, LANE = 18;
+
+function wires(groups) {
+  const column = {}, found = [];
+  const columns = groups.flatMap(([, columns]) => columns);
+  columns.forEach((nodes, at) => nodes.forEach(([name]) => { column[name] = at; }));
+  for (const [name, , values] of columns.flat())
     for (const [key, value] of Object.entries(values)) {
-      if (typeof value !== "string" || !/^[a-z]+\\d?\\.\\d$/.test(value)) continue;
-      const [from, slot] = value.split(".");
-      const at = made[name].inputs.findIndex(i => i.name === key);
-      if (at < 0) throw new Error(`${name} has no input ${key}`);
-      made[from].connect(Number(slot), made[name], at);
+      const link = typeof value === "string" && LINK.exec(value);
+      if (link) found.push({ from: link[1], slot: Number(link[2]), to: name, key,
+                             first: column[link[1]], last: column[name] });
     }
-  const bottom = Math.max(...app.graph._groups.map(g => g.pos[1] + g.size[1]));
-  for (const g of app.graph._groups) g.size = [g.size[0], bottom - g.pos[1]];
+  return found;
+}
+
+// the lane of each output with a wire that passes other columns
+function lanes(found) {
+  const spans = new Map(), free = [];
+  for (const { from, slot, first, last } of found)
+    if (last > first + 1) {
+      const span = spans.get(`${from}.${slot}`) ?? { first, last };
+      spans.set(`${from}.${slot}`, { first, last: Math.max(span.last, last) });
+    }
+  const sorted = [...spans].sort(([, a], [, b]) => a.first - b.first || b.last - a.last);
+  const lane = new Map();
+  for (const [output, { first, last }] of sorted) {
+    let at = free.findIndex(end => end <= first);
+    if (at < 0) at = free.length;
+    free[at] = last;
+    lane.set(output, at);
+  }
+  return lane;
+}
+
+// the whole graph in a window of usual size, but not too small to read
+function view() {
+  const boxes = app.graph._groups.map(g => [...g.pos, g.pos[0] + g.size[0], g.pos[1] + g.size[1]]);
+  const left = Math.min(...boxes.map(b => b[0])), right = Math.max(...boxes.map(b => b[2]));
+  const scale = Math.round(100 * Math.min(1, Math.max(0.4, 1480 / (right - left)))) / 100;
+  return { scale, offset: [80 / scale - left, 130 / scale - 30] };
+}
+
+function noteSize(text) {
+  const lines = text.split("\\n").map(line => Math.max(1, Math.ceil(line.length / 50)));
+  return [340, 50 + 15 * lines.reduce((a, b) => a + b, 0)];
+}
+
+function layOut(groups) {
+  const made = {}, found = wires(groups), lane = lanes(found);
+  const top = 110 + LANE * (lane.size ? Math.max(...lane.values()) + 1 : 0);
+  const edges = {}, boxes = [];
+  let x = 40, bottom = 0;
+  for (const [title, columns] of groups) {
+    const first = x;
+    for (const nodes of columns) {
+      let y = top, width = 0;
+      for (const [name, type, values, more] of nodes) {
+        const node = LiteGraph.createNode(type);
+        app.graph.add(node);
+        made[name] = node;
+        for (const [key, value] of Object.entries(values)) {
+          const widget = (node.widgets ?? []).find(w => w.name === key);
+          if (widget && !(typeof value === "string" && LINK.test(value))) widget.value = value;
+        }
+        if (type === "Note") node.widgets[0].value = values.text;
+        Object.assign(node.properties, more?.properties ?? {});
+        const least = node.computeSize();
+        node.setSize(type === "Note" ? noteSize(values.text)
+                     : SIZES[type] ?? [Math.max(least[0], 300), least[1]]);
+        width = Math.max(width, node.size[0]);
+        node.pos = [x, y];
+        y += node.size[1] + 40 + (more?.room ?? ROOMS[type] ?? (SPEAKS.test(type) ? 90 : 30));
+      }
+      for (const [name] of nodes) {
+        made[name].setSize([width, made[name].size[1]]);
+        edges[name] = [x, x + width];
+      }
+      bottom = Math.max(bottom, y);
+      x += width + GAP;
+    }
+    boxes.push([title, first - PADDING, x - GAP + PADDING]);
+  }
+  for (const [title, left, right] of boxes) {
+    const group = new LiteGraph.LGraphGroup(title);
+    group.pos = [left, 30];
+    group.size = [right - left, bottom - 30];
+    app.graph.add(group);
+  }
+  const starts = new Map();  // output -> the first reroute of its wires
+  for (const { from, slot, to, key, first, last } of found) {
+    const input = made[to].inputs.findIndex(i => i.name === key);
+    if (input < 0) throw new Error(`${to} has no input ${key}`);
+    const output = `${from}.${slot}`;
+    if (last <= first + 1) { made[from].connect(slot, made[to], input); continue; }
+    const y = 80 + LANE * lane.get(output), aside = 24 + 5 * lane.get(output);
+    const start = starts.get(output);
+    const link = made[from].connect(slot, made[to], input, start?.id);
+    if (!start) {
+      const x = edges[from][1] + aside, low = made[from].pos[1] + 14 + 20 * slot;
+      if (low > y + 400) app.graph.createReroute([x, low], link);  // else it would swing out
+      starts.set(output, app.graph.createReroute([x, y], link));
+    }
+    app.graph.createReroute([edges[to][0] - aside, y], link);
+  }
+  return made;
+}
+"""
+
+BUILD = f"""async (groups) => {{
+  {LAY_OUT}
+  app.graph.clear();
+  layOut(groups);
   await new Promise(r => setTimeout(r, 300));
-  return app.graph.serialize();
-}"""
+  const prompt = (await app.graphToPrompt()).output, graph = app.graph.serialize();
+  graph.extra = {{ ...graph.extra, ds: view() }};
+  return {{ graph, prompt }};
+}}"""
+
+BUILD_BLUEPRINT = f"""async ({{ name, description, category, groups, inputs, outputs }}) => {{
+  {LAY_OUT}
+  app.graph.clear();
+  const made = layOut(groups);
+  const items = [...app.graph._nodes, ...app.graph._groups, ...app.graph.reroutes.values()];
+  const {"{ subgraph, node }"} = app.graph.convertToSubgraph(new Set(items));
+  subgraph.name = node.title = name;
+  for (const input of [...subgraph.inputs]) subgraph.removeInput(input);  // a seed adds itself
+  const inside = id => subgraph.getNodeById(id);
+  const ids = Object.fromEntries(Object.entries(made).map(([key, n]) => [key, n.id]));
+  for (const [outer, targets] of Object.entries(inputs))
+    for (const target of targets) {{
+      const [key, slotName] = target.split(".");
+      const node = inside(ids[key]);
+      const slot = node.inputs.find(i => i.name === slotName);
+      if (!slot) throw new Error(`${{key}} has no input ${{slotName}}`);
+      const known = subgraph.inputs.find(i => i.name === outer);
+      (known ?? subgraph.addInput(outer, slot.type)).connect(slot, node);
+    }}
+  for (const [outer, source] of Object.entries(outputs)) {{
+    const [key, at] = source.split(".");
+    const slot = inside(ids[key]).outputs[Number(at)];
+    subgraph.addOutput(outer, slot.type).connect(slot, inside(ids[key]));
+  }}
+  node.pos = [100, 100];
+  node.setSize([380, node.computeSize()[1]]);
+  await new Promise(r => setTimeout(r, 300));
+  const graph = app.graph.serialize();
+  Object.assign(graph.definitions.subgraphs[0], {{ category, description }});
+  return graph;
+}}"""
+
+
+def with_columns(groups: list) -> list:
+    """Groups of nodes -> groups of columns, in which every link leads to the right."""
+    laid_out = []
+    for title, nodes in groups:
+        depth: dict[str, int] = {}
+        columns: list[list] = []
+        for node in nodes:
+            sources = {str(value).partition(".")[0] for value in node[2].values()}
+            depth[node[0]] = at = 1 + max((depth[s] for s in sources & {*depth}), default=-1)
+            columns += [[]] if at == len(columns) else []
+            columns[at].append(node)
+        laid_out.append([title, columns])
+    return laid_out
 
 
 def _tidy(value: Any) -> Any:
@@ -440,33 +209,97 @@ def _tidy(value: Any) -> Any:
     return [_tidy(item) for item in value] if isinstance(value, list) else value
 
 
-def main() -> None:
-    """Write every workflow with its thumbnail, the saved schemas and every help page."""
-    WORKFLOWS.mkdir(exist_ok=True)
+def _write_json(path: Path, graph: dict, name: str) -> None:
+    graph["id"] = str(uuid5(NAMESPACE_URL, f"audiox/{name}"))
+    path.write_text(json.dumps(graph, indent=1) + "\n", encoding="utf-8")
+
+
+def runnable(prompt: dict) -> dict:
+    """A template's prompt without released models: the embedded one, and a clip instead of Wan."""
+    (loader,) = (n for n in prompt.values() if n["class_type"] == "AudioXLoadCheckpoint")
+    loader["inputs"] = {"file": "embedded", "weight_dtype": "default"}
+    if "UNETLoader" not in {node["class_type"] for node in prompt.values()}:
+        return prompt
+    prompt = {k: node for k, node in prompt.items() if node["class_type"] not in WAN_NODES}
+    clip = {"class_type": "AudioXExample", "inputs": {"which": "ball"}}
+    parts = {"class_type": "GetVideoComponents", "inputs": {"video": ["clip", 0]}}
+    for node in prompt.values():
+        inputs = node["inputs"]
+        if "images" in inputs:
+            inputs.update(images=["parts", 0], fps=24.0)
+    return {**prompt, "clip": {**clip, "_meta": {}}, "parts": {**parts, "_meta": {}}}
+
+
+def _write_template(server: Server, name: str, groups: list) -> None:
+    path = WORKFLOWS / f"{name}.json"
+    # a page for each: the front end remembers widgets by the number of their node
+    with browser(server.url, (2000, 900)) as front_end:
+        made = _tidy(front_end.page.evaluate(BUILD, with_columns(groups)))
+        _write_json(path, made["graph"], name)
+        front_end.screenshot(PICTURES / f"{name}.jpg")
+    entry = server.queue(runnable(made["prompt"]))
+    if entry["status"]["status_str"] != "success":
+        raise SystemExit(f"{name} does not run: {entry}")
+    shown = (v["which"] for _, nodes in groups for _, kind, v, *_ in nodes
+             if kind == "AudioXExample")  # fmt: skip
+    write_thumbnail(
+        path.with_suffix(".jpg"),
+        sound=_sound_of(server, entry),
+        example=next(shown, "ball" if "Wan" in name else ""),
+        label=next((word for word in LABELS if word in name), ""),
+    )
+
+
+def _sound_of(server: Server, entry: dict) -> Path:
+    """The last file with sound that a run left."""
+    shown = [file for out in entry["outputs"].values() for kind in out.values() for file in kind]
+    files = [file for file in shown if isinstance(file, dict) and "filename" in file]
+    last = [file for file in files if file["filename"].endswith((".flac", ".mp4"))][-1]
+    return server.scratch / last["type"] / last["subfolder"] / last["filename"]
+
+
+def _write_blueprint(server: Server, name: str, blueprint: Blueprint) -> None:
+    given = {
+        "name": name, "description": blueprint.description, "category": CATEGORY,
+        "groups": with_columns(blueprint.groups), "inputs": blueprint.inputs,
+        "outputs": blueprint.outputs,
+    }  # fmt: skip
+    with browser(server.url) as front_end:
+        made = _tidy(front_end.page.evaluate(BUILD_BLUEPRINT, given))
+    definition = made["definitions"]["subgraphs"][0]
+    text = json.dumps(made)
+    slots = [*definition["inputs"], *definition["outputs"]]
+    for number, old in enumerate([definition["id"], *(slot["id"] for slot in slots)]):
+        text = text.replace(old, str(uuid5(NAMESPACE_URL, f"audiox/{name}/{number}")))
+    _write_json(BLUEPRINT_FILES / f"{name}.json", json.loads(text), name)
+
+
+def main(names: list[str]) -> None:
+    """Write every workflow with its pictures, the blueprints, the schemas and the help pages."""
+    for folder in (WORKFLOWS, PICTURES, BLUEPRINT_FILES):
+        folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch), folder="ComfyUI-AudioX")
-        for name in INPUTS.values():  # the front end lists what is there
-            (Path(scratch) / "input" / name).touch()
-        weights = Path(scratch) / "models" / "audiox" / TURBO
-        weights.parent.mkdir(parents=True)
-        weights.touch()
+        models = Path(scratch) / "models"  # the front end lists what is there
+        listed = [(file.directory, file.name) for file in FILES.values()]
+        for directory, name in [*listed, *WAN.items()]:
+            (models / directory).mkdir(parents=True, exist_ok=True)
+            (models / directory / name).touch()
         try:
             server.wait()
             object_info = server.get("/object_info")
             ours = {n: reduced(i) for n, i in object_info.items() if n.startswith("AudioX")}
             SAVED.write_text(json.dumps(ours, indent=1) + "\n", encoding="utf-8")
-            for name, columns in GRAPHS.items():
-                # a page for each: the front end remembers widgets by the number of their node
-                with browser(server.url) as front_end:
-                    made = _tidy(front_end.page.evaluate(BUILD, columns))
-                    made["id"] = str(uuid5(NAMESPACE_URL, f"audiox/{name}"))
-                    path = WORKFLOWS / f"{name}.json"
-                    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-                    front_end.screenshot(path.with_suffix(".jpg"))
+            for name, groups in GRAPHS.items():
+                if not names or name in names:
+                    _write_template(server, name, groups)
+            for name, blueprint in BLUEPRINTS.items():
+                if not names or name in names:
+                    _write_blueprint(server, name, blueprint)
             write_help_pages(object_info)
         finally:
             server.stop()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 KEY = "audiox"
 EMPTY = "audiox_empty"  # tokens of the empty prompt, beside those of a prompt
+BLANK = "audiox_blank"  # set for the empty prompt: as a negative prompt it is none
 CONNECT = "connect AudioX Masked Conditioning to the sampler"
 
 

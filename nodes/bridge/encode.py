@@ -13,7 +13,7 @@ from ...audiox_core.media.clip import clip_from_images
 from ...audiox_core.pipeline import encode
 from ...audiox_core.pipeline.encode import Features, Strengths
 from .conditioners import NativeConditioners
-from .conditioning import EMPTY, from_core, text_tokens
+from .conditioning import BLANK, EMPTY, from_core, text_tokens
 from .media import first_image, waveform_of
 from .prompt_masks import SPAN
 from .refused import kept_entries
@@ -34,13 +34,25 @@ def _native(features: Features) -> NativeFeatures:
 
 def text_conditioning(conditioners: NativeConditioners, prompt: str, clip: Any) -> list:
     """A prompt -> CONDITIONING of text tokens, by ComfyUI's T5-base or the checkpoint's own."""
+    blank = {} if prompt.strip() else {BLANK: True}
     if clip is None:
-        return [[encode.encode_text(conditioners, prompt), {"pooled_output": None}]]
+        return [[encode.encode_text(conditioners, prompt), {"pooled_output": None, **blank}]]
     encoded = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
     empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
     tokens, _ = text_tokens([encoded[0]], conditioners.config, "text of this CLIP")
     empty_tokens, _ = text_tokens([empty[0]], conditioners.config, "text of this CLIP")
-    return [[tokens, {**encoded[0][1], EMPTY: empty_tokens}], *encoded[1:]]
+    return [[tokens, {**encoded[0][1], EMPTY: empty_tokens, **blank}], *encoded[1:]]
+
+
+def reading_of(conditioners: NativeConditioners, prompt: str, clip: Any) -> str:
+    """What the text encoder reads of a prompt, for the node to show."""
+    if clip is None:
+        return encode.read_prompt(conditioners, prompt).lines()
+    batches = next(iter(clip.tokenize(prompt).values()))  # padding is 0
+    given = sum(token[0] != 0 for batch in batches for token in batch)
+    limit = conditioners.config.text_tokens
+    line = f"{min(given, limit)} of {limit} tokens used"
+    return line if given <= limit else f"{line}\nThe last {given - limit} tokens are ignored."
 
 
 def video_features(
@@ -116,6 +128,8 @@ def masked_conditioning(
 ) -> tuple[list, list]:
     """All modalities -> positive and negative CONDITIONING."""
     config = conditioners.config
+    if negative is not None and all(facts.get(BLANK) for _, facts in negative):
+        negative = None
     negative_tokens, _ = text_tokens(negative, config, "negative text")
     positives: list = []
     negatives: list = []

@@ -57,8 +57,8 @@ def modality_inputs() -> list[Any]:
         io.Conditioning.Input(
             "negative_text",
             optional=True,
-            tooltip="Sounds to avoid. If it is not connected, guidance uses the unconditional input"
-            " that the model was trained with.",
+            tooltip="Sounds to avoid. If it is not connected, or its prompt is empty, guidance uses"
+            " the unconditional input that the model was trained with.",
         ),
         Features.Input(
             "video", optional=True, tooltip="From AudioX Encode Video or AudioX Encode Image."

@@ -368,3 +368,20 @@ def test_a_conditioning_is_weighted_by_its_strength(node, windows, native):
         for positive in (heavy + second, first + second, first)
     )
     assert (made - alone).std() < 0.5 * (even - alone).std()
+
+
+def test_an_empty_negative_prompt_is_none(node, loaded, branches):
+    without, with_empty, with_text = (
+        branches(**given)[1][0][0]
+        for given in (
+            {},
+            {"negative_text": node("AudioXEncodeText", conditioners=loaded.conditioners, text=" ")},
+            {
+                "negative_text": node(
+                    "AudioXEncodeText", conditioners=loaded.conditioners, text="rain"
+                )
+            },
+        )
+    )
+    assert torch.equal(with_empty, without)
+    assert not torch.equal(with_text, without)

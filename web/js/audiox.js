@@ -149,7 +149,7 @@ function isOurs(name) {
 }
 
 app.registerExtension({
-  name: "AudioX.results",
+  name: "audiox.results",
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!isOurs(nodeData.name)) return;
     const before = nodeType.prototype.onExecuted;
