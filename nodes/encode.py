@@ -58,7 +58,8 @@ class AudioXEncodeText(io.ComfyNode):
     @classmethod
     def execute(cls, conditioners: Any, text: str, task: str, clip: Any = None) -> io.NodeOutput:
         prompt = text if text.strip() else TASK_PROMPTS.get(task, "")
-        return io.NodeOutput(bridge.encode.text_conditioning(conditioners, prompt, clip))
+        conditioning = bridge.encode.text_conditioning(conditioners, prompt, clip)
+        return with_text(bridge.encode.reading_of(conditioners, prompt, clip), conditioning)
 
 
 class AudioXEncodeVideo(io.ComfyNode):

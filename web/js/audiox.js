@@ -223,7 +223,7 @@ function isOurs(name) {
 const english = {}; // texts of the nodes, by node id
 
 app.registerExtension({
-  name: "AudioX.results",
+  name: "audiox.results",
   async addCustomNodeDefs(defs) {
     Object.assign(english, await loadTexts());
     for (const def of Object.values(defs)) {
