@@ -156,7 +156,7 @@ def help_page(node_id: str, node: Mapping[str, Any], language: str, say: Say) ->
         lines.append(f"| `{say(name)}` | {say(kind)} | {say(tooltip)} |")
     lines += ["", f"## {say('Tip')}", "", say(TIPS[node_id])]
     if used_in := [f"`{path.name}`" for path in _workflows_with(node_id)]:
-        lines += ["", f"{say('Workflows with this node:')} {', '.join(used_in)}"]
+        lines += ["", say("Workflows with this node: ") + say(", ").join(used_in)]
     return "\n".join(lines) + "\n"
 
 
@@ -174,7 +174,8 @@ def _input_row(name: str, kind: Any, settings: dict[str, Any], optional: bool, s
     type_name = "COMBO" if isinstance(kind, list) else kind
     default, values = settings.get("default"), ""
     if options and name not in OPTIONS_OF_THE_HOST:
-        values = ", ".join(f"`{say(option) if option in words else option}`" for option in options)
+        listed = (f"`{say(option) if option in words else option}`" for option in options)
+        values = say(", ").join(listed)
     elif "min" in settings and type_name in {"INT", "FLOAT"}:
         values = f"{_number(settings['min'])} {say('to')} {_number(settings['max'])}"
     if options and default is None:

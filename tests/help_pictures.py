@@ -16,7 +16,7 @@ from .help_pages import HELP, WORKFLOWS
 from .host import ROOT, Browser, Server, browser
 from .locales import languages
 
-RUN = ("takes", "layers")  # workflows that show more after a run
+RUN = ("AudioX Takes for a Video", "AudioX Layers and Mix")  # they show more after a run
 STEPS = {kind: {"steps": 2} for kind in ("AudioXSampler", "AudioXScheduler")}
 EXAMPLES = ROOT / "audiox_core" / "assets" / "examples"
 INPUTS = {"clip.mp4": "ball.mp4", "music.flac": "music.mp4"}  # that workflows name

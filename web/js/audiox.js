@@ -31,7 +31,7 @@ const CHOSEN = "background: #ffc43c; color: #111; font-weight: bold;";
 let nodeTexts = {}; // of this pack in the language of the front end, by node id
 let messages = []; // [pattern, translation] of what nodes show, the most specific first
 let marks = {}; // translations of the marks between two messages
-const BETWEEN = ["\n", /(?<=\.) (?=[A-Z\d])/, "; ", ": ", ", "];
+const BETWEEN = ["\n", /(?<=\.) (?=[A-Z\d]|audiox)/, "; ", ": ", ", "];
 const SEARCHED = 30; // characters of a name that the search of old front ends reads
 
 async function loadTexts() {
