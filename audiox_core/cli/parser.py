@@ -54,6 +54,8 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and what was probably meant; the whole help is a `--help` away."""
         hint = "".join(f"; did you mean {name}?" for name in self._meant(message))
+        if message.startswith(_UNKNOWN) and Path(name := message.removeprefix(_UNKNOWN)).exists():
+            hint = f"; for the file, write ./{name}"
         line = one_line(f"{self.prog}: error: {message}{hint} (see {self.prog} --help)")
         self.exit(2, f"{line}\n")
 

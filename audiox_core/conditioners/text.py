@@ -4,6 +4,7 @@ Axes: `b` prompts, `s` tokens, `d` width.
 """
 
 import logging
+import re
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,11 @@ from .inputs import check_prompt
 
 logger = logging.getLogger(__name__)
 
+LARGEST_OF_CAPTIONS = 4_096  # pieces; T5 has 32,100, and most words in several pieces
+BEGINNING = "▁"  # of a word, in the pieces of a tokenizer
+EXAMPLES = 12  # of its words in the warning
+WORD = re.compile(r"[^\W\d_]{3,}")
+WITHOUT_SOUND = frozenset(("and", "for", "into", "now", "someone", "the", "then", "with"))
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
@@ -75,6 +81,7 @@ class TextConditioner(nn.Module):
                 f"The tokenizer cannot read the prompt ({str(error)[:60]}): use plain words."
             ) from error
         self._check_known(prompt, encoding)
+        self._check_captions(prompt)
         ids = encoding.ids
         if len(ids) <= self.tokens:
             return ids
@@ -102,6 +109,23 @@ class TextConditioner(nn.Module):
         logger.warning(
             "The text encoder does not know '%s': it is ignored.", " ".join(unknown)[:40]
         )
+
+    def _check_captions(self, prompt: str) -> None:
+        """Warn of a prompt without a word of the captions that a small tokenizer was made from."""
+        vocabulary = self.tokenizer.get_vocab_size()
+        if vocabulary > LARGEST_OF_CAPTIONS:
+            return
+        words = [word for word in WORD.findall(prompt) if word not in WITHOUT_SOUND]
+        if words and all(self.tokenizer.token_to_id(BEGINNING + word) is None for word in words):
+            pieces = [p for p in self.tokenizer.get_vocab() if p.startswith(BEGINNING)]
+            whole = [p for p in pieces if sum(other.startswith(p) for other in pieces) == 1]
+            longest = sorted((p.removeprefix(BEGINNING) for p in whole), key=lambda p: (-len(p), p))
+            logger.warning(
+                "This small model was trained with few words, and the prompt '%s' has none of "
+                "them, so the sound does not follow it: use words such as %s, or another model.",
+                prompt[:40],
+                ", ".join(longest[:EXAMPLES]),
+            )
 
     def _id(self, token: str) -> int:
         found = self.tokenizer.token_to_id(token)

@@ -52,6 +52,15 @@ def test_each_line_of_a_text_file_is_a_prompt(tmp_path):
     (tmp_path / "a.txt").write_text("rain\n\n a bell \n", encoding="utf-8")
     fields = [item.fields for item in open_items(str(tmp_path / "a.txt"))]
     assert fields == [{"prompt": "rain"}, {"prompt": "a bell"}]
+    (tmp_path / "a.txt").write_text("rain\na bell", encoding="utf-8-sig")  # as some editors do
+    fields = [item.fields for item in open_items(str(tmp_path / "a.txt"))]
+    assert fields == [{"prompt": "rain"}, {"prompt": "a bell"}]
+
+
+def test_a_single_file_may_lie_in_the_folder_of_the_outputs(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (item,) = open_items(str(tmp_path / "a.mp4"), without=tmp_path)
+    assert item.fields == {"video": str(tmp_path / "a.mp4")}
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,14 @@ def test_bad_usage_names_the_nearest_spelling(parser, capsys, line, says):
     assert says in shown
 
 
+def test_a_file_whose_name_begins_with_a_dash_is_explained(parser, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-a.mp4").touch()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["-a.mp4", "--output", "b"])
+    assert "for the file, write ./-a.mp4 (see" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("started", "name"),
     [

@@ -84,3 +84,15 @@ def test_an_emoji_among_words_is_left_out_with_a_warning(text, caplog):
 def test_an_end_token_in_the_prompt_does_not_end_it(text):
     with_end, without = text.encode(["rain </s> wind"]), text.encode(["rain"])
     assert (with_end.abs().sum(-1) > 0).sum() > (without.abs().sum(-1) > 0).sum()
+
+
+def test_a_prompt_without_a_word_of_a_small_models_captions_is_said(checkpoint, caplog):
+    text = checkpoint.conditioners.text
+    with caplog.at_level(logging.WARNING):
+        text.tokenize(["the sound of rain, 90 bpm", "42", "helicopter with a bell"])
+    assert not caplog.text
+    text.tokenize(["the helicopter"])
+    (line,) = caplog.messages
+    assert "the prompt 'the helicopter' has none of them" in line
+    assert "vibraphone" in line
+    assert "moderat," not in line  # a piece of a word
