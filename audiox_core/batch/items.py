@@ -151,7 +151,9 @@ def open_items(source: str, *, sound_as: str = "audio", without: Path | None = N
     path = local_path(source)
     suffix = path.suffix.lower()
     if path.is_file() and suffix in (*MANIFESTS, PROMPTS):
-        return Manifest(path)
+        if next(iter(manifest := Manifest(path)), None) is None:
+            raise SettingsError(f"{source} contains no line: choose another source.")
+        return manifest
     if not path.exists() and not glob.has_magic(source):
         raise SettingsError(
             f"There is no folder or file {source}: pass a folder, a glob in quotes, a manifest of "

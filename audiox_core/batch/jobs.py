@@ -28,6 +28,7 @@ PATHS = (*INPUTS, *MODEL_PATHS)
 OF_A_VIDEO = ("start", "keep_original", "duck")  # defaults that only concern items with a video
 _DEFAULTS = vars(Request())
 LONGEST_SLUG = 40  # characters of a prompt in a name
+_FORMAT = re.compile(r"\.[A-Za-z]\w{1,3}")  # what looks like one at the end of a name
 DEFAULT_NAME = "{folder}/{stem}"
 
 
@@ -122,8 +123,11 @@ def check_name(pattern: str) -> None:
     """Raise SettingsError for a pattern of names that has unknown placeholders, or no name."""
     parts = dict.fromkeys(("stem", "number", "prompt"), "a") | {"folder": ".", "seed": 1}
     try:
-        if not Path(pattern.format(**parts)).name:
+        name = Path(pattern.format(**parts))
+        if not name.name:
             raise ValueError("the name is empty")
+        if _FORMAT.fullmatch(name.suffix) and name.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{name.suffix} is none of {' '.join(SUFFIXES)}")
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise SettingsError(
             f"--name {shown(pattern)} is not a pattern ({type(error).__name__}: {error}): use "

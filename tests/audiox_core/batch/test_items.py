@@ -70,10 +70,12 @@ def test_a_single_file_may_lie_in_the_folder_of_the_outputs(tmp_path):
         ("a.xml", "neither a media file nor a manifest"),
         ("empty", "contains no video"),
         ("*.mp4", "contains no video"),
+        ("a.jsonl", "contains no line"),
     ],
 )
 def test_a_source_without_items_is_refused(tmp_path, name, message):
-    (tmp_path / "a.xml").touch()
+    for listed in ("a.xml", "a.jsonl"):
+        (tmp_path / listed).touch()
     (tmp_path / "empty").mkdir()
     with pytest.raises(SettingsError, match=message):
         open_items(str(tmp_path / name))

@@ -130,7 +130,8 @@ def test_options_that_fit_no_item_are_refused(defaults, option, message):
         check_defaults(defaults(option))
 
 
-@pytest.mark.parametrize("pattern", ["{folder}", "{stm}", "{0}", "{stem", "{stem.x}"])
+@pytest.mark.parametrize("pattern", ["{folder}", "{stem}.aac", "{stm}", "{0}", "{stem", "{stem.x}"])
 def test_a_pattern_with_unknown_parts_is_refused(pattern):
+    check_name("{stem}-v1.5")
     with pytest.raises(SettingsError, match="is not a pattern"):
         check_name(pattern)
