@@ -18,7 +18,7 @@ class AudioXDecode(io.ComfyNode):
             category="AudioX/audio",
             description="Decode a latent to audio. Long latents are decoded in chunks, so memory"
             " use does not grow with the length. The node shows loudness and true peak.",
-            search_aliases=["vae decode audio", "latent to audio"],
+            search_aliases=["loudness", "vae decode audio", "latent to audio", "normalize audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
                 io.Latent.Input(
@@ -76,7 +76,15 @@ class AudioXSoundtrack(io.ComfyNode):
             description="Add the audio to a video. The video stream of a file is copied without"
             " re-encoding where that is possible; the node shows if it had to be re-encoded. A"
             " video made in the graph is encoded when you save it.",
-            search_aliases=["add audio to video", "mux", "mix audio"],
+            search_aliases=[
+                "dub",
+                "soundtrack",
+                "add audio to video",
+                "mux",
+                "replace audio",
+                "mix audio",
+                "foley",
+            ],
             inputs=[
                 io.Video.Input(
                     "video", tooltip="Any video: from Load Video, Create Video, Trim Video."

@@ -70,7 +70,7 @@ class AudioXTimeRange(io.ComfyNode):
             category="AudioX/conditioning",
             description="Let a conditioning apply to some seconds only. Join it with others by"
             " ConditioningCombine; one without a time range applies everywhere else.",
-            search_aliases=["conditioning set area", "timed prompt", "prompt schedule"],
+            search_aliases=["timed prompt", "prompt schedule", "conditioning set area"],
             inputs=[
                 io.Conditioning.Input(
                     "conditioning",
@@ -124,7 +124,12 @@ class AudioXMaskedConditioning(io.ComfyNode):
             category="AudioX/conditioning",
             description="Combine text, video and audio into the conditioning of the model. An input"
             " that is not connected is masked, as in training.",
-            search_aliases=["audiox conditioning", "combine modalities"],
+            search_aliases=[
+                "conditioning",
+                "combine modalities",
+                "prompt strength",
+                "video to audio",
+            ],
             inputs=[
                 *modality_inputs(),
                 strength_input("text"),

@@ -22,7 +22,14 @@ class AudioXEncodeText(io.ComfyNode):
             category="AudioX/encode",
             description="Encode a text prompt. The released models read up to 128 tokens, about 100"
             " words; the embedded model reads 32.",
-            search_aliases=["audiox prompt", "text to audio", "text to music"],
+            search_aliases=[
+                "text to audio",
+                "prompt",
+                "text to music",
+                "sound effects",
+                "sfx",
+                "music",
+            ],
             inputs=[
                 conditioners_input(),
                 io.String.Input(
@@ -51,7 +58,8 @@ class AudioXEncodeText(io.ComfyNode):
     @classmethod
     def execute(cls, conditioners: Any, text: str, task: str, clip: Any = None) -> io.NodeOutput:
         prompt = text if text.strip() else TASK_PROMPTS.get(task, "")
-        return io.NodeOutput(bridge.encode.text_conditioning(conditioners, prompt, clip))
+        conditioning = bridge.encode.text_conditioning(conditioners, prompt, clip)
+        return with_text(bridge.encode.reading_of(conditioners, prompt, clip), conditioning)
 
 
 class AudioXEncodeVideo(io.ComfyNode):
@@ -63,7 +71,14 @@ class AudioXEncodeVideo(io.ComfyNode):
             category="AudioX/encode",
             description="Encode a video, or an image batch with its frame rate. Frames are read at"
             " their presentation times, so any frame rate stays in sync.",
-            search_aliases=["video to audio", "foley", "synchformer"],
+            search_aliases=[
+                "video to audio",
+                "foley",
+                "sync sound",
+                "dub",
+                "soundtrack",
+                "synchformer",
+            ],
             inputs=[
                 conditioners_input(),
                 io.Video.Input(
@@ -139,7 +154,7 @@ class AudioXEncodeImage(io.ComfyNode):
             category="AudioX/encode",
             description="Encode a still image, which the model treats as a video without motion."
             " It can be used for audio of any length.",
-            search_aliases=["image to audio"],
+            search_aliases=["image to audio", "picture to sound"],
             inputs=[
                 conditioners_input(),
                 io.Image.Input("image", tooltip="Only the first image of a batch is used."),
@@ -161,7 +176,12 @@ class AudioXEncodeAudio(io.ComfyNode):
             category="AudioX/encode",
             description="Encode an audio or music prompt. The model was trained to continue from"
             " the ten seconds before its output.",
-            search_aliases=["audio prompt", "music continuation"],
+            search_aliases=[
+                "audio to audio",
+                "music continuation",
+                "audio prompt",
+                "reference audio",
+            ],
             inputs=[
                 conditioners_input(),
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),

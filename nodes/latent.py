@@ -21,7 +21,7 @@ class AudioXEmptyLatent(io.ComfyNode):
             description="An empty audio latent of any length. The model works on windows of"
             " 10.96 s: AudioX Decode trims shorter audio, and longer audio uses several overlapping"
             " windows that are denoised together.",
-            search_aliases=["empty latent audio", "loop", "seamless loop"],
+            search_aliases=["loop", "seconds", "empty latent audio", "seamless loop", "duration"],
             inputs=[
                 io.Float.Input(
                     "seconds",
@@ -65,7 +65,13 @@ class AudioXInpaintLatent(io.ComfyNode):
             category="AudioX/latent",
             description="Repair, continue or extend audio: the given seconds are regenerated, the"
             " rest is kept, with a crossfade between them. Sample with denoise 1.",
-            search_aliases=["audio inpaint", "audio outpaint", "extend audio"],
+            search_aliases=[
+                "extend audio",
+                "continue music",
+                "repair audio",
+                "audio inpaint",
+                "audio outpaint",
+            ],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),
                 io.Audio.Input(

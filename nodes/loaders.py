@@ -64,7 +64,14 @@ class AudioXLoadCheckpoint(io.ComfyNode):
             description="Load the model, its conditioners and its VAE from one AudioX file. T5-base"
             " is read from models/text_encoders if it is there; otherwise connect CLIPLoader to"
             f" AudioX Encode Text. {LICENCE}",
-            search_aliases=["audiox", "sound", "foley", "text to audio", "video to audio"],
+            search_aliases=[
+                "text to audio",
+                "video to audio",
+                "music",
+                "sound effects",
+                "foley",
+                "audio model",
+            ],
             inputs=[
                 _file("file"),
                 io.Combo.Input(
@@ -129,7 +136,7 @@ class AudioXLoadModel(io.ComfyNode):
             category="AudioX/loaders",
             description="Load only the diffusion transformer from an AudioX file. The other parts"
             " of the file are not read.",
-            search_aliases=["audiox", "audiox unet"],
+            search_aliases=["audio model", "diffusion model", "unet"],
             inputs=[
                 _file("file"),
                 io.Combo.Input(
@@ -163,7 +170,7 @@ class AudioXLoadConditioners(io.ComfyNode):
             category="AudioX/loaders",
             description="Load only the encoders for text, video, images and audio from an AudioX"
             " file, and T5-base from models/text_encoders if it is there.",
-            search_aliases=["audiox", "audiox encoders"],
+            search_aliases=["text encoder", "video encoder", "t5", "synchformer"],
             inputs=[
                 _file("file"),
                 _variant(),
@@ -212,7 +219,7 @@ class AudioXLoadVAE(io.ComfyNode):
             category="AudioX/loaders",
             description="Load only the audio VAE, from an AudioX checkpoint or a separate VAE"
             " file.",
-            search_aliases=["audiox"],
+            search_aliases=["audio vae", "decoder"],
             inputs=[_file("file", "vae_file")],
             outputs=[io.Vae.Output("vae", tooltip="Connect to AudioX Decode or VAE Decode Audio.")],
         )

@@ -21,15 +21,16 @@ class AudioXLayer(io.ComfyNode):
             description="One sound of a mix: ambience, effects, music or dialogue, with its gain,"
             " start, fades and pan. Chain as many as you need, then connect AudioX Mix.",
             search_aliases=[
-                "audio mixer",
-                "audio track",
                 "volume",
+                "fade",
+                "audio track",
+                "audio mixer",
                 "gain",
-                "fade in",
-                "fade out",
                 "pan",
                 "crossfade",
                 "delay audio",
+                "ambience",
+                "dialogue",
             ],
             inputs=[
                 io.Audio.Input(
@@ -129,11 +130,11 @@ class AudioXMix(io.ComfyNode):
             " loudness below a true-peak ceiling. The node shows the levels of every layer and of"
             " the mix.",
             search_aliases=[
-                "audio mixer",
-                "master",
                 "loudness",
-                "lufs",
+                "mix audio",
                 "limiter",
+                "mastering",
+                "lufs",
                 "normalize audio",
                 "ducking",
                 "sidechain",

@@ -38,7 +38,14 @@ class AudioXTakes(io.ComfyNode):
             category="AudioX/audio",
             description="Listen to all sounds of a batch and choose one. Choosing another does not"
             " sample again, as long as the seed is fixed.",
-            search_aliases=["choose take", "variations", "audio batch", "select audio", "compare"],
+            search_aliases=[
+                "variations",
+                "choose take",
+                "play audio",
+                "audio batch",
+                "select audio",
+                "compare",
+            ],
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
             inputs=[
@@ -87,6 +94,7 @@ class AudioXPreview(io.ComfyNode):
             search_aliases=[
                 "spectrogram",
                 "waveform",
+                "play audio",
                 "preview audio",
                 "save audio",
                 "loudness",

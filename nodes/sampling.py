@@ -57,6 +57,7 @@ class AudioXScheduler(io.ComfyNode):
             display_name="AudioX Scheduler",
             category="AudioX/sampling",
             description="The noise schedule of the model, for SamplerCustomAdvanced.",
+            search_aliases=["sigmas", "noise schedule"],
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),
                 _steps(),
@@ -107,7 +108,17 @@ class AudioXSampler(io.ComfyNode):
             category="AudioX/sampling",
             description="Generate audio with the settings that the model was made for. KSampler and"
             " SamplerCustomAdvanced work with AudioX models, too.",
-            search_aliases=["ksampler audio"],
+            search_aliases=[
+                "music",
+                "sfx",
+                "foley",
+                "sound effects",
+                "soundtrack",
+                "generate audio",
+                "text to audio",
+                "video to audio",
+                "ksampler audio",
+            ],
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),
                 io.Conditioning.Input("positive", tooltip="From AudioX Masked Conditioning."),
@@ -197,7 +208,7 @@ class AudioXGuider(io.ComfyNode):
             " SamplerCustomAdvanced. It joins the inputs itself, in place of AudioX Masked"
             " Conditioning. With equal scales it is the same as CFGGuider. An input that is not"
             " connected is masked, and its scale is not used.",
-            search_aliases=["cfg per modality", "dual cfg", "text against video", "guidance"],
+            search_aliases=["guidance", "cfg per modality", "dual cfg", "text against video"],
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),
                 *modality_inputs(),

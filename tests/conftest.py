@@ -114,6 +114,12 @@ def help_pages() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def locales() -> ModuleType:
+    """The texts of the nodes in each language."""
+    return import_ours("locales")
+
+
+@pytest.fixture(scope="session")
 def write_workflows() -> ModuleType:
     """The description of the shared workflows."""
     return import_ours("write_workflows")

@@ -1,20 +1,29 @@
-"""`python -m tests.help_pages`: write the help page of each node from its schema. Needs a ComfyUI.
+"""`python -m tests.help_pages`: write the help pages and `locales/` from the schemas of the nodes.
 
-A page says what the node does, lists its inputs with types, defaults and ranges and its outputs,
-and ends with a tip. ComfyUI shows it for the "?" of a node.
+Needs a ComfyUI. A page says what the node does, lists its inputs with types, defaults and ranges
+and its outputs, and ends with a tip. ComfyUI shows it for the "?" of a node: in its own language,
+or else the one in `web/docs` itself, which is English.
 """
 
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .host import ROOT, Server
+from .locales import (
+    ENGLISH,
+    OPTIONS_OF_THE_HOST,
+    Say,
+    inputs_of,
+    languages,
+    options_of,
+    outputs_of,
+    speaker,
+    write_locales,
+)
 
 HELP, WORKFLOWS = ROOT / "web" / "docs", ROOT / "workflows"
-# their options differ by machine
-OPTIONS_OF_THE_HOST = {
-    "file", "vae_file", "synchformer_file", "text_encoder_file", "sampler_name", "scheduler",
-}  # fmt: skip
 TIPS = {
     "AudioXDecode": (
         "Use `loudness` with -14 to -16 LUFS for a clip that you publish, and `keep` if you mix the"
@@ -126,41 +135,62 @@ TIPS = {
 }
 
 
-def help_page(node_id: str, node: dict[str, Any]) -> str:
+def help_page(node_id: str, node: Mapping[str, Any], language: str, say: Say) -> str:
     """Markdown of a node's help page.
 
     Args:
         node_id: the node's id.
         node: its entry in ComfyUI's `/object_info`.
+        language: of the page.
+        say: translates a text into it.
     """
-    lines = [f"# {node['display_name']}", "", node["description"], "", "## Inputs", ""]
-    lines += ["| input | type | default | values | description |", "|---|---|---|---|---|"]
-    for kind in ("required", "optional"):
-        for name in node["input_order"].get(kind, []):
-            lines.append(_input_row(name, *node["input"][kind][name], optional=kind == "optional"))
-    lines += ["", "## Outputs", "", "| output | type | description |", "|---|---|---|"]
-    outputs = zip(node["output_name"], node["output"], node["output_tooltips"], strict=True)
-    lines += [f"| `{name}` | {kind} | {tooltip} |" for name, kind, tooltip in outputs]
-    lines += ["", "## Tip", "", TIPS[node_id]]
+    lines = [f"# {say(node['display_name'])}", "", say(node["description"])]
+    if (HELP / _picture(node_id, language)).is_file():  # the path is relative to `web/docs`
+        lines += ["", f"![{say(node['display_name'])}]({_picture(node_id, language)})"]
+    columns = [say(word) for word in ("input", "type", "default", "values", "description")]
+    lines += ["", f"## {say('Inputs')}", "", *_table(columns)]
+    lines += [_input_row(*given, say) for given in inputs_of(node)]
+    columns = [say(word) for word in ("output", "type", "description")]
+    lines += ["", f"## {say('Outputs')}", "", *_table(columns)]
+    for name, kind, tooltip in outputs_of(node):
+        lines.append(f"| `{say(name)}` | {say(kind)} | {say(tooltip)} |")
+    lines += ["", f"## {say('Tip')}", "", say(TIPS[node_id])]
     if used_in := [f"`{path.name}`" for path in _workflows_with(node_id)]:
-        lines += ["", f"Workflows with this node: {', '.join(used_in)}."]
+        lines += ["", f"{say('Workflows with this node:')} {', '.join(used_in)}"]
     return "\n".join(lines) + "\n"
 
 
-def _input_row(name: str, kind: Any, settings: dict[str, Any], *, optional: bool) -> str:
+def _picture(node_id: str, language: str) -> str:
+    return f"{node_id}/{language}.webp"
+
+
+def _table(columns: list[str]) -> list[str]:
+    return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+
+
+def _input_row(name: str, kind: Any, settings: dict[str, Any], optional: bool, say: Say) -> str:
     options = settings.get("options") or (kind if isinstance(kind, list) else [])
+    words = options_of(name, kind, settings)
     type_name = "COMBO" if isinstance(kind, list) else kind
     default, values = settings.get("default"), ""
     if options and name not in OPTIONS_OF_THE_HOST:
-        values = ", ".join(f"`{option}`" for option in options)
+        values = ", ".join(f"`{say(option) if option in words else option}`" for option in options)
     elif "min" in settings and type_name in {"INT", "FLOAT"}:
-        values = f"{_number(settings['min'])} to {_number(settings['max'])}"
+        values = f"{_number(settings['min'])} {say('to')} {_number(settings['max'])}"
     if options and default is None:
         default = options[0]
     if optional and default is None:
-        values = "optional"
-    shown = "" if default is None else "empty" if default == "" else _code(_number(default))
-    return f"| `{name}` | {type_name} | {shown} | {values} | {settings['tooltip']} |"
+        values = say("optional")
+    shown = _default(say(default) if default in words else default, say)
+    return f"| `{say(name)}` | {say(type_name)} | {shown} | {values} | {say(settings['tooltip'])} |"
+
+
+def _default(value: Any, say: Say) -> str:
+    if value is None or value == "":
+        return "" if value is None else say("empty")
+    if isinstance(value, bool):
+        return f"`{say('on' if value else 'off')}`"
+    return _code(_number(value))
 
 
 def _code(text: str) -> str:
@@ -169,7 +199,7 @@ def _code(text: str) -> str:
 
 
 def _number(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, int | float):
         return str(value)
     return "2^64 - 1" if value == 2**64 - 1 else f"{value:.10g}"
 
@@ -179,16 +209,28 @@ def _workflows_with(node_id: str) -> list[Path]:
     return [g for g in graphs if f'"type": "{node_id}"' in g.read_text(encoding="utf-8")]
 
 
-def write_help_pages(object_info: dict[str, Any]) -> None:
-    """Write `web/docs/<node id>.md` for each AudioX node."""
-    HELP.mkdir(parents=True, exist_ok=True)
-    for node_id, node in object_info.items():
-        if node_id.startswith("AudioX"):
-            (HELP / f"{node_id}.md").write_text(help_page(node_id, node), encoding="utf-8")
+def help_files(nodes: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The files of all help pages and their contents."""
+    for language in languages():
+        say = speaker(language)
+        for node_id, node in nodes.items():
+            page = help_page(node_id, node, language, say)
+            yield HELP / node_id / f"{language}.md", page
+            if language == ENGLISH:  # for the languages that have no page
+                yield HELP / f"{node_id}.md", page
+
+
+def write_help_pages(object_info: Mapping[str, Any]) -> None:
+    """Write `locales/<language>/`, `web/docs/<node id>/<language>.md` and `<node id>.md`."""
+    nodes = {name: node for name, node in object_info.items() if name.startswith("AudioX")}
+    write_locales(nodes)
+    for path, page in help_files(nodes):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
 
 
 def main() -> None:
-    """Write every help page from the schemas that a ComfyUI without a GPU reports."""
+    """Write all texts from the schemas that a ComfyUI without a GPU reports."""
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch), folder="ComfyUI-AudioX")
         try:

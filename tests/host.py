@@ -154,7 +154,12 @@ class Browser:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self._hear(str(error)))
         page.route("**/*", self._local)
-        page.goto(url)
+        self.load()
+
+    def load(self) -> None:
+        """Load the front end, with the settings that the server has now."""
+        page = self.page
+        page.goto(self.url)
         page.wait_for_function(
             "count => window.app && (app.vueAppReady ?? true) && app.extensionManager && "
             "app.graph && Object.keys(LiteGraph.registered_node_types).length >= count",

@@ -25,8 +25,8 @@ from .host import ROOT, find_comfyui
 from .small_gpu import Loaded, SmallGpu
 
 GB, GIB = 1e9, 1 << 30
-VARIANTS = ("audiox", "audiox-maf", "audiox-turbo")  # the other two are as large as Turbo
-DTYPES = ("float16", "bfloat16", "float8_scaled")
+VARIANTS = ("audiox-turbo", "audiox", "audiox-maf")  # the other two are as large as Turbo
+DTYPES = ("float16", "float8_scaled", "bfloat16")
 SETTINGS = {  # in words -> of `SmallGpu`
     "24 GB": {"limit": 24 * GIB},
     "8 GB": {"limit": 8 * GIB},
@@ -135,7 +135,8 @@ def measure(host: SimpleNamespace, path: Path, dtype: str) -> Iterator[tuple[str
         loaded = load_parts(host, path, dtype)
     for setting, values in SETTINGS.items():
         with SmallGpu(**values, least=None, half=True).here() as gpu:
-            parts = load_parts(host, path, dtype) if gpu.dynamic else copy(loaded)
+            other_patchers = gpu.dynamic or gpu.state != "NORMAL_VRAM"
+            parts = load_parts(host, path, dtype) if other_patchers else copy(loaded)
             if gpu.cpu_vae:
                 parts.vae = host.ours("nodes.bridge.vae").load_vae(loaded.file.vae)
             yield setting, phases(host, parts, gpu)

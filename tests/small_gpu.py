@@ -104,7 +104,7 @@ class SmallGpu:
 
         changed = {
             "get_torch_device": lambda: GPU,
-            "text_encoder_device": lambda: GPU,
+            "text_encoder_device": lambda: GPU if self.state == "NORMAL_VRAM" else CPU,
             "vae_device": lambda: CPU if self.cpu_vae else GPU,
             "is_device_cpu": lambda device: device == CPU,
             "get_free_memory": free,

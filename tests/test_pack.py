@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LOAD = """
-import asyncio, importlib.util, logging, sys, time
+import asyncio, importlib, importlib.util, logging, pathlib, sys, time
 sys.path.insert(0, sys.argv[1])
 from comfy.cli_args import args
 args.cpu = True
@@ -29,6 +29,8 @@ async def load():
     return [node.GET_SCHEMA().node_id for node in await extension.get_node_list()]
 names = asyncio.run(load())
 took = time.process_time() - began
+for path in pathlib.Path(sys.argv[2], "nodes", "bridge").glob("[a-z]*.py"):
+    importlib.import_module(f"a pack-of ours.nodes.bridge.{path.stem}")  # as the first run does
 print(len(names), took, *sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
 
@@ -50,7 +52,7 @@ def loads(host) -> list[list[str]]:
 
 
 def test_the_pack_adds_little_to_the_start(loads):
-    assert min(float(seconds) for _, seconds, *_ in loads) < 0.3
+    assert min(float(seconds) for _, seconds, *_ in loads) < 0.15
 
 
 def test_loading_the_pack_imports_no_heavy_library(loads):

@@ -6,6 +6,7 @@ Blocks marked `sh` are for bash, blocks marked `powershell` for PowerShell.
 import ast
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -71,7 +72,8 @@ def test_python_example_makes_a_soundtrack_in_five_lines(clips, tmp_path, monkey
     assert len([line for line in example.splitlines() if line]) <= 5
     shutil.copy(clips / "bikes.mp4", tmp_path / "bikes.mp4")
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    Path("example.py").write_text(example)
+    runpy.run_path("example.py")
     with av.open("bikes-with-sound.mp4") as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
 

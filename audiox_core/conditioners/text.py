@@ -5,7 +5,8 @@ Axes: `b` prompts, `s` tokens, `d` width.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from tokenizers import Encoding, Tokenizer
@@ -16,12 +17,34 @@ from .inputs import check_prompt
 
 logger = logging.getLogger(__name__)
 
-LARGEST_OF_CAPTIONS = 4_096  # pieces; T5 has 32,100, and most words in several pieces
-BEGINNING = "▁"  # of a word, in the pieces of a tokenizer
-EXAMPLES = 12  # of its words in the warning
-WORD = re.compile(r"[^\W\d_]{3,}")
-WITHOUT_SOUND = frozenset(("and", "for", "into", "now", "someone", "the", "then", "with"))
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+MARK = "\N{LOWER ONE EIGHTH BLOCK}"  # of a piece that begins a word
+SMALL_VOCABULARY = 4_096  # pieces; of a model that was trained on few captions
+_WEIGHT = re.compile(r"\([^()]+:\s*\d*\.?\d+\s*\)")
+
+
+@dataclass(frozen=True)
+class PromptReading:
+    """What a text encoder reads of a prompt.
+
+    Args:
+        ids: tokens that are used; the last is the end token.
+        given: tokens that the whole prompt has.
+        limit: tokens that the model reads.
+        ignored: what is not read, a sentence each.
+        advice: what is read, but not as it may be meant, a sentence each.
+    """
+
+    ids: list[int]
+    given: int
+    limit: int
+    ignored: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    def lines(self) -> str:
+        """For a node to show: the count of tokens, what is ignored, and advice."""
+        used = f"{len(self.ids)} of {self.limit} tokens used"
+        return "\n".join((used, *self.ignored, *self.advice))
 
 
 class TextConditioner(nn.Module):
@@ -64,13 +87,16 @@ class TextConditioner(nn.Module):
         Raises:
             SettingsError: a prompt is far too long, or the tokenizer cannot read it.
         """
-        rows = [self._ids(prompt) for prompt in prompts]
+        readings = [self.read(prompt) for prompt in prompts]
+        for note in (note for reading in readings for note in reading.ignored):
+            logger.warning("%s", note)
+        rows = [reading.ids for reading in readings]
         ids = torch.tensor([row + [self._id(PAD)] * (self.tokens - len(row)) for row in rows])
         lengths = torch.tensor([len(row) for row in rows])
         return ids, torch.arange(self.tokens) < lengths[:, None]
 
-    def _ids(self, prompt: str) -> list[int]:
-        """The ids of a prompt, at most `tokens`; the last is the end token."""
+    def read(self, prompt: str) -> PromptReading:
+        """Tokens of a prompt, and what of it is not read. Raises SettingsError as `tokenize`."""
         check_prompt(prompt)
         try:
             encoding = self.tokenizer.encode(prompt)
@@ -80,22 +106,21 @@ class TextConditioner(nn.Module):
             raise SettingsError(
                 f"The tokenizer cannot read the prompt ({str(error)[:60]}): use plain words."
             ) from error
-        self._check_known(prompt, encoding)
-        self._check_captions(prompt)
-        ids = encoding.ids
-        if len(ids) <= self.tokens:
-            return ids
-        end = encoding.offsets[self.tokens - 2][1]
-        logger.warning(
-            "The prompt has %d tokens, but the model reads %d: everything after '%s' is ignored.",
-            len(ids),
-            self.tokens,
-            prompt[max(0, end - 20) : end],
-        )
-        return [*ids[: self.tokens - 1], self._id(END)]
+        ids, given = encoding.ids, len(encoding.ids)
+        ignored, advice = [*self._unknown(prompt, encoding)], [*self._rare(encoding)]
+        if weight := _WEIGHT.search(prompt):
+            advice.append(f"Weights such as {weight[0][:40]} are read as text, not as weights.")
+        if given > self.tokens:
+            end = encoding.offsets[self.tokens - 2][1]
+            ignored.append(
+                f"The prompt has {given} tokens, but the model reads {self.tokens}: everything "
+                f"after '{prompt[max(0, end - 20) : end]}' is ignored."
+            )
+            ids = [*ids[: self.tokens - 1], self._id(END)]
+        return PromptReading(ids, given, self.tokens, tuple(ignored), tuple(advice))
 
-    def _check_known(self, prompt: str, encoding: Encoding) -> None:
-        """Warn of characters without a token. Raises SettingsError if no known token remains."""
+    def _unknown(self, prompt: str, encoding: Encoding) -> Iterator[str]:
+        """A note on characters without a token. Raises SettingsError if no known token remains."""
         pieces = zip(encoding.ids, encoding.offsets, strict=True)
         unknown = [prompt[slice(*offsets)] for i, offsets in pieces if i == self._id(UNKNOWN)]
         if not unknown:
@@ -106,25 +131,25 @@ class TextConditioner(nn.Module):
                 f"The text encoder recognizes no word in the prompt {prompt[:40]!r}: describe the "
                 "sound in English."
             )
-        logger.warning(
-            "The text encoder does not know '%s': it is ignored.", " ".join(unknown)[:40]
-        )
+        yield f"The text encoder does not know '{' '.join(unknown)[:40]}': it is ignored."
 
-    def _check_captions(self, prompt: str) -> None:
-        """Warn of a prompt without a word of the captions that a small tokenizer was made from."""
-        vocabulary = self.tokenizer.get_vocab_size()
-        if vocabulary > LARGEST_OF_CAPTIONS:
+    def _rare(self, encoding: Encoding) -> Iterator[str]:
+        """A note on words that a small vocabulary has only in more than two pieces."""
+        if self.tokenizer.get_vocab_size() > SMALL_VOCABULARY:
             return
-        words = [word for word in WORD.findall(prompt) if word not in WITHOUT_SOUND]
-        if words and all(self.tokenizer.token_to_id(BEGINNING + word) is None for word in words):
-            pieces = [p for p in self.tokenizer.get_vocab() if p.startswith(BEGINNING)]
-            whole = [p for p in pieces if sum(other.startswith(p) for other in pieces) == 1]
-            longest = sorted((p.removeprefix(BEGINNING) for p in whole), key=lambda p: (-len(p), p))
-            logger.warning(
-                "This small model was trained with few words, and the prompt '%s' has none of "
-                "them, so the sound does not follow it: use words such as %s, or another model.",
-                prompt[:40],
-                ", ".join(longest[:EXAMPLES]),
+        words: list[str] = []
+        counts: list[int] = []
+        for piece in encoding.tokens:
+            if piece.startswith(MARK) or not words:
+                words.append("")
+                counts.append(0)
+            words[-1] += piece.removeprefix(MARK)
+            counts[-1] += piece.removeprefix(MARK).isalpha()
+        if rare := [word for word, pieces in zip(words, counts, strict=True) if pieces > 2]:
+            shown = ", ".join(word.removesuffix(END).strip(".,;:!?") for word in rare)
+            yield (
+                f"The captions that this small model was trained on rarely or never contain: "
+                f"{shown[:80]}. Use simpler words, or a released model."
             )
 
     def _id(self, token: str) -> int:

@@ -4,6 +4,7 @@ Each function is one step. It takes a `ModelHost`, such as a loaded checkpoint, 
 argument. Axes: `w` windows, `s` tokens of a window, `d` width, `c` channels, `n` audio samples.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..conditioners.assemble import Conditioning, assemble_tokens
 from ..conditioners.audio import encode_waveform
 from ..conditioners.host import ModelHost
 from ..conditioners.inputs import Span, check_prompt, check_spans
+from ..conditioners.text import PromptReading
 from ..conditioners.video import encode_sync, still_clip
 from ..diffusion.noise import stream, unit_noise
 from ..errors import SettingsError, check_number
@@ -28,6 +30,8 @@ from ..media.video import frame_grids
 from ..models.oobleck import ChunkedOobleck
 from ..paths import local_path
 from ..windows import LENGTH_TOLERANCE, plan, spans_in_window
+
+logger = logging.getLogger(__name__)
 
 READ_SHARE = 0.3  # of the time of a window, for reading its frames
 
@@ -75,7 +79,19 @@ def encode_text(host: ModelHost, prompt: str) -> Tensor:
     """
     check_host(host)
     check_prompt(prompt)
-    return host.keep(host.use("text").encode([prompt]))
+    text = host.use("text")
+    for advice in text.read(prompt).advice:
+        logger.warning("%s", advice)
+    return host.keep(text.encode([prompt]))
+
+
+def read_prompt(host: ModelHost, prompt: str) -> PromptReading:
+    """How many tokens of a prompt are used, and what of it is not read.
+
+    Raises:
+        SettingsError, WeightsError: as in `encode_text`.
+    """
+    return host.use("text").read(prompt)
 
 
 def check_host(host: ModelHost) -> None:

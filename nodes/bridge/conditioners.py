@@ -18,13 +18,14 @@ from ...audiox_core.conditioners.host import ModelHost, Part
 from ...audiox_core.conditioners.missing_module import MissingModule, check_present
 from ...audiox_core.config import AudioXConfig
 from ...audiox_core.errors import WeightsError
+from ...audiox_core.hub.models import FILES
 from ...audiox_core.models.synchformer import Synchformer
 from .vae import show_progress
 
 NO_TEXT_ENCODER = (
     "This checkpoint has no text encoder, and the model needs one even for an empty prompt: "
     "connect CLIPLoader (T5-base, type stable_audio) to clip of AudioX Encode Text, or put T5-base "
-    "with its tokenizer.json into models/text_encoders/t5-base. In the pack's folder, "
+    f"({FILES['t5-base.safetensors'].url}) into models/text_encoders. In the pack's folder, "
     "`{}` downloads it."
 )
 

@@ -44,6 +44,17 @@ def text_conditioning(conditioners: NativeConditioners, prompt: str, clip: Any) 
     return [[tokens, {**encoded[0][1], EMPTY: empty_tokens, **blank}], *encoded[1:]]
 
 
+def reading_of(conditioners: NativeConditioners, prompt: str, clip: Any) -> str:
+    """What the text encoder reads of a prompt, for the node to show."""
+    if clip is None:
+        return encode.read_prompt(conditioners, prompt).lines()
+    batches = next(iter(clip.tokenize(prompt).values()))  # padding is 0
+    given = sum(token[0] != 0 for batch in batches for token in batch)
+    limit = conditioners.config.text_tokens
+    line = f"{min(given, limit)} of {limit} tokens used"
+    return line if given <= limit else f"{line}\nThe last {given - limit} tokens are ignored."
+
+
 def video_features(
     conditioners: NativeConditioners,
     video: Any,

@@ -1,4 +1,4 @@
-"""Schemas that saved workflows rely on, help pages that match them, and the VAE's interface."""
+"""Schemas that saved workflows rely on, and the VAE's interface."""
 
 import ast
 import inspect
@@ -39,15 +39,6 @@ def test_node_ids_inputs_and_outputs_match_the_saved_schemas(node):
     """Ids are permanent and widgets are only appended; `tests.write_workflows` writes the file."""
     found = {name: reduced(kind.GET_NODE_INFO_V1()) for name, kind in node.classes.items()}
     assert json.loads(json.dumps(found)) == json.loads(SAVED.read_text())
-
-
-def test_help_pages_match_the_schemas(node, help_pages):
-    """If this fails, run `python -m tests.help_pages`."""
-    pages = {name: kind.GET_NODE_INFO_V1() for name, kind in node.classes.items()}
-    assert {path.stem for path in help_pages.HELP.glob("*.md")} == set(pages)
-    for name, info in pages.items():
-        saved = (help_pages.HELP / f"{name}.md").read_text(encoding="utf-8")
-        assert saved == help_pages.help_page(name, info)
 
 
 def test_the_vae_has_every_attribute_that_comfyui_reads(loaded):

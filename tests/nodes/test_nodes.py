@@ -282,3 +282,19 @@ def test_decode_shows_the_levels_of_each_sound_and_that_a_latent_is_empty(node, 
     assert "LUFS, range" in node.text
     assert "dB" in node.text
     assert "empty" not in node.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rain on a metal bell", ["8 of 32 tokens used"]),
+        ("(rain:1.2)", ["tokens used", "Weights such as (rain:1.2) are read as text"]),
+        ("applause", ["tokens used", "rarely or never contain: applause"]),
+        ("rain " * 60, ["32 of 32 tokens used", "but the model reads 32: everything after"]),
+    ],
+)
+def test_encode_text_shows_the_tokens_and_what_is_not_read(node, loaded, text, shown):
+    node("AudioXEncodeText", conditioners=loaded.conditioners, text=text)
+    lines = node.text.split("\n")
+    assert len(lines) == len(shown)
+    assert all(words in line for words, line in zip(shown, lines, strict=True))

@@ -1,6 +1,7 @@
 // What an AudioX node says and plays after a run stays on the node: its output `text` in a box, and
 // a player for each file of `audiox_players`. In a node with the widget `choose`, a button beside
-// each player sets it.
+// each player sets it. What is not in the front end's own i18n is translated here from `locales/`:
+// that text, options of combos, and words to search for.
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
@@ -26,6 +27,77 @@ const STYLE = {
     "background: var(--comfy-input-bg, #222);",
 };
 const CHOSEN = "background: #ffc43c; color: #111; font-weight: bold;";
+
+let nodeTexts = {}; // of this pack in the language of the front end, by node id
+let messages = []; // [pattern, translation] of what nodes show, the most specific first
+let marks = {}; // translations of the marks between two messages
+const BETWEEN = ["\n", /(?<=\.) (?=[A-Z\d])/, "; ", ": ", ", "];
+const SEARCHED = 30; // characters of a name that the search of old front ends reads
+
+async function loadTexts() {
+  const locales = await api.getCustomNodesI18n();
+  const { nodeDefs = {}, audiox = {} } = locales[app.ui.settings.getSettingValue("Comfy.Locale")] ?? {};
+  nodeTexts = nodeDefs;
+  marks = audiox;
+  messages = Object.entries(audiox)
+    .sort(([a], [b]) => b.length - a.length)
+    .map(([message, translation]) => [pattern(message), translation]);
+  return locales.en?.nodeDefs ?? {};
+}
+
+// `{}` is a word or number, `{...}` a message by itself
+function pattern(message) {
+  const literal = message.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
+  return new RegExp(`^${literal.replaceAll("{\\.\\.\\.}", "(.+)").replaceAll("{}", "(\\S+)")}$`);
+}
+
+// A message in the language of the front end; what has no translation stays as it is.
+function translated(message) {
+  for (const [known, translation] of messages) {
+    const found = known.exec(message);
+    let k = 0;
+    if (found) return translation.replace(/\{(?:\.\.\.)?\}/g, () => translated(found[++k]));
+  }
+  for (const mark of BETWEEN) {
+    const parts = message.split(mark);
+    const inLanguage = parts.length > 1 ? parts.map(translated) : parts;
+    const joint = mark instanceof RegExp ? "" : (marks[mark] ?? mark);
+    if (inLanguage.some((part, k) => part !== parts[k])) return inLanguage.join(joint);
+  }
+  return message;
+}
+
+// Options, switches and the hint of an empty text, which the front end leaves as they are.
+function labelValues(node) {
+  for (const widget of node.widgets ?? []) {
+    const { name, options: labels } = nodeTexts[node.comfyClass]?.inputs?.[widget.name] ?? {};
+    if (!name) continue;
+    const field = widget.inputEl ?? widget.element;
+    if (field?.placeholder === widget.name) field.placeholder = name;
+    if (widget.type === "toggle")
+      Object.assign(widget.options, { on: translated("true"), off: translated("false") });
+    if (!labels) continue;
+    const label = (value) => labels[value] ?? value ?? "";
+    widget.options.getOptionLabel = label;
+    if (widget._displayValue === widget.value) // of a front end that does not ask for labels
+      Object.defineProperty(widget, "_displayValue", { get: () => label(widget.value) });
+  }
+}
+
+// LiteGraph takes each letter of a title for a Latin one.
+function fitTitle(node) {
+  const wide = node.title.replace(/[\x00-\x7f]/g, "").length;
+  const width = 60 + 8 * (node.title.length - wide) + 15 * wide;
+  if (wide && node.size[0] < width) node.setSize([width, node.size[1]]);
+}
+
+// A name with the words that people type. Only the search and the library show it.
+function searchName(name, aliases) {
+  const words = [];
+  for (const alias of aliases)
+    if (`${name} (${[...words, ""].join(", ")}`.length <= SEARCHED) words.push(alias);
+  return words.length ? `${name} (${words.join(", ")})` : name;
+}
 
 function element(tag, style, className) {
   const made = document.createElement(tag);
@@ -65,7 +137,7 @@ function showText(node, text) {
     getValue: () => box.textContent,
     setValue: (said) => { box.textContent = said; },
   };
-  resultWidget(node, TEXT, box, height, value).value = text;
+  resultWidget(node, TEXT, box, height, value).value = translated(text);
 }
 
 function address({ filename, subfolder, type }) {
@@ -93,7 +165,7 @@ function row(node, url, k) {
   if (chooser(node)) {
     const button = element("button", STYLE.button, "audiox-choose");
     button.textContent = `${k + 1}`;
-    button.title = `Use take ${k + 1}`;
+    button.title = translated(`Use take ${k + 1}`);
     button.addEventListener("click", () => choose(node, k + 1));
     made.append(button);
   }
@@ -148,8 +220,25 @@ function isOurs(name) {
   return name?.startsWith("AudioX");
 }
 
+const english = {}; // texts of the nodes, by node id
+
 app.registerExtension({
-  name: "AudioX.results",
+  name: "audiox.results",
+  async addCustomNodeDefs(defs) {
+    Object.assign(english, await loadTexts());
+    for (const def of Object.values(defs)) {
+      const more = nodeTexts[def.name]?.search_aliases ?? [];
+      if (isOurs(def.name) && def.search_aliases) def.search_aliases = [...new Set([...def.search_aliases, ...more])];
+    }
+  },
+  // a host without `search_aliases` has a front end that searches names only
+  beforeRegisterVueAppNodeDefs(defs) {
+    defs.forEach((def, k) => {
+      if (!isOurs(def.name) || def.search_aliases) return;
+      const aliases = (nodeTexts[def.name] ?? english[def.name])?.search_aliases ?? [];
+      defs[k] = { ...def, display_name: searchName(def.display_name, aliases) };
+    });
+  },
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!isOurs(nodeData.name)) return;
     const before = nodeType.prototype.onExecuted;
@@ -163,7 +252,10 @@ app.registerExtension({
       node.setSize([Math.max(WIDTH, node.size[0]), node.size[1]]);
       node.previewMediaType = "image"; // newer front ends take it for a video if one is connected
     }
-    const widget = isOurs(node.comfyClass) && chooser(node);
+    if (!isOurs(node.comfyClass)) return;
+    labelValues(node);
+    fitTitle(node);
+    const widget = chooser(node);
     if (!widget) return;
     const before = widget.callback;
     widget.callback = function () {

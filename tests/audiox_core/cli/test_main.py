@@ -68,7 +68,7 @@ def test_a_mistyped_word_points_to_the_command_and_the_nearest_spelling(run, arg
         ("audiox gen", ["generate "]),
         ("audiox generate --keep", ["--keep-original "]),
         ("audiox generate --dtype bf", ["bfloat16 "]),
-        ("audiox lab e", ["evaluate ", "examples "]),
+        ("audiox lab e", ["evaluate", "examples"]),
     ],
 )
 def test_the_shell_completes_commands_options_and_values(tmp_path, line, offered):

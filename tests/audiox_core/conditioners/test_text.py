@@ -3,6 +3,7 @@ import logging
 import pytest
 import torch
 
+from audiox_core.checkpoint.checkpoint_file import open_checkpoint
 from audiox_core.conditioners.text import END, PAD
 from audiox_core.errors import SettingsError
 
@@ -86,13 +87,29 @@ def test_an_end_token_in_the_prompt_does_not_end_it(text):
     assert (with_end.abs().sum(-1) > 0).sum() > (without.abs().sum(-1) > 0).sum()
 
 
-def test_a_prompt_without_a_word_of_a_small_models_captions_is_said(checkpoint, caplog):
-    text = checkpoint.conditioners.text
-    with caplog.at_level(logging.WARNING):
-        text.tokenize(["the sound of rain, 90 bpm", "42", "helicopter with a bell"])
-    assert not caplog.text
-    text.tokenize(["the helicopter"])
-    (line,) = caplog.messages
-    assert "the prompt 'the helicopter' has none of them" in line
-    assert "vibraphone" in line
-    assert "moderat," not in line  # a piece of a word
+def test_a_reading_tells_the_tokens_used_and_what_is_cut(text):
+    reading = text.read("rain " * 300)
+    assert len(reading.ids) == reading.limit == 128 < reading.given
+    first, cut = reading.lines().split("\n")
+    assert first == "128 of 128 tokens used"
+    assert "is ignored" in cut
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown"),
+    [
+        ("(rain:1.2) on a roof", "(rain:1.2)"),
+        ("rain, (wind: .5)", "(wind: .5)"),
+        ("rain (soft)", ""),
+    ],
+)
+def test_weights_in_brackets_are_read_as_text_and_said(text, prompt, shown):
+    said = [note for note in text.read(prompt).advice if "not as weights" in note]
+    assert [shown in note for note in said] == [True] * bool(shown)
+
+
+def test_a_small_vocabulary_names_words_that_its_captions_lack():
+    embedded = open_checkpoint().text_encoder.load(32)
+    (note,) = embedded.read("rain, applause. a bell in traffic").advice
+    assert "never contain: applause, traffic. Use simpler" in note
+    assert embedded.read("rain on a metal bell").advice == ()
