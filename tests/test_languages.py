@@ -217,8 +217,8 @@ def test_what_nodes_say_after_a_run_is_chinese(chinese, host, kind):
     assert texts
     for prompt in re.findall(r"\d: ([a-z ]+)", json.dumps(workflow)):
         texts = texts.replace(prompt, "")
-    texts = re.sub("(?<=从未出现：)[^。]+|(?<=已保存为 ).+", "", texts)  # words of a prompt, a file
-    texts = re.sub("(?m)^(轨道 )?\\d [a-z]+(?=：)", "", texts)  # names of layers
+    texts = re.sub("(?<=从未出现\\W)[^。]+|(?<=已保存为 ).+", "", texts)  # of a prompt, a file
+    texts = re.sub(r"(?m)^(轨道 )?\d [a-z]+(?=\W)", "", texts)  # names of layers
     assert not english_words(texts)
 
 
