@@ -88,7 +88,7 @@ def file_path(part: Part, name: str, first: str = "") -> Path | None:
     if name == EMBEDDED_NAME and part == "file":
         return EMBEDDED
     if not name or not isinstance(name, str):  # ComfyUI saves an empty list's widget as null
-        raise WeightsError(f"{part} names no file: choose one of its list.")
+        raise WeightsError(f"No file is selected in {part}: select one from the list.")
     if (path := next(_candidates(part, name, first), None)) is not None:
         return path
     folder = _folders(PARTS[part][0])[0]

@@ -119,7 +119,7 @@ def test_a_missing_file_fails_before_the_run_with_size_folder_link_and_command(
 
 @pytest.mark.parametrize("value", [None, "", 5])
 def test_a_widget_without_a_name_is_refused(models, value):
-    with pytest.raises(Exception, match="file names no file: choose one of its list"):
+    with pytest.raises(Exception, match="No file is selected in file: select one"):
         models.find("file", value)
 
 
