@@ -113,7 +113,8 @@ def check_unknown(branches: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     for entry in chain.from_iterable(branches.values()):
         for key, value in entry.items() if KEY in entry else ():
             values = value if isinstance(value, list | tuple) else [value]
-            if key not in READ and any(isinstance(item, torch.Tensor) for item in values):
+            known = key in READ or key in CONDITIONING  # which `check_conditioning` refuses
+            if not known and any(isinstance(item, torch.Tensor) for item in values):
                 raise SettingsError(
                     f"The conditioning has '{key}', which AudioX does not read: remove the node "
                     "that sets it."
