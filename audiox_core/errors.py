@@ -92,7 +92,7 @@ def check_number(
     kinds = (int,) if whole else (int, float)  # the usual ones, whose check is fast
     usual = type(value) in kinds or isinstance(value, Integral if whole else Real)
     if not usual or not low <= value <= high:
-        given = f"{value:g}" if isinstance(value, float) else shown(value)
+        given = f"{value:g}" if isinstance(value, float) and not whole else shown(value)
         allowed = f"{'a whole number from ' if whole else ''}{low:,} to {high:,}{unit}{hint}"
         raise SettingsError(f"{name} is {given}{unit}: it must be {allowed}.")
 

@@ -41,7 +41,7 @@ class Estimate:
             "sample": len(self.results),
             "sample_failed": len(self.results) - len(self.done),
             "seconds_per_item": round(self.seconds_per_item, 3),
-            "hours": round(self.items * self.seconds_per_item / 3600, 4),
+            "hours": round(self.items * self.seconds_per_item / 3600, 6),
             "gigabytes": round(self.items * self.bytes_per_item / 1e9, 4),
         }
 

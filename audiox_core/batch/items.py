@@ -63,10 +63,10 @@ class Files:
         return sum(1 for _ in self._paths())
 
     def _paths(self) -> Iterator[Path]:
+        if Path(self.pattern).is_file():
+            return iter([Path(self.pattern)])
         if Path(self.pattern).is_dir():
             paths = media_files(Path(self.pattern), ALL_SUFFIXES)
-        elif Path(self.pattern).is_file():
-            paths = iter([Path(self.pattern)])
         else:
             names = glob.iglob(self.pattern, recursive=True)  # noqa: PTH207  it may be absolute
             found = (Path(name) for name in sorted(names))
@@ -110,7 +110,7 @@ class Manifest:
         folder, prompts = self.path.absolute().parent, self.path.suffix.lower() == PROMPTS
         for number, line in enumerate(self._lines(), 1):
             if prompts:
-                yield Item(number, {"prompt": line.decode("utf-8", "replace").strip()}, folder)
+                yield Item(number, {"prompt": line.decode("utf-8-sig", "replace")}, folder)
             else:
                 fields, problem = _parsed(line)
                 yield Item(number, fields, folder, problem=problem)
@@ -151,7 +151,9 @@ def open_items(source: str, *, sound_as: str = "audio", without: Path | None = N
     path = local_path(source)
     suffix = path.suffix.lower()
     if path.is_file() and suffix in (*MANIFESTS, PROMPTS):
-        return Manifest(path)
+        if next(iter(manifest := Manifest(path)), None) is None:
+            raise SettingsError(f"{source} contains no line: choose another source.")
+        return manifest
     if not path.exists() and not glob.has_magic(source):
         raise SettingsError(
             f"There is no folder or file {source}: pass a folder, a glob in quotes, a manifest of "

@@ -1,5 +1,6 @@
 """From an item to a job: its settings with the defaults of the command line, and its output."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,13 +20,15 @@ from ..pipeline.model_options import ModelOptions, model_options, parse_lora
 from ..pipeline.outputs import check_suffix
 from ..pipeline.record import MODEL_PATHS, model_values, request_values
 from ..pipeline.record import PATHS as INPUTS
-from ..pipeline.request import Request, check_request
+from ..pipeline.request import GUIDANCE, SAMPLING, STRENGTHS, Request, check_request
 from .items import Item
 
 REQUEST, MODEL = Request.__dataclass_fields__.keys(), ModelOptions.__dataclass_fields__.keys()
 PATHS = (*INPUTS, *MODEL_PATHS)
 OF_A_VIDEO = ("start", "keep_original", "duck")  # defaults that only concern items with a video
+_DEFAULTS = vars(Request())
 LONGEST_SLUG = 40  # characters of a prompt in a name
+_FORMAT = re.compile(r"\.[A-Za-z]\w{1,3}")  # what looks like one at the end of a name
 DEFAULT_NAME = "{folder}/{stem}"
 
 
@@ -62,47 +65,69 @@ class JobMaker:
             raise SettingsError(item.problem)
         named = _fields(item)
         output = named.pop("output", None)
-        given = _converted(named, item.folder)
-        values = dict(self.defaults) | given
-        if values.get("video") is None:
+        given, of_model = _converted(named, item.folder)
+        values = {**self._request, **given}
+        if values["video"] is None:
             values |= {name: _DEFAULTS[name] for name in OF_A_VIDEO if name not in given}
-        request = Request(**{name: values[name] for name in REQUEST if name in values})
-        check_number("takes", request.takes, 1, MAX_TAKES, whole=True)  # each has an output
-        path = self._output(item, request, output)
-        if values.get("seed") is None:
-            request = _with_seed(request, path, self.output)
-        model = model_options(values) if MODEL & given.keys() else self._model
-        return Job(item.number, path, request, model)
+        check_number("takes", values["takes"], 1, MAX_TAKES, whole=True)  # each has an output
+        path = self._named(item, values) if output is None else self._given(output)
+        if values["seed"] is None:
+            values["seed"] = _seed(str(path).removeprefix(self._prefix).replace(os.sep, "/"))
+        model = model_options({**self.defaults, **of_model}) if of_model else self._model
+        return Job(item.number, path, Request(**values), model)
+
+    @cached_property
+    def _request(self) -> dict[str, Any]:
+        return _DEFAULTS | {name: value for name, value in self.defaults.items() if name in REQUEST}
 
     @cached_property
     def _model(self) -> ModelOptions:
         return model_options(self.defaults)
 
-    def _output(self, item: Item, request: Request, given: Any) -> Path:
-        if given is not None:
-            if not isinstance(given, str) or not given:
-                raise SettingsError(f"output is {shown(given)}: write the name of a file.")
-            return self.output / local_path(given)
-        inputs = (request.video, request.image, request.init_audio, request.audio)
+    @cached_property
+    def _prefix(self) -> str:
+        return str(self.output / "x")[:-1]
+
+    def _given(self, output: Any) -> Path:
+        if not isinstance(output, str) or not output:
+            raise SettingsError(f"output is {shown(output)}: write the name of a file.")
+        return self.output / local_path(output)
+
+    def _named(self, item: Item, values: dict[str, Any]) -> Path:
+        """The output by the pattern; a seed that it contains is set."""
+        inputs = (values[name] for name in ("video", "image", "init_audio", "audio"))
         file = next((Path(path) for path in inputs if path is not None), None)
         name = item.name or ("" if file is None else file.stem) or f"{item.number:06}"
+        if values["seed"] is None and "{seed" in self.name:
+            values["seed"] = _seed(name)
         parts = {
             "stem": Path(name).name,
             "folder": Path(name).parent.as_posix(),
             "number": f"{item.number:06}",
-            "prompt": _slug(str(request.prompt)) or Path(name).name,
-            "seed": request.seed,
+            "prompt": _slug(str(values["prompt"])) or Path(name).name,
+            "seed": values["seed"],
         }
         path = self.output / self.name.format(**parts)
-        suffix = "" if path.suffix.lower() in SUFFIXES else _suffix(request)
+        suffix = "" if path.suffix.lower() in SUFFIXES else _suffix(values["video"])
         return path.with_name(path.name + suffix)
 
 
+def check_defaults(defaults: Mapping[str, Any]) -> None:
+    """Raise SettingsError for options that fit no item; those that need an input are left out."""
+    alone = ("prompt", "negative", "prompts", "crossfade", "seconds", "gain", "lufs", "takes")
+    given = {n: defaults[n] for n in (*alone, *STRENGTHS, *SAMPLING, *GUIDANCE)}
+    check_request(Request(**given | {"prompt": given["prompt"] or "sound"}))
+
+
 def check_name(pattern: str) -> None:
-    """Raise SettingsError for a pattern of names that has unknown placeholders."""
-    parts = dict.fromkeys(("stem", "folder", "number", "prompt"), "a") | {"seed": 1}
+    """Raise SettingsError for a pattern of names that has unknown placeholders, or no name."""
+    parts = dict.fromkeys(("stem", "number", "prompt"), "a") | {"folder": ".", "seed": 1}
     try:
-        pattern.format(**parts)
+        name = Path(pattern.format(**parts))
+        if not name.name:
+            raise ValueError("the name is empty")
+        if _FORMAT.fullmatch(name.suffix) and name.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{name.suffix} is none of {' '.join(SUFFIXES)}")
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise SettingsError(
             f"--name {shown(pattern)} is not a pattern ({type(error).__name__}: {error}): use "
@@ -110,14 +135,11 @@ def check_name(pattern: str) -> None:
         ) from error
 
 
-_DEFAULTS = {name: Request.__dataclass_fields__[name].default for name in OF_A_VIDEO}
-
-
-def _suffix(request: Request) -> str:
+def _suffix(video: Path | str | None) -> str:
     """The suffix of an output: that of its video where it can be written, `.mkv` for others."""
-    if request.video is None:
+    if video is None:
         return ".wav"
-    suffix = Path(request.video).suffix.lower()
+    suffix = Path(video).suffix.lower()
     return suffix if suffix in VIDEO_SUFFIXES else ".mkv"
 
 
@@ -125,29 +147,30 @@ def _slug(prompt: str) -> str:
     return re.sub(r"\W+", "-", prompt.lower())[:LONGEST_SLUG].strip("-")
 
 
-def _with_seed(request: Request, output: Path, folder: Path) -> Request:
-    """The request with a seed made from its output's name: the same in every run."""
-    name = output.relative_to(folder) if output.is_relative_to(folder) else output
-    digest = blake2b(name.as_posix().encode(), digest_size=4).digest()
-    return Request(**vars(request) | {"seed": int.from_bytes(digest, "big")})
+def _seed(name: str) -> int:
+    """A seed made from a name: the same in every run."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")
 
 
 def _fields(item: Item) -> dict[str, Any]:
     """The fields of an item by their names in `Request`; a record of `generate --json` has them."""
     fields = dict(item.fields)
     if isinstance(fields.get("request"), Mapping):
-        fields = {**fields["request"], **(fields.get("model") or {}), "output": fields["output"]}
+        model = fields.get("model") or {}
+        if not isinstance(model, Mapping):
+            raise SettingsError(f"model is {shown(model)}: it must be a table of its fields.")
+        fields = {**fields["request"], **model, "output": fields.get("output")}
     return {name.replace("-", "_"): value for name, value in fields.items()}
 
 
-def _converted(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The values of a line as a request and a model have them."""
+def _converted(given: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a line as a request and as a model have them."""
     values = {name: _value(name, value, folder) for name, value in given.items()}
     if (prompts := values.pop("prompt_at", None)) is not None:
         values["prompts"] = prompts
     request = {name: value for name, value in values.items() if name in REQUEST}
     model = {name: value for name, value in values.items() if name in MODEL}
-    return request_values(request) | (model_values(model) if model else {})
+    return request_values(request), model_values(model) if model else {}
 
 
 def _value(name: str, value: Any, folder: Path) -> Any:

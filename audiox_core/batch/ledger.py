@@ -7,7 +7,7 @@ was in work has a line that says so and no other.
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -91,10 +91,15 @@ class Ledger:
         self._append(record)
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Record how a job ended: its `key` and its `status`: "done", "failed" or "stopped"."""
+        """Record how a job ended: its `key` and its `status`, "done" or "failed"."""
         self._append(record)
         if self._file is not None:
             os.fsync(self._file.fileno())
+
+    def stop(self, keys: Iterable[str]) -> None:
+        """Record that an interrupt ended jobs."""
+        for key in keys:
+            self._append({"key": key, "status": "stopped"})
 
     def _append(self, record: dict[str, Any]) -> None:
         self._count(record)
@@ -106,8 +111,8 @@ class Ledger:
         if state == STARTED:
             state = min(STARTED + max(1, int(record.get("attempt", 1))) - 1, 255)
         self._states.set(int(record["key"], 16), state)
-        if output := record.get("output"):
-            self._outputs.set(output_key(Path(output)), 1)
+        if state != FAILED and (output := record.get("output")):  # it may be another's file
+            self._outputs.set(output_key(output), 1)
 
     def _read(self) -> None:
         if not self.path.exists():
@@ -163,7 +168,7 @@ def _remove_half_a_line(path: Path) -> None:
             logger.warning("%s: half a line at the end was removed.", path)
 
 
-def output_key(output: Path) -> int:
+def output_key(output: Path | str) -> int:
     """The key of an output in a `KeyTable`."""
     name = str(output).encode("utf-8", "surrogateescape")
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "big")

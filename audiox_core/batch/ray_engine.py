@@ -110,21 +110,23 @@ def _retries(map_batches: Callable[..., Any]) -> dict[str, int]:
     return {"max_restarts": -1, "max_task_retries": MOST_ATTEMPTS - 1}
 
 
-@contextmanager
-def _session(address: str | None) -> Iterator[None]:
-    """Connect to a cluster.
-
-    Raises:
-        SettingsError: Ray is not installed, or there is no cluster at this address.
-    """
+def check_installed() -> None:
+    """Raise SettingsError if Ray is not installed."""
     try:
-        import ray
-        import ray.data
+        import ray.data  # noqa: F401
     except ImportError as error:
         raise SettingsError(
             f"--ray needs Ray ({one_line(str(error))[:80]}): install it on every machine with "
             f"{INSTALL}, or leave out --ray."
         ) from error
+
+
+@contextmanager
+def _session(address: str | None) -> Iterator[None]:
+    """Connect to a cluster. Raises SettingsError if there is none at this address."""
+    import ray
+    import ray.data
+
     try:
         local = {} if address else {"include_dashboard": False}
         ray.init(address or None, log_to_driver=False, logging_level=logging.ERROR, **local)

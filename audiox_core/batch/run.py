@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..errors import AudioXError
+from ..errors import AudioXError, SettingsError, one_line
 from ..media.files import remove_leftovers
 from ..pipeline.outputs import output_paths
 from .identity import Identity, text_key
@@ -44,20 +44,13 @@ class Batch:
         """What to do with each item, as its inputs and the ledger are at that moment."""
         claimed = KeyTable()  # the outputs of this run
         for item in self.items:
+            job = None
             try:
                 job = self.maker.make(item)
-            except AudioXError as error:
-                yield self._refused(item, None, str(error))
-                continue
-            paths = output_paths(job.output, job.request.takes)
-            places = [output_key(path) for path in paths]
-            if any(claimed.get(place) for place in places):
-                text = f"Another item has the output {job.output}: give one of them another name."
-                yield self._refused(item, job, text)
-                continue
-            for place in places:
-                claimed.set(place, 1)
-            yield self._turn(job, paths)
+                turn = self._turn(job, claimed)
+            except (AudioXError, OSError, ValueError) as error:  # such as a name that is too long
+                turn = self._refused(item, job, one_line(str(error)))
+            yield turn
 
     def _refused(self, item: Item, job: Job | None, error: str) -> Turn:
         """An item that no change of its inputs helps; its key is not that of a job."""
@@ -65,12 +58,18 @@ class Batch:
         before = self.ledger.state(key) == FAILED and self.redo is None
         return Turn(item.number, key, "failed" if before else "fail", job, error)
 
-    def _turn(self, job: Job, paths: list[Path]) -> Turn:
+    def _turn(self, job: Job, claimed: KeyTable) -> Turn:
+        paths = output_paths(job.output, job.request.takes)
+        places = [output_key(path) for path in paths]
+        if any(claimed.get(place) for place in places):
+            raise SettingsError(
+                f"Another item has the output {job.output}: give one of them another name."
+            )
+        for place in places:
+            claimed.set(place, 1)
         key = self.identity.key(job)
         state = self.ledger.state(key)
-        if self.redo == "all":
-            return Turn(job.number, key, "render", job)
-        if state == DONE and all(path.exists() for path in paths):
+        if state == DONE and self.redo != "all" and all(path.exists() for path in paths):
             return Turn(job.number, key, "done", job)
         if state == FAILED and self.redo is None:
             return Turn(job.number, key, "failed", job)
@@ -166,6 +165,5 @@ def render_jobs(
             in_work.discard(result.key)
             finish(result)
     except KeyboardInterrupt:
-        for key in in_work:
-            ledger.finish({"key": key, "status": "stopped"})
+        ledger.stop(in_work)
         raise

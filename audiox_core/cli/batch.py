@@ -62,10 +62,11 @@ def _add_items(group: argparse._ArgumentGroup) -> None:
 
 def _add_engine(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
+    only = group.add_mutually_exclusive_group().add_argument
     text = "check the lines and count what is to do; nothing is rendered or written"
-    add("--dry-run", action="store_true", help=text)
+    only("--dry-run", action="store_true", help=text)
     text = "render a few items, and say how many hours and gigabytes the rest takes"
-    add("--estimate", action="store_true", help=text)
+    only("--estimate", action="store_true", help=text)
     add(
         "--ray",
         nargs="?",

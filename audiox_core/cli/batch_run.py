@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..batch.identity import Identity
 from ..batch.items import Items, fixed_folder, open_items
-from ..batch.jobs import MODEL, REQUEST, JobMaker, check_name
+from ..batch.jobs import MODEL, REQUEST, JobMaker, check_defaults, check_name
 from ..batch.ledger import open_ledger
 from ..batch.results import SHOWN_FAILURES, Result, Summary
 from ..batch.run import Batch, Engine, OnResult, run_batch
@@ -38,12 +38,15 @@ def run(options: argparse.Namespace) -> int:
     output = options.output.absolute()
     items = _items(options, output)
     defaults = {name: value for name, value in vars(options).items() if name in REQUEST | MODEL}
+    check_defaults(defaults)
     model_options(defaults).check()
     ledger_path = output / "batch.jsonl" if options.ledger is None else options.ledger
-    if not options.dry_run:
-        output.mkdir(parents=True, exist_ok=True)
     identity = Identity(content=options.verify)
-    with open_ledger(ledger_path, write=not options.dry_run) as ledger:
+    engine = None if options.dry_run else _engine(options, defaults, identity)
+    if engine is not None:
+        for folder in (output, ledger_path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+    with open_ledger(ledger_path, write=engine is not None) as ledger:
         batch = Batch(
             items,
             JobMaker(defaults, output, options.name),
@@ -52,9 +55,8 @@ def run(options: argparse.Namespace) -> int:
             options.redo,
             options.force,
         )
-        if options.dry_run:
+        if engine is None:
             return _dry_run(batch, options)
-        engine = _engine(options, defaults, identity)
         if options.estimate:
             return _estimate(batch, engine, options)
         summary = Summary(items.count(), str(ledger_path))
@@ -76,16 +78,19 @@ def _items(options: argparse.Namespace, output: Path) -> Items:
 
 
 def _engine(options: argparse.Namespace, defaults: dict[str, Any], identity: Identity) -> Engine:
-    """What renders; the default model is opened first, so that a wrong one is one error."""
+    """What renders; a wrong device or default model is one error, before anything is written."""
     from ..batch.local_engine import LocalEngine
     from ..batch.worker import Worker
+    from ..device import choose_device
 
     worker = Worker(identity)
     worker.model(model_options(defaults))
     if options.ray is None:
+        choose_device(options.device)
         return LocalEngine(worker)
-    from ..batch.ray_engine import RayEngine
+    from ..batch.ray_engine import RayEngine, check_installed
 
+    check_installed()
     use_gpus = options.device is None or not options.device.startswith("cpu")
     return RayEngine(options.ray, options.cpus_per_worker, use_gpus, options.verify)
 
@@ -112,7 +117,7 @@ def _estimate(batch: Batch, engine: Engine, options: argparse.Namespace) -> int:
     with _each_message_once():
         found = estimate(batch, engine)
     if not found.done:
-        reason = found.results[0].error if found.results else "all items are done"
+        reason = found.results[0].error if found.results else "no item is left to render"
         raise SettingsError(f"There is nothing to measure: {reason}")
     numbers = found.as_dict()
     if options.json:

@@ -24,6 +24,7 @@ GUIDANCE = {
     "video": "what the video or image adds to the text",
     "audio": "what the audio prompt adds to both",
 }
+SEED = "same seed and settings, same audio; the default is random, or in a batch one for each item"
 STRENGTHS = {"text": "prompt", "video": "video or image", "audio": "audio prompt"}
 
 
@@ -129,7 +130,7 @@ def _add_sampling(group: Any) -> None:
     add = group.add_argument
     text = "number of different sounds, in files NAME-1, NAME-2 and so on; the default is 1"
     add("--takes", "--count", type=int, default=1, metavar="N", help=text)
-    add("--seed", type=int, help="same seed and settings, same audio; the default is random")
+    add("--seed", type=int, help=SEED)
     add("--steps", type=int, help="number of sampling steps")
     add("--cfg", type=float, help="guidance scale: how closely to follow the inputs; 1 is off")
     for name, what in GUIDANCE.items():

@@ -54,6 +54,10 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and what was probably meant; the whole help is a `--help` away."""
         hint = "".join(f"; did you mean {name}?" for name in self._meant(message))
+        name, *_ = message.removeprefix(_UNKNOWN).split()
+        if message.startswith(_UNKNOWN) and Path(name).exists():
+            quoted = "; put a pattern such as '*.mp4' in quotes"
+            hint = f"; for the file, write ./{name}" if name.startswith("-") else quoted
         line = one_line(f"{self.prog}: error: {message}{hint} (see {self.prog} --help)")
         self.exit(2, f"{line}\n")
 

@@ -19,7 +19,7 @@ def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
         shape: of the latent, `b c t`.
         seed: 0 to 2^64 - 1.
     """
-    return unit_noise(shape, torch.Generator().manual_seed(seed))
+    return unit_noise(shape, torch.Generator().manual_seed(int(seed)))  # it may be NumPy's
 
 
 def unit_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -101,6 +101,12 @@ def check_host(host: ModelHost) -> None:
             f"The first argument is a {type(host).__name__}: pass a checkpoint, from "
             "load_checkpoint()."
         )
+
+
+def check_type(name: str, value: object, kind: Any, maker: str) -> None:
+    """Raise SettingsError for an argument that is not what an earlier step, `maker`, returns."""
+    if not isinstance(value, kind):
+        raise SettingsError(f"{name} is a {type(value).__name__}: pass the result of {maker}.")
 
 
 def encode_video(
@@ -285,6 +291,12 @@ def assemble(
         SettingsError: features of another kind, model or length, or a strength outside of 0..1.
         WeightsError: the empty prompt is needed and there is no text encoder.
     """
+    for name, tokens in (("text", text), ("negative", negative)):
+        if tokens is not None:
+            check_type(name, tokens, Tensor, "encode_text")
+    for name, features in (("video", video), ("audio", audio)):
+        if features is not None:
+            check_type(name, features, Features, f"encode_{name}")
     video = None if strengths.video == 0 else video  # it need not have the length of the sound
     audio = None if strengths.audio == 0 else audio
     seconds = _described_seconds(host, video, audio)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..media.sound import Sound
 
 SAMPLING = ("steps", "cfg", "cfg_rescale", "sampler")  # fields of a request and of SamplingConfig
+STRENGTHS = ("text_strength", "video_strength", "audio_strength")
 GUIDANCE = ("text_guidance", "video_guidance", "audio_guidance")
 _ANY_MODEL = AudioXConfig()  # its limits are those of every model
 DENOISE = 0.5  # of a variation, where the request does not say
@@ -184,7 +185,7 @@ def check_request(request: Request) -> None:
     for start, end, text in request.prompts:
         TimeRange(start, end, request.crossfade).check()
         check_prompt(text)
-    for name in ("text_strength", "video_strength", "audio_strength"):
+    for name in STRENGTHS:
         check_number(name, getattr(request, name), 0, 1)
     check_number("The start", request.start, 0, MAX_START, unit=" s")
     if request.seconds is not None:
@@ -216,6 +217,8 @@ def _check_types(request: Request) -> None:
             f"prompts is {shown(request.prompts)}: it must be a list of start, end and text, such "
             'as ((0, 4, "rain"),).'
         )
+    if request.loop not in (True, False):
+        raise SettingsError(f"loop is {shown(request.loop)}: use True or False.")
     if request.timing not in ("true", "reference"):
         raise SettingsError(f"timing is {shown(request.timing)}: use 'true' or 'reference'.")
     for name, (attributes, instead) in _IN_MEMORY.items():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint
+from ..conditioners.assemble import Conditioning
 from ..config import AudioXConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser
 from ..diffusion.noise import initial_noise, on_device, step_noise
@@ -28,7 +29,10 @@ from ..limits import (
 )
 from ..windows import plan, plan_frames
 from .accelerate import accelerated
-from .predictor import AnyConditioning, predictor
+from .encode import check_host, check_type
+from .predictor import AnyConditioning, GuidedBranches, predictor
+
+CONDITIONINGS = (Conditioning, GuidedBranches, list, tuple)  # see `AnyConditioning`
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,9 @@ def sample(
     Raises:
         SettingsError: the conditioning was made for another length.
     """
+    check_host(checkpoint)
+    check_type("conditioning", conditioning, CONDITIONINGS, "assemble")
+    check_type("start", start, StartLatent, "empty_latent")
     config = checkpoint.config
     sampling = sampling or config.sampling
     check_sampling(sampling, config.objective)

@@ -52,6 +52,15 @@ def test_each_line_of_a_text_file_is_a_prompt(tmp_path):
     (tmp_path / "a.txt").write_text("rain\n\n a bell \n", encoding="utf-8")
     fields = [item.fields for item in open_items(str(tmp_path / "a.txt"))]
     assert fields == [{"prompt": "rain"}, {"prompt": "a bell"}]
+    (tmp_path / "a.txt").write_text("rain\na bell", encoding="utf-8-sig")  # as some editors do
+    fields = [item.fields for item in open_items(str(tmp_path / "a.txt"))]
+    assert fields == [{"prompt": "rain"}, {"prompt": "a bell"}]
+
+
+def test_a_single_file_may_lie_in_the_folder_of_the_outputs(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (item,) = open_items(str(tmp_path / "a.mp4"), without=tmp_path)
+    assert item.fields == {"video": str(tmp_path / "a.mp4")}
 
 
 @pytest.mark.parametrize(
@@ -61,10 +70,12 @@ def test_each_line_of_a_text_file_is_a_prompt(tmp_path):
         ("a.xml", "neither a media file nor a manifest"),
         ("empty", "contains no video"),
         ("*.mp4", "contains no video"),
+        ("a.jsonl", "contains no line"),
     ],
 )
 def test_a_source_without_items_is_refused(tmp_path, name, message):
-    (tmp_path / "a.xml").touch()
+    for listed in ("a.xml", "a.jsonl"):
+        (tmp_path / listed).touch()
     (tmp_path / "empty").mkdir()
     with pytest.raises(SettingsError, match=message):
         open_items(str(tmp_path / name))

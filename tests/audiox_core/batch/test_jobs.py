@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from audiox_core.batch.items import Item
-from audiox_core.batch.jobs import JobMaker, check_name
+from audiox_core.batch.jobs import JobMaker, check_defaults, check_name
 from audiox_core.errors import SettingsError
 
 OUT = Path("/out")
@@ -61,6 +61,7 @@ def test_times_are_written_as_on_the_command_line_or_as_lists(make):
         ({"prompt": "Rain, on tin!"}, "{folder}/{stem}", "000007.wav"),
         ({"prompt": "Rain, on tin!"}, "{number}-{prompt}.flac", "000007-rain-on-tin.flac"),
         ({"video": "a.mp4", "seed": 5}, "{stem}-{seed}.wav", "a-5.wav"),
+        ({"prompt": "rain"}, "{prompt}-{seed}", "rain-2481012836.wav"),
         ({"video": "a.mp4", "output": "b/c.mov"}, "{stem}", "b/c.mov"),
         ({"video": "v1.5.mp4"}, "{folder}/{stem}", "v1.5.mp4"),
     ],
@@ -91,7 +92,7 @@ def test_options_for_videos_do_not_concern_other_items(make):
     ("fields", "message"),
     [
         ({"promt": "rain"}, "'promt': did you mean 'prompt'"),
-        ({"video": 3}, "A int is no path"),
+        ({"video": 3}, "The path has the type int"),
         ({"video": "a.mp4", "hide": 3}, "hide is no table"),
         ({"prompt": "rain", "lora": 3}, "lora is 3"),
         ({"prompt_at": 3}, "prompt_at is 3"),
@@ -102,6 +103,7 @@ def test_options_for_videos_do_not_concern_other_items(make):
         ({"prompt": "rain", "takes": "2"}, "takes is '2'"),
         ({"prompt": "rain", "steps": 0}, "steps is 0"),
         ({}, "has no input"),
+        ({"request": {"prompt": "rain"}, "output": "a.wav", "model": [1]}, r"model is \[1\]"),
     ],
 )
 def test_a_wrong_line_says_what_is_wrong(make, fields, message):
@@ -114,7 +116,22 @@ def test_an_item_with_a_problem_is_no_job(make):
         make({}, problem="no JSON")
 
 
-@pytest.mark.parametrize("pattern", ["{stm}", "{0}", "{stem", "{stem.x}"])
+def test_a_record_without_an_output_is_named_as_other_items(make):
+    assert make({"request": {"prompt": "rain"}}).output == OUT / "000007.wav"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--steps=0", "steps is 0"), ("--takes=0", "takes is 0"), ("--lufs=9", "lufs is 9")],
+)
+def test_options_that_fit_no_item_are_refused(defaults, option, message):
+    check_defaults(defaults("--keep-original", "-6", "--denoise", "0.5"))  # these need an input
+    with pytest.raises(SettingsError, match=message):
+        check_defaults(defaults(option))
+
+
+@pytest.mark.parametrize("pattern", ["{folder}", "{stem}.aac", "{stm}", "{0}", "{stem", "{stem.x}"])
 def test_a_pattern_with_unknown_parts_is_refused(pattern):
+    check_name("{stem}-v1.5")
     with pytest.raises(SettingsError, match="is not a pattern"):
         check_name(pattern)

@@ -54,7 +54,7 @@ def test_attempts_without_an_end_are_counted_and_a_stop_is_none(tmp_path):
             ledger.start(OTHER, tmp_path / "b.wav", counted=False)
             assert (ledger.state(KEY), ledger.state(OTHER)) == (expected, STARTED)
     with open_ledger(tmp_path / "batch.jsonl") as ledger:
-        ledger.finish({"key": KEY, "status": "stopped"})
+        ledger.stop([KEY])
         assert ledger.state(KEY) == STOPPED
         ledger.start(KEY, tmp_path / "a.wav")
         assert ledger.state(KEY) == STARTED

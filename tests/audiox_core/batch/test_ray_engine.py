@@ -44,7 +44,7 @@ def test_a_row_is_a_job_and_its_result(tmp_path):
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SettingsError, match="pip install"):
-        next(iter(RayEngine()(iter([(None, "")]), lambda *_: None)))
+        ray_engine.check_installed()
 
 
 def test_jobs_are_handed_over_in_bounded_pieces(monkeypatch):

@@ -51,7 +51,25 @@ def test_a_file_of_another_origin_is_not_replaced(run, manifest, tmp_path):
     done = run(manifest(LINES[0]))
     assert "was not made by this batch" in done.summary.failures[0]["error"]
     assert (tmp_path / "out" / "a.wav").read_text(encoding="utf-8") == "mine"
+    assert run(manifest(LINES[0]), redo="all").rendered == []
     assert run(manifest(LINES[0]), redo="failed", force=True).counts == {"done": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"prompt": "rain", "output": f"{'a' * 300}.wav"},
+        {"prompt": "rain", "output": "\ud800.wav"},
+        {"video": "a\0b.mp4"},
+        {"prompt": "rain", "checkpoint": "a" * 300},
+        {"request": {"prompt": "rain"}, "model": 1, "output": "b.wav"},
+    ],
+    ids=["long name", "half a character", "null byte", "long checkpoint", "wrong model"],
+)
+def test_a_line_that_the_system_refuses_does_not_end_the_batch(run, manifest, line):
+    done = run(manifest(json.dumps(line), LINES[0]))
+    assert done.rendered == ["a.wav"]
+    assert len(done.summary.failures) == 1
 
 
 class Killed(BaseException):

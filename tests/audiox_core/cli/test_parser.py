@@ -43,6 +43,24 @@ def test_bad_usage_names_the_nearest_spelling(parser, capsys, line, says):
     assert says in shown
 
 
+def test_a_file_whose_name_begins_with_a_dash_is_explained(parser, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-a.mp4").touch()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["-a.mp4", "--output", "b"])
+    assert "for the file, write ./-a.mp4 (see" in capsys.readouterr().err
+
+
+def test_a_pattern_that_the_shell_has_expanded_is_explained(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.mp4").touch()
+    single = CommandParser(prog="tool")
+    single.add_argument("source")
+    with pytest.raises(SystemExit):
+        single.parse_args(["a.mp4", "b.mp4"])
+    assert "put a pattern such as '*.mp4' in quotes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("started", "name"),
     [

@@ -162,6 +162,18 @@ def test_features_that_do_not_fit_are_refused(checkpoint):
         assemble(checkpoint, video=video, audio=audio)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"text": "rain"}, "text is a str: pass the result of encode_text"),
+        ({"video": "a.mp4"}, "video is a str: pass the result of encode_video"),
+    ],
+)
+def test_an_input_that_was_not_encoded_is_refused(checkpoint, given, message):
+    with pytest.raises(SettingsError, match=message):
+        assemble(checkpoint, **given)
+
+
 def features(checkpoint, kind, windows, seconds):
     count = {"video": checkpoint.config.video.tokens, "audio": checkpoint.config.audio_tokens}[kind]
     tokens = torch.ones(windows, count, checkpoint.config.dit.cond_dim)

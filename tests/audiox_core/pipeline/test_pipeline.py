@@ -216,7 +216,7 @@ def test_a_video_file_is_not_written_without_an_input_video(pipeline, tmp_path):
     with pytest.raises(SettingsError, match="without a video"):
         sound.save(tmp_path / "sound.mp4")
     with pytest.raises(SettingsError, match=r"\.wav"):
-        sound.save(tmp_path / "sound.ogg")
+        sound.save(tmp_path / "sound.aiff")
     assert not list(tmp_path.iterdir())
 
 

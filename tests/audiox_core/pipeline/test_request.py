@@ -36,6 +36,7 @@ def test_a_request_with_any_input_is_accepted():
         ({"video": "a.mp4", "start": float("nan")}, "start is nan"),
         ({"video": "a.mp4", "loop": True}, "but video has: leave out --video or --loop"),
         ({"init_audio": "a.wav", "loop": True}, "leave out --init-audio or --loop"),
+        ({"prompt": "rain", "loop": "no"}, "loop is 'no': use True or False"),
         ({"prompt": "rain", "loop": True, "seconds": 1.5}, "The length of a loop is 1.5 s"),
         ({"prompt": "rain", "text_guidance": -1.0}, "text_guidance is -1: it must be 0 to 100"),
     ],

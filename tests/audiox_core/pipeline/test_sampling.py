@@ -86,3 +86,12 @@ def test_a_step_called_alone_refuses_what_a_request_refuses(checkpoint, start, s
     given = StartLatent(**{"samples": torch.zeros(1, 64, 236), **start})
     with pytest.raises(SettingsError, match=message):
         sample(checkpoint, Conditioning(tokens, tokens * 0, 1), given, **settings)
+
+
+def test_what_no_earlier_step_returned_is_refused(checkpoint):
+    tokens = torch.ones(1, checkpoint.config.tokens, checkpoint.config.dit.cond_dim)
+    conditioning = Conditioning(tokens, tokens * 0, 1)
+    with pytest.raises(SettingsError, match="conditioning is a NoneType: pass the result of ass"):
+        sample(checkpoint, None, StartLatent(torch.zeros(1, 64, 236)))
+    with pytest.raises(SettingsError, match="start is a Tensor: pass the result of empty_latent"):
+        sample(checkpoint, conditioning, torch.zeros(1, 64, 236))
