@@ -110,11 +110,11 @@ def check_unknown(branches: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         branches: of a guider: their entries. Text and numbers, in which packs take notes, are
             allowed.
     """
-    for entry in chain.from_iterable(branches.values()):
-        for key, value in entry.items() if KEY in entry else ():
+    for entry in filter(lambda entry: KEY in entry, chain.from_iterable(branches.values())):
+        check_conditioning(entry)  # first: these sentences say more
+        for key, value in entry.items():
             values = value if isinstance(value, list | tuple) else [value]
-            known = key in READ or key in CONDITIONING  # which `check_conditioning` refuses
-            if not known and any(isinstance(item, torch.Tensor) for item in values):
+            if key not in READ and any(isinstance(item, torch.Tensor) for item in values):
                 raise SettingsError(
                     f"The conditioning has '{key}', which AudioX does not read: remove the node "
                     "that sets it."
