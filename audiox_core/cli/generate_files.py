@@ -29,19 +29,23 @@ def take_inputs(options: argparse.Namespace) -> None:
         "image": "image",
         "audio": "init_audio" if changed else "audio",
     }
+    taken: set[str] = set()
     for path in options.inputs:
         if not path.exists() and not path.suffix:
             raise SettingsError(
                 f"There is no file {path}. If it describes the sound, pass it with --prompt."
             )
         name = names[media_kind(path)]
-        if (other := getattr(options, name)) is not None:
+        other = getattr(options, name)
+        # as an option does, an input replaces that of a recorded run
+        if other is not None and (options.from_json is None or name in taken):
             option = name.replace("_", "-")
             raise SettingsError(
                 f"{other} and {path} are both the input --{option}: a run has only one. For "
                 "several clips, use the command batch."
             )
         setattr(options, name, path)
+        taken.add(name)
 
 
 def check_files(output: Path, model: ModelOptions, request: Request) -> None:

@@ -186,6 +186,19 @@ def test_options_override_a_recorded_run(run, tmp_path):
     assert summary["request"]["prompt"] == "rain"
 
 
+def test_an_input_replaces_that_of_a_recorded_run(run, tmp_path):
+    for name in ("first.mp4", "second.mp4"):
+        write_clip(tmp_path / name, 1)
+    _, out, _ = run("generate", "first.mp4", "--steps", "1", "-o", "a.wav", "--json")
+    (tmp_path / "run.json").write_text(out, encoding="utf-8")
+    again = ("generate", "--from-json", "run.json", "second.mp4")
+    code, out, err = run(*again, "-o", "b.wav", "--json")
+    assert code == 0, err
+    assert json.loads(out)["request"]["video"] == str(tmp_path / "second.mp4")
+    code, _, err = run(*again, "first.mp4", "-o", "c.wav")
+    assert (code, "are both the input --video" in err[-1]) == (2, True)
+
+
 def test_a_quiet_run_prints_the_result_and_warnings_alone(generate):
     given = ("--prompt", "rain", "--seconds", "1", "--output", "a.wav")
     code, out, err = generate(*given, "--quiet")

@@ -1,5 +1,6 @@
 """Random numbers of a run: repeatable, independent, one stream for each purpose and item."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ def test_a_seed_repeats_and_another_differs():
 def test_the_initial_noise_is_what_comfyui_draws():
     drawn = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(5))
     assert torch.equal(initial_noise((1, 4, 8), 5), drawn)
+    assert torch.equal(initial_noise((1, 4, 8), np.int64(5)), drawn)
 
 
 @pytest.mark.parametrize("seed", [0, 2**63, 2**64 - 1])
