@@ -157,7 +157,7 @@ class AudioXLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, weight_dtype: str, variant: str = AUTO) -> io.NodeOutput:
-        checkpoint = bridge.checkpoint.open_model(file, variant)
+        checkpoint = bridge.checkpoint.open_model(file, variant, first="diffusion_models")
         return with_text(checkpoint.variant, bridge.model.load_model(checkpoint, weight_dtype))
 
 

@@ -186,7 +186,9 @@ class AudioXSampler(io.ComfyNode):
         )
         sigmas = bridge.sampling.sigmas_of(model, used, scheduler, denoise)
         schedule = _schedule(scheduler, used)
-        line = f"{used.sampler}, {schedule}, {len(sigmas) - 1} steps, cfg {used.cfg:g}"
+        count = len(sigmas) - 1
+        steps_used = f"{count} step{'s' if count != 1 else ''}"
+        line = f"{used.sampler}, {schedule}, {steps_used}, cfg {used.cfg:g}"
         if used.cfg_rescale:
             line += f", cfg_rescale {used.cfg_rescale:g}"
         return with_text(

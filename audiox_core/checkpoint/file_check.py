@@ -41,10 +41,10 @@ def check_weights_file(path: str | Path) -> str:
     suffix = path.suffix.lower()
     if head == b"GGUF" or suffix == ".gguf":
         raise WeightsError(
-            f"{path} is a GGUF file, which this pack cannot read: use the released .ckpt "
-            f"({fetch_again(path)} downloads it into models/audiox) or a .safetensors file. Its "
-            "weights as float8 with scales ([[`convert --dtype float8_scaled`|weight_dtype "
-            "float8_scaled in the loader]]) are as small as those of a Q8 GGUF."
+            f"{path.name} is a GGUF file, which this pack cannot read: use a .safetensors file or "
+            f"the released .ckpt. {fetch_again(path)} downloads that into models/audiox. Weights "
+            "as float8 with scales ([[`convert --dtype float8_scaled`|weight_dtype float8_scaled "
+            "in the loader]]) are as small as those of a Q8 GGUF."
         )
     if suffix in UNFINISHED:
         raise unreadable(path, f"its name ends in {suffix}, like a download in progress")

@@ -13,7 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
 from ..errors import SettingsError, is_out_of_memory
-from .inputs import check_prompt
+from .inputs import TASK_PROMPTS, check_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class TextConditioner(nn.Module):
                 f"The tokenizer cannot read the prompt ({str(error)[:60]}): use plain words."
             ) from error
         ids, given = encoding.ids, len(encoding.ids)
-        ignored, advice = [*self._unknown(prompt, encoding)], [*self._rare(encoding)]
+        ignored, advice = [*self._unknown(prompt, encoding)], [*self._rare(prompt, encoding)]
         if weight := _WEIGHT.search(prompt):
             advice.append(f"Weights such as {weight[0][:40]} are read as text, not as weights.")
         if given > self.tokens:
@@ -133,10 +133,10 @@ class TextConditioner(nn.Module):
             )
         yield f"The text encoder does not know '{' '.join(unknown)[:40]}': it is ignored."
 
-    def _rare(self, encoding: Encoding) -> Iterator[str]:
+    def _rare(self, prompt: str, encoding: Encoding) -> Iterator[str]:
         """A note on words that a small vocabulary has only in more than two pieces."""
-        if self.tokenizer.get_vocab_size() > SMALL_VOCABULARY:
-            return
+        if self.tokenizer.get_vocab_size() > SMALL_VOCABULARY or prompt in TASK_PROMPTS.values():
+            return  # nobody wrote the prompt of a task
         words: list[str] = []
         counts: list[int] = []
         for piece in encoding.tokens:
@@ -146,7 +146,7 @@ class TextConditioner(nn.Module):
             words[-1] += piece.removeprefix(MARK)
             counts[-1] += piece.removeprefix(MARK).isalpha()
         if rare := [word for word, pieces in zip(words, counts, strict=True) if pieces > 2]:
-            shown = ", ".join(word.removesuffix(END).strip(".,;:!?") for word in rare)
+            shown = ", ".join(dict.fromkeys(w.removesuffix(END).strip(".,;:!?") for w in rare))
             yield (
                 f"The captions that this small model was trained on rarely or never contain: "
                 f"{shown[:80]}. Use simpler words, or a released model."

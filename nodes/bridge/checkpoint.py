@@ -26,6 +26,7 @@ def open_model(
     vae: str = AUTO,
     synchformer: str = AUTO,
     text_encoder: str = AUTO,
+    first: str = "",
 ) -> CheckpointFile:
     """Open a checkpoint of a list; T5-base may be where ComfyUI keeps text encoders.
 
@@ -34,10 +35,11 @@ def open_model(
         variant: a key of `VARIANTS`, where the file does not tell which of them it is.
         vae, synchformer, text_encoder: names of their lists; `AUTO` takes the checkpoint's own, or
             what is found.
+        first: kind of folder that is searched first for the checkpoint.
     """
     folders = [Path(f) for kind in (TEXT_KIND, KIND) for f in folder_paths.get_folder_paths(kind)]
     return open_checkpoint(
-        file_path("file", name),
+        file_path("file", name, first),
         text_encoder=file_path("text_encoder_file", text_encoder),
         vae=file_path("vae_file", vae),
         synchformer=file_path("synchformer_file", synchformer),
@@ -57,4 +59,4 @@ def load_all(file: CheckpointFile, weight_dtype: str) -> tuple[Any, Any, Any]:
 
 def open_vae(name: str) -> VaeFile:
     """Open the VAE in a file of the list."""
-    return open_vae_file(file_path("file", name) or Path(name))
+    return open_vae_file(file_path("file", name, "vae") or Path(name))

@@ -19,7 +19,7 @@ AUTO = "auto"  # what the checkpoint brings, or what lies beside it
 ELSEWHERE = ("checkpoints", "diffusion_models", "vae")
 PARTS: dict[Part, tuple[str, ...]] = {  # widget -> kinds of folders
     "file": (KIND, *ELSEWHERE),
-    "vae_file": (KIND, *ELSEWHERE),
+    "vae_file": (KIND, "vae", "checkpoints", "diffusion_models"),
     "synchformer_file": (KIND,),
     "text_encoder_file": (TEXT_KIND, KIND),
 }
@@ -68,11 +68,17 @@ def _folders(kind: str) -> list[Path]:
     return [Path(folder) for folder in folder_paths.get_folder_paths(kind)]
 
 
-def file_path(part: Part, name: str) -> Path | None:
+def file_path(part: Part, name: str, first: str = "") -> Path | None:
     """The file of a widget's value; None for `AUTO`.
 
     The value may come from a shared workflow: its file may not be here, or be written with the
     backslashes of Windows.
+
+    Args:
+        part: that the widget loads.
+        name: its value.
+        first: kind of folder that is searched before the others. ComfyUI's save nodes give files
+            of different parts the same name.
 
     Raises:
         WeightsError: there is no such file; the message says how to get a released one.
@@ -81,7 +87,9 @@ def file_path(part: Part, name: str) -> Path | None:
         return None
     if name == EMBEDDED_NAME and part == "file":
         return EMBEDDED
-    if (path := next(_candidates(part, name), None)) is not None:
+    if not name or not isinstance(name, str):  # ComfyUI saves an empty list's widget as null
+        raise WeightsError(f"No file is selected in {part}: select one from the list.")
+    if (path := next(_candidates(part, name, first), None)) is not None:
         return path
     folder = _folders(PARTS[part][0])[0]
     file = FILES.get(Path(name.replace("\\", "/")).name)
@@ -93,12 +101,12 @@ def file_path(part: Part, name: str) -> Path | None:
     )
 
 
-def _candidates(part: Part, name: str) -> Iterator[Path]:
+def _candidates(part: Part, name: str, first: str) -> Iterator[Path]:
     if (file := FILES.get(name)) is not None and (
         found := find_released(file, _folders(file.directory))
     ) is not None:
         yield found
-    for kind in PARTS[part]:
+    for kind in sorted(PARTS[part], key=lambda kind: kind not in (KIND, first)):
         for written in dict.fromkeys((name, name.replace("\\", "/"))):
             if (path := folder_paths.get_full_path(kind, written)) is not None:
                 yield Path(path)

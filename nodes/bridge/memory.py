@@ -50,5 +50,7 @@ def step_bytes(
         values += group * one
     else:  # keys and values of each item of the batch; those of one window are counted above
         group, kept = 1, windows * conditions * max(1, shape[0] // 2)
+    if windows == 1:  # nothing more is kept; ComfyUI asks at every step, and asking it back is slow
+        return values * bytes_of_a_value
     beyond = min(cache_limit(), kept * one * bytes_of_a_value) - group * one * bytes_of_a_value
-    return values * bytes_of_a_value + (max(0, beyond) if windows > 1 else 0)
+    return values * bytes_of_a_value + max(0, beyond)

@@ -34,7 +34,7 @@ from .loop import is_loop, loop_latent, with_loops
 from .memory import CONDITIONS, cache_limit, condition_shapes, step_bytes
 from .prompt_masks import LOOP, used_windows, with_masks
 from .quantized import announce, as_stored, find_scales, host_state, with_scaled_convolutions
-from .refused import check_conditioning, check_guidance, explain
+from .refused import check_conditioning, check_guidance, check_unknown, explain
 from .saving import for_saving, with_range
 
 WEIGHT_DTYPES = {
@@ -151,6 +151,7 @@ def cache_conditions(
     """Keep prepared conditions for one sampling run: a wrapper around all of it."""
     guider, loop = executor.class_obj, is_loop(latent_image)
     check_guidance(guider.model_options)
+    check_unknown(guider.conds)
     announce_compiling(guider.model_patcher)
     patcher = guider.model_patcher
     if loop and callback is not None:

@@ -86,11 +86,12 @@ def _check_blocks(blocks: Mapping[Any, Any], depth: int) -> None:
 
 
 def _check_indices(kind: str, indices: Iterable[int], depth: int) -> None:
+    there = "blocks" if kind == "block" else "double layers"  # the widget of the usual node
     for index in indices:
         if kind == SINGLE or not 0 <= index < depth:
             raise SettingsError(
                 f"A node names the {kind} {index} (skip layer guidance?), but this model has the "
-                f"double blocks 0 to {depth - 1}: name some of them there, as double layers."
+                f"double blocks 0 to {depth - 1}: name some of them there, as {there}."
             )
 
 

@@ -1,6 +1,7 @@
 """What other nodes set and AudioX cannot follow: a sentence for each, and none is ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 
 from ...audiox_core.errors import SettingsError, is_out_of_memory
+from .conditioning import KEY
 from .prompt_masks import SPAN
 
 PACK = Path(__file__).parents[2]
@@ -64,6 +66,7 @@ OPTIONS = {  # entry of `transformer_options` that models of pictures read -> it
     "minimax_h3_sigma_shift_audio": "MiniMaxH3SigmaShift",
 }
 # entries that say when, where and how strongly a CONDITIONING applies
+READ = ("cross_attn", "pooled_output", "mask")  # entries of a CONDITIONING that hold tensors
 APPLIES = (SPAN, "strength", "start_percent", "end_percent", "mask", "area", "hooks", "default")
 
 
@@ -100,12 +103,40 @@ def check_conditioning(entry: Mapping[str, Any]) -> None:
             )
 
 
+def check_unknown(branches: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Raise a sentence for tensors in a CONDITIONING that only other models read.
+
+    Args:
+        branches: of a guider: their entries. Text and numbers, in which packs take notes, are
+            allowed.
+    """
+    for entry in filter(lambda entry: KEY in entry, chain.from_iterable(branches.values())):
+        check_conditioning(entry)  # first: these sentences say more
+        for key, value in entry.items():
+            values = value if isinstance(value, list | tuple) else [value]
+            if key not in READ and any(isinstance(item, torch.Tensor) for item in values):
+                raise SettingsError(
+                    f"The conditioning has '{key}', which AudioX does not read: remove the node "
+                    "that sets it."
+                )
+
+
 def check_guidance(model_options: Mapping[str, Any]) -> None:
     """Raise a sentence for a guidance function that is made for pictures only."""
     node = _maker(model_options.get("sampler_cfg_function"))
     if node in CFG_FUNCTIONS:
         raise SettingsError(
             f"{node} is made for pictures: remove it, and use {CFG_FUNCTIONS[node]}."
+        )
+
+
+def check_rescale(model_options: Mapping[str, Any], rescale: float) -> None:
+    """Raise a sentence for a guidance function that cfg_rescale would replace."""
+    check_guidance(model_options)
+    if (function := model_options.get("sampler_cfg_function")) is not None:
+        raise SettingsError(
+            f"{_maker(function)} and cfg_rescale {rescale:g} both decide how cfg is applied: set "
+            "cfg_rescale to 0, or remove that node."
         )
 
 

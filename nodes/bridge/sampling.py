@@ -23,7 +23,7 @@ from ...audiox_core.diffusion.objectives import OBJECTIVES, Objective
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.limits import check_denoise, check_numbers
 from ...audiox_core.pipeline.sampling import run_sigmas
-from .refused import check_noise_mask
+from .refused import check_noise_mask, check_rescale
 from .schema import OWN
 
 ONE_BY_ONE = {"dpm_adaptive"}  # whose steps depend on the whole batch
@@ -158,6 +158,7 @@ def with_rescale(model: Any, rescale: float) -> Any:
     """A MODEL whose guidance is rescaled as AudioX does it; the same MODEL for 0."""
     if not rescale:
         return model
+    check_rescale(model.model_options, rescale)
     model = model.clone()
     objective = OBJECTIVES[config_of(model).objective]
     model.set_model_sampler_cfg_function(_rescaled_cfg(rescale, objective))

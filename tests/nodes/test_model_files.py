@@ -117,6 +117,22 @@ def test_a_missing_file_fails_before_the_run_with_size_folder_link_and_command(
     assert ("a browser calls it" in text) == (file.saved_as != name)
 
 
+@pytest.mark.parametrize("value", [None, "", 5])
+def test_a_widget_without_a_name_is_refused(models, value):
+    with pytest.raises(Exception, match="No file is selected in file: select one"):
+        models.find("file", value)
+
+
+def test_parts_that_are_saved_under_one_name_are_found_by_the_loader_of_each(models):
+    saved = {kind: models(f"{kind}/audiox_00001_.safetensors")
+             for kind in ("checkpoints", "diffusion_models", "vae")}  # fmt: skip
+    name = "audiox_00001_.safetensors"
+    assert models.find("file", name) == saved["checkpoints"]
+    assert models.find("vae_file", name) == saved["vae"]
+    for kind, path in saved.items():
+        assert models.find("file", name, kind) == path
+
+
 def test_an_unknown_file_fails_before_the_run_with_its_folder(comfy, node, models):
     valid, text = validated(comfy, prompt_of(file="someones.safetensors"))
     assert not valid

@@ -287,7 +287,7 @@ def test_decode_shows_the_levels_of_each_sound_and_that_a_latent_is_empty(node, 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("rain on a metal bell", ["8 of 32 tokens used"]),
+        ("rain on a metal bell", ["6 of 32 tokens used"]),
         ("(rain:1.2)", ["tokens used", "Weights such as (rain:1.2) are read as text"]),
         ("applause", ["tokens used", "rarely or never contain: applause"]),
         ("rain " * 60, ["32 of 32 tokens used", "but the model reads 32: everything after"]),
@@ -298,3 +298,13 @@ def test_encode_text_shows_the_tokens_and_what_is_not_read(node, loaded, text, s
     lines = node.text.split("\n")
     assert len(lines) == len(shown)
     assert all(words in line for words, line in zip(shown, lines, strict=True))
+
+
+def test_the_prompt_of_a_task_has_no_rare_words(node, loaded):
+    node("AudioXEncodeText", conditioners=loaded.conditioners, text="", task="sound effects")
+    assert node.text == "18 of 32 tokens used"
+
+
+def test_encode_text_names_a_rare_word_once(node, loaded):
+    node("AudioXEncodeText", conditioners=loaded.conditioners, text="applause, applause")
+    assert "contain: applause. Use" in node.text

@@ -23,11 +23,12 @@ def graph(node, family):
             "AudioXMaskedConditioning", conditioners=parts.conditioners, text=text
         )
 
-        def run(patched=None, seconds=5.0, steps=2, cfg=3.0, **options):
+        def run(patched=None, seconds=5.0, steps=2, cfg=3.0, entries=None, **options):
             model = (patched or parts.model).clone()
             model.model_options["transformer_options"].update(options)
             return node(
-                "KSampler", model=model, positive=positive, negative=negative, seed=1, steps=steps,
+                "KSampler", model=model, negative=negative, seed=1, steps=steps,
+                positive=[[tokens, {**facts, **(entries or {})}] for tokens, facts in positive],
                 cfg=cfg, sampler_name="euler", scheduler="simple", denoise=1.0,
                 latent_image=node("AudioXEmptyLatent", seconds=seconds),
             )["samples"]  # fmt: skip
@@ -131,6 +132,17 @@ def test_what_the_host_and_packs_note_in_the_options_is_allowed(graph):
     assert torch.equal(graph.run(**notes), graph.run())
 
 
+@pytest.mark.parametrize("entry", [torch.zeros(1, 3), [torch.zeros(1, 3)]], ids=["one", "list"])
+def test_tensors_in_a_conditioning_that_only_other_models_read_are_refused(graph, entry):
+    with pytest.raises(Exception, match="'vace_frames', which AudioX does not read"):
+        graph("audiox").run(entries={"vace_frames": entry})
+
+
+def test_notes_of_packs_in_a_conditioning_are_allowed(graph):
+    graph = graph("audiox")
+    assert torch.equal(graph.run(entries={"prompt": "rain", "numbers": [1, 2]}), graph.run())
+
+
 @pytest.fixture
 def calls(pack, monkeypatch):
     """Counts forwards of a network, and what is prepared for them."""
@@ -218,3 +230,16 @@ def test_a_compiled_model_gives_the_same_and_says_once_that_it_compiles(
     assert torch.equal(*made)
     assert [node for _, node in shown] == ["7"]
     assert sum("Compiling the model" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("variant", ["audiox"])
+def test_cfg_rescale_never_replaces_the_guidance_of_another_node(node, pack, graph, variant):
+    model = graph(variant).model
+    renormed = node("RenormCFG", model=model, cfg_trunc=100.0, renorm_cfg=0.5)
+    rescaled = node("RescaleCFG", model=model, multiplier=0.7)
+    sampling = importlib.import_module(f"{pack.__name__}.nodes.bridge.sampling")
+    with pytest.raises(Exception, match=r"RenormCFG and cfg_rescale .* both decide"):
+        sampling.with_rescale(renormed, 0.5)
+    with pytest.raises(Exception, match="RescaleCFG is made for pictures"):
+        sampling.with_rescale(rescaled, 0.5)
+    assert sampling.with_rescale(renormed, 0.0) is renormed
