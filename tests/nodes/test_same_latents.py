@@ -92,7 +92,8 @@ def core_latent(monkeypatch, tmp_path):
     def run(path, solver, options):
         output = str(tmp_path / "out.wav")
         sampling = ["--steps", STEPS, "--cfg", CFG, "--seed", SEED, "--sampler", solver]
-        given = [*options, *sampling, "--checkpoint", path, "--device", "cpu", "--output", output]
+        given = [*options, *sampling, "--checkpoint", path, "--device", "cpu", "--force"]
+        given += ["--output", output]
         assert main(["generate", *map(str, given)]) == 0
         return found.pop()
 
