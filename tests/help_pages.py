@@ -232,12 +232,11 @@ def write_help_pages(object_info: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """Write all texts from the schemas that a ComfyUI without a GPU reports."""
-    with tempfile.TemporaryDirectory() as scratch:
-        server = Server(Path(scratch), folder="ComfyUI-AudioX")
-        try:
-            write_help_pages(server.wait().get("/object_info"))
-        finally:
-            server.stop()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Server(Path(scratch), folder="ComfyUI-AudioX") as server,
+    ):
+        write_help_pages(server.get("/object_info"))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,11 @@ from pathlib import Path
 from PIL import Image
 
 from .help_pages import HELP, WORKFLOWS
-from .host import ROOT, Browser, Server, browser
+from .host import Browser, Server, browser
 from .locales import languages
 
 RUN = ("AudioX Takes for a Video", "AudioX Layers and Mix")  # they show more after a run
 STEPS = {kind: {"steps": 2} for kind in ("AudioXSampler", "AudioXScheduler")}
-EXAMPLES = ROOT / "audiox_core" / "assets" / "examples"
-INPUTS = {"clip.mp4": "ball.mp4", "music.flac": "music.mp4"}  # that workflows name
 QUALITY, LONGEST = 60, 720  # of WebP, pixels
 ALONE = """(type) => {
   app.graph.clear();
@@ -84,21 +82,15 @@ def photograph_nodes(front_end: Browser, language: str) -> None:
 
 def main() -> None:
     """Photograph every node in every language."""
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        (scratch / "input").mkdir()
-        for name, example in INPUTS.items():
-            (scratch / "input" / name).write_bytes((EXAMPLES / example).read_bytes())
-        server = Server(scratch, folder="ComfyUI-AudioX")
-        try:
-            with browser(server.wait().url) as front_end:
-                for language in languages():
-                    settings = {"Comfy.Locale": language, "Comfy.TutorialCompleted": True}
-                    server.post("/settings", settings)
-                    front_end.load()
-                    photograph_nodes(front_end, language)
-        finally:
-            server.stop()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Server(Path(scratch), folder="ComfyUI-AudioX") as server,
+        browser(server.url) as front_end,
+    ):
+        for language in languages():
+            server.post("/settings", {"Comfy.Locale": language, "Comfy.TutorialCompleted": True})
+            front_end.load()
+            photograph_nodes(front_end, language)
 
 
 if __name__ == "__main__":

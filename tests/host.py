@@ -63,8 +63,22 @@ def why_not() -> str:
     return ""
 
 
+def why_no_browser() -> str:
+    """Why no front end can be opened here; empty where one can."""
+    if reason := why_not():
+        return reason
+    if chromium() is None:
+        return "no Chromium found: apt-get install chromium"
+    if importlib.util.find_spec("playwright") is None:
+        return "no playwright: pip install playwright"
+    return ""
+
+
 class Server:
-    """ComfyUI in a process of its own, with a scratch folder and this pack in it."""
+    """ComfyUI in a process of its own, with a scratch folder and this pack in it.
+
+    In a `with` statement it answers when the block begins, and ends with it.
+    """
 
     def __init__(
         self, scratch: Path, *arguments: str, folder: str = PACK_FOLDER, **environment: str
@@ -139,6 +153,16 @@ class Server:
         """End the process."""
         self.process.terminate()
         self.process.wait(timeout=30)
+
+    def __enter__(self) -> "Server":
+        try:
+            return self.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 def chromium() -> str | None:

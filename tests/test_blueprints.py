@@ -29,21 +29,14 @@ def read(path: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def front_end(host, tmp_path_factory):
-    if reason := host.why_not():
+    if reason := host.why_no_browser():
         pytest.skip(reason)
-    if host.chromium() is None:
-        pytest.skip("no Chromium found: apt-get install chromium")
-    pytest.importorskip("playwright", reason="no playwright: pip install playwright")
     if not (host.find_comfyui() / "app" / "subgraph_manager.py").is_file():
         pytest.skip("this ComfyUI has no subgraph blueprints")
-    server = host.Server(tmp_path_factory.mktemp("blueprints"))
-    try:
-        server.wait()
-        with host.browser(server.url) as page:
-            page.server = server
-            yield page
-    finally:
-        server.stop()
+    scratch = tmp_path_factory.mktemp("blueprints")
+    with host.Server(scratch) as server, host.browser(server.url) as page:
+        page.server = server
+        yield page
 
 
 def test_there_is_a_blueprint_for_each_of_the_three_tasks():

@@ -40,18 +40,11 @@ class Hand:
 @pytest.fixture(scope="module", params=TEMPLATES)
 def fresh(request, host, tmp_path_factory):
     """A ComfyUI with nothing in it but the pack, and a browser that has never seen it."""
-    if reason := host.why_not():
+    if reason := host.why_no_browser():
         pytest.skip(reason)
-    if host.chromium() is None:
-        pytest.skip("no Chromium found: apt-get install chromium")
-    pytest.importorskip("playwright", reason="no playwright: pip install playwright")
-    server = host.Server(tmp_path_factory.mktemp("fresh"))
-    try:
-        server.wait()
-        with host.browser(server.url) as front_end:
-            yield server, front_end, request.param
-    finally:
-        server.stop()
+    scratch = tmp_path_factory.mktemp("fresh")
+    with host.Server(scratch) as server, host.browser(server.url) as front_end:
+        yield server, front_end, request.param
 
 
 def test_four_clicks_lead_from_a_fresh_host_to_sound(fresh, host, tmp_path):

@@ -91,17 +91,11 @@ PLACE = """(place) => {
 
 @pytest.fixture(scope="module")
 def server(host, tmp_path_factory):
-    if reason := host.why_not():
+    if reason := host.why_no_browser():
         pytest.skip(reason)
-    if host.chromium() is None:
-        pytest.skip("no Chromium found: apt-get install chromium")
-    pytest.importorskip("playwright", reason="no playwright: pip install playwright")
     # the front ends find no help of a pack whose folder has a dot in its name
-    running = host.Server(tmp_path_factory.mktemp("comfyui"), folder="ComfyUI-AudioX")
-    try:
-        yield running.wait()
-    finally:
-        running.stop()
+    with host.Server(tmp_path_factory.mktemp("comfyui"), folder="ComfyUI-AudioX") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,12 @@ SHOWN = {  # place of the list of missing models, and a button that leads there
 
 @pytest.fixture(scope="module")
 def front_end(host, tmp_path_factory):
-    if reason := host.why_not() or (None if host.chromium() else "no Chromium was found"):
+    if reason := host.why_no_browser():
         pytest.skip(reason)
-    pytest.importorskip("playwright", reason="pip install playwright")
-    server = host.Server(tmp_path_factory.mktemp("without models"))
-    try:
-        server.wait()
-        with host.browser(server.url) as page:
-            page.server = server
-            yield page
-    finally:
-        server.stop()
+    scratch = tmp_path_factory.mktemp("without models")
+    with host.Server(scratch) as server, host.browser(server.url) as page:
+        page.server = server
+        yield page
 
 
 def workflow(model: str) -> dict:

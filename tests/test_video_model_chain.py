@@ -14,11 +14,8 @@ def small(host, tiny_wan, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("small")
     tiny_wan.install(scratch)
     log = scratch / "loads.jsonl"
-    server = host.Server(scratch, AUDIOX_TEST_LIMIT=str(log))
-    try:
-        yield server.wait()
-    finally:
-        server.stop()
+    with host.Server(scratch, AUDIOX_TEST_LIMIT=str(log)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

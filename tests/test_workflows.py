@@ -33,22 +33,15 @@ LONG = 25.0  # seconds: three windows
 
 @pytest.fixture(scope="module")
 def front_end(host, clips, toys, tiny_wan, tmp_path_factory):
-    if reason := host.why_not():
+    if reason := host.why_no_browser():
         pytest.skip(reason)
-    if host.chromium() is None:
-        pytest.skip("no Chromium found: apt-get install chromium")
-    pytest.importorskip("playwright", reason="no playwright: pip install playwright")
     scratch = tmp_path_factory.mktemp("comfyui")
     fill_inputs(scratch / "input", clips)
     tiny_wan.install(scratch)
-    server = host.Server(scratch, "--extra-model-paths-config", str(fill_models(scratch, toys)))
-    try:
-        server.wait()
-        with host.browser(server.url) as page:
-            page.server = server
-            yield page
-    finally:
-        server.stop()
+    models = ("--extra-model-paths-config", str(fill_models(scratch, toys)))
+    with host.Server(scratch, *models) as server, host.browser(server.url) as page:
+        page.server = server
+        yield page
 
 
 def fill_inputs(folder: Path, clips: Path) -> None:

@@ -279,14 +279,12 @@ def main(names: list[str]) -> None:
     for folder in (WORKFLOWS, PICTURES, BLUEPRINT_FILES):
         folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        server = Server(Path(scratch), folder="ComfyUI-AudioX")
         models = Path(scratch) / "models"  # the front end lists what is there
         listed = [(file.directory, file.name) for file in FILES.values()]
         for directory, name in [*listed, *WAN.items()]:
             (models / directory).mkdir(parents=True, exist_ok=True)
             (models / directory / name).touch()
-        try:
-            server.wait()
+        with Server(Path(scratch), folder="ComfyUI-AudioX") as server:
             object_info = server.get("/object_info")
             ours = {n: reduced(i) for n, i in object_info.items() if n.startswith("AudioX")}
             SAVED.write_text(json.dumps(ours, indent=1) + "\n", encoding="utf-8")
@@ -297,8 +295,6 @@ def main(names: list[str]) -> None:
                 if not names or name in names:
                     _write_blueprint(server, name, blueprint)
             write_help_pages(object_info)
-        finally:
-            server.stop()
 
 
 if __name__ == "__main__":

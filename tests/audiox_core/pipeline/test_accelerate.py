@@ -102,6 +102,14 @@ def test_an_unknown_acceleration_is_refused(checkpoint):
         pass
 
 
+def assert_compiling_changes_nothing(checkpoint, conditioning):
+    start = StartLatent(torch.zeros(1, 64, 236))
+    few = replace(checkpoint.config.sampling, steps=2)
+    plain = sample(checkpoint, conditioning, start, sampling=few)
+    made = sample(checkpoint, conditioning, start, sampling=few, acceleration="compile")
+    assert torch.equal(made, plain)
+
+
 def test_a_run_continues_where_nothing_can_be_compiled(
     checkpoint, conditioning, monkeypatch, caplog
 ):
@@ -112,11 +120,7 @@ def test_a_run_continues_where_nothing_can_be_compiled(
         self._compiled_call_impl = broken
 
     monkeypatch.setattr(nn.Module, "compile", compile_nothing)
-    start = StartLatent(torch.zeros(1, 64, 236))
-    few = replace(checkpoint.config.sampling, steps=2)
-    plain = sample(checkpoint, conditioning, start, sampling=few)
-    made = sample(checkpoint, conditioning, start, sampling=few, acceleration="compile")
-    assert torch.equal(made, plain)
+    assert_compiling_changes_nothing(checkpoint, conditioning)
     assert caplog.text.count("torch.compile failed (there is no compiler)") == 1
 
 
@@ -129,11 +133,7 @@ def test_a_run_continues_where_compile_itself_fails(checkpoint, conditioning, mo
         self._compiled_call_impl = lambda **_inputs: pytest.fail("was left compiled")
 
     monkeypatch.setattr(nn.Module, "compile", compile_first)
-    start = StartLatent(torch.zeros(1, 64, 236))
-    few = replace(checkpoint.config.sampling, steps=2)
-    plain = sample(checkpoint, conditioning, start, sampling=few)
-    made = sample(checkpoint, conditioning, start, sampling=few, acceleration="compile")
-    assert torch.equal(made, plain)
+    assert_compiling_changes_nothing(checkpoint, conditioning)
     assert caplog.text.count("torch.compile failed (this Python is too new)") == 1
 
 
