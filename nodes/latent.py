@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..audiox_core.limits import MAX_SECONDS, MIN_SECONDS
+from ..audiox_core.limits import MAX_SECONDS, MAX_TAKES, MIN_SECONDS
 from . import bridge
 from .bridge.schema import schema, with_text
 
@@ -36,7 +36,7 @@ class AudioXEmptyLatent(io.ComfyNode):
                     "batch_size",
                     default=1,
                     min=1,
-                    max=64,
+                    max=MAX_TAKES,
                     tooltip="Number of variations to generate at once.",
                 ),
                 io.Boolean.Input(

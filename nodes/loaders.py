@@ -39,6 +39,10 @@ DTYPE = (
 )
 
 
+def _weight_dtype() -> io.Combo.Input:
+    return io.Combo.Input("weight_dtype", options=["default", *STORED_DTYPE_NAMES], tooltip=DTYPE)
+
+
 def _variant() -> io.Combo.Input:
     return io.Combo.Input(
         "variant", options=[AUTO, *VARIANTS], default=AUTO, optional=True, tooltip=VARIANT
@@ -74,9 +78,7 @@ class AudioXLoadCheckpoint(io.ComfyNode):
             ],
             inputs=[
                 _file("file"),
-                io.Combo.Input(
-                    "weight_dtype", options=["default", *STORED_DTYPE_NAMES], tooltip=DTYPE
-                ),
+                _weight_dtype(),
                 _variant(),
                 *map(_other, OTHERS),
             ],
@@ -139,9 +141,7 @@ class AudioXLoadModel(io.ComfyNode):
             search_aliases=["audio model", "diffusion model", "unet"],
             inputs=[
                 _file("file"),
-                io.Combo.Input(
-                    "weight_dtype", options=["default", *STORED_DTYPE_NAMES], tooltip=DTYPE
-                ),
+                _weight_dtype(),
                 _variant(),
             ],
             outputs=[

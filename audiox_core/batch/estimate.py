@@ -74,5 +74,5 @@ def estimate(batch: Batch, engine: Engine) -> Estimate:
         batch.ledger.finish(result.record())
         results.append(result)
 
-    render_jobs(iter(sample), engine, batch.ledger, finish)
+    render_jobs(batch, iter(sample), engine, finish)
     return Estimate(total - len(results), tuple(results))

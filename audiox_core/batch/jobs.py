@@ -14,7 +14,7 @@ from ..checkpoint.released_files import checkpoint_path
 from ..conditioners.inputs import parse_hidden, parse_spans
 from ..errors import SettingsError, check_number, shown
 from ..limits import MAX_TAKES
-from ..media.formats import SUFFIXES, VIDEO_SUFFIXES
+from ..media.formats import SUFFIXES, copy_suffix
 from ..paths import local_path
 from ..pipeline.model_options import ModelOptions, model_options, parse_lora
 from ..pipeline.outputs import check_suffix
@@ -108,7 +108,9 @@ class JobMaker:
             "seed": values["seed"],
         }
         path = self.output / self.name.format(**parts)
-        suffix = "" if path.suffix.lower() in SUFFIXES else _suffix(values["video"])
+        if path.suffix.lower() in SUFFIXES:
+            return path
+        suffix = ".wav" if values["video"] is None else copy_suffix(values["video"])
         return path.with_name(path.name + suffix)
 
 
@@ -133,14 +135,6 @@ def check_name(pattern: str) -> None:
             f"--name {shown(pattern)} is not a pattern ({type(error).__name__}: {error}): use "
             "{stem}, {folder}, {number}, {prompt} and {seed}."
         ) from error
-
-
-def _suffix(video: Path | str | None) -> str:
-    """The suffix of an output: that of its video where it can be written, `.mkv` for others."""
-    if video is None:
-        return ".wav"
-    suffix = Path(video).suffix.lower()
-    return suffix if suffix in VIDEO_SUFFIXES else ".mkv"
 
 
 def _slug(prompt: str) -> str:
@@ -181,9 +175,10 @@ def _value(name: str, value: Any, folder: Path) -> Any:
         raise SettingsError(f"Unknown field {shown(name)}: {hint}")
     if name in PATHS and value is not None:
         path = folder / local_path(value)
-        named = name == "checkpoint" and not path.exists()  # such as `turbo`
-        found = checkpoint_path(value) if named else Path(value)
-        return str(path if found == Path(value) else found)
+        if name == "checkpoint" and not path.exists():  # such as `turbo`
+            found = checkpoint_path(value)
+            path = path if found == Path(value) else found
+        return str(path)
     try:
         if name == "prompt_at":
             return [(*span, text) for times, text in value for span in parse_spans(times)]

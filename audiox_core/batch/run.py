@@ -16,6 +16,8 @@ from .ledger import DONE, FAILED, MOST_ATTEMPTS, STARTED, KeyTable, Ledger, outp
 from .results import Result, Summary
 
 Redo = Literal["failed", "all"]
+# how an item is counted that is not rendered, by the action of its turn
+COUNTED = {"done": "skipped", "failed": "failed before"}
 
 
 class Turn(NamedTuple):
@@ -26,6 +28,11 @@ class Turn(NamedTuple):
     action: Literal["render", "done", "failed", "fail"]  # "failed": in an earlier run
     job: Job | None = None
     error: str = ""  # of "fail"
+
+    def failure(self) -> Result:
+        """The result of an item that is not rendered: "fail"."""
+        output = "" if self.job is None else str(self.job.output)
+        return Result(self.key, self.number, "failed", output, self.error)
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,6 @@ class Batch:
             return Turn(job.number, key, "done", job)
         if state == FAILED and self.redo is None:
             return Turn(job.number, key, "failed", job)
-        if state >= STARTED:  # the process was killed while it wrote
-            remove_leftovers(job.output.parent, self.began)
         problem = self._problem(job, state, paths)
         return Turn(job.number, key, "fail" if problem else "render", job, problem)
 
@@ -129,34 +134,39 @@ def run_batch(
             if turn.action == "render" and turn.job is not None:
                 yield turn.job, turn.key
             elif turn.action == "fail":
-                output = "" if turn.job is None else str(turn.job.output)
-                finish(Result(turn.key, turn.number, "failed", output, turn.error))
+                finish(turn.failure())
             else:
-                summary.counts["skipped" if turn.action == "done" else "failed before"] += 1
+                summary.counts[COUNTED[turn.action]] += 1
                 on_result(None, summary)
 
-    render_jobs(jobs(), engine, batch.ledger, finish)
+    render_jobs(batch, jobs(), engine, finish)
     summary.elapsed_seconds = time.perf_counter() - began
     return summary
 
 
 def render_jobs(
+    batch: Batch,
     jobs: Iterator[tuple[Job, str]],
     engine: Engine,
-    ledger: Ledger,
     finish: Callable[[Result], None],
 ) -> None:
     """Render jobs; the ledger says of those that an interrupt ends that they were stopped.
 
     Args:
+        batch: of the jobs.
         jobs: with their keys.
         engine: renders them.
-        ledger: of the batch.
         finish: called with each result.
     """
+    ledger = batch.ledger
     in_work: set[str] = set()
+    tidy: set[Path] = set()
 
     def start(job: Job, key: str, counted: bool) -> None:
+        folder = job.output.parent
+        if ledger.state(key) >= STARTED and folder not in tidy:  # killed while it wrote
+            tidy.add(folder)
+            remove_leftovers(folder, batch.began)
         in_work.add(key)
         ledger.start(key, job.output, counted=counted)
 

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Worker:
         """`identity`: makes the keys of jobs."""
         self.identity = identity
         self._models: dict[ModelOptions, Model] = {}
-        self._loaded: tuple[ModelOptions, Pipeline] | None = None
+        self._loaded: tuple[ModelOptions, Pipeline, Hashable] | None = None
 
     def model(self, options: ModelOptions) -> Model:
         """The opened files of a model. Raises WeightsError."""
@@ -58,7 +59,8 @@ class Worker:
         """The loaded model; another one is freed first."""
         if self._loaded is None or self._loaded[0] != options:
             self._loaded = None
-            self._loaded = options, self.model(options).load(cache=FeatureCache(FEATURES))
+            pipeline = self.model(options).load(cache=FeatureCache(FEATURES))
+            self._loaded = options, pipeline, pipeline.encoders_key()
         return self._loaded[1]
 
     def prepare(self, job: Job) -> Prepared:
@@ -82,7 +84,8 @@ class Worker:
         loaded = self._loaded
         if loaded is None or loaded[0] != job.model:
             return False
-        return loaded[1].has_features(job.request, sources.seconds)
+        _, pipeline, encoders = loaded
+        return pipeline.has_features(job.request, sources.seconds, encoders)
 
     def render(self, prepared: Prepared) -> Result:
         """Render a job; an error is a result, too. An input that changed is read again."""

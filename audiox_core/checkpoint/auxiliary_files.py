@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from ..errors import WeightsError, check_regular_file
 from ..hub.models import FILES, MODELS, files_of
-from .released_files import find_released
+from .released_files import fetch_into, find_released
 
 TEXT_ENCODER = MODELS["t5-base"]
 TEXT_ENCODER_NAMES = (
@@ -108,9 +108,7 @@ def models_folder(checkpoint: Path) -> Path:
 
 def fetch_command(name: str, checkpoint: Path) -> str:
     """The command that downloads a model of `MODELS` into the models folder of a checkpoint."""
-    models = models_folder(checkpoint)
-    where = "" if models == Path("models") else f" --dir {models}"
-    return f"python -m audiox_core fetch {name}{where}"
+    return fetch_into(name, models_folder(checkpoint))
 
 
 def fetch_again(path: Path) -> str:

@@ -42,7 +42,7 @@ from .layout import (
 )
 from .modules import load_module
 from .objective_probe import probe_objective
-from .part_files import SynchformerFile, TextEncoderFile, VaeFile
+from .part_files import SynchformerFile, TextEncoderFile, VaeFile, prompt_vae
 from .released_files import EMBEDDED, checkpoint_path
 from .weight_file import WeightFile, differing, open_weights
 
@@ -199,11 +199,7 @@ class CheckpointFile:
 
     def prompt_vae(self) -> VaeFile | None:
         """The VAE of audio prompts in the model's own file; None where there is none."""
-        file, config = self.weights, self.config
-        prefix = AUDIO_VAE if file.below(AUDIO_VAE) else VAE
-        if config.mel is not None or not file.below(prefix):
-            return None
-        return VaeFile(file, prefix, config.vae, config.latent)
+        return prompt_vae(self.weights, self.config)
 
     def _decodes(self, prompt_vae: VaeFile) -> bool:
         """Whether the VAE that decodes is the one of audio prompts, or there is no other."""

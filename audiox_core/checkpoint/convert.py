@@ -13,15 +13,14 @@ from ..config import AudioXConfig
 from ..device import DTYPES
 from ..errors import SettingsError, WeightsError
 from .checkpoint_file import open_checkpoint
-from .layout import AUDIO_VAE, DIT, VAE, check_below, check_layout, is_folded, oobleck_layout, used
+from .layout import AUDIO_VAE, DIT, VAE, check_layout, check_vae, used
 from .modules import check_numbers, not_floating
 from .part_files import VaeFile
 from .quantized import QUANTIZATION
-from .scaled_float8 import SCALED_FLOAT8, scaled_float8
+from .scaled_float8 import FLOAT8, SCALED_FLOAT8, scaled_float8
 from .weight_file import Stored, WeightFile, differing, open_weights, reading
 from .write import NAMES, check_target, write_safetensors
 
-FLOAT8 = torch.float8_e4m3fn
 STORED_DTYPES = {**DTYPES, "float8_e4m3fn": FLOAT8, SCALED_FLOAT8: SCALED_FLOAT8}
 # few numbers on which much depends: frequencies, positions, learned absence
 KEPT_FLOAT32 = (
@@ -151,9 +150,7 @@ def _sources(
     sources = {name: (stored, name) for name in stored.tensors}
     vae, prefix = decoder.weights, decoder.prefix
     if vae is not model:
-        folded = is_folded(vae.shapes, prefix)
-        expected = oobleck_layout(config.vae, prefix, folded=folded)
-        check_below(vae, prefix, expected, "VAE of this model")
+        check_vae(vae, prefix, config.vae, "VAE of this model")
         own = {name: sources.pop(name) for name in model.below(VAE)}
         if not model.below(AUDIO_VAE) and config.mel is None:  # audio prompts keep the model's own
             sources |= {AUDIO_VAE + n.removeprefix(VAE): source for n, source in own.items()}
@@ -174,8 +171,7 @@ def stored_as(name: str, stored: Stored, dtype: torch.dtype | None) -> Stored:
     if dtype is None or not stored.dtype.is_floating_point:
         known = stored.dtype in NAMES or not stored.dtype.is_floating_point
         return Stored(stored.shape, stored.dtype if known else torch.float32)
-    matrix = sum(size > 1 for size in stored.shape) > 1
-    if not matrix or name.endswith(KEPT_FLOAT32):
+    if not stored.is_matrix or name.endswith(KEPT_FLOAT32):
         dtype = torch.float32
     elif dtype == FLOAT8 and not name.startswith(f"{DIT}transformer.layers."):
         dtype = torch.float16

@@ -225,6 +225,22 @@ def is_folded(shapes: Mapping[str, Shape], prefix: str) -> bool:
     return f"{prefix}decoder.layers.0.weight" in shapes
 
 
+def check_vae(file: WeightFile, prefix: str, config: OobleckConfig, what: str) -> None:
+    """Check that a file holds exactly a VAE below a prefix, its weight norm folded or not.
+
+    Args:
+        file: to check.
+        prefix: before all names of the VAE.
+        config: sizes of the VAE.
+        what: the file should hold, for the error.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected, or of another shape.
+    """
+    folded = is_folded(file.shapes, prefix)
+    check_below(file, prefix, oobleck_layout(config, prefix, folded=folded), what)
+
+
 def dit_layout(config: DiTConfig | MMDiTConfig, prefix: str = "") -> dict[str, Shape]:
     """The transformer's tensors, its norms under their released names."""
     shapes = _layout(partial(backbone, config), prefix)

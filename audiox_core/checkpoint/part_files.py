@@ -92,8 +92,7 @@ def vae_in(file: WeightFile, config: AudioXConfig | None = None) -> VaeFile:
             "a complete AudioX checkpoint."
         )
     sizes = oobleck_sizes(file.shapes, prefix)
-    folded = layout.is_folded(file.shapes, prefix)
-    check_below(file, prefix, layout.oobleck_layout(sizes, prefix, folded=folded), "VAE")
+    layout.check_vae(file, prefix, sizes, "VAE")
     expected = LatentConfig() if config is None else config.latent
     latent = replace(expected, channels=sizes.latent_channels, hop_length=sizes.hop_length)
     if config is not None and latent != expected:
@@ -103,6 +102,14 @@ def vae_in(file: WeightFile, config: AudioXConfig | None = None) -> VaeFile:
             f"{expected.hop_length}: use a VAE of the AudioX family."
         )
     return VaeFile(file, prefix, sizes, latent)
+
+
+def prompt_vae(file: WeightFile, config: AudioXConfig) -> VaeFile | None:
+    """The VAE of audio prompts in a model's own file; None where there is none."""
+    prefix = layout.AUDIO_VAE if file.below(layout.AUDIO_VAE) else VAE
+    if config.mel is not None or not file.below(prefix):
+        return None
+    return VaeFile(file, prefix, config.vae, config.latent)
 
 
 @dataclass(frozen=True)

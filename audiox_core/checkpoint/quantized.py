@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .saved_names import text_tensor
+
 MARKER = "scaled_fp8"  # of the older layout; two elements: products in full precision
 QUANTIZATION = "_quantization_metadata"  # in a header, of all layers
 SETTINGS = "comfy_quant"  # of the newer layout
@@ -102,7 +104,7 @@ def find_layers(
 
 def settings_tensor(settings: Mapping[str, Any]) -> Tensor:
     """A layer's settings as ComfyUI stores them."""
-    return torch.tensor(list(json.dumps(dict(settings)).encode()), dtype=torch.uint8)
+    return text_tensor(json.dumps(dict(settings)))
 
 
 def dequantize(weight: Tensor, scale: Tensor) -> Tensor:

@@ -32,12 +32,18 @@ def missing_released(file: ReleasedFile, folder: Path) -> str:
         folder: where it belongs; the `file.directory` of a `models` folder.
     """
     browser = "" if file.saved_as == file.name else f" (a browser calls it {file.saved_as})"
-    models = "" if folder.parent == Path("models") else f" --dir {folder.parent}"
+    fetch = fetch_into(file.model.short, folder.parent)
     return (
         f"{file.name} ({file.size / 1e9:.1f} GB) is not in {folder}: download {file.url} and put "
-        f"it there as {file.name}{browser}, or run `python -m audiox_core fetch "
-        f"{file.model.short}{models}`[[| in the pack's folder, and press R]]."
+        f"it there as {file.name}{browser}, or run `{fetch}`"
+        "[[| in the pack's folder, and press R]]."
     )
+
+
+def fetch_into(name: str, models: Path) -> str:
+    """The command that downloads a model into a `models` folder."""
+    where = "" if models == Path("models") else f" --dir {models}"
+    return f"python -m audiox_core fetch {name}{where}"
 
 
 def checkpoint_path(name: str | Path) -> Path:

@@ -13,10 +13,11 @@ from torch import Tensor
 CONFIG, TOKENIZER = "audiox.config", "audiox.tokenizer"
 TEXTS = {CONFIG: "audiox", TOKENIZER: "tokenizer"}  # tensor -> entry of the header
 VAE_CONFIG = f"first_stage_model.{CONFIG}"  # beside that of the whole model
+HOST_MODEL, HOST_VAE = "model.diffusion_model.", "first_stage_model.oobleck."
 
 PREFIXES = {  # of a save node -> of a release
-    "model.diffusion_model.": "model.model.",
-    "first_stage_model.oobleck.": "pretransform.model.",
+    HOST_MODEL: "model.model.",
+    HOST_VAE: "pretransform.model.",
     "oobleck.": "",
 }
 NORMS = {"norm.weight": "norm.gamma", "norm.bias": "norm.beta"}  # of the transformer
@@ -61,5 +62,5 @@ def _ours(name: str) -> str:
 
 
 def text_tensor(text: str) -> Tensor:
-    """A text as a tensor of bytes."""
-    return torch.tensor(list(text.encode()), dtype=torch.uint8)
+    """A text, not an empty one, as a tensor of bytes."""
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ..config import AudioXConfig, LatentConfig, OobleckConfig
-from .checkpoint_file import CheckpointFile
 from .layout import AUDIO_VAE, PARTS, SYNC, TEXT
+from .part_files import prompt_vae
 from .saved_names import CONFIG, TOKENIZER, text_tensor
+from .weight_file import WeightFile
 
 
 def model_config(config: AudioXConfig) -> dict[str, Tensor]:
@@ -23,21 +24,23 @@ def vae_config(vae: OobleckConfig, latent: LatentConfig) -> Tensor:
     return text_tensor(json.dumps({"vae": asdict(vae), "latent": asdict(latent)}))
 
 
-def conditioner_tensors(file: CheckpointFile, vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def conditioner_tensors(
+    weights: WeightFile, config: AudioXConfig, vae: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """The conditioners in a checkpoint's own file, and its text encoder and Synchformer if any.
 
     Args:
-        file: of the checkpoint.
+        weights: of the checkpoint.
+        config: of its model.
         vae: the VAE that is saved beside them, weight norm folded; audio prompts use it unless
             the checkpoint's own differs.
     """
-    weights = file.weights
     prefixes = (*PARTS["conditioners"], TEXT, SYNC)
     names = [n for n in weights.tensors if n.startswith(prefixes) and not n.startswith(AUDIO_VAE)]
     tensors = {name: weights.copy(name) for name in names}
     if tensors and TEXT + "shared.weight" in tensors and "tokenizer" in weights.header:
         tensors[TOKENIZER] = text_tensor(weights.header["tokenizer"])
-    prompts = file.prompt_vae()
+    prompts = prompt_vae(weights, config)
     if prompts is not None:
         own = prompts.load().state_dict()
         if not _equal(own, vae):

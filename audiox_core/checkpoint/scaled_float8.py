@@ -35,6 +35,16 @@ def scaled_float8(file: WeightFile, *, older: bool) -> WeightFile:
         older: the layout that every ComfyUI reads; else the newer one.
     """
     tensors, computed, layers = dict(file.tensors), dict(file.computed), {}
+    scales: dict[str, Tensor] = {}  # of the weights that were made
+
+    def weight(name: str) -> Tensor:
+        made, scales[name] = quantize(check_numbers(file, name, file.copy(name)))
+        return made
+
+    def scale_of(name: str) -> Tensor:
+        if name not in scales:
+            weight(name)
+        return scales[name]
 
     def add(name: str, shape: tuple[int, ...], dtype: torch.dtype, make: Callable) -> None:
         tensors[name], computed[name] = Stored(shape, dtype, packed=True), make
@@ -43,8 +53,8 @@ def scaled_float8(file: WeightFile, *, older: bool) -> WeightFile:
         if not is_matrix_of_a_layer(name, stored):
             continue
         scale = name.removesuffix("weight") + ("scale_weight" if older else "weight_scale")
-        add(name, stored.shape, FLOAT8, partial(_made, file, name, 0))
-        add(scale, (), torch.float32, partial(_made, file, name, 1))
+        add(name, stored.shape, FLOAT8, partial(weight, name))
+        add(scale, (), torch.float32, partial(scale_of, name))
         layers[name] = Layer(SETTINGS_OF_A_LAYER, {"weight_scale": scale})
         if not older:
             settings = settings_tensor(SETTINGS_OF_A_LAYER)
@@ -57,9 +67,8 @@ def scaled_float8(file: WeightFile, *, older: bool) -> WeightFile:
 
 def is_matrix_of_a_layer(name: str, stored: Stored) -> bool:
     """Whether a tensor is the weight of a linear layer or a convolution in the transformer."""
-    matrix = sum(size > 1 for size in stored.shape) > 1 and name.endswith(".weight")
-    return matrix and name.startswith(f"{DIT}transformer.layers.")
-
-
-def _made(file: WeightFile, name: str, which: int) -> Tensor:
-    return quantize(check_numbers(file, name, file.copy(name)))[which]
+    return (
+        stored.is_matrix
+        and name.endswith(".weight")
+        and name.startswith(f"{DIT}transformer.layers.")
+    )

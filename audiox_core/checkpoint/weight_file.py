@@ -58,6 +58,11 @@ class Stored:
         return prod(self.shape)
 
     @property
+    def is_matrix(self) -> bool:
+        """Whether at least two of its axes are longer than 1."""
+        return sum(size > 1 for size in self.shape) > 1
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the numbers take."""
         return self.elements * self.dtype.itemsize

@@ -16,14 +16,14 @@ from ..batch.items import Items, fixed_folder, open_items
 from ..batch.jobs import MODEL, REQUEST, JobMaker, check_defaults, check_name
 from ..batch.ledger import open_ledger
 from ..batch.results import SHOWN_FAILURES, Result, Summary
-from ..batch.run import Batch, Engine, OnResult, run_batch
+from ..batch.run import COUNTED, Batch, Engine, OnResult, run_batch
 from ..errors import SettingsError, check_number
 from ..pipeline.model_options import model_options
+from ..pipeline.request import VARIATION
 from ..progress_bar import count_bar
 
 logger = logging.getLogger(__name__)
 
-VARIATION = ("denoise", "init_noise_level", "inpaint", "extend")
 COUNTS = ("to render", "done", "skipped", "failed", "failed before")
 MOST_MESSAGES = 1_000  # that are remembered, to show each once
 
@@ -97,16 +97,14 @@ def _engine(options: argparse.Namespace, defaults: dict[str, Any], identity: Ide
 
 def _dry_run(batch: Batch, options: argparse.Namespace) -> int:
     summary = Summary(0, str(batch.ledger.path))
-    names = {"done": "skipped", "failed": "failed before"}
     for turn in batch.turns():
         summary.total += 1
         if turn.action == "fail":
-            output = "" if turn.job is None else str(turn.job.output)
-            summary.add(Result(turn.key, turn.number, "failed", output, turn.error))
+            summary.add(turn.failure())
             if summary.counts["failed"] <= SHOWN_FAILURES:
                 logger.warning("item %d: %s", turn.number, turn.error)
         else:
-            summary.counts[names.get(turn.action, "to render")] += 1
+            summary.counts[COUNTED.get(turn.action, "to render")] += 1
     _print(summary, options)
     return 1 if summary.counts["failed"] else 0
 

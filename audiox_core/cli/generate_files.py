@@ -11,7 +11,8 @@ from ..media.probe import media_kind
 from ..media.timeline import PictureReader
 from ..pipeline.model_options import ModelOptions
 from ..pipeline.outputs import output_paths
-from ..pipeline.request import Request, check_times
+from ..pipeline.record import PATHS
+from ..pipeline.request import VARIATION, Request, check_times
 
 
 def take_inputs(options: argparse.Namespace) -> None:
@@ -22,8 +23,7 @@ def take_inputs(options: argparse.Namespace) -> None:
     Raises:
         AudioXError: a file cannot be read, or there are two of a kind.
     """
-    changes = (options.denoise, options.init_noise_level, options.inpaint, options.extend)
-    changed = any(changes) and options.init_audio is None
+    changed = any(getattr(options, name) for name in VARIATION) and options.init_audio is None
     names: dict[str, str] = {
         "video": "video",
         "image": "image",
@@ -59,7 +59,7 @@ def check_files(output: Path, model: ModelOptions, request: Request) -> None:
     Raises:
         AudioXError: a file is missing, damaged or of another kind, or the output cannot be written.
     """
-    inputs = (request.video, request.image, request.audio, request.init_audio)
+    inputs = (getattr(request, name) for name in PATHS)
     check_outputs(output_paths(output, request.takes), inputs)
     for path in (request.image, request.audio, request.init_audio):
         if path is not None:

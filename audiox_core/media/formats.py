@@ -4,6 +4,7 @@ Nothing here imports FFmpeg or PyTorch: the command line lists them without wait
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,9 @@ AUDIO_SUFFIXES = tuple(AUDIO_FORMATS)
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".m4v": "mp4", ".mkv": "matroska", ".webm": "webm"}
 VIDEO_SUFFIXES = tuple(FORMATS)
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
+
+
+def copy_suffix(video: str | Path) -> str:
+    """The suffix of a copy of a video: its own where it can be written, else `.mkv`."""
+    suffix = Path(video).suffix.lower()
+    return suffix if suffix in VIDEO_SUFFIXES else ".mkv"

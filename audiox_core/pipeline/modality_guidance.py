@@ -52,16 +52,29 @@ def guidance_branches(
         SettingsError: a weight out of range, or a model that was distilled to run without guidance.
     """
     check_guidance(weights, config)
-    video = video if strengths.video > 0 else None
-    audio = audio if strengths.audio > 0 else None
-    branches = []
-    if (has_text and strengths.text > 0) or (video is None and audio is None):
-        branches.append((weights.text, BranchInputs(None, None)))
-    if video is not None:
-        branches.append((weights.video, BranchInputs(video, None)))
-    if audio is not None:
-        branches.append((weights.audio, BranchInputs(video, audio)))
-    return merge_branches(branches)
+    used = used_modalities(video, audio, strengths, has_text=has_text)
+    video = video if "video" in used else None
+    inputs = {
+        "text": BranchInputs(None, None),
+        "video": BranchInputs(video, None),
+        "audio": BranchInputs(video, audio),
+    }
+    return merge_branches([(getattr(weights, name), inputs[name]) for name in used])
+
+
+def used_modalities(
+    video: Features | None, audio: Features | None, strengths: Strengths, *, has_text: bool
+) -> list[str]:
+    """The modalities that are there with a strength above 0; the text where nothing else is.
+
+    Args:
+        video, audio: features, or None.
+        strengths: of the three modalities.
+        has_text: there is a prompt.
+    """
+    given = {"text": has_text, "video": video is not None, "audio": audio is not None}
+    used = [name for name, there in given.items() if there and getattr(strengths, name) > 0]
+    return used or ["text"]
 
 
 def assemble_branches(

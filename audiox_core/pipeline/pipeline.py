@@ -247,11 +247,17 @@ class Pipeline:
         encode = partial(self._encode_picture, request, clip, seconds, report)
         if self.cache is None or not _is_file(request):
             return encode()
-        return self.cache.get(self._picture_key(request, seconds), encode)
+        return self.cache.get(_picture_key(request, seconds, self.encoders_key()), encode)
 
-    def has_features(self, request: Request, seconds: float) -> bool:
-        """Whether the features of the picture of a request are cached: it is not read again."""
-        return self.cache is not None and self._picture_key(request, seconds) in self.cache
+    def has_features(self, request: Request, seconds: float, encoders: Hashable) -> bool:
+        """Whether the features of the picture of a request are cached: it is not read again.
+
+        Args:
+            request: with a picture.
+            seconds: length of the sound.
+            encoders: the `encoders_key`; making it waits for the device, so not beside a run.
+        """
+        return self.cache is not None and _picture_key(request, seconds, encoders) in self.cache
 
     def _encode_picture(
         self, request: Request, clip: Clip | None, seconds: float, report: Report
@@ -267,16 +273,13 @@ class Pipeline:
         report(stage)
         return ReportingHost(self.checkpoint, partial(report, stage))
 
-    def _picture_key(self, request: Request, seconds: float) -> Hashable:
-        """All that the features of a picture depend on."""
+    def encoders_key(self) -> Hashable:
+        """What of the model the features of a picture depend on, its weights included."""
         checkpoint = self.checkpoint
         encoders = (checkpoint.conditioners.video, checkpoint.conditioners.sync)
         model = (checkpoint.variant, checkpoint.path, checkpoint.config.video, checkpoint.device)
         weights = tuple(weights_key(encoder) for encoder in encoders if encoder is not None)
-        picture = file_key(local_path(str(request.video or request.image)))
-        hide = tuple(request.hide.get("video", ()))
-        span = (request.start, seconds, request.timing) if request.video is not None else ()
-        return (*model, weights, picture, hide, span)
+        return (*model, weights)
 
     def _audio_features(self, request: Request, report: Report) -> Features | None:
         if not has_audio_prompt(request):
@@ -314,6 +317,14 @@ class Pipeline:
             return StartLatent(latent, mask.to(device))
         denoise = DENOISE if request.denoise is None else request.denoise
         return StartLatent(latent, denoise=denoise, sigma=request.init_noise_level)
+
+
+def _picture_key(request: Request, seconds: float, encoders: Hashable) -> Hashable:
+    """All that the features of a picture depend on."""
+    picture = file_key(local_path(str(request.video or request.image)))
+    hide = tuple(request.hide.get("video", ()))
+    span = (request.start, seconds, request.timing) if request.video is not None else ()
+    return (encoders, picture, hide, span)
 
 
 def _is_file(request: Request) -> bool:

@@ -34,6 +34,7 @@ SAMPLING = ("steps", "cfg", "cfg_rescale", "sampler")  # fields of a request and
 STRENGTHS = ("text_strength", "video_strength", "audio_strength")
 GUIDANCE = ("text_guidance", "video_guidance", "audio_guidance")
 _ANY_MODEL = AudioXConfig()  # its limits are those of every model
+VARIATION = ("denoise", "init_noise_level", "inpaint", "extend")  # ways to change existing audio
 DENOISE = 0.5  # of a variation, where the request does not say
 # inputs -> attributes of what may be in memory, and how it is made
 _IN_MEMORY = {
@@ -276,13 +277,8 @@ def _check_inputs(request: Request) -> None:
 def _check_variation(request: Request) -> None:
     """Raise SettingsError if init audio is missing, or more than one way to change it is set."""
     check_spans(request.inpaint)
-    changes = {
-        "denoise": request.denoise,
-        "init_noise_level": request.init_noise_level,
-        "inpaint": request.inpaint or None,
-        "extend": request.extend or None,
-    }
-    given = [name for name, value in changes.items() if value is not None]
+    unset = {"inpaint": request.inpaint or None, "extend": request.extend or None}
+    given = [n for n in VARIATION if unset.get(n, getattr(request, n)) is not None]
     if given and request.init_audio is None:
         raise SettingsError(f"{given[0]} needs existing audio: pass init_audio.")
     if len(given) > 1:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..checkpoint.checkpoint_file import Checkpoint
 from ..conditioners.assemble import Conditioning
-from ..config import AudioXConfig, SamplingConfig
+from ..config import AudioXConfig, LatentConfig, SamplingConfig
 from ..diffusion.inpaint import masked_denoiser
 from ..diffusion.noise import initial_noise, on_device, step_noise
 from ..diffusion.objectives import OBJECTIVES, OnStep
@@ -63,13 +63,29 @@ def empty_latent(
     Raises:
         SettingsError: a value out of range.
     """
+    zeros = silent_latent(checkpoint.config.latent, seconds, takes, loop=loop)
+    return StartLatent(zeros.to(checkpoint.device), loop=loop)
+
+
+def silent_latent(
+    latent_format: LatentConfig, seconds: float, takes: int, *, loop: bool, name: str = "takes"
+) -> Tensor:
+    """Zeros `takes c t` that cover a length, at least one window unless it is a loop.
+
+    Args:
+        latent_format: of the model.
+        seconds: length of the sound.
+        takes: sounds of the batch.
+        loop: the sound is played in a loop.
+        name: of `takes` in an error.
+
+    Raises:
+        SettingsError: a value out of range.
+    """
     (check_loop if loop else check_seconds)(seconds)
-    check_number("takes", takes, 1, MAX_TAKES, whole=True)
-    latent_format = checkpoint.config.latent
+    check_number(name, takes, 1, MAX_TAKES, whole=True)
     frames = plan(latent_format, seconds, loop).frames
-    shape = (takes, latent_format.channels, frames)
-    zeros = torch.zeros(shape, dtype=torch.float32, device=checkpoint.device)
-    return StartLatent(zeros, loop=loop)
+    return torch.zeros((takes, latent_format.channels, frames), dtype=torch.float32)
 
 
 def check_latent(latent: Tensor, channels: int) -> None:

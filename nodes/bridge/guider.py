@@ -8,7 +8,11 @@ from torch import Tensor
 
 from ...audiox_core.diffusion.guidance import join_branches
 from ...audiox_core.pipeline.encode import Features, Strengths
-from ...audiox_core.pipeline.modality_guidance import GuidanceWeights, guidance_branches
+from ...audiox_core.pipeline.modality_guidance import (
+    GuidanceWeights,
+    guidance_branches,
+    used_modalities,
+)
 from .conditioners import NativeConditioners
 from .encode import masked_conditioning
 from .sampling import config_of, settings, with_rescale
@@ -101,16 +105,12 @@ def modality_guider(
         [positive for positive, _ in joined],
         joined[-1][1],
     )
-    return guider, _shown(used, (texts[0], *features), strengths, len(branches))
+    names = used_modalities(*features, strengths, has_text=texts[0] is not None)
+    return guider, _shown(used, names, len(branches))
 
 
-def _shown(
-    used: GuidanceWeights, inputs: tuple[Any, Any, Any], strengths: Strengths, count: int
-) -> str:
-    """The scales that are used: those of `guidance_branches`."""
-    shares = (strengths.text, strengths.video, strengths.audio)
-    scales = zip(("text", "video", "audio"), vars(used).values(), inputs, shares, strict=True)
-    parts = [f"{name} {scale:g}" for name, scale, given, share in scales if given and share > 0]
-    parts = parts or [f"text {used.text:g}"]
+def _shown(used: GuidanceWeights, names: list[str], count: int) -> str:
+    """The scales that are used."""
+    parts = [f"{name} {getattr(used, name):g}" for name in names]
     how = "ordinary guidance" if count == 1 else f"{count + 1} predictions a step"
     return f"{', '.join(parts)}: {how}"

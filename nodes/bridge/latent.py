@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_management as mm
-import torch
 
 from ...audiox_core.config import LatentConfig
-from ...audiox_core.errors import check_number
-from ...audiox_core.limits import MAX_TAKES, check_loop, check_seconds
 from ...audiox_core.pipeline.init_audio import extend_audio, tail
-from ...audiox_core.windows import plan
+from ...audiox_core.pipeline.sampling import silent_latent
 from .audio_latent import audio_latent
 from .encode import latent_format_of, time_ranges
 from .loop import loop_latent
@@ -33,12 +30,10 @@ def empty_latent(seconds: float, batch: int, loop: bool = False) -> dict[str, An
         batch: number of variations.
         loop: the audio is played in a loop.
     """
-    (check_loop if loop else check_seconds)(seconds)  # a linked value may be anything
-    check_number("batch_size", batch, 1, MAX_TAKES, whole=True)
     latent_format = LatentConfig()
-    frames = plan(latent_format, seconds, loop).frames
-    shape = (batch, latent_format.channels, frames)
-    samples = torch.zeros(shape, dtype=torch.float32, device=mm.intermediate_device())
+    # which also checks: a linked value may be anything
+    samples = silent_latent(latent_format, seconds, batch, loop=loop, name="batch_size")
+    samples = samples.to(mm.intermediate_device())
     samples = loop_latent(samples) if loop else audio_latent(samples)
     # newer samplers stretch an empty latent by this number, unless it is the model's own
     ratio = {"downscale_ratio_temporal": latent_format.hop_length}

@@ -20,8 +20,9 @@ import comfy.supported_models_base
 import torch
 
 from ...audiox_core.checkpoint.checkpoint_file import CheckpointFile, open_checkpoint
+from ...audiox_core.checkpoint.convert import STORED_DTYPES
 from ...audiox_core.checkpoint.layout import DIT
-from ...audiox_core.checkpoint.scaled_float8 import SCALED_FLOAT8
+from ...audiox_core.checkpoint.scaled_float8 import FLOAT8, SCALED_FLOAT8
 from ...audiox_core.errors import SettingsError
 from ...audiox_core.pipeline.run_cache import RunCache
 from ...audiox_core.windows import plan_frames
@@ -39,11 +40,8 @@ from .saving import for_saving, with_range
 
 WEIGHT_DTYPES = {
     "default": None,
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float8_e4m3fn": torch.float8_e4m3fn,
-    SCALED_FLOAT8: torch.float8_e4m3fn,
+    **STORED_DTYPES,
+    SCALED_FLOAT8: FLOAT8,
 }
 MODEL_TYPES = {"v": "V_PREDICTION_CONTINUOUS", "rectified_flow": "FLOW"}
 COMPUTES_IN = [torch.float16, torch.bfloat16, torch.float32]
@@ -152,13 +150,13 @@ def cache_conditions(
     guider, loop = executor.class_obj, is_loop(latent_image)
     check_guidance(guider.model_options)
     check_unknown(guider.conds)
-    announce_compiling(guider.model_patcher)
     patcher = guider.model_patcher
+    announce_compiling(patcher)
     if loop and callback is not None:
         callback = with_loops(callback)
     callback = with_previews(callback, patcher, len(sigmas) - 1, patcher.load_device)
-    guider.conds = with_masks(guider.conds, noise, guider.model_patcher.model.audiox.latent, loop)
-    options = executor.class_obj.model_options.setdefault("transformer_options", {})
+    guider.conds = with_masks(guider.conds, noise, patcher.model.audiox.latent, loop)
+    options = guider.model_options.setdefault("transformer_options", {})
     cache = options[RUN] = RunCache(cache_limit())
     try:
         made = executor(

@@ -65,8 +65,8 @@ OPTIONS = {  # entry of `transformer_options` that models of pictures read -> it
     "v2a_cross_attn": "LTXVModalityGuidance",
     "minimax_h3_sigma_shift_audio": "MiniMaxH3SigmaShift",
 }
-# entries that say when, where and how strongly a CONDITIONING applies
 READ = ("cross_attn", "pooled_output", "mask")  # entries of a CONDITIONING that hold tensors
+# entries that say when, where and how strongly a CONDITIONING applies
 APPLIES = (SPAN, "strength", "start_percent", "end_percent", "mask", "area", "hooks", "default")
 
 

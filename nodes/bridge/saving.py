@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from ...audiox_core.checkpoint.checkpoint_file import open_checkpoint
 from ...audiox_core.checkpoint.quantized import MARKER, OLDER
+from ...audiox_core.checkpoint.saved_names import HOST_MODEL, HOST_VAE
 from ...audiox_core.checkpoint.saving import conditioner_tensors, model_config
+from ...audiox_core.checkpoint.weight_file import open_weights
 from ...audiox_core.config import AudioXConfig
 
 SCALES = tuple(f".{scale}" for scale in OLDER)
-MODEL, VAE = "model.diffusion_model.", "first_stage_model.oobleck."
 
 
 def with_range(config: AudioXConfig, sampling: Any) -> AudioXConfig:
@@ -43,14 +43,16 @@ def for_saving(
         path: the checkpoint that the model was made of; its conditioners are saved with a VAE.
         host: ComfyUI's config of the model.
     """
-    for name in [n for n in state if n.startswith(MODEL) and n.endswith(SCALES)]:
+    for name in [n for n in state if n.startswith(HOST_MODEL) and n.endswith(SCALES)]:
         if state[f"{name.rpartition('.')[0]}.weight"].dtype.itemsize > 1:
             del state[name]  # 1: the layer is not quantized
-    if (marker := MODEL + MARKER) in state:  # of ComfyUI 0.3.64
+    if (marker := HOST_MODEL + MARKER) in state:  # of ComfyUI 0.3.64
         elements = 0 if host.optimizations["fp8"] else 2  # 2: products in full precision
         state[marker] = torch.zeros(elements, dtype=state[marker].dtype)
     state |= model_config(config)
-    vae = {n.removeprefix(VAE): tensor for n, tensor in state.items() if n.startswith(VAE)}
+    vae = {
+        n.removeprefix(HOST_VAE): tensor for n, tensor in state.items() if n.startswith(HOST_VAE)
+    }
     if vae:
-        state |= conditioner_tensors(open_checkpoint(path, variant=config.variant), vae)
+        state |= conditioner_tensors(open_weights(path), config, vae)
     return state

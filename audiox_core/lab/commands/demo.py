@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...arguments import FILE, FOLDER, add_device, add_force
 from ...errors import SettingsError
-from ...media.formats import VIDEO_SUFFIXES
+from ...media.formats import copy_suffix
 from ...overwrite import check_overwrite
 from ...progress import Progress
 from ...progress_bar import stage_bar
@@ -50,9 +50,7 @@ def demo_files(options: argparse.Namespace) -> list[Path]:
     folder, video = options.output, options.video
     made = [folder / f"{options.label}.mp4", folder / f"{options.label}.svg"]
     if video is not None:
-        suffix = video.suffix.lower()
-        suffix = suffix if suffix in VIDEO_SUFFIXES else ".mkv"
-        made.append(folder / f"{video.stem}-with-sound{suffix}")
+        made.append(folder / f"{video.stem}-with-sound{copy_suffix(video)}")
     return made
 
 

@@ -6,8 +6,7 @@ from tempfile import TemporaryDirectory
 
 from ...checkpoint.checkpoint_file import open_checkpoint
 from ...device import choose_device
-from ...errors import SettingsError
-from ...media.files import check_output, is_same_file, replacing
+from ...media.files import check_outputs, replacing
 from ...media.mux import check_mux
 from ...paths import new_folder
 from ...pipeline.pipeline import Pipeline
@@ -41,11 +40,8 @@ def _render(options: argparse.Namespace, show: OnProgress) -> list[str]:
     video = options.video
     rendered, drawn, *others = demo_files(options)
     request = Request(prompt=options.prompt, video=video, seed=options.seed)
-    for path in (rendered, drawn):
-        check_output(path)
+    check_outputs((rendered, drawn), (video,))
     if video is not None:
-        if is_same_file(video, rendered):
-            raise SettingsError(f"{video} would be overwritten: choose another --output.")
         (own,) = others
         check_mux(video, own)
     file, device = open_checkpoint(), choose_device(options.device)

@@ -30,7 +30,7 @@ def saved(toy, tmp_path):
     parts["whole"] = {
         **parts["model"],
         **{f"first_stage_model.{n}": t for n, t in parts["vae"].items()},
-        **conditioner_tensors(file, vae),
+        **conditioner_tensors(file.weights, file.config, vae),
         "edm_vpred.sigma_max": torch.tensor(500.0),
     }
 
@@ -91,9 +91,11 @@ def test_a_transformer_alone_loads_and_says_what_it_lacks(saved, toy):
 def test_the_vae_of_audio_prompts_is_saved_where_it_differs(toy):
     file = open_checkpoint(toy)
     vae = file.load_vae().state_dict()
-    assert not any(name.startswith(AUDIO_VAE) for name in conditioner_tensors(file, vae))
+    assert not any(
+        name.startswith(AUDIO_VAE) for name in conditioner_tensors(file.weights, file.config, vae)
+    )
     other = {name: tensor + 1 for name, tensor in vae.items()}
-    found = conditioner_tensors(file, other)
+    found = conditioner_tensors(file.weights, file.config, other)
     assert all(torch.equal(found[AUDIO_VAE + name], tensor) for name, tensor in vae.items())
 
 
