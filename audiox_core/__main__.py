@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from .errors import printable
 
@@ -58,7 +58,10 @@ def opened(stream: TextIO | None, kind: type[Output]) -> TextIO:
         return stream or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
     encoding = stream.encoding
     # of the two, PYTHONUNBUFFERED sets the latter
-    at_once = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+    at_once: dict[str, Any] = {
+        "line_buffering": stream.line_buffering,
+        "write_through": stream.write_through,
+    }
     return kind(stream.detach(), encoding, "backslashreplace", **at_once)
 
 

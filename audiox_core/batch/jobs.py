@@ -117,8 +117,9 @@ class JobMaker:
 def check_defaults(defaults: Mapping[str, Any]) -> None:
     """Raise SettingsError for options that fit no item; those that need an input are left out."""
     alone = ("prompt", "negative", "prompts", "crossfade", "seconds", "gain", "lufs", "takes")
-    given = {n: defaults[n] for n in (*alone, *STRENGTHS, *SAMPLING, *GUIDANCE)}
-    check_request(Request(**given | {"prompt": given["prompt"] or "sound"}))
+    given: dict[str, Any] = {n: defaults[n] for n in (*alone, *STRENGTHS, *SAMPLING, *GUIDANCE)}
+    given["prompt"] = given["prompt"] or "sound"
+    check_request(Request(**given))
 
 
 def check_name(pattern: str) -> None:

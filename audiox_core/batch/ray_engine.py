@@ -102,7 +102,7 @@ class RayEngine:
         return min(sum(count // each for count in cores), jobs), {"num_cpus": each}
 
 
-def _retries(map_batches: Callable[..., Any]) -> dict[str, int]:
+def _retries(map_batches: Callable[..., Any]) -> dict[str, Any]:
     """How often a lost worker and its jobs are started again, where Ray lets a caller say it."""
     kinds = {parameter.kind for parameter in signature(map_batches).parameters.values()}
     if Parameter.VAR_KEYWORD not in kinds:
@@ -128,7 +128,7 @@ def _session(address: str | None) -> Iterator[None]:
     import ray.data
 
     try:
-        local = {} if address else {"include_dashboard": False}
+        local: dict[str, Any] = {} if address else {"include_dashboard": False}
         ray.init(address or None, log_to_driver=False, logging_level=logging.ERROR, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise SettingsError(

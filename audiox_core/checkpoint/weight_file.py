@@ -208,7 +208,8 @@ def _open_safetensors(path: Path) -> WeightFile:
 def _text(path: Path, stored: Stored) -> str:
     """A text that is stored as a tensor of bytes."""
     with reading(path):
-        if stored.dtype != torch.uint8 or stored.nbytes > LARGEST_HEADER:
+        short = stored.dtype == torch.uint8 and stored.nbytes <= LARGEST_HEADER
+        if not short or stored.offset is None:
             raise ValueError("its config is not a short text")
         return np.fromfile(path, np.uint8, stored.nbytes, offset=stored.offset).tobytes().decode()
 

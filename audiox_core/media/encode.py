@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.filter
@@ -50,7 +50,7 @@ def encode_picture(piece: FilePiece, output: Path) -> None:
             frame = turned(timed.frame)
             if stream is None:
                 stream, first = _stream(target, reader, frame), timed.time
-            limited = {}
+            limited: dict[str, Any] = {}
             if frame.color_range == ColorRange.JPEG:
                 limited = {"src_color_range": "JPEG", "dst_color_range": "MPEG"}
             made = frame.reformat(stream.width, stream.height, stream.pix_fmt, **limited)

@@ -5,6 +5,7 @@ Axes: `f` frames, `h w` pixels; the 3 is red, green, blue in 0..255.
 
 from math import cos, radians, sin
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -104,7 +105,7 @@ def rgb(frame: av.VideoFrame) -> Tensor:
     pictures of more than 4096 pixels a side down, which takes little memory.
     """
     scale = min(1.0, _LARGEST / max(frame.width, frame.height))
-    size = {}
+    size: dict[str, Any] = {}
     if scale < 1:
         size = {side: max(1, round(getattr(frame, side) * scale)) for side in ("width", "height")}
     if _has_alpha(frame):

@@ -114,7 +114,7 @@ class Stage(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(*layers)
 
-    def __iter__(self) -> Iterator[nn.Module]:
+    def __iter__(self) -> Iterator[Any]:
         """The layers of all stages, one by one."""
         for layer in self.layers:
             yield from layer if isinstance(layer, Stage) else (layer,)

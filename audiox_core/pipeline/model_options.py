@@ -47,8 +47,9 @@ class ModelOptions:
 
 def model_options(values: Mapping[str, Any]) -> ModelOptions:
     """The model's options among those of a command line or of a line of a manifest."""
-    given = {name: values[name] for name in ModelOptions.__dataclass_fields__}
-    return ModelOptions(**given | {"lora": tuple(given["lora"])})
+    given: dict[str, Any] = {name: values[name] for name in ModelOptions.__dataclass_fields__}
+    given["lora"] = tuple(given["lora"])
+    return ModelOptions(**given)
 
 
 def parse_lora(text: str) -> tuple[Path, float]:

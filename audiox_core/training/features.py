@@ -91,7 +91,7 @@ class FeatureMaker:
     def open(self) -> MakeItem:
         """As `Maker`."""
         file: Any = None if self.init is None else open_checkpoint(self.init)
-        conditioners = None if file is None else file.load_conditioners()
+        conditioners: Any = None if file is None else file.load_conditioners()
         vae = file.load_vae() if self.vae is None else open_vae(self.vae).load()
         source = self.data_source.open()
 
@@ -225,8 +225,8 @@ def open_cache(
         on_progress(done, len(indices))
     cache = Cache(folder.name, [*jobs])
     if not cache.items:
-        first = cache.skipped[0][1] if cache.skipped else "there are none"
-        raise SettingsError(f"None of the {len(indices)} clips can be used; the first: {first}")
+        reason = cache.skipped[0][1] if cache.skipped else "there are none"
+        raise SettingsError(f"None of the {len(indices)} clips can be used; the first: {reason}")
     return cache
 
 
