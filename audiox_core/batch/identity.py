@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Hashable
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def model_key(options: ModelOptions) -> str:
     checkpoint = options.checkpoint or EMBEDDED
     finders = (
         auxiliary.find_config,
-        auxiliary.find_vae,
+        partial(auxiliary.find_vae, variant=options.variant),
         auxiliary.find_text_encoder,
         auxiliary.find_synchformer,
     )

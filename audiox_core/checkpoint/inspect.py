@@ -265,7 +265,7 @@ def _auxiliary_files(file: WeightFile, variant: str | None) -> dict[str, str]:
 
 def _vae_file(file: WeightFile, variant: str | None) -> str:
     """Where the VAE is, and whether one beside the model is the same."""
-    path = auxiliary.find_vae(file.path)
+    path = auxiliary.find_vae(file.path, variant)
     if not file.below(VAE):
         get = auxiliary.fetch_command(variant if variant in MODELS else "NAME", file.path)
         return _where(path, f"{get}, or pass --vae")

@@ -66,8 +66,9 @@ def open_vae(path: str | Path) -> VaeFile:
     file = open_weights(path)
     config = header_config(file)
     if file.below(DIT) and not file.below(VAE):
-        if (beside := auxiliary.find_vae(file.path)) is None:
-            raise WeightsError(auxiliary.missing_vae(file.path, config and config.variant))
+        variant = config and config.variant
+        if (beside := auxiliary.find_vae(file.path, variant)) is None:
+            raise WeightsError(auxiliary.missing_vae(file.path, variant))
         file = open_weights(beside)
     return vae_in(file, config)
 

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 from audiox_core import load_checkpoint, open_checkpoint
 from audiox_core.checkpoint.checkpoint_file import EMBEDDED
-from audiox_core.checkpoint.layout import text_layout
+from audiox_core.checkpoint.inspect import inspect
+from audiox_core.checkpoint.layout import DIT, text_layout
 from audiox_core.checkpoint.objective_probe import noise_share
 from audiox_core.checkpoint.part_files import open_vae
 from audiox_core.checkpoint.weight_file import WeightFile, open_weights
@@ -311,6 +312,18 @@ def test_a_vae_alone_loads_with_the_latents_of_its_header(state, save, toys):
     file = open_vae(save(bare, "VAE.safetensors", {}))
     assert file.latent == toys.CONFIG.latent
     assert torch.equal(file.load().encoder.layers[0].bias, state[f"{VAE}encoder.layers.0.bias"])
+
+
+def test_the_vae_of_a_renamed_model_is_found_by_the_variant_of_its_header(state, save, toys):
+    config = replace(toys.CONFIG, variant="audiox-turbo").to_json()
+    model = save({n: t for n, t in state.items() if n.startswith(DIT)}, header={"audiox": config})
+    folder = model.parent / "models" / "audiox"
+    folder.mkdir(parents=True)
+    model = model.rename(folder / "mine.safetensors")
+    vae = {n.removeprefix(VAE): t for n, t in state.items() if n.startswith(VAE)}
+    torch.save({"state_dict": vae}, folder / "audiox_vae.ckpt")
+    assert open_vae(model).weights.path == folder / "audiox_vae.ckpt"
+    assert inspect(model).auxiliary_files["VAE"] == str(folder / "audiox_vae.ckpt")
 
 
 def test_a_missing_text_encoder_is_an_error_where_a_text_is_encoded(released_file, monkeypatch):
