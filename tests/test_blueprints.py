@@ -129,7 +129,8 @@ SAVE = """async (graph) => {
   await app.loadGraphData(graph, true, true, null, {});
   await new Promise(r => setTimeout(r, 300));
   const prompt = (await app.graphToPrompt()).output;
-  return { saved: app.graph.serialize(), prompt };
+  // as in a file: Playwright would make null of undefined
+  return { saved: JSON.parse(JSON.stringify(app.graph.serialize())), prompt };
 }"""
 
 
