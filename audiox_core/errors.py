@@ -97,6 +97,11 @@ def check_number(
         raise SettingsError(f"{name} is {given}{unit}: it must be {allowed}.")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def one_line(text: str) -> str:
     """Text without line breaks and escapes, and not endless, whatever a file or a library brings.
 

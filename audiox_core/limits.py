@@ -161,7 +161,7 @@ def length_from(name: str, total: float, start: float, seconds: float | None = N
     """
     if total < MIN_SECONDS:
         raise SettingsError(
-            f"{name} is {total:.2f} s long, at least {MIN_SECONDS:g} s are needed: "
+            f"{name} is {total:.2f} s long, but at least {MIN_SECONDS:g} s is needed: "
             "give a still picture with [[--image|AudioX Encode Image]]."
         )
     if not 0 <= start < total:

@@ -182,8 +182,8 @@ def check_windows(given: int, plan: Plan, seconds: float | None = None) -> None:
     if plan.loop and (given > 1 or seconds is not None):
         raise SettingsError(
             "A loop has no beginning and no end, but the conditioning describes a video or a long "
-            "audio prompt, which have: [[leave --loop out|turn off loop in AudioX Empty Latent]], "
-            "or use text, an image or an audio prompt of at most ten seconds."
+            "audio prompt, which has both: [[leave --loop out|turn off loop in AudioX Empty "
+            "Latent]], or use text, an image or an audio prompt of at most ten seconds."
         )
     length = plan.frames * plan.frame_seconds
     apart = 0.0 if seconds is None else abs(ceil(seconds / plan.frame_seconds) - plan.frames)

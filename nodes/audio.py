@@ -17,7 +17,8 @@ class AudioXDecode(io.ComfyNode):
             display_name="AudioX Decode",
             category="AudioX/audio",
             description="Decode a latent to audio. Long latents are decoded in chunks, so memory"
-            " use does not grow with the length. The node shows loudness and true peak.",
+            " use grows by little more than the audio itself. The node shows loudness and true"
+            " peak.",
             search_aliases=["loudness", "vae decode audio", "latent to audio", "normalize audio"],
             inputs=[
                 io.Vae.Input("vae", tooltip="From AudioX Load Checkpoint or AudioX Load VAE."),

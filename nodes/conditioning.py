@@ -68,7 +68,7 @@ class AudioXTimeRange(io.ComfyNode):
             node_id="AudioXTimeRange",
             display_name="AudioX Time Range",
             category="AudioX/conditioning",
-            description="Let a conditioning apply to some seconds only. Join it with others by"
+            description="Let a conditioning apply to some seconds only. Combine it with others in"
             " ConditioningCombine; one without a time range applies everywhere else.",
             search_aliases=["timed prompt", "prompt schedule", "conditioning set area"],
             inputs=[

@@ -188,7 +188,7 @@ class AudioXEncodeAudio(io.ComfyNode):
                 io.Audio.Input(
                     "audio",
                     tooltip="The audio prompt, at any sample rate. Only the first item of a batch"
-                    " and the first two channels are used.",
+                    " is used; more than two channels are mixed to stereo.",
                 ),
                 io.Float.Input(
                     "start",

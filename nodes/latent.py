@@ -91,9 +91,9 @@ class AudioXInpaintLatent(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.01,
-                    tooltip="Length of the crossfade between kept and new audio, in seconds. In a"
-                    " regenerated range it lies inside; where the audio is extended, in its last"
-                    " or first seconds.",
+                    tooltip="Length of the crossfade between kept and new audio, in seconds. It"
+                    " lies inside a regenerated range or, where the audio is extended, at the end"
+                    " or beginning of the kept audio.",
                 ),
                 io.Float.Input(
                     "extend_before",

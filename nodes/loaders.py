@@ -241,7 +241,7 @@ class AudioXExample(io.ComfyNode):
             display_name="AudioX Example",
             category="AudioX/loaders",
             description="A short clip that comes with the pack, to try a workflow at once. For your"
-            " own clip, replace it by Load Video, Load Image or Load Audio: connect the output of"
+            " own clip, replace it with Load Video, Load Image or Load Audio: connect the output of"
             " that node in its place, and delete this one.",
             search_aliases=["example", "demo", "sample clip", "test video", "test audio"],
             inputs=[

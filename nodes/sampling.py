@@ -5,6 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.config import SamplingConfig
+from ..audiox_core.errors import counted
 from ..audiox_core.limits import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.variants import advice
 from . import bridge
@@ -94,7 +95,7 @@ class AudioXScheduler(io.ComfyNode):
             model, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max
         )
         return with_text(
-            f"{used.steps} steps, sigma {used.sigma_max:g} to {used.sigma_min:g}",
+            f"{counted(used.steps, 'step')}, sigma {used.sigma_max:g} to {used.sigma_min:g}",
             bridge.sampling.sigmas_of(model, used, OWN, denoise),
         )
 
@@ -209,7 +210,8 @@ class AudioXGuider(io.ComfyNode):
             description="Guidance with a scale of its own for text, video and audio, for"
             " SamplerCustomAdvanced. It joins the inputs itself, in place of AudioX Masked"
             " Conditioning. With equal scales it is the same as CFGGuider. An input that is not"
-            " connected is masked, and its scale is not used.",
+            " connected is masked, and its scale is not used. AudioX-Turbo, which runs without"
+            " guidance, cannot use it.",
             search_aliases=["guidance", "cfg per modality", "dual cfg", "text against video"],
             inputs=[
                 io.Model.Input("model", tooltip=MODEL),

@@ -45,7 +45,7 @@ TIPS = {
     ),
     "AudioXEncodeText": (
         "Name the source of the sound and how it sounds, for example 'heavy footsteps on gravel,"
-        " slow'. Words after the token limit are ignored, and the log says so."
+        " slow'. Words after the token limit are ignored, and the node says so."
     ),
     "AudioXEncodeVideo": (
         "For a long video, set `start` and `length` to try a part of it first. To keep the model"
@@ -79,20 +79,20 @@ TIPS = {
     ),
     "AudioXLoadConditioners": (
         "Use it with AudioX Load Model and AudioX Load VAE if the parts come from different files,"
-        " for example after Save Model."
+        " for example after ModelSave."
     ),
     "AudioXLoadModel": (
-        "Use it for a transformer that ComfyUI's Save Model or `python -m audiox_core convert`"
+        "Use it for a transformer that ComfyUI's ModelSave or `python -m audiox_core convert`"
         " wrote. The conditioners and the VAE come from their own loaders."
     ),
     "AudioXLoadVAE": (
-        "Use it for a VAE that ComfyUI's Save VAE wrote, or to decode with the VAE of another"
+        "Use it for a VAE that ComfyUI's VAESave wrote, or to decode with the VAE of another"
         " AudioX checkpoint."
     ),
     "AudioXMix": (
-        "To keep dialogue clear, set `duck_under` to the number of its layer. If a loudness cannot"
-        " be reached, the node says which: a few loud peaks are in the way, so turn their layer"
-        " down. Change one layer and only the mix is computed again."
+        "To keep dialogue clear, set `duck_under` to the number of its layer. If the target"
+        " loudness cannot be reached, the node says so: a few loud peaks are in the way. Turn down"
+        " the layer that has them. Change one layer and only the mix is computed again."
     ),
     "AudioXPromptTimeline": (
         "Write one prompt a line: `0-4: rain on a tin roof`, `4-8.5: thunder rolls`. A line without"
@@ -111,7 +111,8 @@ TIPS = {
     "AudioXSampler": (
         "Leave the settings as they are: each model then gets its own, for example 4 steps without"
         " guidance for AudioX-Turbo. Every value that you set is used, and the node shows all that"
-        " were used. For a quick try, set `steps` to a fifth of the model's own."
+        " were used. For a quick try, set `steps` to a fifth of the model's own (not with"
+        " AudioX-Turbo)."
     ),
     "AudioXScheduler": (
         "Connect it with KSamplerSelect, AudioX Guider or CFGGuider, and RandomNoise to"
@@ -121,7 +122,7 @@ TIPS = {
     "AudioXTakes": (
         "Keep the seed of the sampler fixed. The number beside a player chooses that take, and the"
         " next run computes only what comes after this node. To refine a take, connect `index` to"
-        " `batch_index` of Get Latent From Batch, and sample its latent with a `denoise` below 1."
+        " `batch_index` of Latent From Batch, and sample its latent with a `denoise` below 1."
     ),
     "AudioXPreview": (
         "A full line in the picture is a cut of the video, a dashed line a peak of its motion, and"

@@ -35,6 +35,10 @@ FRAME = """(type) => {
   canvas.setDirty(true, true);
   return [...node.size];
 }"""
+RESET = """() => {
+  for (const node of app.graph._nodes ?? app.graph.nodes)
+    for (const widget of node.widgets ?? []) if (widget.name === "steps") widget.value = 0;
+}"""
 WITHOUT_MENUS = "[class*=minimap], .p-toast, .p-buttongroup {display: none !important}"
 
 
@@ -52,8 +56,9 @@ def chosen_workflows(node_ids: list[str]) -> dict[str, str | None]:
 
 def photograph(front_end: Browser, node_id: str, path: Path) -> None:
     """Save a node and what is next to it as WebP."""
-    width, height = front_end.page.evaluate(FRAME, node_id)
-    front_end.page.wait_for_timeout(500)
+    for _ in range(2):  # a text box has its height only after it was drawn once
+        width, height = front_end.page.evaluate(FRAME, node_id)
+        front_end.page.wait_for_timeout(500)
     shown = {"x": 350, "y": 120, "width": min(width + 100, 900), "height": min(height + 80, 720)}
     picture = Image.open(io.BytesIO(front_end.page.screenshot(clip=shown)))
     picture.thumbnail((LONGEST, LONGEST))
@@ -72,6 +77,7 @@ def photograph_nodes(front_end: Browser, language: str) -> None:
             if name in RUN:
                 front_end.run(workflow, STEPS)
                 front_end.page.wait_for_timeout(1_500)
+                front_end.page.evaluate(RESET)
             else:
                 front_end.open(workflow)
         for node_id in (node_id for node_id in ours if places[node_id] == name):

@@ -60,7 +60,7 @@ REMOVE = "remove that node"
 RESCALE = "use cfg_rescale of AudioX Sampler or AudioX Guider"
 CFG = "use cfg of AudioX Sampler"
 LENGTH = "AudioX handles any length itself"
-BLOCKS = "name some of them there"
+BLOCKS = "enter some of these numbers there"
 MULTIPLY = {"q": 2.0, "k": 1.0, "v": 1.0, "out": 1.0}
 
 MODELS = [
@@ -286,7 +286,7 @@ def section() -> str:
     lines = [
         TITLE,
         "",
-        "Every node of ComfyUI below was run before or behind AudioX nodes, in ComfyUI 0.3.64 and"
+        "Every node of ComfyUI below was run before or after AudioX nodes, in ComfyUI 0.3.64 and"
         " 0.33.0.",
         "A node that cannot work stops the run with a sentence that names what to use instead.",
         "",

@@ -50,6 +50,7 @@ def test_a_blueprint_is_one_node_of_its_only_subgraph(path):
     assert node["type"] == subgraph["id"]
     assert (subgraph["name"], subgraph["category"]) == (path.stem, "AudioX")
     assert subgraph["description"]
+    assert len(graph["extra"]["BlueprintSearchAliases"]) > 5
     assert [slot["name"] for slot in subgraph["inputs"]] == EXPOSED[path.stem]
     assert [slot["name"] for slot in node["inputs"]] == EXPOSED[path.stem]
     widgets = [slot["name"] for slot in node["inputs"] if "widget" in slot]

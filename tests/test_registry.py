@@ -50,7 +50,7 @@ def test_the_published_archive_is_small_and_holds_what_comfyui_needs():
     tops = {name.partition("/")[0] for name in published}
     assert not tops & {"tests", ".ci", ".github"}
     assert {"__init__.py", "pyproject.toml", "LICENSE", "README.md", "requirements.txt"} <= tops
-    assert {"nodes", "audiox_core", "web", "workflows"} <= tops
+    assert {"nodes", "audiox_core", "web", "workflows", "subgraphs", "locales"} <= tops
     assert sum((ROOT / name).stat().st_size for name in published) < 20_000_000
 
 

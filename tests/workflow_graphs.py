@@ -25,10 +25,11 @@ EMBEDDED = (
     "an engine, and no real video. For your own clips, put a released model into models/audiox "
     "and select it in the loader."
 )
-REPLACE = (
-    "Run it as it is: AudioX Example brings {what}. For your own, add {node}, connect its output "
-    "wherever AudioX Example is connected, and delete AudioX Example."
+REPLACE_EXAMPLE = (
+    "AudioX Example brings {what}. For your own, add {node}, connect its output wherever AudioX "
+    "Example is connected, and delete AudioX Example."
 )
+REPLACE = f"Run it as it is: {REPLACE_EXAMPLE}"
 OWN_VIDEO = REPLACE.format(what="a rendered clip", node="Load Video")
 OWN_PICTURE = REPLACE.format(what="a rendered picture", node="Load Image")
 OWN_MUSIC = REPLACE.format(what="a rendered tune", node="Load Audio")
@@ -41,8 +42,8 @@ GET_TURBO = (
     "into models/text_encoders, each under the name that the list shows. Or open a terminal in the "
     "folder of this pack and run:\n\n"
     "python -m audiox_core fetch audiox-turbo t5-base --dir ../../models\n\n"
-    "and select the files in the loader. Then press R in ComfyUI. The weights are licensed for "
-    "non-commercial use (CC-BY-NC-4.0)."
+    "Then press R in ComfyUI: the loader has the right files selected. (README.md has the command "
+    "for the portable ComfyUI.) The weights are licensed for non-commercial use (CC-BY-NC-4.0)."
 )
 
 
@@ -146,7 +147,7 @@ GRAPHS: dict[str, list] = {
         LOAD,
         f"{OWN_VIDEO}\n\nDescribe the music in AudioX Encode Text. video_strength of AudioX Masked "
         "Conditioning says how much the picture decides. To keep the video's own sound, turn on "
-        f"mix_original in AudioX Soundtrack.\n\n{EMBEDDED} It knows short phrases of music.",
+        f"mix_original in AudioX Soundtrack.\n\n{EMBEDDED} Of music, it knows only short phrases.",
         "gentle vibraphone music in C major", "music",
     ),
     "AudioX Soundtrack for Images": [
@@ -247,8 +248,9 @@ GRAPHS: dict[str, list] = {
         ("1 Model and video", [
             LOAD,
             _note("Run once for four takes, then listen to them in AudioX Takes and press the "
-                  "number of the best. Run again: only the new choice is computed, because the "
-                  f"seed is fixed, and saved.\n\n{OWN_VIDEO}\n\n{EMBEDDED}"),
+                  "number of the best. Run again: because the seed is fixed, only what follows "
+                  f"the choice is computed, and the video is saved.\n\n{OWN_VIDEO}\n\n"
+                  f"{EMBEDDED}"),
             _example("car"),
         ]),
         ("2 Conditioning", [_see(), _text("", "sound effects"), _mask(video="see.0")]),
@@ -391,7 +393,9 @@ GRAPHS: dict[str, list] = {
         LOAD_TURBO, GET_TURBO, "a train passes, its horn echoes"
     ),
     "AudioX Turbo Soundtrack for a Video": _for_a_video(
-        LOAD_TURBO, f"{OWN_VIDEO}\n\n{GET_TURBO}", clip="rain"
+        LOAD_TURBO,
+        f"{GET_TURBO}\n\n{REPLACE_EXAMPLE.format(what='a rendered clip', node='Load Video')}",
+        clip="rain",
     ),
     "AudioX Wan Video with Sound": [
         ("1 Wan", [
@@ -400,13 +404,14 @@ GRAPHS: dict[str, list] = {
             ("clip", "CLIPLoader", {"clip_name": WAN["text_encoders"], "type": "wan"},
              _WAN_MODELS["text_encoders"]),
             ("wanvae", "VAELoader", {"vae_name": WAN["vae"]}, _WAN_MODELS["vae"]),
-            _note("Wan makes a video of 5 seconds, then AudioX hears it: ComfyUI frees one model "
-                  "for the other, so both fit on one GPU. The frames have no frame rate of their "
-                  "own: Wan 2.1 makes 16 frames a second, which is set in AudioX Encode Video and "
-                  "in Create Video.\n\nAny other video model does: connect its IMAGE output in "
-                  "place of VAE Decode.\n\nThe model files of Wan are those of ComfyUI's own "
-                  "template. 'embedded' is a small demo model that knows no real video: select "
-                  "AudioX-Turbo in AudioX Load Checkpoint for a real soundtrack."),
+            _note("Wan makes a video of 5 seconds, then AudioX makes the sound for it. ComfyUI "
+                  "unloads one model to make room for the other, so each may use the whole GPU. "
+                  "The frames have no frame rate of their own: Wan 2.1 makes 16 frames a second, "
+                  "which is set in AudioX Encode Video and in Create Video.\n\nAny other video "
+                  "model works, too: connect its IMAGE output in place of VAE Decode.\n\nThe "
+                  "model files of Wan are those of ComfyUI's own template. 'embedded' is a small "
+                  "demo model that knows no real video: select AudioX-Turbo in AudioX Load "
+                  "Checkpoint for a real soundtrack."),
         ]),
         ("2 Video", [
             ("shift", "ModelSamplingSD3", {"model": "unet.0", "shift": 8.0}),
@@ -444,15 +449,21 @@ class Blueprint:
 
     Args:
         description: for the node library.
+        aliases: words under which people search for it.
         groups: as of a graph.
         inputs: name outside -> inputs of the nodes inside, as `name.input`.
         outputs: name outside -> output inside.
     """
 
     def __init__(
-        self, description: str, groups: list, inputs: dict[str, list[str]], outputs: dict[str, str]
+        self,
+        description: str,
+        aliases: list[str],
+        groups: list,
+        inputs: dict[str, list[str]],
+        outputs: dict[str, str],
     ) -> None:
-        self.description, self.groups = description, groups
+        self.description, self.aliases, self.groups = description, aliases, groups
         self.inputs, self.outputs = inputs, outputs
 
 
@@ -460,9 +471,10 @@ CATEGORY = "AudioX"
 AVOID = _text("", name="avoid")
 
 
-def _video_blueprint(description: str, task: str) -> Blueprint:
+def _video_blueprint(description: str, task: str, aliases: list[str]) -> Blueprint:
     return Blueprint(
         description,
+        aliases,
         [
             ("Model", [LOAD]),
             ("Conditioning", [
@@ -489,12 +501,19 @@ BLUEPRINTS = {
     "AudioX Soundtrack this Video": _video_blueprint(
         "Sound effects for a video, in sync with its picture. An optional prompt names the sounds.",
         "sound effects",
+        ["sfx", "foley", "sound effects", "dub", "video to audio", "add sound to video",
+         "audio for video", "音效", "配音", "视频配音", "视频音轨"],
     ),
     "AudioX Music for this Video": _video_blueprint(
-        "Music for a video, as long as the video. The prompt describes the music.", "music"
+        "Music for a video, as long as the video. The prompt describes the music.",
+        "music",
+        ["score", "background music", "bgm", "video to music", "video to audio", "audio for video",
+         "音乐", "配乐", "背景音乐", "视频配乐"],
     ),
     "AudioX Sound from Text": Blueprint(
         "Sound effects or music from a text prompt, of any length up to ten minutes.",
+        ["text to audio", "text to sound", "text to music", "sfx", "sound effects", "music",
+         "generate audio", "文本生成音频", "音效", "音乐"],
         [
             ("Model", [LOAD]),
             ("Conditioning", [_text(""), AVOID, _mask(negative_text="avoid.0")]),

@@ -266,6 +266,7 @@ def _write_blueprint(server: Server, name: str, blueprint: Blueprint) -> None:
     }  # fmt: skip
     with browser(server.url) as front_end:
         made = _tidy(front_end.page.evaluate(BUILD_BLUEPRINT, given))
+    made["extra"]["BlueprintSearchAliases"] = blueprint.aliases  # the front end's own key
     definition = made["definitions"]["subgraphs"][0]
     text = json.dumps(made)
     slots = [*definition["inputs"], *definition["outputs"]]

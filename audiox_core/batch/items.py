@@ -131,9 +131,9 @@ def _parsed(line: bytes) -> tuple[Mapping[str, Any], str]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return {}, f"The line is no JSON ({str(error)[:80]}): write one object a line."
+        return {}, f"The line is not JSON ({str(error)[:80]}): write one object a line."
     if not isinstance(fields, dict):
-        return {}, 'The line is no JSON object: write one such as {"prompt": "rain"}.'
+        return {}, 'The line is not a JSON object: write one such as {"prompt": "rain"}.'
     return fields, ""
 
 

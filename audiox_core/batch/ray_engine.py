@@ -84,8 +84,8 @@ class RayEngine:
                 yield result
         for job, key in waiting.values():
             text = (
-                f"The worker ended {MOST_ATTEMPTS} times while this item was in work: check its "
-                "inputs and Ray's log, then add --redo failed."
+                f"The worker ended {MOST_ATTEMPTS} times while this item was in progress: check "
+                "its inputs and Ray's log, then add --redo failed."
             )
             yield Result(key, job.number, "failed", str(job.output), text)
 

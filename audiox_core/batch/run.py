@@ -91,8 +91,8 @@ class Batch:
             return str(error)
         if state >= STARTED + MOST_ATTEMPTS - 1 and self.redo is None:
             return (
-                f"The process ended {MOST_ATTEMPTS} times while this item was in work: check its "
-                "inputs, then add --redo failed."
+                f"The process ended {MOST_ATTEMPTS} times while this item was in progress: check "
+                "its inputs, then add --redo failed."
             )
         found = next((path for path in paths if path.exists()), None)
         if found is None or self.force or self.ledger.knows_output(job.output):

@@ -129,8 +129,8 @@ def header_config(file: WeightFile) -> AudioXConfig | None:
     for name, value in said.items():
         if value != found[name]:
             raise WeightsError(
-                f"{file.path.name} has a header that its tensors do not bear out: {name} is "
-                f"{value}, the tensors allow {found[name]}. Download or convert the file again."
+                f"{file.path.name} has a header that contradicts its tensors: {name} is "
+                f"{value}, but the tensors have {found[name]}. Download or convert the file again."
             )
     return config
 

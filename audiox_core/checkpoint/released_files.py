@@ -3,6 +3,7 @@
 Nothing here imports PyTorch: the command line refuses a wrong name without waiting for it.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ..errors import WeightsError
 from ..hub.models import FILES, MODELS, HubError, ReleasedFile, files_of, find_model
 
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
+_PLAIN = re.compile(r"[\w./\\:~+-]+")  # a path that no shell takes apart
 RELEASES = tuple(name for name, model in MODELS.items() if model.needs)  # with a transformer
 
 
@@ -42,7 +44,8 @@ def missing_released(file: ReleasedFile, folder: Path) -> str:
 
 def fetch_into(name: str, models: Path) -> str:
     """The command that downloads a model into a `models` folder."""
-    where = "" if models == Path("models") else f" --dir {models}"
+    folder = f"{models}" if _PLAIN.fullmatch(f"{models}") else f'"{models}"'
+    where = "" if models == Path("models") else f" --dir {folder}"
     return f"python -m audiox_core fetch {name}{where}"
 
 

@@ -82,7 +82,10 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, AudioXError):
         return str(error)
     if type(error).__name__ == "OutOfMemoryError":  # PyTorch's
-        return "The GPU is out of memory: try fewer --seconds, --dtype float16 or --device cpu."
+        return (
+            "The GPU is out of memory: try fewer --seconds or --device cpu, or --dtype float16 if "
+            "you chose float32."
+        )
     if is_out_of_memory(error):
         return (
             "There is not enough memory: try fewer --seconds or --dtype bfloat16, or close other "

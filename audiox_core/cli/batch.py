@@ -53,8 +53,8 @@ def _add_items(group: argparse._ArgumentGroup) -> None:
     add(
         "--verify",
         action="store_true",
-        help="recognize inputs by their content, not by their time of change; for all runs of a "
-        "batch, or none",
+        help="recognize inputs by their content, not by their modification time; use it in every "
+        "run of a batch, or in none",
     )
     text = "replace existing files that this batch did not make"
     add("--force", action="store_true", help=text)

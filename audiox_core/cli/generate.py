@@ -83,9 +83,11 @@ def _add_inputs(group: Any) -> None:
         "--crossfade",
         **SECONDS,
         default=0.5,
-        help="length of the crossfade between them; the default is 0.5",
+        help="length of the crossfade between timed prompts; the default is 0.5",
     )
-    add("--negative", default="", metavar="TEXT", help="sounds to avoid")
+    add(
+        "--negative", default="", metavar="TEXT", help="sounds to avoid; no effect at cfg 1 (Turbo)"
+    )
     add("--video", **FILE, help="the video to add audio to")
     add("--image", **FILE, help="a still image instead of a video")
     add("--audio", **FILE, help="an audio or music prompt; the first 10 s are used")

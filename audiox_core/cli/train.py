@@ -71,8 +71,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         "FOLDER",
     )
     for name, (setting, kind) in SHORT.items():
-        add(f"--{name}", type=kind, metavar=name.upper(), help=setting)
-    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+        add(f"--{name}", type=kind, metavar=name.upper(), help=f"short for --set {setting}=…")
+    change = "change any setting; can be repeated"
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help=change)
     add_device(parser)
     add_json(parser)
 

@@ -47,7 +47,7 @@ def read_record(path: Path) -> dict[str, Any]:
         The fields of `Request` and of `ModelOptions`, and `output`.
 
     Raises:
-        SettingsError: the file cannot be read, or is no record of a run.
+        SettingsError: the file cannot be read, or is not a record of a run.
     """
     try:
         with path.open("rb") as file:
@@ -55,9 +55,9 @@ def read_record(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}. Check its name.") from error
     except ValueError as error:
-        raise SettingsError(f"{path} is no JSON ({error}): use the output of --json.") from error
+        raise SettingsError(f"{path} is not JSON ({error}): use the output of --json.") from error
     if not isinstance(values, dict) or not {"request", "model", "output"} <= values.keys():
-        raise SettingsError(f"{path} is no record of a run: use the output of generate --json.")
+        raise SettingsError(f"{path} is not a record of a run: use the output of generate --json.")
     if not isinstance(output := values["output"], str):
         raise SettingsError(f"output is {shown(output)}: it must be the name of a file.")
     given = request_values(values["request"]) | model_values(values["model"])

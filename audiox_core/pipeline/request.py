@@ -263,7 +263,7 @@ def _check_inputs(request: Request) -> None:
     if not (request.prompt.strip() or request.prompts) and all(given is None for given in named):
         raise SettingsError("The request has no input: pass a prompt, a video, an image or audio.")
     if not isinstance(request.hide, Mapping):
-        raise SettingsError('hide is no table: use {"video": ((0, 2),)}, "audio", or both.')
+        raise SettingsError('hide is not a table: use {"video": ((0, 2),)}, "audio", or both.')
     for name, spans in request.hide.items():
         if sources.get(name) is None:
             raise SettingsError(f"There is no {name} to hide: pass one, or change hide.")
@@ -314,7 +314,7 @@ def _check_loop(request: Request) -> None:
     for name in ("video", "init_audio"):
         if getattr(request, name) is not None:
             raise SettingsError(
-                f"A loop has no beginning and no end, but {name} has: leave out "
+                f"A loop has no beginning and no end, but {name} has both: leave out "
                 f"[[--{name.replace('_', '-')} or --loop|{name} or loop]]. Text, an image and an "
                 "audio prompt can be used."
             )

@@ -130,7 +130,7 @@ def open_state(folder: Path) -> tuple[WeightFile, dict[str, Any], dict[str, Any]
         file = open_weights(path)
         identity, progress = (json.loads(file.header[name]) for name in ("identity", "progress"))
         if not isinstance(identity, dict):
-            raise ValueError("its identity is no table")
+            raise ValueError("its identity is not a table")
         _check_progress(progress)
     except (WeightsError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _refused(path, error) from error

@@ -52,7 +52,10 @@ def reading_of(conditioners: NativeConditioners, prompt: str, clip: Any) -> str:
     given = sum(token[0] != 0 for batch in batches for token in batch)
     limit = conditioners.config.text_tokens
     line = f"{min(given, limit)} of {limit} tokens used"
-    return line if given <= limit else f"{line}\nThe last {given - limit} tokens are ignored."
+    if given <= limit:
+        return line
+    ignored = "token is" if given == limit + 1 else f"{given - limit} tokens are"
+    return f"{line}\nThe last {ignored} ignored."
 
 
 def video_features(

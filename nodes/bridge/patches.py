@@ -90,8 +90,9 @@ def _check_indices(kind: str, indices: Iterable[int], depth: int) -> None:
     for index in indices:
         if kind == SINGLE or not 0 <= index < depth:
             raise SettingsError(
-                f"A node names the {kind} {index} (skip layer guidance?), but this model has the "
-                f"double blocks 0 to {depth - 1}: name some of them there, as {there}."
+                f"A node (skip layer guidance?) asks for {kind} {index}, but this model has only "
+                f"the double blocks 0 to {depth - 1}: enter some of these numbers there, as "
+                f"{there}."
             )
 
 

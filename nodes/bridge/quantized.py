@@ -1,9 +1,11 @@
 """Quantized weights as ComfyUI's own layers compute with them.
 
 ComfyUI 0.3.64 has layers for float8 with a scale; newer ones have layers for mixed precision, which
-read these and int8, nvfp4 and mxfp8. Neither has such convolutions: those are here.
+read these and int8, nvfp4 and mxfp8. Neither has such convolutions: those are here. Versions in
+between have neither in this form: there, plain numbers are loaded.
 """
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cache
@@ -20,7 +22,17 @@ from ...audiox_core.checkpoint.quantized import FULL_PRECISION, OLDER, SETTINGS
 from ...audiox_core.checkpoint.scaled_float8 import SCALED_FLOAT8, scaled_float8
 from ...audiox_core.checkpoint.weight_file import WeightFile
 
-MIXED = hasattr(comfy.ops, "mixed_precision_ops")
+logger = logging.getLogger(__name__)
+
+SCALED = hasattr(comfy.ops, "scaled_fp8_ops")  # of older ComfyUIs
+try:  # all that is used of newer ones; some versions have a part of it
+    from comfy.ops import mixed_precision_ops  # noqa: F401
+    from comfy.quant_ops import _CK_AVAILABLE, QUANT_ALGOS
+    from comfy.utils import detect_layer_quantization
+except ImportError:
+    MIXED = False
+else:
+    MIXED = True
 KEPT = ("default", SCALED_FLOAT8, "float8_e4m3fn")  # choices that keep a quantized file as it is
 
 
@@ -37,16 +49,23 @@ def as_stored(file: CheckpointFile, weight_dtype: str) -> CheckpointFile | None:
     if weight_dtype != SCALED_FLOAT8:
         return None
     packed = scaled_float8(weights, older=False)
-    return replace(file, weights=replace(weights, packed=packed)) if _can_compute(packed) else None
+    if _can_compute(packed):
+        return replace(file, weights=replace(weights, packed=packed))
+    logger.warning(
+        "This ComfyUI has no layers for float8 with scales: the weights of %s are loaded as float8 "
+        "without scales, with more loss. Update ComfyUI, or choose float16 or bfloat16.",
+        weights.path.name,
+    )
+    return None
 
 
 def _can_compute(packed: WeightFile) -> bool:
     """Whether ComfyUI has layers for all formats of a file."""
     if MIXED:
-        from comfy.quant_ops import _CK_AVAILABLE, QUANT_ALGOS
-
         formats = {layer.format for layer in packed.layers.values()}
         return _CK_AVAILABLE and formats <= QUANT_ALGOS.keys()
+    if not SCALED:
+        return False
     scales = [stored for name, stored in packed.tensors.items() if name.endswith("weight_scale")]
     one_each = all(scale.elements == 1 for scale in scales)
     return one_each and all(layer.is_float8 for layer in packed.layers.values())
@@ -56,7 +75,7 @@ def announce(host: Any, file: CheckpointFile) -> None:
     """Tell ComfyUI's config of a model that its layers are quantized."""
     packed = file.weights.packed
     if MIXED:
-        host.quant_config = comfy.utils.detect_layer_quantization(dict(packed.tensors), "")
+        host.quant_config = detect_layer_quantization(dict(packed.tensors), "")
         return
     host.scaled_fp8 = torch.float8_e4m3fn
     settings = [layer.settings for layer in packed.layers.values()]

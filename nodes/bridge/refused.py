@@ -164,7 +164,7 @@ def _failed_node(trace: TracebackType | None) -> str | None:
     found = None
     while trace is not None:
         code = trace.tb_frame.f_code
-        outer, inner, _ = getattr(code, "co_qualname", "").partition(".<locals>.")  # Python 3.11
+        outer, inner, _ = getattr(code, "co_qualname", "").partition(".<locals>.")  # Python 3.11+
         file = Path(code.co_filename)
         of_nodes = file.name.startswith("nodes") or "custom_nodes" in file.parts
         if PACK in file.parents or code.co_name == "apply_model":

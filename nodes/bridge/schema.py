@@ -57,8 +57,9 @@ def modality_inputs() -> list[Any]:
         io.Conditioning.Input(
             "negative_text",
             optional=True,
-            tooltip="Sounds to avoid. If it is not connected, or its prompt is empty, guidance uses"
-            " the unconditional input that the model was trained with.",
+            tooltip="Sounds to avoid; no effect at cfg 1, the setting of AudioX-Turbo. If it is not"
+            " connected, or its prompt is empty, guidance uses the unconditional input that the"
+            " model was trained with.",
         ),
         Features.Input(
             "video", optional=True, tooltip="From AudioX Encode Video or AudioX Encode Image."

@@ -101,5 +101,5 @@ def test_the_part_of_a_video_ends_with_the_video():
     assert length_from("a.mp4", 30.0, 28.0, 1.5) == 1.5
     with pytest.raises(SettingsError, match=r"a\.mp4 is 30\.00 s long, but the start is 30 s"):
         length_from("a.mp4", 30.0, 30.0)
-    with pytest.raises(SettingsError, match=r"at least 0\.1 s are needed"):
+    with pytest.raises(SettingsError, match=r"at least 0\.1 s is needed"):
         length_from("a.mp4", 0.05, 0.0)

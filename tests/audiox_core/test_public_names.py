@@ -130,7 +130,7 @@ def test_an_argument_of_another_type_is_one_clear_error(checkpoint, call, says):
         ({"steps": 2.5}, "steps is 2.5: it must be a whole number"),
         ({"cfg": "7"}, "cfg is '7'"),
         ({"text_strength": None}, "text_strength is None"),
-        ({"hide": [(0, 1)]}, "hide is no table"),
+        ({"hide": [(0, 1)]}, "hide is not a table"),
         ({"hide": {"video": 5}, "video": "a.mp4"}, "time range"),
         ({"inpaint": 5, "init_audio": "a.wav"}, "time range"),
         ({"inpaint": ((0, "1"),), "init_audio": "a.wav"}, "time range"),

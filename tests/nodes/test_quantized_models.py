@@ -85,6 +85,20 @@ def test_the_loader_quantizes_any_file_to_the_same_model(family, node, converted
             assert torch.equal(found[name], tensor), name
 
 
+def test_a_comfyui_without_such_layers_loads_float8_without_scales(
+    family, node, pack, latents, monkeypatch, caplog
+):
+    quantized = importlib.import_module(f"{pack.__name__}.nodes.bridge.quantized")
+    for name in ("MIXED", "SCALED"):
+        monkeypatch.setattr(quantized, name, False)
+    tiny = family("audiox")
+    plain = node("AudioXLoadModel", file=tiny.path.name, weight_dtype="float8_e4m3fn")
+    expected = latents(plain, tiny)
+    made = node("AudioXLoadModel", file=tiny.path.name, weight_dtype="float8_scaled")
+    assert torch.equal(latents(made, tiny), expected)
+    assert "no layers for float8 with scales" in caplog.text
+
+
 @VARIANT
 def test_layers_that_are_moved_one_by_one_compute_the_same(
     family, node, converted, latents, variant

@@ -18,7 +18,7 @@ def add_examples(commands: Any) -> argparse.ArgumentParser:
         "audiox_core/assets/examples were made by this command.",
     )
     parser.set_defaults(run=run_examples)
-    add_output(parser, "created if missing; clips of before are replaced", "FOLDER")
+    add_output(parser, "created if missing; existing clips are replaced", "FOLDER")
     return parser
 
 

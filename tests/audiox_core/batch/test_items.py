@@ -43,8 +43,8 @@ def test_lines_of_a_manifest_are_numbered_without_empty_ones(tmp_path):
     path.write_text('{"prompt": "rain"}\n\n[1]\n{"prompt": \n', encoding="utf-8")
     rain, listed, half = Manifest(path)
     assert (rain.number, rain.fields, rain.folder) == (1, {"prompt": "rain"}, tmp_path)
-    assert (listed.number, listed.problem[:21]) == (2, "The line is no JSON o")
-    assert "no JSON" in half.problem
+    assert (listed.number, listed.problem[:20]) == (2, "The line is not a JS")
+    assert "not JSON" in half.problem
     assert Manifest(path).count() == 3
 
 

@@ -93,7 +93,7 @@ def test_options_for_videos_do_not_concern_other_items(make):
     [
         ({"promt": "rain"}, "'promt': did you mean 'prompt'"),
         ({"video": 3}, "The path has the type int"),
-        ({"video": "a.mp4", "hide": 3}, "hide is no table"),
+        ({"video": "a.mp4", "hide": 3}, "hide is not a table"),
         ({"prompt": "rain", "lora": 3}, "lora is 3"),
         ({"prompt_at": 3}, "prompt_at is 3"),
         ({"prompt": "rain", "output": 3}, "output is 3"),

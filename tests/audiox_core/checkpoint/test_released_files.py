@@ -1,6 +1,6 @@
 """Released files on this machine: found by their names, and what to do where they are missing."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
@@ -8,6 +8,7 @@ from audiox_core.checkpoint.auxiliary_files import find_config, find_vae
 from audiox_core.checkpoint.released_files import (
     RELEASES,
     checkpoint_path,
+    fetch_into,
     find_released,
     missing_released,
 )
@@ -56,6 +57,19 @@ def test_a_checkpoint_may_be_given_by_the_name_of_its_model(make, variant):
     for name in (variant, MODELS[variant].short, MODELS[variant].short.upper()):
         assert checkpoint_path(name) == path
     assert checkpoint_path(files_of(variant)["file"].name) == path
+
+
+@pytest.mark.parametrize(
+    ("folder", "written"),
+    [
+        (PurePosixPath("/home/me/ComfyUI/models"), "/home/me/ComfyUI/models"),
+        (PurePosixPath("/Volumes/My Disk/models"), '"/Volumes/My Disk/models"'),
+        (PureWindowsPath(r"C:\Users\First Last\models"), r'"C:\Users\First Last\models"'),
+        (PurePosixPath("/home/me/a&b (new)/models"), '"/home/me/a&b (new)/models"'),
+    ],
+)
+def test_a_command_quotes_a_folder_that_a_shell_would_take_apart(folder, written):
+    assert fetch_into("turbo", folder).endswith(f"fetch turbo --dir {written}")
 
 
 def test_a_path_is_taken_as_it_is(make):

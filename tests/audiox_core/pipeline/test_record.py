@@ -46,9 +46,9 @@ def test_relative_paths_are_recorded_as_absolute_ones(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("not JSON", "is no JSON"),
-        ("[1]", "is no record of a run"),
-        ('{"seed": 1}', "is no record of a run"),
+        ("not JSON", "is not JSON"),
+        ("[1]", "is not a record of a run"),
+        ('{"seed": 1}', "is not a record of a run"),
         ('{"request": 5, "model": {}, "output": "a"}', "request is 5: it must be a table"),
         ('{"request": {}, "model": {}, "output": 5}', "output is 5"),
         (

@@ -34,7 +34,7 @@ def test_a_request_with_any_input_is_accepted():
         ({"prompt": "rain", "extend": 5.0}, "extend needs existing audio"),
         ({"init_audio": "a.wav", "extend": 5.0, "denoise": 0.5}, "exclude each other"),
         ({"video": "a.mp4", "start": float("nan")}, "start is nan"),
-        ({"video": "a.mp4", "loop": True}, "but video has: leave out --video or --loop"),
+        ({"video": "a.mp4", "loop": True}, "but video has both: leave out --video or --loop"),
         ({"init_audio": "a.wav", "loop": True}, "leave out --init-audio or --loop"),
         ({"prompt": "rain", "loop": "no"}, "loop is 'no': use True or False"),
         ({"prompt": "rain", "loop": True, "seconds": 1.5}, "The length of a loop is 1.5 s"),
@@ -88,7 +88,7 @@ def test_time_ranges_that_are_none_are_refused_in_one_line(field, spans):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hide": ((0.0, 1.0),)}, "hide is no table"),
+        ({"hide": ((0.0, 1.0),)}, "hide is not a table"),
         ({"hide": {"text": ((0.0, 1.0),)}}, "no text to hide"),
         ({"prompt": 5}, "The prompt is a int"),
         ({"prompt": "x" * 5000}, "5,000 characters"),

@@ -175,7 +175,7 @@ DAMAGES = {
     "progress that is nested deeply": (set_header("progress", "[" * 100_000), "cannot be read"),
     "progress of a huge number": (set_header("progress", "9" * 10_000), "cannot be read"),
     "no identity": (set_header("identity", None), "it lacks 'identity'"),
-    "an identity in a list": (set_header("identity", "[]"), "identity is no table"),
+    "an identity in a list": (set_header("identity", "[]"), "identity is not a table"),
     "a deep identity": (set_header("identity", '{"a":' * 900 + "1" + "}" * 900), "cannot be|other"),
 }  # fmt: skip
 
