@@ -1,7 +1,7 @@
 """`python -m tests.help_pictures`: photograph each node in use for its help page, in each language.
 
 Needs a ComfyUI, Chromium and playwright. A node is shown in the first workflow that has it, or
-alone; what is shown of workflows in `RUN` is after a short run of the embedded model. Then run
+alone; what is shown of workflows in `RUN` is after a run of the embedded model. Then run
 `python -m tests.help_pages`.
 """
 
@@ -17,7 +17,6 @@ from .host import Browser, Server, browser
 from .locales import languages
 
 RUN = ("AudioX Takes for a Video", "AudioX Layers and Mix")  # they show more after a run
-STEPS = {kind: {"steps": 2} for kind in ("AudioXSampler", "AudioXScheduler")}
 QUALITY, LONGEST = 60, 720  # of WebP, pixels
 ALONE = """(type) => {
   app.graph.clear();
@@ -34,10 +33,6 @@ FRAME = """(type) => {
   canvas.show_info = false;
   canvas.setDirty(true, true);
   return [...node.size];
-}"""
-RESET = """() => {
-  for (const node of app.graph._nodes ?? app.graph.nodes)
-    for (const widget of node.widgets ?? []) if (widget.name === "steps") widget.value = 0;
 }"""
 WITHOUT_MENUS = "[class*=minimap], .p-toast, .p-buttongroup {display: none !important}"
 
@@ -75,9 +70,8 @@ def photograph_nodes(front_end: Browser, language: str) -> None:
         if name is not None:
             workflow = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
             if name in RUN:
-                front_end.run(workflow, STEPS)
+                front_end.run(workflow, {}, seconds=600)
                 front_end.page.wait_for_timeout(1_500)
-                front_end.page.evaluate(RESET)
             else:
                 front_end.open(workflow)
         for node_id in (node_id for node_id in ours if places[node_id] == name):
