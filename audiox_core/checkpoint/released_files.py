@@ -4,6 +4,7 @@ Nothing here imports PyTorch: the command line refuses a wrong name without wait
 """
 
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,9 +45,14 @@ def missing_released(file: ReleasedFile, folder: Path) -> str:
 
 def fetch_into(name: str, models: Path) -> str:
     """The command that downloads a model into a `models` folder."""
-    folder = f"{models}" if _PLAIN.fullmatch(f"{models}") else f'"{models}"'
-    where = "" if models == Path("models") else f" --dir {folder}"
-    return f"python -m audiox_core fetch {name}{where}"
+    where = "" if models == Path("models") else f" --dir {_quoted(models)}"
+    own = Path(sys.executable)  # the portable ComfyUI for Windows has no `python` on its PATH
+    python = _quoted(own) if own.parent.name == "python_embeded" else "python"
+    return f"{python} -m audiox_core fetch {name}{where}"
+
+
+def _quoted(path: Path) -> str:
+    return f"{path}" if _PLAIN.fullmatch(f"{path}") else f'"{path}"'
 
 
 def checkpoint_path(name: str | Path) -> Path:

@@ -72,6 +72,12 @@ def test_a_command_quotes_a_folder_that_a_shell_would_take_apart(folder, written
     assert fetch_into("turbo", folder).endswith(f"fetch turbo --dir {written}")
 
 
+def test_a_command_names_the_python_of_the_portable_comfyui(monkeypatch):
+    own = "/ComfyUI_windows_portable/python_embeded/python.exe"
+    monkeypatch.setattr("sys.executable", own)
+    assert fetch_into("turbo", Path("models")) == f"{own} -m audiox_core fetch turbo"
+
+
 def test_a_path_is_taken_as_it_is(make):
     for name in ("a/turbo", "turbo.ckpt", "a" * 500, ""):
         assert checkpoint_path(name) == Path(name)
