@@ -86,24 +86,24 @@ def test_a_variant_that_the_header_contradicts_is_refused(variant, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dit": {"depth": 25}}, "dit.depth is 25, the tensors allow 24"),
-        ({"dit": {"depth": 999}}, "dit.depth is 999, the tensors allow 24"),
-        ({"dit": {"width": 768}}, "dit.width is 768, the tensors allow 1536"),
-        ({"dit": {"time_frequencies": 64}}, "dit.time_frequencies is 64, the tensors allow 128"),
-        ({"vae": {"channels": 64}}, "vae.channels is 64, the tensors allow 128"),
+        ({"dit": {"depth": 25}}, "dit.depth is 25, but the tensors have 24"),
+        ({"dit": {"depth": 999}}, "dit.depth is 999, but the tensors have 24"),
+        ({"dit": {"width": 768}}, "dit.width is 768, but the tensors have 1536"),
+        ({"dit": {"time_frequencies": 64}}, "dit.time_frequencies is 64, but the tensors have 128"),
+        ({"vae": {"channels": 64}}, "vae.channels is 64, but the tensors have 128"),
         ({"vae": {"strides": [2, 4, 4, 8, 4]}}, r"vae.strides is \(2, 4, 4, 8, 4\)"),
-        ({"latent": {"channels": 32}}, "latent.channels is 32, the tensors allow 64"),
-        ({"latent": {"hop_length": 2049}}, "latent.hop_length is 2049, the tensors allow 2048"),
-        ({"video": {"frames": 51}}, "video.frames is 51, the tensors allow 50"),
-        ({"video": {"clip": {"depth": 13}}}, "video.clip.depth is 13, the tensors allow 12"),
-        ({"audio_tokens": 999}, "audio_tokens is 999, the tensors allow 215"),
+        ({"latent": {"channels": 32}}, "latent.channels is 32, but the tensors have 64"),
+        ({"latent": {"hop_length": 2049}}, "latent.hop_length is 2049, but the tensors have 2048"),
+        ({"video": {"frames": 51}}, "video.frames is 51, but the tensors have 50"),
+        ({"video": {"clip": {"depth": 13}}}, "video.clip.depth is 13, but the tensors have 12"),
+        ({"audio_tokens": 999}, "audio_tokens is 999, but the tensors have 215"),
         ({"dit": {"depth": 9_999_999}}, "written by another version .*depth is 9999999"),
         ({"dit": {"width": "1536"}}, "written by another version .*expected int"),
         ({"dit": [1]}, "written by another version"),
         ({"latent": None}, "written by another version"),
     ],
 )
-def test_a_header_that_the_tensors_do_not_bear_out_is_refused(change, message):
+def test_a_header_that_contradicts_the_tensors_is_refused(change, message):
     def changed(table, change):
         inner = {
             k: changed(table[k] or {}, v) if isinstance(v, dict) else v for k, v in change.items()

@@ -247,5 +247,5 @@ def test_a_video_may_be_given_by_its_path(checkpoint, clips):
 
 def test_a_video_of_one_frame_is_told_to_be_a_picture(field):
     clip = clip_from_file(field / "oneframe.mp4")
-    with pytest.raises(SettingsError, match=r"is 0\.04 s long, at least 0\.1 s .* --image"):
+    with pytest.raises(SettingsError, match=r"is 0\.04 s long, but at least 0\.1 s .* --image"):
         seconds_from(clip, 0.0)
