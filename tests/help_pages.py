@@ -122,7 +122,7 @@ TIPS = {
     "AudioXTakes": (
         "Keep the seed of the sampler fixed. The number beside a player chooses that take, and the"
         " next run computes only what comes after this node. To refine a take, connect `index` to"
-        " `batch_index` of Latent From Batch, and sample its latent with a `denoise` below 1."
+        " `batch_index` of LatentFromBatch, and sample its latent with a `denoise` below 1."
     ),
     "AudioXPreview": (
         "A full line in the picture is a cut of the video, a dashed line a peak of its motion, and"

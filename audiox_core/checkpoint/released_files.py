@@ -4,15 +4,15 @@ Nothing here imports PyTorch: the command line refuses a wrong name without wait
 """
 
 import re
-import sys
+import shlex
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from ..errors import WeightsError
 from ..hub.models import FILES, MODELS, HubError, ReleasedFile, files_of, find_model
 
 EMBEDDED = Path(__file__).parents[1] / "assets" / "audiox-nano.safetensors"
-_PLAIN = re.compile(r"[\w./\\:~+-]+")  # a path that no shell takes apart
+_PLAIN = re.compile(r"[\w./\\:~+-]+")  # a path that PowerShell and cmd do not take apart
 RELEASES = tuple(name for name, model in MODELS.items() if model.needs)  # with a transformer
 
 
@@ -46,12 +46,13 @@ def missing_released(file: ReleasedFile, folder: Path) -> str:
 def fetch_into(name: str, models: Path) -> str:
     """The command that downloads a model into a `models` folder."""
     where = "" if models == Path("models") else f" --dir {_quoted(models)}"
-    own = Path(sys.executable)  # the portable ComfyUI for Windows has no `python` on its PATH
-    python = _quoted(own) if own.parent.name == "python_embeded" else "python"
-    return f"{python} -m audiox_core fetch {name}{where}"
+    return f"python -m audiox_core fetch {name}{where}"
 
 
 def _quoted(path: Path) -> str:
+    """A path as the usual shell of its system takes it."""
+    if not isinstance(path, PureWindowsPath):
+        return shlex.quote(f"{path}")
     return f"{path}" if _PLAIN.fullmatch(f"{path}") else f'"{path}"'
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from ..arguments import FOLDER, add_force, add_output
+from ..checkpoint.released_files import fetch_into
 from ..hub.download import Job, fetch, plan
 from ..hub.models import LICENCE, MODELS, HubError, find_model
 from ..limits import STORED_DTYPE_NAMES
@@ -55,8 +56,7 @@ def run_fetch(options: argparse.Namespace) -> int:
     for name in sorted(needs):
         model = MODELS[name]
         if not all((options.dir / model.folder / file.name).is_file() for file in model.files):
-            folder = "" if options.dir == MODELS_FOLDER else f" --dir {options.dir}"
-            print(f"Still needed: python -m audiox_core fetch {name}{folder}")
+            print(f"Still needed: {fetch_into(name, options.dir)}")
     return 0
 
 

@@ -44,8 +44,10 @@ def as_stored(file: CheckpointFile, weight_dtype: str) -> CheckpointFile | None:
         weight_dtype: the choice of the user; float8_scaled quantizes the layers of any file.
     """
     weights = file.weights
-    if weights.packed is not None and weight_dtype in KEPT and _can_compute(weights.packed):
-        return file
+    if weights.packed is not None and weight_dtype in KEPT:
+        if _can_compute(weights.packed):
+            return file
+        logger.info("This ComfyUI has no layers for the format of %s.", weights.path.name)
     if weight_dtype != SCALED_FLOAT8:
         return None
     packed = scaled_float8(weights, older=False)

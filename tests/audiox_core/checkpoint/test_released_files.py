@@ -63,19 +63,13 @@ def test_a_checkpoint_may_be_given_by_the_name_of_its_model(make, variant):
     ("folder", "written"),
     [
         (PurePosixPath("/home/me/ComfyUI/models"), "/home/me/ComfyUI/models"),
-        (PurePosixPath("/Volumes/My Disk/models"), '"/Volumes/My Disk/models"'),
+        (PurePosixPath("/Volumes/My Disk/models"), "'/Volumes/My Disk/models'"),
         (PureWindowsPath(r"C:\Users\First Last\models"), r'"C:\Users\First Last\models"'),
-        (PurePosixPath("/home/me/a&b (new)/models"), '"/home/me/a&b (new)/models"'),
+        (PurePosixPath("/home/me/a&b (new)/models"), "'/home/me/a&b (new)/models'"),
     ],
 )
 def test_a_command_quotes_a_folder_that_a_shell_would_take_apart(folder, written):
     assert fetch_into("turbo", folder).endswith(f"fetch turbo --dir {written}")
-
-
-def test_a_command_names_the_python_of_the_portable_comfyui(monkeypatch):
-    own = "/ComfyUI_windows_portable/python_embeded/python.exe"
-    monkeypatch.setattr("sys.executable", own)
-    assert fetch_into("turbo", Path("models")) == f"{own} -m audiox_core fetch turbo"
 
 
 def test_a_path_is_taken_as_it_is(make):
