@@ -1,6 +1,8 @@
 """One process or several: the same numbers."""
 
 import socket
+import subprocess
+from contextlib import suppress
 
 import pytest
 import torch
@@ -18,14 +20,34 @@ def two_nodes() -> list[tuple[str, ...]]:
     return [(*run, rank, *common) for rank in ("0", "1")]
 
 
+def ended(nodes: list[subprocess.Popen], errors: list[str]) -> bool:
+    """Whether all nodes end in time; what they wrote to stderr is added to `errors`.
+
+    Of many runs one was seen whose nodes had trained, and whose launchers did not end.
+    """
+    try:
+        errors += [node.communicate(timeout=100)[1] for node in nodes]
+    except subprocess.TimeoutExpired:
+        for node in nodes:
+            node.terminate()  # torchrun ends its process, too
+        for node in nodes:
+            with suppress(subprocess.TimeoutExpired):
+                node.communicate(timeout=30)
+            node.kill()
+        return False
+    return True
+
+
 def test_two_nodes_equal_one_process_with_the_doubled_batch(
     command, trained_model, tmp_path, losses
 ):
-    nodes = [command(tmp_path, "--batch", "4", "--steps", "10", launcher=n) for n in two_nodes()]
-    for node in nodes:
-        _, err = node.communicate(timeout=240)
-        assert node.returncode == 0, err
-    assert losses(tmp_path) == pytest.approx(losses(trained_model.output)[:10], rel=1e-4)
+    for output in (tmp_path / "first", tmp_path / "second"):
+        errors: list[str] = []
+        nodes = [command(output, "--batch", "4", "--steps", "10", launcher=n) for n in two_nodes()]
+        if ended(nodes, errors):
+            break
+    assert [node.returncode for node in nodes] == [0, 0], errors
+    assert losses(output) == pytest.approx(losses(trained_model.output)[:10], rel=1e-4)
 
 
 def test_a_single_process_is_the_main_one_and_averages_nothing(monkeypatch):
