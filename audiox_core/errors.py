@@ -97,7 +97,7 @@ def check_number(
         raise SettingsError(f"{name} is {given}{unit}: it must be {allowed}.")
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 

@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..audiox_core.config import SamplingConfig
-from ..audiox_core.errors import counted
+from ..audiox_core.errors import plural
 from ..audiox_core.limits import MAX_CFG, MAX_SEED, MAX_STEPS
 from ..audiox_core.variants import advice
 from . import bridge
@@ -95,7 +95,7 @@ class AudioXScheduler(io.ComfyNode):
             model, steps=steps, sigma_min=sigma_min, sigma_max=sigma_max
         )
         return with_text(
-            f"{counted(used.steps, 'step')}, sigma {used.sigma_max:g} to {used.sigma_min:g}",
+            f"{plural(used.steps, 'step')}, sigma {used.sigma_max:g} to {used.sigma_min:g}",
             bridge.sampling.sigmas_of(model, used, OWN, denoise),
         )
 
@@ -188,7 +188,7 @@ class AudioXSampler(io.ComfyNode):
         sigmas = bridge.sampling.sigmas_of(model, used, scheduler, denoise)
         schedule = _schedule(scheduler, used)
         count = len(sigmas) - 1
-        steps_used = f"{count} step{'s' if count != 1 else ''}"
+        steps_used = plural(count, "step")
         line = f"{used.sampler}, {schedule}, {steps_used}, cfg {used.cfg:g}"
         if used.cfg_rescale:
             line += f", cfg_rescale {used.cfg_rescale:g}"

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ...audiox_core.conditioners.inputs import Span, parse_spans
+from ...audiox_core.conditioners.text import PromptReading
 from ...audiox_core.conditioners.time_weights import parse_timeline
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.errors import SettingsError
@@ -49,13 +50,12 @@ def reading_of(conditioners: NativeConditioners, prompt: str, clip: Any) -> str:
     if clip is None:
         return encode.read_prompt(conditioners, prompt).lines()
     batches = next(iter(clip.tokenize(prompt).values()))  # padding is 0
-    given = sum(token[0] != 0 for batch in batches for token in batch)
+    ids = [token[0] for batch in batches for token in batch if token[0] != 0]
     limit = conditioners.config.text_tokens
-    line = f"{min(given, limit)} of {limit} tokens used"
-    if given <= limit:
-        return line
-    ignored = "token is" if given == limit + 1 else f"{given - limit} tokens are"
-    return f"{line}\nThe last {ignored} ignored."
+    cut = len(ids) - limit
+    last = "token is" if cut == 1 else f"{cut} tokens are"
+    ignored = (f"The last {last} ignored.",) if cut > 0 else ()
+    return PromptReading(ids[:limit], len(ids), limit, ignored).lines()
 
 
 def video_features(

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...audiox_core.analysis.motion import Changes, nearest_onsets, picture_changes, read_frames
 from ...audiox_core.analysis.onsets import onset_times
 from ...audiox_core.analysis.plot import Scene, Track, plot_sounds
-from ...audiox_core.errors import SettingsError, check_number, counted
+from ...audiox_core.errors import SettingsError, check_number, plural
 from ...audiox_core.limits import MAX_START
 from ...audiox_core.media.loudness import measure_loudness
 from .media import audio_of, first_of_batch, rate_of, waveform_of
@@ -106,7 +106,7 @@ def takes(
         Track(waveform, onsets, f"{k + 1}", k == choose - 1)
         for k, (waveform, onsets) in enumerate(zip(sounds.waveforms, known.onsets, strict=True))
     ]
-    about = counted(count, "new take" if are_new else "take")
+    about = plural(count, "new take" if are_new else "take")
     lines = [f"{about}: take {choose} is used"]
     for track, levels in zip(tracks, known.levels, strict=True):
         lines.append(f"{track.label}: {levels}{_agreement(scene.changes, track)}")

@@ -13,7 +13,6 @@ from typing import Any
 
 import comfy.float
 import comfy.ops
-import comfy.utils
 import torch
 from torch import Tensor, nn
 
