@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from . import decoding, device, encoders, end_to_end, report, sound, steps
-from .bench import Bench, Row, say
+from .bench import DTYPES, Bench, Row, say
 from .models import Zoo
 
 
@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--toy", action="store_true", help="tiny models; for a test on a CPU")
     parser.add_argument("--minutes", type=float, default=7.0, help="after which no case begins")
     parser.add_argument("--only", action="append", default=[], metavar="CASE", help="repeatable")
+    parser.add_argument(
+        "--precision", action="append", default=[], choices=[*DTYPES], help="repeatable; else all"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def show(row: Row) -> None:
         say(report.line(row))
 
-    bench = Bench(kind, options.toy, 60 * options.minutes, show)
+    bench = Bench(kind, options.toy, 60 * options.minutes, show, chosen=tuple(options.precision))
     zoo = Zoo(kind, toy=options.toy)
     chosen = cases(bench, zoo)
     if unknown := set(options.only) - chosen.keys():

@@ -59,6 +59,7 @@ class Bench:
     began: float = field(default_factory=time.perf_counter)
     rows: list[Row] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)  # limits of the device, by name
+    chosen: tuple[str, ...] = ()  # precisions; empty: all that make sense on the device
 
     @property
     def cuda(self) -> bool:
@@ -73,6 +74,8 @@ class Bench:
     @property
     def precisions(self) -> tuple[str, ...]:
         """The most useful first."""
+        if self.chosen:
+            return self.chosen
         return ("float16", "bfloat16", "float32", "tf32") if self.cuda else ("bfloat16", "float32")
 
     @property
