@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import av
 import av.filter
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from .clip import FilePiece
 from .files import exact_piece, open_output, replacing
@@ -42,6 +42,7 @@ def encode_picture(piece: FilePiece, output: Path) -> None:
         open_output(temporary, "mp4", {"movflags": "+faststart"}) as target,
     ):
         stream, first, turned = None, Fraction(0), _Upright()
+        converter = VideoReformatter()
         for timed in reader.frames_from(begin):
             if timed.time < begin:
                 continue
@@ -53,7 +54,8 @@ def encode_picture(piece: FilePiece, output: Path) -> None:
             limited: dict[str, Any] = {}
             if frame.color_range == ColorRange.JPEG:
                 limited = {"src_color_range": "JPEG", "dst_color_range": "MPEG"}
-            made = frame.reformat(stream.width, stream.height, stream.pix_fmt, **limited)
+            size = stream.width, stream.height
+            made = converter.reformat(frame, *size, stream.pix_fmt, **limited)
             made.pts, made.time_base = round((timed.time - first) / _TICK), _TICK
             made.pict_type = 0  # that of the source would force the encoder's
             target.mux(stream.encode(made))

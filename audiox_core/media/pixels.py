@@ -3,6 +3,7 @@
 Axes: `f` frames, `h w` pixels; the 3 is red, green, blue in 0..255.
 """
 
+import threading
 from math import cos, radians, sin
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
+from av.video.reformatter import VideoReformatter
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -25,6 +27,16 @@ UPRIGHT: Matrix = (1, 0, 0, 1)
 
 _LARGEST = 4096  # pixels of a side; the models see 224
 _MOST_PIXELS = 1 << 28  # of a picture that is decoded: 16384 x 16384, half as many with alpha
+
+
+class _Converters(threading.local):
+    """A converter for each thread: a new one for each frame takes most of the time."""
+
+    def __init__(self) -> None:
+        self.own = VideoReformatter()
+
+
+_converters = _Converters()
 
 
 def resize_frames(frames: Tensor, size: int) -> Tensor:
@@ -108,15 +120,17 @@ def rgb(frame: av.VideoFrame) -> Tensor:
     size: dict[str, Any] = {}
     if scale < 1:
         size = {side: max(1, round(getattr(frame, side) * scale)) for side in ("width", "height")}
-    if _has_alpha(frame):
-        pixels = frame.to_ndarray(format="rgba", **size)
+    alpha = _has_alpha(frame)
+    converted = _converters.own.reformat(frame, format="rgba" if alpha else "rgb24", **size)
+    pixels = converted.to_ndarray()
+    if alpha:
         colour = pixels[..., :3].astype(np.uint16)  # holds 255 * 255 + 127
         colour *= pixels[..., 3:]
         colour += 127
         colour //= 255
         picture = torch.from_numpy(colour.astype(np.uint8))
     else:
-        picture = torch.from_numpy(frame.to_ndarray(format="rgb24", **size))
+        picture = torch.from_numpy(pixels)
     return upright(picture.permute(2, 0, 1), display_matrix(frame)).contiguous()
 
 

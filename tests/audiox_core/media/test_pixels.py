@@ -1,6 +1,7 @@
 """Pictures upright, in the right colours and at the right size."""
 
 import gc
+import threading
 
 import av
 import numpy as np
@@ -48,6 +49,29 @@ def test_transparent_pixels_lie_on_black():
     assert shown.shape == (3, 16, 16)
     assert shown[:, :8].unique().tolist() == [200]
     assert shown[:, 8:].unique().tolist() == [(200 * 128 + 127) // 255]
+
+
+def test_one_converter_gives_the_pictures_of_one_for_each_frame(monkeypatch):
+    random = np.random.default_rng(0)
+    shapes = {"rgb24": (48, 64, 3), "bgr24": (48, 64, 3), "gray": (32, 32), "rgba": (32, 32, 4)}
+    frames = []
+    for kind, shape in shapes.items():
+        values = random.integers(0, 256, shape, dtype=np.uint8)
+        frame = av.VideoFrame.from_ndarray(values, format=kind)
+        frames += [frame.reformat(format=stored) for stored in ("yuv420p", "yuv444p10le", kind)]
+    together = [rgb(frame) for frame in frames]
+    for frame, picture in zip(frames, together, strict=True):
+        monkeypatch.setattr(pixels, "_converters", pixels._Converters())
+        assert torch.equal(rgb(frame), picture)
+
+
+def test_threads_do_not_share_a_converter():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(pixels._converters.own))
+    thread.start()
+    thread.join()
+    assert found[0] is not pixels._converters.own
+    assert pixels._converters.own is pixels._converters.own
 
 
 def test_a_picture_is_stretched_to_a_square():
