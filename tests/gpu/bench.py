@@ -72,11 +72,14 @@ class Bench:
         return self.seconds - (time.perf_counter() - self.began)
 
     @property
-    def precisions(self) -> tuple[str, ...]:
+    def every_precision(self) -> tuple[str, ...]:
         """The most useful first."""
-        if self.chosen:
-            return self.chosen
         return ("float16", "bfloat16", "float32", "tf32") if self.cuda else ("bfloat16", "float32")
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that are measured."""
+        return self.chosen or self.every_precision
 
     @property
     def half(self) -> str:

@@ -40,7 +40,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 def limits(bench: Bench) -> None:
     """Rates that the device reaches: matrix products, copies on it and to it."""
     size = 8192 if bench.cuda else 512
-    for name in bench.precisions:
+    for name in bench.every_precision:  # a case may compute in another one than what was chosen
         with bench.guard("limit", "", name, "matmul"), precision(name):
             a, b = (torch.randn(size, size, device=bench.device).to(DTYPES[name]) for _ in range(2))
             seconds = _fastest(bench, lambda a=a, b=b: a @ b)
