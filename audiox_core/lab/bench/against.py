@@ -117,27 +117,32 @@ def compare(
     with _worktree(commit) as old:
         trees = [old, ROOT]
         for number in range(rounds):
-            found: list[dict[Case, Measured]] = [{}, {}]
+            both: list[dict[Case, Measured]] = [{}, {}]
             for side in (0, 1) if number % 2 == 0 else (1, 0):
-                found[side] = dict(_measure(trees[side], arguments))
+                both[side] = dict(_measure(trees[side], arguments))
             # an older bench does not know these cases, but the commands themselves exist
-            for case in found[1].keys() - found[0].keys():
+            for case in both[1].keys() - both[0].keys():
                 if case[0] in COMMANDS:
-                    found[0][case] = _measure_command(old, *case)
+                    both[0][case] = _measure_command(old, *case)
             for side in (0, 1):
-                for case, measured in found[side].items():
+                for case, measured in both[side].items():
                     sides[side][case].append(measured)
             on_round(number + 1)
     before, after = sides
-    common = [case for case in after if case in before]
-    if not common:
+    found = [
+        Comparison(": ".join(case), Measured.median(before[case]), Measured.median(after[case]))
+        for case in after
+        if case in before
+    ]
+    for case in after.keys() - before.keys():
+        if case[0] in MULTIPLES:  # of its baseline now, whatever the commit has
+            now = Measured.median(after[case])
+            found.append(Comparison(f"{': '.join(case)} (not in {commit})", now, now))
+    if not found:
         raise SettingsError(
             f"No case of {commit} has the same name now: there is nothing to compare."
         )
-    return [
-        Comparison(": ".join(case), Measured.median(before[case]), Measured.median(after[case]))
-        for case in common
-    ]
+    return found
 
 
 def _measure_command(tree: Path, case: str, way: str) -> Measured:

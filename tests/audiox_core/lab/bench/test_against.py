@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -68,6 +69,14 @@ def test_rounds_alternate_and_medians_are_compared(measured):
     (found,) = against.compare("HEAD", [], rounds=3)
     assert found == Comparison("load: ours", before=Measured(2.0), after=Measured(3.0))
     assert order == ["old", "new", "new", "old", "old", "new"]
+
+
+def test_the_cost_of_a_long_sound_is_checked_even_if_the_commit_has_no_such_case(measured):
+    measured([{"load": 1.0}], [{"load": 1.0, "long step": 5.0, "decode": 1.0}])
+    _, long = against.compare("v0", [], rounds=1)
+    assert long.name == "long step: ours (not in v0)"
+    long = replace(long, after=long.after._replace(multiple=8.0))
+    assert long.worse(1.03) == "8.00 x its baseline, above the limit of 7.1"
 
 
 def test_commits_without_a_common_case_cannot_be_compared(measured):
