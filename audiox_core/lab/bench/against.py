@@ -129,20 +129,21 @@ def compare(
                     sides[side][case].append(measured)
             on_round(number + 1)
     before, after = sides
-    found = [
-        Comparison(": ".join(case), Measured.median(before[case]), Measured.median(after[case]))
-        for case in after
-        if case in before
-    ]
-    for case in after.keys() - before.keys():
-        if case[0] in MULTIPLES:  # of its baseline now, whatever the commit has
-            now = Measured.median(after[case])
-            found.append(Comparison(f"{': '.join(case)} (not in {commit})", now, now))
-    if not found:
+    if not (found := [*_comparisons(commit, before, after)]):
         raise SettingsError(
             f"No case of {commit} has the same name now: there is nothing to compare."
         )
     return found
+
+
+def _comparisons(commit: str, before: Rounds, after: Rounds) -> Iterator[Comparison]:
+    """Of each case that can be judged, in the order in which they were measured."""
+    for case, rounds in after.items():
+        name, now = ": ".join(case), Measured.median(rounds)
+        if case in before:
+            yield Comparison(name, Measured.median(before[case]), now)
+        elif case[0] in MULTIPLES:  # of its baseline now, whatever the commit has
+            yield Comparison(f"{name} (not in {commit})", now, now)
 
 
 def _measure_command(tree: Path, case: str, way: str) -> Measured:
