@@ -55,7 +55,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run_train, stopped="Stopped; run the same command to continue.")
     add = parser.add_argument
     add("stage", choices=DESCRIPTIONS, metavar="STAGE", help=" or ".join(DESCRIPTIONS))
-    add("--data", metavar="world|FILE", help="rendered clips, or a manifest")
+    add("--data", metavar="world|effects|FILE", help="rendered clips, or a manifest")
     add("--config", **FILE, help="settings as TOML")
     add("--init", **FILE, help="the checkpoint to start from")
     add(
@@ -137,6 +137,10 @@ def _data_source(name: str) -> Callable[..., Any]:
         from ..lab.world.source import WorldData
 
         return WorldData
+    if name == "effects":
+        from ..lab.effects.source import EffectsData
+
+        return EffectsData
     from ..training.media import ManifestData
 
     return ManifestData

@@ -20,7 +20,8 @@ RANGES = (  # settings, smallest value, largest value
     ("optim.betas", 0, 0.99999),
     ("optim.lr optim.weight_decay optim.power ema.power", 0, 10),
     ("optim.inv_gamma ema.inv_gamma", 0.001, 1_000_000_000_000),
-    ("optim.clip vae.mel vae.wave vae.level vae.kl lora.alpha run.minutes", 0, 1_000_000),
+    ("optim.clip vae.mel vae.wave vae.wave_hz vae.level vae.kl lora.alpha run.minutes", 0, 1e6),
+    ("vae.noise", 0, 1),
     ("vae.crop_seconds diffusion.timestep_skew", 0.1, 100),
     ("vae.windows diffusion.vocabulary", 16, 65_536),
     ("vae.floor", 1e-9, 1),
@@ -41,7 +42,7 @@ NOT_IN_IDENTITY = {
 class DataConfig:
     """The clips, and the cache of their features."""
 
-    source: str = ""  # "world", or a manifest of JSON lines
+    source: str = ""  # "world", "effects", or a manifest of JSON lines
     media: str = ""  # folder that a manifest's paths are relative to; "": the manifest's own
     clips: int = 0  # how many of the source; 0: all of a manifest, 2000 of the world
     first: int = 0  # number of the first one
@@ -102,9 +103,13 @@ class VaeConfig:
     crop_seconds: float = 1.5
     mel: float = 1.0  # weights of the losses
     wave: float = 0.1
+    wave_hz: float = 0.0  # highest frequency that `wave` compares; 0: all
     # of regions of the same spectrograms: keeps the loudness of unpredictable sounds
     level: float = 1.0
     kl: float = 1e-4
+    # of what is added to the latents, up to this share of each channel's deviation, so that a
+    # transformer's small errors are not heard
+    noise: float = 0.0
     train_encoder: bool = True  # false: the latents stay those of --init
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 2e-4  # magnitudes below it count as silence

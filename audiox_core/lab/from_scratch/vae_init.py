@@ -4,7 +4,8 @@ The fine stages of the encoder begin as modified discrete cosine transforms (Pri
 Bradley 1987) and those of the decoder as their inverses, which splits a sound into bands and
 joins it again. The coarsest stage takes the energy of each band, as the snakes' squared sine
 gives it, a latent channel stands for some neighbouring bands, and the decoder puts a fixed
-pattern of that loudness in their place. So a new VAE already sounds when and how high its input
+pattern of that loudness in their place. Where there are latent channels enough, the lowest bands are
+transformed once more and keep their phase, so that notes keep their pitch. So a new VAE already sounds when and how high its input
 does, and learns the rest. From torch's own weights a signal dies out on its way through some
 twenty layers, and the first thing that is learned is to do without the latents.
 """
@@ -29,6 +30,7 @@ SATURATED = (3.0, 12.0, 50.0)  # 1 / amplitude at which a band counts as there; 
 STEADY = -7.0  # raw scale of the latents' spread: 0.001
 SIDE = 3.0  # a band of left minus right counts as one of a so much higher frequency
 WIDEN = 12  # bands from which on a latent channel stands for more and more of them
+PHASES = 5 / 8  # largest share of the latent channels that carry the phase of low bands
 TUNED = 12, 0.1  # latent frames and deviation of the noise by which levels are set
 
 
@@ -63,12 +65,16 @@ def init_vae(vae: Oobleck) -> None:
     _quiet(vae, (*down, *up))
     _begin_outer(down[0].weight, up[-1].weight)
     bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)]
-    fine = zip(config.strides[:-1], down[1:-2], up[-2:1:-1], strict=True)
+    phases = int(PHASES * config.latent_channels / config.strides[-1])  # bands that keep theirs
+    fine = list(zip(config.strides[:-1], down[1:-2], up[-2:1:-1], strict=True))
     for stride, into, out in fine:
-        bands = _begin_stage(stride, into.weight, out.weight, bands)
-    _begin_energies(down[-2].weight, up[1].weight, len(bands))
-    _begin_latents(config, down[-1], up[0].weight, len(bands))
-    _set_levels(vae, down, up)
+        twice = phases if into is fine[-1][1] else 0
+        bands = _begin_stage(stride, into.weight, out.weight, bands, twice)
+    _begin_energies(down[-2].weight, up[1].weight, len(bands), phases)
+    kept = _begin_phases(config.strides[-1], down[-2].weight, up[1].weight, len(bands), phases)
+    _begin_latents(config, down[-1], up[0].weight, len(bands), kept)
+    gain = _set_levels(vae, down, up)
+    up[1].weight[kept] /= gain
 
 
 def _quiet(vae: Oobleck, convolutions: Sequence[Any]) -> None:
@@ -113,8 +119,13 @@ def _begin_outer(into: Tensor, out: Tensor) -> None:
     out[:, :2, middle] = turn / GAIN
 
 
-def _begin_stage(stride: int, into: Tensor, out: Tensor, bands: Sequence[Band]) -> list[Band]:
-    """One stage's convolutions `c d k`; the bands that its channels carry, lowest first."""
+def _begin_stage(
+    stride: int, into: Tensor, out: Tensor, bands: Sequence[Band], twice: int = 0
+) -> list[Band]:
+    """One stage's convolutions `c d k`; the bands that its channels carry, lowest first.
+
+    The last `twice` channels carry the lowest bands of both sides together a second time.
+    """
     filters = mdct(stride)
     found = [
         (band, channel, number)
@@ -122,39 +133,62 @@ def _begin_stage(stride: int, into: Tensor, out: Tensor, bands: Sequence[Band]) 
         for number, band in enumerate(parent.split(stride))
     ]
     found.sort(key=lambda item: item[0].rank)
-    kept = found[: len(into)]
-    for place, (_, channel, number) in enumerate(kept):
+    kept = found[: len(into) - twice]
+    copies = [item for item in found if not item[0].side][:twice]
+    for place, (_, channel, number) in enumerate([*kept, *copies]):
         for weight in (into, out):
             weight[place] = 0
             weight[place, channel] = filters[number]
     return [band for band, _, _ in kept]
 
 
-def _begin_energies(into: Tensor, out: Tensor, bands: int) -> None:
+def _begin_energies(into: Tensor, out: Tensor, bands: int, phases: int) -> None:
     """The coarsest convolutions `c d k`: a mean over time into each band's channel, and a pattern
-    of ones and minus ones out of it."""
+    of ones and minus ones out of it, but for the lowest bands, which keep their phase."""
     window = torch.hann_window(into.shape[-1], periodic=False)
     signs = torch.randint(0, 2, (bands, len(window)), generator=torch.Generator().manual_seed(0))
     for channel in range(min(bands, len(into))):
         into[channel, channel] += 3 * window / window.sum()
-        out[channel, channel] += window * (2 * signs[channel] - 1)
+        if channel >= 2 * phases:  # low bands of both sides take turns
+            out[channel, channel] += window * (2 * signs[channel] - 1)
 
 
-def _begin_latents(config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: int) -> None:
-    """Neighbouring bands in one latent channel, the more the higher they are.
+def _begin_phases(stride: int, into: Tensor, out: Tensor, bands: int, phases: int) -> list[int]:
+    """Transform the copies of the lowest bands once more; the channels that hold the result."""
+    filters, channels = mdct(stride), []
+    for band in range(phases):
+        for number in range(stride):
+            channel = bands + band * stride + number
+            into[channel, bands + band] = filters[number]
+            out[channel, bands + band] = filters[number]
+            channels.append(channel)
+    return channels
+
+
+def _begin_latents(
+    config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: int, kept: Sequence[int]
+) -> None:
+    """Neighbouring bands in one latent channel, the more the higher they are; `kept` in one each.
 
     A few channels between the lowest bands are left out and begin as faint mixtures.
     """
-    channels = config.latent_channels
+    channels = config.latent_channels - len(kept)
     whole = log1p(bands / WIDEN)
+    for latent, channel in enumerate(kept, channels):
+        into.weight[latent, channel, into.weight.shape[-1] // 2] = 1
+        out[channel, latent, out.shape[-1] // 2] = 1
     for band in range(min(bands, into.in_channels)):  # the lowest first
         latent = min(int(log1p(band / WIDEN) / whole * channels), channels - 1)
         into.weight[latent, band, into.weight.shape[-1] // 2] += 1
         out[band, latent, out.shape[-1] // 2] += 1
 
 
-def _set_levels(vae: Oobleck, down: Sequence[Any], up: Sequence[Any]) -> None:
-    """Scale the coarse convolutions so that noise comes back about as loud as it was."""
+def _set_levels(vae: Oobleck, down: Sequence[Any], up: Sequence[Any]) -> float:
+    """Scale the coarse convolutions so that noise comes back about as loud as it was.
+
+    Returns:
+        The product of all scales.
+    """
     config, (frames, loud) = vae.config, TUNED
     noise = torch.randn(
         4,
@@ -162,18 +196,23 @@ def _set_levels(vae: Oobleck, down: Sequence[Any], up: Sequence[Any]) -> None:
         frames * config.hop_length,
         generator=torch.Generator().manual_seed(0),
     )
-    x, before = loud * noise, torch.ones(())
+    x, before, gain = loud * noise, torch.ones(()), 1.0
     for layer in vae.encoder:
         if layer is down[-2]:
             before = x.std()
         if layer in (down[-2], down[-1]):
             answer = layer(x)[:, : config.latent_channels] if layer is down[-1] else layer(x)
-            layer.weight.mul_(LEVEL / answer.std())
+            scale = LEVEL / answer.std()
+            layer.weight.mul_(scale)
+            gain *= scale.item()
         x = layer(x)
     down[-1].weight[config.latent_channels :].mul_(RANDOM)
     down[-1].bias[config.latent_channels :] = STEADY
     x = x[:, : config.latent_channels]
     for layer in vae.decoder:
         if layer in (up[0], up[1]):
-            layer.weight.mul_(LEVEL * (1 if layer is up[0] else before) / layer(x).std())
+            scale = LEVEL * (1 if layer is up[0] else before) / layer(x).std()
+            layer.weight.mul_(scale)
+            gain *= scale.item()
         x = layer(x)
+    return gain

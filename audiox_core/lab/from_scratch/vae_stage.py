@@ -10,6 +10,7 @@ band. `level`, of regions of these spectra, is our own. Axes: `b` pieces, `c` ch
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil, pi
 from pathlib import Path
 from typing import Any
 
@@ -69,22 +70,42 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.vae, self.config, self.sample_rate = vae, config, sample_rate
 
-    def forward(self, audio: Tensor, unit: Tensor) -> dict[str, Tensor]:
-        """Losses of pieces `b 2 n`; the latent is drawn with `unit` noise `b c t`."""
+    def forward(self, audio: Tensor, unit: Tensor, error: Tensor) -> dict[str, Tensor]:
+        """Losses of pieces `b 2 n`.
+
+        Args:
+            audio: `b 2 n`.
+            unit: noise with which the latents are drawn, `b c t`.
+            error: what is added to them, as a share of each channel's deviation, `b c t`.
+        """
         posterior = self.vae.encode(audio)
         mean, scale = (part.float() for part in posterior)
         posterior = type(posterior)(mean, scale)
-        decoded = self.vae.decode(posterior.sample(unit)).float()
+        spread = mean.detach().std(dim=(0, 2), keepdim=True)
+        decoded = self.vae.decode(posterior.sample(unit) + spread * error).float()
         config = self.config
         mel, level = mel_losses(decoded, audio, self.sample_rate, config.windows, config.floor)
         losses = {
             "mel": mel,
             "level": level,
-            "wave": relative_error(decoded, audio, dims=(1, 2), quiet=QUIET).mean(),
+            "wave": relative_error(
+                *(below(sound, config.wave_hz, self.sample_rate) for sound in (decoded, audio)),
+                dims=(1, 2),
+                quiet=QUIET,
+            ).mean(),
             "kl": posterior.kl(),
         }
         loss: Any = sum(getattr(config, name) * value for name, value in losses.items())
         return {"loss": loss, **losses, "latent_std": mean.detach().std()}
+
+
+def below(audio: Tensor, hz: float, sample_rate: int) -> Tensor:
+    """Sound `b c n` without what lies above a frequency; 0 keeps all."""
+    if not hz:
+        return audio
+    spectrum = torch.fft.rfft(audio)
+    kept = ceil(hz / sample_rate * audio.shape[-1])
+    return torch.fft.irfft(spectrum[..., :kept], audio.shape[-1])
 
 
 def mel_losses(
@@ -201,13 +222,18 @@ class VaeStage:
                 f"{samples:,} samples, and at least one window must fit into them."
             )
 
-    def batch(self, step: int, items: range) -> tuple[Tensor, Tensor]:
-        """Pieces `b 2 n` and unit noise for their latents `b c t`."""
+    def batch(self, step: int, items: range) -> tuple[Tensor, Tensor, Tensor]:
+        """Pieces `b 2 n`, unit noise for their latents, and what is added to them, `b c t`."""
         seed, every = self.config.run.seed, self.items_per_step
         clips = [clip_at(step * every + item, len(self.cache), seed) for item in items]
         pieces = [self.piece(step, *pair) for pair in zip(items, clips, strict=True)]
-        unit = noise((self.latent_format.channels, self.frames), seed, "latent", step, items=items)
-        return torch.stack(pieces).to(self.device), unit.to(self.device)
+        shape = self.latent_format.channels, self.frames
+        unit = noise(shape, seed, "latent", step, items=items)
+        error = noise(shape, seed, "error", step, items=items)
+        shares = noise((2,), seed, "share", step, items=items)  # to be one number in 0..1
+        share = torch.atan2(*shares.abs().T)[:, None, None] * (2 / pi)
+        error *= self.config.vae.noise * share
+        return tuple(x.to(self.device) for x in (torch.stack(pieces), unit, error))
 
     def piece(self, step: int, item: int, clip: int) -> Tensor:
         """A random piece of a cached sound, `2 n`; a quiet one is drawn again, twice."""

@@ -31,6 +31,16 @@ INSTRUMENTS = {  # General MIDI programs
     "trumpet": 56,
     "flute": 73,
 }
+MELLOW = {  # with weak overtones
+    "electric piano": 4,
+    "vibraphone": 11,
+    "marimba": 12,
+    "guitar": 24,
+    "harp": 46,
+    "flute": 73,
+    "ocarina": 79,
+}
+OCTAVE = 12  # semitones
 BEATS = 4  # of a bar
 
 
@@ -83,19 +93,27 @@ class Phrase:
     def audio(self, sample_rate: int) -> Tensor:
         """The sound, `2 n` float32; `sample_rate` in Hz. Raises SettingsError: see `play`."""
         samples = round(self.seconds * sample_rate)
-        sound = play(self.notes, INSTRUMENTS[self.instrument], self.pans, samples, sample_rate)
+        program = (INSTRUMENTS | MELLOW)[self.instrument]
+        sound = play(self.notes, program, self.pans, samples, sample_rate)
         sound *= 10 ** (self.peak_db / 20) / max(np.abs(sound).max(), 1e-9)
         return torch.from_numpy(sound)
 
 
-def phrase(seed: int, seconds: float = 22.0) -> Phrase:
-    """The phrase of a seed, 0 or more, `seconds` long."""
+def phrase(seed: int, seconds: float = 22.0, *, mellow: bool = False) -> Phrase:
+    """A phrase.
+
+    Args:
+        seed: of all that is drawn, 0 or more.
+        seconds: its length.
+        mellow: melody and chords an octave lower, on instruments with weak overtones: a small VAE
+            keeps the pitch of low notes.
+    """
     rng = default_rng([seed, MUSIC])
     word = str(rng.choice(list(MOODS)))
     mood = MOODS[word]
     tonic = int(rng.integers(12))
     bpm = int(rng.integers(mood.bpm[0], mood.bpm[1] + 1))
-    instrument = str(rng.choice(list(INSTRUMENTS)))
+    instrument = str(rng.choice(list(MELLOW if mellow else INSTRUMENTS)))
     key = f"{TONICS[tonic]} {mood.mode}"
     wording = WORDINGS[rng.integers(len(WORDINGS))]
     side = float(rng.uniform(-0.5, 0.5))
@@ -107,7 +125,7 @@ def phrase(seed: int, seconds: float = 22.0) -> Phrase:
         caption=wording.format(mood=word, instrument=instrument, key=key, bpm=bpm, pace=_pace(bpm)),
         seconds=seconds,
         seed=seed,
-        notes=_repeated(_melody(rng, mood, tonic), bpm, seconds),
+        notes=_repeated(_melody(rng, mood, tonic, OCTAVE if mellow else 0), bpm, seconds),
         pans=(side, -side),
         peak_db=float(rng.uniform(-9.0, -3.0)),
     )
@@ -123,8 +141,11 @@ def _pace(bpm: int) -> str:
     return "slow" if bpm < 87 else "moderate" if bpm < 110 else "fast"
 
 
-def _melody(rng: Generator, mood: Mood, tonic: int) -> list[Note]:
-    """Four bars, in beats instead of seconds: a bass on every beat, chords, and a tune."""
+def _melody(rng: Generator, mood: Mood, tonic: int, lower: int) -> list[Note]:
+    """Four bars, in beats instead of seconds: a bass on every beat, chords, and a tune.
+
+    Chords and tune are `lower` semitones below their usual place.
+    """
     scale = SCALES[mood.mode]
     chords = PROGRESSIONS[mood.mode][rng.integers(len(PROGRESSIONS[mood.mode]))]
 
@@ -140,7 +161,8 @@ def _melody(rng: Generator, mood: Mood, tonic: int) -> list[Note]:
             at, loud = BEATS * bar + beat, mood.velocity - (15 if beat == 0 else 28)
             notes.append(Note(at, at + 0.9, pitch(root) - 12, loud, 1))
             if beat % 2:
-                notes += [Note(at, at + 0.8, pitch(root + third), loud - 10, 1) for third in (2, 4)]
+                third = [pitch(root + step) - lower for step in (2, 4)]
+                notes += [Note(at, at + 0.8, key, loud - 10, 1) for key in third]
         begins = np.flatnonzero(rhythm) / 2
         ends = np.append(begins[1:], BEATS)
         for begin, end in zip(begins, ends, strict=True):
@@ -149,7 +171,7 @@ def _melody(rng: Generator, mood: Mood, tonic: int) -> list[Note]:
                 degree += int(rng.integers(-1, 2))
             start = BEATS * bar + begin
             last = BEATS * bar + min(end, begin + 1.5) - 0.08
-            notes.append(Note(start, last, pitch(degree) + 12, mood.velocity, 0))
+            notes.append(Note(start, last, pitch(degree) + OCTAVE - lower, mood.velocity, 0))
     return notes
 
 

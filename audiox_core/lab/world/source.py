@@ -1,6 +1,8 @@
 """Rendered scenes and music as training clips. Axes: `n` samples, `f` frames, `h w` pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from numpy.random import default_rng
@@ -22,7 +24,16 @@ ITEM, PROMPT = range(2)  # streams of random numbers of an index
 class World:
     """Clips of scenes and music, as one model reads them. Same seed and index: same clip."""
 
-    def __init__(self, config: AudioXConfig, *, seed: int, count: int, music: float = 0.25) -> None:
+    def __init__(
+        self,
+        config: AudioXConfig,
+        *,
+        seed: int,
+        count: int,
+        music: float = 0.25,
+        make_scene: Callable[..., Any] = scene,
+        make_phrase: Callable[[int, float], Phrase] = phrase,
+    ) -> None:
         """Nothing is rendered yet.
 
         Args:
@@ -30,6 +41,8 @@ class World:
             seed: of the whole source; another one shares no clip with it.
             count: how many clips there are.
             music: share of the clips that are phrases; they need two packages, see `play`.
+            make_scene: as `scene`.
+            make_phrase: as `phrase`.
 
         Raises:
             SettingsError: `count` below 1, or a share that is none.
@@ -39,6 +52,7 @@ class World:
         if not 0 <= music <= 1:
             raise SettingsError(f"The share of music is {music:g}: it must be 0 to 1.")
         self.config, self.seed, self.count, self.music = config, seed, count, music
+        self.make_scene, self.make_phrase = make_scene, make_phrase
         self.notes: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -52,8 +66,8 @@ class World:
         is_music, seed = rng.random() < self.music, int(rng.integers(SEEDS))
         latent_format = self.config.latent
         if is_music:
-            return phrase(seed, latent_format.conditioned_seconds + latent_format.window_seconds)
-        return scene(seed, seconds=max(latent_format.window_seconds, SHORTEST))
+            return self.make_phrase(seed, latent_format.conditioned_seconds + latent_format.window_seconds)
+        return self.make_scene(seed, seconds=max(latent_format.window_seconds, SHORTEST))
 
     def clip(self, index: int) -> TrainingClip:
         """The clip of an index. Raises SettingsError if music cannot be rendered."""
@@ -87,7 +101,7 @@ class World:
             return None
         latent_format = self.config.latent
         seconds = max(latent_format.conditioned_seconds, SHORTEST)
-        other = scene(int(rng.integers(SEEDS)), item.label, seconds)
+        other = self.make_scene(int(rng.integers(SEEDS)), item.label, seconds)
         sound = other.audio(latent_format.sample_rate)
         return pad_crop(sound, latent_format.samples(latent_format.conditioned_seconds))
 

@@ -1,0 +1,81 @@
+"""Recordings with free licences that Debian's packages install, as mono sound. Axes: `n` samples.
+
+The effects of the Fluid GS sound font (MIT) and samples of Sonic Pi (CC0). Nothing of them is in
+this repository.
+"""
+
+import struct
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import SettingsError
+from ...media.audio import read_audio
+
+FONT = Path("/usr/share/sounds/sf2/FluidR3_GS.sf2")
+SAMPLES = Path("/usr/share/sonic-pi/samples")
+INSTALL = "apt-get install fluid-soundfont-gs sonic-pi-samples fonts-noto-color-emoji"
+HEADER = struct.Struct("<20s5IBbHH")  # of a sample: name, start, end, loop, loop, rate and others
+AUDIBLE = 1e-3  # of the peak: what is softer before and after a sound is cut away
+
+
+@cache
+def recording(name: str, sample_rate: int) -> NDArray:
+    """A recording with a peak of 1, `n` float32. The array is shared: do not change it.
+
+    Args:
+        name: of a sample in the sound font; with `.flac`, of a file of Sonic Pi.
+        sample_rate: Hz.
+
+    Raises:
+        SettingsError: the packages are not installed.
+    """
+    if name.endswith(".flac"):
+        if not (path := SAMPLES / name).is_file():
+            raise SettingsError(f"{path} is missing: run `{INSTALL}`.")
+        sound = read_audio(path, sample_rate=sample_rate).mean(dim=0).numpy()
+    else:
+        samples, rate = _font()[name]
+        sound = resample(samples, sample_rate / rate)
+    heard = np.flatnonzero(np.abs(sound) > AUDIBLE * np.abs(sound).max())
+    sound = sound[heard[0] : heard[-1] + 1]
+    sound = (sound / np.abs(sound).max()).astype(np.float32)
+    sound.setflags(write=False)
+    return sound
+
+
+def resample(sound: NDArray, factor: float) -> NDArray:
+    """A sound with `factor` times as many samples and the same content, band-limited."""
+    length = max(1, round(sound.size * factor))
+    spectrum = np.fft.rfft(np.asarray(sound, np.float32))
+    kept = min(spectrum.size, length // 2 + 1)
+    return (np.fft.irfft(spectrum[:kept], length) * (length / sound.size)).astype(np.float32)
+
+
+@cache
+def _font() -> dict[str, tuple[NDArray, int]]:
+    """The samples of the sound font and their rates in Hz, by name (SoundFont 2.04, section 7)."""
+    if not FONT.is_file():
+        raise SettingsError(f"{FONT} is missing: run `{INSTALL}`.")
+    content = FONT.read_bytes()
+    parts = dict(_chunks(content, 12, len(content)))
+    data = np.frombuffer(parts[b"smpl"], "<i2").astype(np.float32) / 32_768
+    found = {}
+    for name, start, end, _, _, rate, *_ in HEADER.iter_unpack(parts[b"shdr"]):
+        found[name.split(b"\0")[0].decode("latin-1")] = data[start:end], rate
+    return found
+
+
+def _chunks(content: bytes, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of the RIFF chunks between two places; lists are opened."""
+    while start + 8 <= end:
+        name, size = struct.unpack_from("<4sI", content, start)
+        body = start + 8
+        if name == b"LIST":
+            yield from _chunks(content, body + 4, body + size)
+        else:
+            yield name, content[body : body + size]
+        start = body + size + size % 2
