@@ -21,7 +21,7 @@ RANGES = (  # settings, smallest value, largest value
     ("optim.lr optim.weight_decay optim.power ema.power", 0, 10),
     ("optim.inv_gamma ema.inv_gamma", 0.001, 1_000_000_000_000),
     ("optim.clip vae.mel vae.wave vae.wave_hz vae.level vae.kl lora.alpha run.minutes", 0, 1e6),
-    ("vae.noise", 0, 1),
+    ("vae.noise diffusion.balance", 0, 1),
     ("vae.crop_seconds diffusion.timestep_skew", 0.1, 100),
     ("vae.windows diffusion.vocabulary", 16, 65_536),
     ("vae.floor", 1e-9, 1),
@@ -127,6 +127,8 @@ class DiffusionConfig:
     train_video: bool = True  # what follows it: temporal transformer, projection, absent features
     train_conditioners: bool = True  # the others: audio prompts, fusion
     timestep_skew: float = 1.0  # above 1, more diffusion times are near pure noise
+    # above 0, a clip's error counts by 1 / (its power + this), so that quiet sounds teach, too
+    balance: float = 0.0
     # prefixes of names of the transformer's weights that are not trained
     frozen: tuple[str, ...] = ()
     vocabulary: int = 2_048  # largest size of a tokenizer that is trained on the captions

@@ -29,9 +29,12 @@ UNUSED_MMDIT = (*UNUSED, "model.to_cond_embed.", "cross_attn.to_q.")
 class Denoising(nn.Module):
     """Transformer and conditioners, and the loss of a batch."""
 
-    def __init__(self, model: Backbone, conditioners: Conditioners, objective: str) -> None:
+    def __init__(
+        self, model: Backbone, conditioners: Conditioners, objective: str, balance: float = 0.0
+    ) -> None:
         super().__init__()
         self.model, self.conditioners, self.objective = model, conditioners, objective
+        self.balance = balance
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The loss of a batch."""
@@ -43,6 +46,7 @@ class Denoising(nn.Module):
             t=batch.t,
             unconditional=batch.unconditional,
             objective=self.objective,
+            balance=self.balance,
         )
         return {"loss": loss}
 

@@ -39,6 +39,7 @@ def diffusion_loss(
     t: Tensor,
     unconditional: Tensor | None = None,
     objective: str = "v",
+    balance: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Mean squared error of a batch, and the prediction `b c t`.
 
@@ -47,12 +48,17 @@ def diffusion_loss(
         latent, noise, t, objective: as in `noised_and_target`.
         tokens: assembled condition tokens, `b s d`.
         unconditional: `b` bool, whose tokens become zero, for guidance.
+        balance: above 0, the error of a clip counts by (1 + balance) / (its power + balance).
     """
     if unconditional is not None:
         tokens = tokens.masked_fill(unconditional[:, None, None], 0)
     noised, target = noised_and_target(latent, noise, t, objective)
     predicted = model(noised, t, tokens)
-    return mse_loss(predicted, target), predicted
+    if not balance:
+        return mse_loss(predicted, target), predicted
+    errors = (predicted.float() - target).square().mean(dim=(1, 2))
+    power = latent.square().mean(dim=(1, 2))
+    return (errors * (1 + balance) / (power + balance)).mean(), predicted
 
 
 class TimestepSampler:

@@ -102,7 +102,12 @@ def diffusion_stage(
     job: Job, dist: Distributed, checkpoint: Checkpoint, cache: Cache
 ) -> DiffusionStage:
     """The stage `diffusion` for given modules."""
-    module = Denoising(checkpoint.backbone, checkpoint.conditioners, checkpoint.config.objective)
+    module = Denoising(
+        checkpoint.backbone,
+        checkpoint.conditioners,
+        checkpoint.config.objective,
+        job.config.diffusion.balance,
+    )
     choose_trained(module, job.config.diffusion)
     batches = make_batches(job, checkpoint, cache, dist)
     return DiffusionStage(module, batches, dist, model_file(job, checkpoint))

@@ -143,13 +143,14 @@ def effect_scene(
     loudness = int(rng.choice((-1, 0, 0, 0, 1)))
     level = LOUDNESS[loudness]
     if not two:
-        part, phrase = _part(label or first, 0.0, seconds, rng.random() < COUNTED, level, rng)
+        counted = rng.random() < COUNTED
+        part, phrase = _part(label or first, (0.0, seconds), level, rng, counted=counted)
         phrases, parts = [phrase], [part]
     else:
         middle = float(rng.uniform(0.42, 0.58)) * seconds
         spans = ((0.0, middle), (middle, seconds))
         found = [
-            _part(name, *span, True, level, rng)
+            _part(name, span, level, rng, counted=True)
             for name, span in zip((first, second), spans, strict=True)
         ]
         parts, phrases = [part for part, _ in found], [phrase for _, phrase in found]
@@ -159,13 +160,14 @@ def effect_scene(
 
 def _part(
     label: str,
-    start: float,
-    end: float,
-    counted: bool,
+    span: tuple[float, float],
     level: tuple[float, float],
     rng: Generator,
+    *,
+    counted: bool,
 ) -> tuple[Part, str]:
     """A source that sounds between two times in seconds, and a phrase for it."""
+    start, end = span
     pitch, level_db = float(rng.uniform(0.85, 1.18)), float(rng.uniform(*level))
     if label not in EVENT_LABELS:
         whole = counted and start == 0 and rng.random() < 0.5

@@ -69,9 +69,7 @@ def _granular(label: str) -> TextureSound:
     """Random overlapping grains, so that no repetition is heard."""
 
     def sound(rng: Generator, sample_rate: int, pitch: float, level: NDArray) -> NDArray:
-        sources = [
-            resample(recording(name, sample_rate), 1 / pitch) for name in RECORDINGS[label]
-        ]
+        sources = [resample(recording(name, sample_rate), 1 / pitch) for name in RECORDINGS[label]]
         grain = round(GRAIN * sample_rate)
         window = np.sin(np.pi * (np.arange(grain) + 0.5) / grain).astype(np.float32)
         whole = np.zeros(level.size + 2 * grain, np.float32)

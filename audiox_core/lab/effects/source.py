@@ -35,9 +35,7 @@ class EffectsData:
     def open(self) -> World:
         """Open the source. Raises SettingsError for a share of music that is none."""
         count = self.data.first + (self.data.clips or DEFAULT_CLIPS)
-        return effects_world(
-            self.config, seed=self.data.seed, count=count, music=self.data.music
-        )
+        return effects_world(self.config, seed=self.data.seed, count=count, music=self.data.music)
 
     def key(self) -> str:
         """A name for the clips: the same name, the same clips."""

@@ -5,7 +5,7 @@ Axes: `f` frames, `h w` pixels. Places and lengths are shares of the picture's s
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +162,9 @@ def _pulse(x: NDArray, motion: Motion, scale: float, stage: Stage) -> Pose:
 def _hang(x: NDArray, motion: Motion, scale: float, stage: Stage) -> Pose:
     """A cloud in the sky."""
     pose = _standing(x, motion, scale, stage)
-    return Pose(pose.x, 0.26 + 0 * pose.y, pose.size * (1 + 0.2 * motion.hit), pose.angle, pose.light)
+    return Pose(
+        pose.x, 0.26 + 0 * pose.y, pose.size * (1 + 0.2 * motion.hit), pose.angle, pose.light
+    )
 
 
 def _sway(x: NDArray, motion: Motion, scale: float, stage: Stage) -> Pose:
@@ -257,7 +259,7 @@ def _sprite(glyph: str, side: int, angle: int, light: float) -> Image.Image:
     return dark
 
 
-@lru_cache(maxsize=None)
+@cache
 def _glyph(glyph: str) -> Image.Image:
     if not FONT.is_file():
         raise SettingsError(f"{FONT} is missing: run `{INSTALL}`.")

@@ -21,6 +21,7 @@ from ...training.batches import Batch
 from ...training.diffusion_stage import Denoising, DiffusionStage
 from ...training.objective import noised_and_target
 from ...training.rng import seeded
+from .contrast import Contrast
 from .position_init import clock, init_cross_attention, init_values
 
 SHOWN, AT_ONCE = 64, 16  # clips to initialise cross attention with
@@ -44,6 +45,7 @@ class EncoderPretraining(Denoising):
                 {
                     "course": nn.Linear(video_width, latent.channels),
                     "level": nn.Linear(text_width, latent.channels),
+                    "contrast": Contrast(text_width, video_width, latent.channels),
                 }
             )
             if self.clock.shape[1]:
@@ -65,7 +67,14 @@ class EncoderPretraining(Denoising):
         mean = text_tokens.sum(dim=1) / count
         video = mse_loss(course, latent)
         text = mse_loss(self.heads["level"](mean), latent.std(dim=2))
-        losses = {"video": video, "text": text}
+        contrast = self.heads["contrast"](
+            mean,
+            video_tokens.mean(dim=1),
+            batch.latent,
+            ~batch.absent["text"] & text_tokens.any(dim=2).any(dim=1),
+            ~batch.absent["video"],
+        )
+        losses = {"video": video, "text": text, "contrast": contrast}
         if "place" in self.heads:
             error = self.heads["place"](video_tokens) - self.clock.to(video_tokens)
             losses["place"] = error.square().sum(dim=2).mean()

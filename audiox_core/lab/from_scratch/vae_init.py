@@ -4,10 +4,11 @@ The fine stages of the encoder begin as modified discrete cosine transforms (Pri
 Bradley 1987) and those of the decoder as their inverses, which splits a sound into bands and
 joins it again. The coarsest stage takes the energy of each band, as the snakes' squared sine
 gives it, a latent channel stands for some neighbouring bands, and the decoder puts a fixed
-pattern of that loudness in their place. Where there are latent channels enough, the lowest bands are
-transformed once more and keep their phase, so that notes keep their pitch. So a new VAE already sounds when and how high its input
-does, and learns the rest. From torch's own weights a signal dies out on its way through some
-twenty layers, and the first thing that is learned is to do without the latents.
+pattern of that loudness in their place. Where there are latent channels enough, the lowest bands
+are transformed once more and keep their phase, so that notes keep their pitch. So a new VAE already
+sounds when and how high its input does, and learns the rest. From torch's own weights a signal dies
+out on its way through some twenty layers, and the first thing that is learned is to do without the
+latents.
 """
 
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ def init_vae(vae: Oobleck) -> None:
     _quiet(vae, (*down, *up))
     _begin_outer(down[0].weight, up[-1].weight)
     bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)]
-    phases = int(PHASES * config.latent_channels / config.strides[-1])  # bands that keep theirs
+    phases = _phases(config)
     fine = list(zip(config.strides[:-1], down[1:-2], up[-2:1:-1], strict=True))
     for stride, into, out in fine:
         twice = phases if into is fine[-1][1] else 0
@@ -75,6 +76,14 @@ def init_vae(vae: Oobleck) -> None:
     _begin_latents(config, down[-1], up[0].weight, len(bands), kept)
     gain = _set_levels(vae, down, up)
     up[1].weight[kept] /= gain
+
+
+def _phases(config: OobleckConfig) -> int:
+    """How many bands keep their phase; 0 where some layer is too narrow for it."""
+    *_, fine, coarse = (config.channels * m for m in config.multipliers)
+    phases = int(PHASES * config.latent_channels / config.strides[-1])
+    fits = fine >= 4 * phases and coarse >= fine + phases * (config.strides[-1] - 1)
+    return phases if fits else 0
 
 
 def _quiet(vae: Oobleck, convolutions: Sequence[Any]) -> None:

@@ -66,7 +66,9 @@ class World:
         is_music, seed = rng.random() < self.music, int(rng.integers(SEEDS))
         latent_format = self.config.latent
         if is_music:
-            return self.make_phrase(seed, latent_format.conditioned_seconds + latent_format.window_seconds)
+            return self.make_phrase(
+                seed, latent_format.conditioned_seconds + latent_format.window_seconds
+            )
         return self.make_scene(seed, seconds=max(latent_format.window_seconds, SHORTEST))
 
     def clip(self, index: int) -> TrainingClip:
