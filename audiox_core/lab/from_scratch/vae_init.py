@@ -80,6 +80,8 @@ def init_vae(vae: Oobleck) -> None:
 
 def _phases(config: OobleckConfig) -> int:
     """How many bands keep their phase; 0 where some layer is too narrow for it."""
+    if len(config.strides) == 1:
+        return 0
     *_, fine, coarse = (config.channels * m for m in config.multipliers)
     phases = int(PHASES * config.latent_channels / config.strides[-1])
     fits = fine >= 4 * phases and coarse >= fine + phases * (config.strides[-1] - 1)
