@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..audiox_core.hub.models import Part
 from ..audiox_core.limits import STORED_DTYPE_NAMES
-from ..audiox_core.media.examples import PICTURES
+from ..audiox_core.media.examples import CLIPS
 from ..audiox_core.variants import VARIANTS
 from . import bridge
 from .bridge.files import AUTO, check_files, file_names
@@ -247,7 +247,7 @@ class AudioXExample(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "which",
-                    options=[*PICTURES],
+                    options=[*CLIPS],
                     tooltip="The clip: a bouncing ball, a passing car and rain of 10 s, or a tune"
                     " of 14 s. All are rendered, and the embedded model knows such scenes.",
                 )

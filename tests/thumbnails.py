@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from audiox_core.analysis.spectrogram import RANGE_DB, coloured, log_spectrogram
 from audiox_core.media.audio import read_audio
-from audiox_core.media.examples import PICTURES, example_file
+from audiox_core.media.examples import CLIPS, example_file
 from audiox_core.media.video import read_frame
 
 WIDTH, HEIGHT = 500, 400
@@ -29,7 +29,7 @@ def write_thumbnail(path: Path, sound: Path, example: str, label: str) -> None:
     sheet = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     high = HEIGHT
     if example:
-        frame = read_frame(example_file(example), PICTURES[example])
+        frame = read_frame(example_file(example), CLIPS[example].picture)
         picture = Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
         blurred = picture.resize((8, 8)).resize((WIDTH, WIDTH), Image.Resampling.BICUBIC)
         sheet.paste(Image.blend(sheet, blurred.crop((0, 50, WIDTH, 50 + HEIGHT)), 0.3))

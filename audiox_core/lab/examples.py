@@ -10,16 +10,19 @@ import numpy as np
 from torch import Tensor
 
 from ..media.audio_frames import audio_frames
-from ..media.examples import PICTURES
+from ..media.examples import CLIPS
 from ..media.files import replacing
-from .evaluation.clips import PLAYABLE, held_out_phrase, held_out_scene
-from .world import Scene
+from .effects import EffectScene, effect_scene
+from .effects.scenes import Part
+from .evaluation.clips import HELD_OUT, PLAYABLE
+from .world import Scene, phrase, scene
 from .world.motion import VISIBLE, Event
 
 PIXELS, FPS, RATE = 384, 24, 44_100  # a side, Hz
 QUALITY, BIT_RATE = "24", 112_000  # crf of the picture, bits a second of the sound
-MUSIC_SECONDS = 14.0
-SCENES = {"ball": ("ball", 9), "car": ("engine", 4), "rain": ("rain", 0)}  # class, number
+SCENES = {"ball": ("ball", 8), "car": ("engine", 9), "rain": ("rain", 5)}  # class, number
+YARD = {"dog": (2, -17.0), "door": (1, -16.0), "thunder": (1, -14.0)}  # events, dBFS
+BACKGROUND = 4  # number of the yard
 TUNE, BARS = 30, 3  # numbers of the phrase, and of the scene with its instrument
 
 
@@ -27,27 +30,49 @@ TUNE, BARS = 30, 3  # numbers of the phrase, and of the scene with its instrumen
 class Example:
     """A clip: what is seen, and what is heard."""
 
-    scene: Scene
+    scene: Scene | EffectScene
     sound: Callable[[int], Tensor]  # Hz -> `2 n`
 
 
 def example(name: str) -> Example:
-    """An example by its name in `PICTURES`; it is in no clip of the training."""
-    if name in SCENES:
+    """An example by its name in `CLIPS`; it is in no clip of the training."""
+    if name == "music":
+        return _tune()
+    if name == "yard":
+        shown = _yard()
+    else:
         label, number = SCENES[name]
-        scene = held_out_scene(number, label)
-        return Example(scene, scene.audio)
-    tune = held_out_phrase(TUNE, MUSIC_SECONDS)
+        shown = effect_scene(HELD_OUT + number, label, CLIPS[name].seconds)
+    return Example(shown, shown.audio)
+
+
+def _yard() -> EffectScene:
+    """Three sources side by side, one after the other."""
+    clip, parts, done = CLIPS["yard"], [], 0
+    for label, (count, level_db) in YARD.items():
+        events = tuple(_event(time, 0.0) for time in clip.events[done : done + count])
+        parts.append(Part(label, events, level_db=level_db))
+        done += count
+    caption = ", then ".join(text for _, _, text in clip.prompts)
+    return EffectScene(caption, clip.seconds, HELD_OUT + BACKGROUND, tuple(parts))
+
+
+def _tune() -> Example:
+    """A phrase of music, and the bars of an instrument that its melody strikes."""
+    seconds = CLIPS["music"].seconds
+    tune = phrase(HELD_OUT + TUNE, seconds, mellow=True)
     melody = [note for note in tune.notes if note.voice == 0]
     keys = sorted({note.key for note in melody})
     slots = np.linspace(-1, 1, 5)  # the bars of the instrument
     events = tuple(
-        Event(note.start, (note.start, note.start + VISIBLE), float(slots[5 * place // len(keys)]))
-        for note in melody
-        for place in [keys.index(note.key)]
+        _event(note.start, float(slots[5 * keys.index(note.key) // len(keys)])) for note in melody
     )
-    scene = replace(held_out_scene(BARS, "marimba"), events=events, seconds=MUSIC_SECONDS)
-    return Example(scene, tune.audio)
+    bars = scene(HELD_OUT + BARS, "marimba")
+    return Example(replace(bars, events=events, seconds=seconds), tune.audio)
+
+
+def _event(time: float, pan: float) -> Event:
+    return Event(time, (time, time + VISIBLE), pan)
 
 
 def render_examples(folder: Path, on_clip: Callable[[], object] = lambda: None) -> list[Path]:
@@ -65,7 +90,7 @@ def render_examples(folder: Path, on_clip: Callable[[], object] = lambda: None) 
         MediaError: a file cannot be written.
     """
     paths = []
-    for name in PICTURES:
+    for name in CLIPS:
         path = folder / f"{name}.mp4"
         with replacing(path) as temporary:
             _write(temporary, example(name))

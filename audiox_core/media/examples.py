@@ -1,24 +1,56 @@
 """The example clips that come with this repository; `lab examples` renders them again."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SettingsError
 
 FOLDER = Path(__file__).parents[1] / "assets" / "examples"
-PICTURES = {"ball": 2.96, "car": 6.5, "rain": 6.0, "music": 3.0}  # s: the frame that is its picture
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is seen in a clip. Times are in seconds."""
+
+    picture: float  # of the frame that is its picture
+    events: tuple[float, ...] = ()  # at which something is seen to happen
+    prompts: tuple[tuple[float, float, str], ...] = ()  # start, end and what is heard
+    seconds: float = 10.0
+
+
+CLIPS = {
+    "yard": Clip(
+        picture=1.25,
+        events=(1.2, 2.4, 4.5, 7.0),
+        prompts=(
+            (0.0, 3.8, "two dog barks"),
+            (3.8, 6.5, "a door slam"),
+            (6.5, 10.0, "a clap of thunder"),
+        ),
+    ),
+    "ball": Clip(
+        picture=5.16,
+        events=(1.8489, 3.8914, 5.0976, 6.8868, 7.8184, 9.1414),
+        prompts=((0.0, 10.0, "a ball bounces"),),
+    ),
+    "car": Clip(picture=1.5, prompts=((0.0, 10.0, "a car engine revving"),)),
+    "rain": Clip(picture=6.0, prompts=((0.0, 10.0, "heavy rain on a roof"),)),
+    "music": Clip(picture=3.0, seconds=14.0),
+}
+VIDEOS = tuple(name for name, clip in CLIPS.items() if clip.prompts)  # the others are music
 
 
 def example_file(name: str) -> Path:
     """The clip of an example: a video with its own sound.
 
     Args:
-        name: a key of `PICTURES`.
+        name: a key of `CLIPS`.
 
     Raises:
         SettingsError: an unknown name, or the file is missing.
     """
-    if name not in PICTURES:
-        raise SettingsError(f"Unknown example {name!r}: choose one of {', '.join(PICTURES)}.")
+    if name not in CLIPS:
+        raise SettingsError(f"Unknown example {name!r}: choose one of {', '.join(CLIPS)}.")
     path = FOLDER / f"{name}.mp4"
     if not path.is_file():
         raise SettingsError(

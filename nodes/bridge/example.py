@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...audiox_core.config import LatentConfig
 from ...audiox_core.media.audio import read_audio
-from ...audiox_core.media.examples import PICTURES, example_file
+from ...audiox_core.media.examples import CLIPS, example_file
 from ...audiox_core.media.video import read_frame
 from .media import audio_of
 
@@ -15,6 +15,6 @@ from .media import audio_of
 def example(which: str) -> tuple[Any, Tensor, dict[str, Any]]:
     """The clip of an example, its picture `1 h w 3` in 0..1, and its sound."""
     path, rate = example_file(which), LatentConfig().sample_rate
-    picture = read_frame(path, PICTURES[which]).permute(1, 2, 0)[None].float() / 255
+    picture = read_frame(path, CLIPS[which].picture).permute(1, 2, 0)[None].float() / 255
     sound = audio_of(read_audio(path, sample_rate=rate)[None], rate)
     return InputImpl.VideoFromFile(str(path)), picture, sound

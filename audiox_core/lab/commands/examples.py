@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from ...arguments import add_output
-from ...media.examples import PICTURES
+from ...media.examples import CLIPS
 from ...paths import new_folder
 from ...progress_bar import count_bar
 
@@ -26,7 +26,7 @@ def run_examples(options: argparse.Namespace) -> int:
     """Render the clips."""
     from ..examples import render_examples
 
-    bar = count_bar("rendering", "clip", len(PICTURES))
+    bar = count_bar("rendering", "clip", len(CLIPS))
     with new_folder(options.output), bar:
         paths = render_examples(options.output, on_clip=bar.update)
     print("\n".join(map(str, paths)))

@@ -32,7 +32,9 @@ GLYPHS = {
 }  # fmt: skip
 BLAST = "\U0001f4a5"  # in the place of the bomb while it explodes
 STILL = 0.45  # brightness of what does not sound
-SIDE = 0.24  # of the picture: distance from the middle of two sources
+ROW = 0.96  # of the picture: width of several sources
+SIZES = 1.44  # sum of the sizes of several sources, as shares of the size of one
+REACH = 0.8  # of its part of the row: how far a source moves
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Stage:
 
 
 def draw(sources: Sequence[tuple[str, Motion]], size: int, rng: Generator) -> NDArray:
-    """The pictures of one or two sources, `f 3 size size` uint8.
+    """The pictures of one source, or of several in a row, `f 3 size size` uint8.
 
     Args:
         sources: class and motion of each.
@@ -68,12 +70,12 @@ def draw(sources: Sequence[tuple[str, Motion]], size: int, rng: Generator) -> ND
     """
     frames = sources[0][1].times.size
     stage, canvas = _background(frames, size, rng)
-    poses = []
+    many, poses = len(sources), []
+    squeeze, shrink = (1.0, 1.0) if many == 1 else (REACH / many, SIZES / many)
+    scale = stage.scale * shrink
     for number, (label, motion) in enumerate(sources):
-        shift = 0.0 if len(sources) == 1 else SIDE * (2 * number - 1)
-        squeeze = 1.0 if len(sources) == 1 else 0.4
+        shift = ROW / many * (number - (many - 1) / 2)
         x = 0.5 + shift + squeeze * (motion.x - 0.5)
-        scale = stage.scale * (1.0 if len(sources) == 1 else 0.72)
         poses.append((label, motion, POSES.get(label, _hop)(x, motion, scale, stage)))
         _effects(canvas, label, motion, poses[-1][2], stage)
     pictures = np.ascontiguousarray(canvas.bytes().transpose(0, 2, 3, 1))

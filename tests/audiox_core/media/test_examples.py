@@ -5,25 +5,38 @@ import pytest
 
 from audiox_core.errors import SettingsError
 from audiox_core.media import examples
-from audiox_core.media.examples import PICTURES, example_file
+from audiox_core.media.examples import CLIPS, VIDEOS, example_file
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_an_example_has_picture_and_stereo_sound_of_ten_seconds_or_more(name):
+@pytest.mark.parametrize("name", CLIPS)
+def test_an_example_has_picture_and_stereo_sound_of_its_length(name):
+    clip = CLIPS[name]
     with av.open(str(example_file(name))) as container:
         assert [s.codec_context.name for s in container.streams] == ["h264", "aac"]
         sound = container.streams.audio[0]
         assert (sound.rate, sound.channels) == (44_100, 2)
-        assert container.duration / av.time_base >= 10
-        assert container.duration / av.time_base > PICTURES[name]
+        assert container.duration / av.time_base == pytest.approx(clip.seconds, abs=0.05)
+    assert all(0 <= time < clip.seconds for time in (clip.picture, *clip.events))
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_the_prompts_of_a_video_follow_one_another_without_a_gap(name):
+    prompts = CLIPS[name].prompts
+    ends = [0.0, *(end for _, end, _ in prompts)]
+    assert [start for start, _, _ in prompts] == ends[:-1]
+    assert ends[-1] == CLIPS[name].seconds
+
+
+def test_only_the_tune_is_no_video_with_prompts():
+    assert {*CLIPS} - {*VIDEOS} == {"music"}
 
 
 def test_the_examples_are_small_enough_to_come_with_the_repository():
-    assert sum(example_file(name).stat().st_size for name in PICTURES) < 1_200_000
+    assert sum(example_file(name).stat().st_size for name in CLIPS) < 1_500_000
 
 
 def test_an_unknown_example_is_refused_with_the_known_ones():
-    with pytest.raises(SettingsError, match="choose one of ball, car, rain, music"):
+    with pytest.raises(SettingsError, match="choose one of yard, ball, car, rain, music"):
         example_file("dog")
 
 
