@@ -53,7 +53,7 @@ def _yard() -> EffectScene:
         events = tuple(_event(time, 0.0) for time in clip.events[done : done + count])
         parts.append(Part(label, events, level_db=level_db))
         done += count
-    caption = ", then ".join(text for _, _, text in clip.prompts)
+    caption = ", then ".join([*(text for _, _, text in clip.prompts), clip.prompt])
     return EffectScene(caption, clip.seconds, HELD_OUT + BACKGROUND, tuple(parts))
 
 

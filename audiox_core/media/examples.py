@@ -10,34 +10,32 @@ FOLDER = Path(__file__).parents[1] / "assets" / "examples"
 
 @dataclass(frozen=True)
 class Clip:
-    """What is seen in a clip. Times are in seconds."""
+    """What is seen in a clip, and the prompts for its sound. Times are in seconds."""
 
     picture: float  # of the frame that is its picture
+    prompt: str = ""
+    prompts: tuple[tuple[float, float, str], ...] = ()  # start, end and text, before `prompt`
     events: tuple[float, ...] = ()  # at which something is seen to happen
-    prompts: tuple[tuple[float, float, str], ...] = ()  # start, end and what is heard
     seconds: float = 10.0
 
 
 CLIPS = {
     "yard": Clip(
         picture=1.25,
+        prompt="a clap of thunder",
+        prompts=((0.0, 3.8, "two dog barks"), (3.8, 6.5, "a door slam")),
         events=(1.2, 2.4, 4.5, 7.0),
-        prompts=(
-            (0.0, 3.8, "two dog barks"),
-            (3.8, 6.5, "a door slam"),
-            (6.5, 10.0, "a clap of thunder"),
-        ),
     ),
     "ball": Clip(
         picture=5.16,
+        prompt="a ball bounces",
         events=(1.8489, 3.8914, 5.0976, 6.8868, 7.8184, 9.1414),
-        prompts=((0.0, 10.0, "a ball bounces"),),
     ),
-    "car": Clip(picture=1.5, prompts=((0.0, 10.0, "a car engine revving"),)),
-    "rain": Clip(picture=6.0, prompts=((0.0, 10.0, "heavy rain on a roof"),)),
+    "car": Clip(picture=1.5, prompt="a car engine revving"),
+    "rain": Clip(picture=6.0, prompt="heavy rain on a roof"),
     "music": Clip(picture=3.0, seconds=14.0),
 }
-VIDEOS = tuple(name for name, clip in CLIPS.items() if clip.prompts)  # the others are music
+VIDEOS = tuple(name for name, clip in CLIPS.items() if clip.prompt)  # the other one is music
 
 
 def example_file(name: str) -> Path:

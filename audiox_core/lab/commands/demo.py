@@ -1,15 +1,15 @@
-"""`demo`: the embedded model on a rendered clip, and on a video of yours."""
+"""`demo`: the embedded model on an example clip, and on a video of yours."""
 
 import argparse
 from pathlib import Path
 
 from ...arguments import FILE, FOLDER, add_device, add_force
 from ...errors import SettingsError
+from ...media.examples import VIDEOS
 from ...media.formats import copy_suffix
 from ...overwrite import check_overwrite
 from ...progress import Progress
 from ...progress_bar import stage_bar
-from ..labels import EVENT_LABELS
 
 SEEDS = 2**32
 
@@ -17,23 +17,24 @@ SEEDS = 2**32
 def add_demo(parser: argparse.ArgumentParser) -> None:
     """Add the options of `demo` to its parser."""
     parser.description = (
-        "Render a ten-second clip, generate audio for it with the embedded model, and draw the "
-        "spectrogram with the events of the clip. If you pass a video, also add a "
-        "soundtrack to it."
+        "Generate audio for the pictures of an example clip with the embedded model, and draw the "
+        "spectrogram with the events of the clip. If you pass a video, also add a soundtrack to it."
     )
     parser.set_defaults(run=run_demo, runs_alone=True)
     parser.add_argument("video", **FILE, nargs="?", help="a video to add a soundtrack to")
     parser.add_argument(
-        "--prompt", default="", metavar="TEXT", help="description of its sound, in English"
+        "--prompt",
+        default="",
+        metavar="TEXT",
+        help="description of the sound of your video, in English",
     )
     parser.add_argument(
-        "--label",
-        default="ball",
-        help=f"what to render: {', '.join(EVENT_LABELS)}; the default is ball",
+        "--clip",
+        choices=VIDEOS,
+        default=VIDEOS[0],
+        help=f"the example clip; the default is {VIDEOS[0]}",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the clip and of the audio; the default is 0"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the audio; the default is 0")
     parser.add_argument(
         "--output",
         "-o",
@@ -46,9 +47,9 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def demo_files(options: argparse.Namespace) -> list[Path]:
-    """The rendered clip, its spectrogram and, with a video, the copy of it with a soundtrack."""
+    """The example clip, its spectrogram and, with a video, the copy of it with a soundtrack."""
     folder, video = options.output, options.video
-    made = [folder / f"{options.label}.mp4", folder / f"{options.label}.svg"]
+    made = [folder / f"{options.clip}.mp4", folder / f"{options.clip}.svg"]
     if video is not None:
         made.append(folder / f"{video.stem}-with-sound{copy_suffix(video)}")
     return made
@@ -56,10 +57,6 @@ def demo_files(options: argparse.Namespace) -> list[Path]:
 
 def run_demo(options: argparse.Namespace) -> int:
     """Write the files and print what they are."""
-    if options.label not in EVENT_LABELS:
-        raise SettingsError(
-            f"Unknown --label {options.label}: choose one of {', '.join(EVENT_LABELS)}."
-        )
     if not 0 <= options.seed < SEEDS:
         raise SettingsError(f"--seed is {options.seed}: it must be 0 or more, and below 2**32.")
     if options.video is not None:

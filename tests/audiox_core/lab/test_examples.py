@@ -44,9 +44,10 @@ def test_the_events_of_a_video_are_those_of_its_scene(name):
 
 
 def test_the_three_sources_of_the_yard_sound_within_their_prompts():
-    parts, prompts = example("yard").scene.parts, CLIPS["yard"].prompts
+    clip, parts = CLIPS["yard"], example("yard").scene.parts
     assert [part.label for part in parts] == ["dog", "door", "thunder"]
-    for part, (start, end, _) in zip(parts, prompts, strict=True):
+    spans = [*clip.prompts, (clip.prompts[-1][1], clip.seconds, clip.prompt)]
+    for part, (start, end, _) in zip(parts, spans, strict=True):
         assert all(start < event.time < end for event in part.events)
 
 

@@ -1,18 +1,19 @@
 """`demo`: the first thing that anybody runs."""
 
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import av
 import pytest
 
 from audiox_core.cli import main
-from audiox_core.lab.evaluation.clips import held_out_scene, write_scene
+from audiox_core.media.examples import CLIPS, FOLDER
 
 
 @pytest.fixture
-def clip(tmp_path):
-    times = [n / 10 for n in range(20)]
-    return write_scene(tmp_path / "mine.mp4", held_out_scene(1, "bell"), times)
+def clip(clips, tmp_path):
+    return Path(shutil.copy(clips / "bikes.mp4", tmp_path / "mine.mp4"))
 
 
 def streams(path):
@@ -20,18 +21,36 @@ def streams(path):
         return [stream.type for stream in container.streams]
 
 
-def test_a_rendered_clip_and_a_video_get_sound(clip, tmp_path, capsys):
+def lines(path):
+    return [e for e in ElementTree.parse(path).iter() if e.tag.endswith("line")]
+
+
+def test_an_example_clip_and_a_video_get_sound(clip, tmp_path, capsys):
     folder = tmp_path / "made"
-    assert main(["demo", str(clip), "--label", "clock", "--output", str(folder)]) == 0
+    assert main(["demo", str(clip), "--output", str(folder)]) == 0
     assert sorted(path.name for path in folder.iterdir()) == [
-        "clock.mp4", "clock.svg", "mine-with-sound.mp4",
+        "mine-with-sound.mp4", "yard.mp4", "yard.svg",
     ]  # fmt: skip
     out = capsys.readouterr().out
-    for name in ("clock.mp4", "mine-with-sound.mp4"):
+    for name in ("yard.mp4", "mine-with-sound.mp4"):
         assert sorted(streams(folder / name)) == ["audio", "video"]
         assert name in out
-    lines = [e for e in ElementTree.parse(folder / "clock.svg").iter() if e.tag.endswith("line")]
-    assert len(lines) == len(held_out_scene(0, "clock").events)
+    assert len(lines(folder / "yard.svg")) == len(CLIPS["yard"].events)
+
+
+def test_a_clip_without_events_is_drawn_with_even_frames_and_no_lines(tmp_path):
+    assert main(["demo", "--clip", "rain", "--output", str(tmp_path)]) == 0
+    drawn = tmp_path / "rain.svg"
+    frames = [e for e in ElementTree.parse(drawn).iter() if e.tag.endswith("image")]
+    assert (len(lines(drawn)), len(frames)) == (0, 10 + 1)  # and the spectrogram
+
+
+def test_the_example_itself_is_not_overwritten(capsys):
+    before = (FOLDER / "yard.mp4").read_bytes()
+    assert main(["demo", "--force", "--output", str(FOLDER)]) == 2
+    assert "--output" in capsys.readouterr().err
+    assert (FOLDER / "yard.mp4").read_bytes() == before
+    assert not (FOLDER / "yard.svg").exists()
 
 
 def test_a_missing_video_is_a_one_line_error(tmp_path, capsys):
@@ -49,10 +68,10 @@ def test_a_failed_run_leaves_no_empty_folder(clip, tmp_path, capsys):
 
 
 def test_existing_files_are_kept_without_force(tmp_path, capsys):
-    (tmp_path / "ball.svg").write_text("mine")
+    (tmp_path / "yard.svg").write_text("mine")
     assert main(["demo", "--output", str(tmp_path)]) == 2
-    assert "ball.svg already exists: add --force" in capsys.readouterr().err
-    assert (tmp_path / "ball.svg").read_text() == "mine"
+    assert "yard.svg already exists: add --force" in capsys.readouterr().err
+    assert (tmp_path / "yard.svg").read_text() == "mine"
 
 
 def test_an_output_that_is_a_file_is_an_error(clip, capsys):
@@ -60,8 +79,8 @@ def test_an_output_that_is_a_file_is_an_error(clip, capsys):
     assert f"{clip} is a file" in capsys.readouterr().err
 
 
-def test_a_video_with_the_name_of_the_rendered_clip_is_not_overwritten(clip, tmp_path, capsys):
-    mine = clip.rename(tmp_path / "ball.mp4")
+def test_a_video_with_the_name_of_the_example_clip_is_not_overwritten(clip, tmp_path, capsys):
+    mine = clip.rename(tmp_path / "yard.mp4")
     before = mine.read_bytes()
     assert main(["demo", str(mine), "--output", str(tmp_path)]) == 2
     assert "--output" in capsys.readouterr().err

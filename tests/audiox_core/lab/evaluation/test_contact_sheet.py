@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode
 from io import BytesIO
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import av
@@ -11,8 +12,10 @@ import torch
 
 from audiox_core.lab.evaluation.contact_sheet import COLUMNS, MARGIN, WIDTH, contact_sheet
 from audiox_core.lab.world import scene
+from audiox_core.media.sound import Sound
 
 RATE = 44_100
+TIMES = [0.5, 2, 4, 6, 8]
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +25,10 @@ def item():
 
 @pytest.fixture(scope="module")
 def sheet(item):
-    times = [event.time for event in item.events]
-    return contact_sheet(item.frames([0.5, 2, 4, 6, 8], 32), item.audio(RATE), RATE, times, "ball")
+    events = [event.time for event in item.events]
+    return contact_sheet(
+        item.frames(TIMES, 32), TIMES, Sound(item.audio(RATE), RATE), events, "ball"
+    )
 
 
 def pictures(sheet):
@@ -40,14 +45,28 @@ def test_the_contact_sheet_is_an_svg_with_a_line_at_each_event(sheet, item):
     assert lines == pytest.approx(wanted, abs=0.1)
 
 
-def test_frames_are_drawn_side_by_side_unchanged(sheet, item):
-    strip, _ = pictures(sheet)
-    assert strip.shape == (32, 5 * 32, 3)
-    assert (strip[:, 32:64] == item.frames([2], 32)[0].permute(1, 2, 0).numpy()).all()
+def test_each_frame_is_drawn_unchanged_above_its_time(sheet, item):
+    *frames, _ = pictures(sheet)
+    for frame, wanted in zip(frames, item.frames(TIMES, 32), strict=True):
+        assert (frame == wanted.permute(1, 2, 0).numpy()).all()
+    *placed, _ = (e for e in ElementTree.fromstring(sheet).iter() if e.tag.endswith("image"))
+    middles = [float(e.get("x")) + float(e.get("width")) / 2 for e in placed]
+    assert middles == pytest.approx(
+        [MARGIN + (WIDTH - 2 * MARGIN) * t / 10 for t in TIMES], abs=0.1
+    )
+
+
+@pytest.mark.parametrize("times", [[0.5, 2, 4, 6, 8], [1, 1.4, 9], [5], [0.5, 1.5, 2.5, 9.9]])
+def test_frames_do_not_overlap_and_stay_within_the_picture(item, times):
+    sheet = contact_sheet(item.frames(times, 8), times, Sound(item.audio(RATE), RATE), [], "")
+    *placed, _ = (e for e in ElementTree.fromstring(sheet).iter() if e.tag.endswith("image"))
+    borders = [(float(e.get("x")), float(e.get("x")) + float(e.get("width"))) for e in placed]
+    edges = [MARGIN, *(edge for pair in borders for edge in pair), WIDTH - MARGIN]
+    assert all(later > earlier - 0.2 for earlier, later in pairwise(edges))
 
 
 def test_the_spectrogram_gets_bright_where_the_events_are(sheet, item):
-    _, spectrogram = pictures(sheet)
+    *_, spectrogram = pictures(sheet)
     light = spectrogram.sum(axis=(0, 2))
     columns = [round(event.time / 10 * COLUMNS) for event in item.events]
     for column in columns:
@@ -56,7 +75,9 @@ def test_the_spectrogram_gets_bright_where_the_events_are(sheet, item):
 
 
 def test_silence_is_dark_and_a_title_may_have_any_characters(item):
-    sheet = contact_sheet(item.frames([1], 8), torch.zeros(2, RATE), RATE, [], "a & b <c>")
+    sheet = contact_sheet(
+        item.frames([0.5], 8), [0.5], Sound(torch.zeros(2, RATE), RATE), [], "a & b <c>"
+    )
     assert "a & b <c>" in [element.text for element in ElementTree.fromstring(sheet).iter()]
-    _, spectrogram = pictures(sheet)
+    *_, spectrogram = pictures(sheet)
     assert spectrogram.max() < 40
