@@ -14,9 +14,9 @@ LICENCE = "The released weights are licensed for non-commercial use (CC-BY-NC-4.
 FILE = (
     "A model file in models/audiox, or a file with 'audiox' in its name in checkpoints, "
     "diffusion_models or vae. 'embedded' is a small demo model that comes with this pack. It needs "
-    "no download, but it knows only twelve synthetic sounds and rendered scenes, not real video. "
-    "Files of ModelSave, VAESave and Save Checkpoint can be loaded, too; give them names with "
-    f"'audiox'. {LICENCE}"
+    "no download, but it knows only 26 kinds of recorded and rendered sounds (dog, rain, thunder "
+    "and others), simple moving pictures and short tunes, not real video. Files of ModelSave, "
+    f"VAESave and Save Checkpoint can be loaded, too; give them names with 'audiox'. {LICENCE}"
 )
 OTHERS: dict[Part, str] = {
     "vae_file": "The VAE. 'auto' takes the one in the model file, or the VAE file beside it.",
@@ -248,8 +248,9 @@ class AudioXExample(io.ComfyNode):
                 io.Combo.Input(
                     "which",
                     options=[*CLIPS],
-                    tooltip="The clip: a bouncing ball, a passing car and rain of 10 s, or a tune"
-                    " of 14 s. All are rendered, and the embedded model knows such scenes.",
+                    tooltip="The clip: a yard with a dog, a door and thunder, a bouncing ball, a"
+                    " car or rain, each of 10 s, or a tune of 14 s. All are rendered, and the"
+                    " embedded model knows such scenes.",
                 )
             ],
             outputs=[

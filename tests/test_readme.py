@@ -218,7 +218,7 @@ def test_troubleshooting_table_quotes_real_error_messages():
     assert [text for text in quoted if not any(text in string for string in strings)] == []
 
 
-@pytest.mark.parametrize("name", ["ball.gif", "ball.mp4"])
+@pytest.mark.parametrize("name", ["yard.gif", "yard.mp4"])
 def test_demo_clip_is_small_and_plays_in_browsers(name):
     path = ROOT / "audiox_core" / "assets" / name
     assert path.stat().st_size < 3_000_000

@@ -21,9 +21,9 @@ def _load(model: str = "") -> tuple:
 
 LOAD = _load()
 EMBEDDED = (
-    "'embedded' is a small demo model. It knows twelve synthetic sounds, such as rain, a bell or "
-    "an engine, and no real video. For your own clips, put a released model into models/audiox "
-    "and select it in the loader."
+    "'embedded' is a small demo model. It knows 26 kinds of recorded and rendered sounds, such as "
+    "a dog, rain or thunder, simple moving pictures and short tunes, but no real video. For your "
+    "own clips, put a released model into models/audiox and select it in the loader."
 )
 REPLACE_EXAMPLE = (
     "AudioX Example brings {what}. For your own, add {node}, connect its output wherever AudioX "
@@ -147,8 +147,8 @@ GRAPHS: dict[str, list] = {
         LOAD,
         f"{OWN_VIDEO}\n\nDescribe the music in AudioX Encode Text. video_strength of AudioX Masked "
         "Conditioning says how much the picture decides. To keep the video's own sound, turn on "
-        f"mix_original in AudioX Soundtrack.\n\n{EMBEDDED} Of music, it knows only short phrases.",
-        "gentle vibraphone music in C major", "music",
+        f"mix_original in AudioX Soundtrack.\n\n{EMBEDDED}",
+        "a gentle vibraphone melody in C major", "music",
     ),
     "AudioX Soundtrack for Images": [
         ("1 Model and frames", [
@@ -195,7 +195,7 @@ GRAPHS: dict[str, list] = {
             ("hear", "AudioXEncodeAudio", {
                 "conditioners": "load.1", "vae": "load.2", "audio": "clip.2", "start": -10.0,
             }),
-            _text("the music continues in the same key and tempo"),
+            _text("a gentle phrase in B major, played on the vibraphone"),
             _mask(audio="hear.0"),
         ]),
         ("3 Sampling", [_latent(10.0), _sample()]),
@@ -221,7 +221,7 @@ GRAPHS: dict[str, list] = {
             ("latent", "AudioXInpaintLatent", {
                 "vae": "load.2", "audio": "clip.2", "regenerate": "6-7.5",
             }),
-            _text("rain falls in showers"),
+            _text("heavy rain on a roof"),
             _mask(),
         ]),
         ("3 Sampling", [_sample()]),
@@ -264,7 +264,7 @@ GRAPHS: dict[str, list] = {
             "that take, and the second sampler varies it alone: denoise says how much changes. "
             f"Both seeds are fixed.\n\n{EMBEDDED}"
         )]),
-        ("2 Prompt", [_text("birds sing"), _mask()]),
+        ("2 Prompt", [_text("a bird sings"), _mask()]),
         ("3 Four takes", [_latent(10.0, batch_size=4), _sample(), DECODE]),
         ("4 Choose", [("takes", "AudioXTakes", {"audio": "decode.0"})]),
         ("5 Refine", [
@@ -337,7 +337,7 @@ GRAPHS: dict[str, list] = {
             _latent("see.1"), _sample(), DECODE,
         ]),
         ("3 Ambience", [
-            _text("wind blows softly", name="words"),
+            _text("wind blows, quietly", name="words"),
             ("both", "AudioXMaskedConditioning", {"conditioners": "load.1", "text": "words.0"}),
             _sample("again", positive="both.0", negative="both.1", seed=8),
             ("decode2", "AudioXDecode", {"vae": "load.2", "latent": "again.0"}),
@@ -378,7 +378,7 @@ GRAPHS: dict[str, list] = {
             ("sampler", "KSampler", {
                 "model": "load.0", "positive": "mask.0", "negative": "mask.1",
                 "latent_image": "latent.0", "seed": 7, "control_after_generate": "fixed",
-                "steps": 50, "cfg": 3.0, "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential",
+                "steps": 50, "cfg": 5.0, "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential",
             }),
         ]),
         ("4 Output", [

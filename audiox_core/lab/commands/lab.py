@@ -5,6 +5,7 @@ import argparse
 from .bench import add_bench
 from .evaluate import add_evaluate
 from .examples import add_examples
+from .sources import add_sources
 from .world import add_world
 
 
@@ -17,4 +18,4 @@ def add_lab(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     tools = parser.add_subparsers(
         title="tools", metavar="TOOL", required=True, parser_class=type(parser)
     )
-    return [add(tools) for add in (add_bench, add_evaluate, add_examples, add_world)]
+    return [add(tools) for add in (add_bench, add_evaluate, add_examples, add_sources, add_world)]

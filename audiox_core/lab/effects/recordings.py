@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SettingsError
 from ...media.audio import read_audio
+from ...media.files import open_media
 
 FONT = Path("/usr/share/sounds/sf2/FluidR3_GS.sf2")
 SAMPLES = Path("/usr/share/sonic-pi/samples")
@@ -34,9 +36,7 @@ def recording(name: str, sample_rate: int) -> NDArray:
         SettingsError: the packages are not installed.
     """
     if name.endswith(".flac"):
-        if not (path := SAMPLES / name).is_file():
-            raise SettingsError(f"{path} is missing: run `{INSTALL}`.")
-        sound = read_audio(path, sample_rate=sample_rate).mean(dim=0).numpy()
+        sound = read_audio(_sample_file(name), sample_rate=sample_rate).mean(dim=0).numpy()
     else:
         samples, rate = _font()[name]
         sound = resample(samples, sample_rate / rate)
@@ -47,12 +47,35 @@ def recording(name: str, sample_rate: int) -> NDArray:
     return sound
 
 
+def stored(name: str) -> tuple[int, int]:
+    """Samples of a recording as its package stores it, and their rate in Hz.
+
+    Args:
+        name: as of `recording`.
+
+    Raises:
+        SettingsError: the packages are not installed.
+    """
+    if not name.endswith(".flac"):
+        samples, rate = _font()[name]
+        return samples.size, rate
+    with open_media(_sample_file(name)) as container:
+        rate = container.streams.audio[0].rate
+        return round(container.duration / av.time_base * rate), rate
+
+
 def resample(sound: NDArray, factor: float) -> NDArray:
     """A sound with `factor` times as many samples and the same content, band-limited."""
     length = max(1, round(sound.size * factor))
     spectrum = np.fft.rfft(np.asarray(sound, np.float32))
     kept = min(spectrum.size, length // 2 + 1)
     return (np.fft.irfft(spectrum[:kept], length) * (length / sound.size)).astype(np.float32)
+
+
+def _sample_file(name: str) -> Path:
+    if not (path := SAMPLES / name).is_file():
+        raise SettingsError(f"{path} is missing: run `{INSTALL}`.")
+    return path
 
 
 @cache

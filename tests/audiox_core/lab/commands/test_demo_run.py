@@ -1,6 +1,7 @@
 """`demo`: the first thing that anybody runs."""
 
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,10 +11,12 @@ import pytest
 from audiox_core.cli import main
 from audiox_core.media.examples import CLIPS, FOLDER
 
+ROOT = Path(__file__).parents[4]
+
 
 @pytest.fixture
-def clip(clips, tmp_path):
-    return Path(shutil.copy(clips / "bikes.mp4", tmp_path / "mine.mp4"))
+def clip(clip):
+    return clip("mine.mp4", frames=50, codec="mpeg4")
 
 
 def streams(path):
@@ -51,6 +54,16 @@ def test_the_example_itself_is_not_overwritten(capsys):
     assert "--output" in capsys.readouterr().err
     assert (FOLDER / "yard.mp4").read_bytes() == before
     assert not (FOLDER / "yard.svg").exists()
+
+
+def test_neither_pillow_nor_the_recordings_are_needed():
+    code = (
+        "import sys; sys.modules['PIL'] = None; import audiox_core.lab.commands.demo_run;"
+        "print([name for name in sys.modules if '.lab.effects' in name])"
+    )
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (found.returncode, found.stdout) == (0, "[]\n"), found.stderr
 
 
 def test_a_missing_video_is_a_one_line_error(tmp_path, capsys):

@@ -10,7 +10,8 @@ def test_the_help_of_lab_lists_its_tools(capsys):
         main(["lab", "--help"])
     out = capsys.readouterr().out
     assert stop.value.code == 0
-    assert all(f"\n    {tool} " in out for tool in ("bench", "evaluate", "examples", "world"))
+    tools = ("bench", "evaluate", "examples", "sources", "world")
+    assert all(f"\n    {tool} " in out for tool in tools)
 
 
 def test_an_unknown_tool_is_a_one_line_error(capsys):
