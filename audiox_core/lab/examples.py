@@ -12,8 +12,7 @@ from torch import Tensor
 from ..media.audio_frames import audio_frames
 from ..media.examples import CLIPS
 from ..media.files import replacing
-from .effects import EffectScene, effect_scene
-from .effects.scenes import Part
+from .effects.scenes import EffectScene, Part, effect_scene
 from .evaluation.clips import HELD_OUT, PLAYABLE
 from .world import Scene, phrase, scene
 from .world.motion import VISIBLE, Event

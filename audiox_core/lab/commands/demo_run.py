@@ -68,7 +68,7 @@ def _render(options: argparse.Namespace, show: OnProgress) -> list[str]:
     with replacing(drawn) as path:
         path.write_text(sheet, encoding="utf-8")
     made = [f"{dubbed}: example clip with generated audio"]
-    made.append(f"{drawn}: spectrogram with the events")
+    made.append(f"{drawn}: its frames above the spectrogram")
     if video is not None:
         report = stages.nested("generating for your video")
         pipeline.generate(request, on_progress=report, sources=own_sources).save(own)

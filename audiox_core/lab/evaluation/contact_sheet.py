@@ -62,6 +62,7 @@ def contact_sheet(
         for second in range(int(seconds) + 1)
     )
     spectrogram = _coloured(sound.waveform, sound.sample_rate)
+    legend = "; white: an event of the picture" if events else ""
     height = round(bottom + MARGIN)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
@@ -71,7 +72,7 @@ def contact_sheet(
         f"{shown}"
         f"{_image(spectrogram, (MARGIN, top), (inner, SPECTROGRAM))}"
         f'{lines}{ticks}<text x="{WIDTH - MARGIN}" y="{height - 4}" text-anchor="end">seconds; '
-        "low sounds below, high ones above; white: an event of the picture</text></svg>\n"
+        f"low sounds below, high ones above{legend}</text></svg>\n"
     )
 
 

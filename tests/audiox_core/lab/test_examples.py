@@ -12,7 +12,7 @@ from audiox_core.media.audio import read_audio
 from audiox_core.media.examples import CLIPS, VIDEOS, example_file
 from audiox_core.media.video import read_frame
 
-pytestmark = pytest.mark.usefixtures("effect_packages")
+pytestmark = pytest.mark.usefixtures("effects")
 
 
 @pytest.mark.parametrize("name", CLIPS)

@@ -8,7 +8,7 @@ from audiox_core.lab import examples
 from audiox_core.media.examples import Clip
 
 
-@pytest.mark.usefixtures("effect_packages")
+@pytest.mark.usefixtures("effects")
 def test_the_command_writes_a_clip_with_picture_and_sound(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(examples, "CLIPS", {"ball": Clip(picture=0.0)})
     monkeypatch.setattr(examples, "PIXELS", 32)

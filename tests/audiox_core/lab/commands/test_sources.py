@@ -12,7 +12,7 @@ from audiox_core.lab.effects.labels import LABELS
 CARD = Path(audiox_core.__file__).parent / "assets" / "README.md"
 
 
-@pytest.mark.usefixtures("effect_packages")
+@pytest.mark.usefixtures("effects")
 def test_the_table_has_a_row_for_each_kind_and_is_that_of_the_model_card(capsys):
     assert main(["lab", "sources"]) == 0
     table = capsys.readouterr().out.strip()

@@ -7,7 +7,7 @@ from numpy.random import default_rng
 from audiox_core.lab.effects.sprites import draw
 from audiox_core.lab.world.motion import Event, event_motion
 
-pytestmark = pytest.mark.usefixtures("effect_packages")
+pytestmark = pytest.mark.usefixtures("effects")
 SIZE = 96
 HIT = Event(1.0, (1.0, 1.55), 0.0)
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audiox_core.lab.effects import effect_scene
+from audiox_core.lab.effects.scenes import effect_scene
 from audiox_core.lab.world import phrase
 from audiox_core.media.examples import CLIPS
 
