@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...errors import SettingsError
 from ..world.motion import VISIBLE, Event, Moment, Motion, along, course_motion, event_motion
-from ..world.scenes import SHORTEST, _sides
+from ..world.scenes import SHORTEST, gains
 from .captions import describe, join, with_loudness
 from .labels import EVENT_LABELS, LABELS
 from .sounds import event_sound, texture_sound
@@ -63,7 +63,7 @@ class Part:
             one = render(rng, sample_rate, self.pitch * rng.uniform(0.97, 1.03))
             start = round(event.time * sample_rate)
             piece = sound[:, start : start + one.size]
-            piece += rng.uniform(0.75, 1.0) * _sides(event.pan)[:, None] * one[: piece.shape[-1]]
+            piece += rng.uniform(0.75, 1.0) * gains(event.pan)[:, None] * one[: piece.shape[-1]]
         return sound
 
     def _texture(self, samples: int, sample_rate: int, seed: Sequence[int]) -> NDArray:
@@ -72,7 +72,7 @@ class Part:
         at = np.arange(samples, dtype=np.float32) / np.float32(sample_rate)
         level = np.interp(at, coarse, along(self.course, "level", coarse)).astype(np.float32)
         mono = texture_sound(self.label)(default_rng(seed), sample_rate, self.pitch, level)
-        sides = _sides(along(self.course, "pan", coarse))
+        sides = gains(along(self.course, "pan", coarse))
         return np.stack([mono * np.interp(at, coarse, side).astype(np.float32) for side in sides])
 
 
