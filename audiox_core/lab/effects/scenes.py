@@ -15,13 +15,13 @@ from torch import Tensor
 
 from ...errors import SettingsError
 from ..world.motion import VISIBLE, Event, Moment, Motion, along, course_motion, event_motion
-from ..world.scenes import SHORTEST, _sides
+from ..world.scenes import SHORTEST, gains
 from .captions import describe, join, with_loudness
 from .labels import EVENT_LABELS, LABELS
 from .sounds import event_sound, texture_sound
 from .sprites import draw
 
-VERSION = 1  # of the rendering: clips of another one are others
+VERSION = 2  # of the rendering: clips of another one are others
 FIRST, LAST = 0.3, 0.8  # s without onset after the beginning and before the end
 PAIRS = 0.2  # share of the scenes with two sources, one after the other
 COUNTED = 0.45  # share of the scenes with a few events, whose caption counts them
@@ -30,7 +30,8 @@ OFTEN = 3, 8.5  # events in 10 s of the other scenes
 GAPS = {"thunder": 3.0, "explosion": 1.8, "laugh": 1.5, "chime": 1.8, "bell": 1.2, "door": 1.0}
 GAP = 0.75  # s between two onsets of other classes, at least
 LOUDNESS = {-1: (-30.0, -26.0), 0: (-22.0, -16.0), 1: (-14.0, -11.0)}  # dBFS of the loudest 0.1 s
-PEAK = 0.95  # at most
+PEAK, KNEE = 0.95, 0.5  # highest sample; from the knee on samples are compressed
+COMPRESSED = 3.0  # highest sample before that
 PLOT, SOUND, LOOK = range(3)  # streams of random numbers of one seed
 
 
@@ -62,7 +63,7 @@ class Part:
             one = render(rng, sample_rate, self.pitch * rng.uniform(0.97, 1.03))
             start = round(event.time * sample_rate)
             piece = sound[:, start : start + one.size]
-            piece += rng.uniform(0.75, 1.0) * _sides(event.pan)[:, None] * one[: piece.shape[-1]]
+            piece += rng.uniform(0.75, 1.0) * gains(event.pan)[:, None] * one[: piece.shape[-1]]
         return sound
 
     def _texture(self, samples: int, sample_rate: int, seed: Sequence[int]) -> NDArray:
@@ -71,7 +72,7 @@ class Part:
         at = np.arange(samples, dtype=np.float32) / np.float32(sample_rate)
         level = np.interp(at, coarse, along(self.course, "level", coarse)).astype(np.float32)
         mono = texture_sound(self.label)(default_rng(seed), sample_rate, self.pitch, level)
-        sides = _sides(along(self.course, "pan", coarse))
+        sides = gains(along(self.course, "pan", coarse))
         return np.stack([mono * np.interp(at, coarse, side).astype(np.float32) for side in sides])
 
 
@@ -111,12 +112,15 @@ class EffectScene:
 
 
 def levelled(sound: NDArray, sample_rate: int, level_db: float) -> NDArray:
-    """A sound `2 n` whose loudest 0.1 s have this level in dBFS, unless its peak forbids it."""
+    """A sound `2 n` whose loudest 0.1 s have this level in dBFS, or less if its peaks are high."""
     window = max(1, sample_rate // 10)
     frames = sound[:, : sound.shape[1] // window * window].reshape(2, -1, window)
     loudest = np.sqrt(np.square(frames).mean(axis=(0, 2)).max(initial=1e-12))
     gain = 10 ** (level_db / 20) / max(loudest, 1e-6)
-    return sound * min(gain, PEAK / max(np.abs(sound).max(), 1e-9))
+    sound = sound * min(gain, COMPRESSED / max(np.abs(sound).max(), 1e-9))
+    size = np.abs(sound)
+    soft = KNEE + (PEAK - KNEE) * np.tanh((size - KNEE) / (PEAK - KNEE))
+    return np.where(size > KNEE, np.sign(sound) * soft, sound).astype(np.float32)
 
 
 def effect_scene(

@@ -81,7 +81,8 @@ class Reconstruction(nn.Module):
         posterior = self.vae.encode(audio)
         mean, scale = (part.float() for part in posterior)
         posterior = type(posterior)(mean, scale)
-        spread = mean.detach().std(dim=(0, 2), keepdim=True)
+        # with its gradient: else the encoder would outgrow the noise
+        spread = mean.std(dim=(0, 2), keepdim=True)
         decoded = self.vae.decode(posterior.sample(unit) + spread * error).float()
         config = self.config
         mel, level = mel_losses(decoded, audio, self.sample_rate, config.windows, config.floor)

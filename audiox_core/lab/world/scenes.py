@@ -81,7 +81,7 @@ class Scene:
             one = EVENT_SOUNDS[self.label](rng, sample_rate, self.pitch * rng.uniform(0.97, 1.03))
             start = round(event.time * sample_rate)
             piece = sound[:, start : start + one.size]
-            piece += rng.uniform(0.75, 1.0) * _sides(event.pan)[:, None] * one[: piece.shape[-1]]
+            piece += rng.uniform(0.75, 1.0) * gains(event.pan)[:, None] * one[: piece.shape[-1]]
         return sound
 
     def _texture(self, samples: int, sample_rate: int) -> NDArray:
@@ -91,7 +91,7 @@ class Scene:
         level = np.interp(at, coarse, along(self.course, "level", coarse)).astype(np.float32)
         rng = default_rng([self.seed, SOUND])
         sound = TEXTURE_SOUNDS[self.label](rng, sample_rate, self.pitch, level)
-        sides = _sides(along(self.course, "pan", coarse))
+        sides = gains(along(self.course, "pan", coarse))
         return np.stack([sound * np.interp(at, coarse, side).astype(np.float32) for side in sides])
 
 
@@ -134,7 +134,7 @@ def scene(seed: int, label: str | None = None, seconds: float = 11.0) -> Scene:
     )
 
 
-def _sides(pan: float | NDArray) -> NDArray:
+def gains(pan: float | NDArray) -> NDArray:
     """Gains of left and right, of equal power wherever the sound is."""
     angle = (np.asarray(pan) + 1) * np.pi / 4
     return np.stack((np.cos(angle), np.sin(angle))).astype(np.float32)

@@ -40,6 +40,24 @@ def test_the_loss_is_the_mean_squared_error_of_the_prediction(objective, seeded)
     torch.testing.assert_close(predicted, target + wrong)
 
 
+def test_balanced_clips_count_by_their_power(seeded):
+    latent, noise, wrong = torch.randn(3, 2, 4, 500, generator=seeded)
+    latent[0] *= 3  # nine times the power
+    t, tokens = torch.tensor([0.2, 0.7]), torch.zeros(2, 1, 1)
+    _, target = noised_and_target(latent, noise, t)
+
+    def loss_of(balance):
+        return diffusion_loss(
+            lambda *_: target + wrong, latent, tokens, noise=noise, t=t, balance=balance
+        )[0]
+
+    errors = wrong.square().mean(dim=(1, 2))
+    power = latent.square().mean(dim=(1, 2))
+    torch.testing.assert_close(loss_of(0.0), errors.mean())
+    torch.testing.assert_close(loss_of(0.1), (errors * 1.1 / (power + 0.1)).mean())
+    assert loss_of(0.1) < loss_of(0.0)
+
+
 def test_unconditional_items_lose_all_their_tokens(seeded):
     tokens, seen = torch.randn(3, 2, 4, generator=seeded), []
 

@@ -12,11 +12,13 @@ from audiox_core.errors import SettingsError
 from audiox_core.lab.from_scratch.init import new_vae
 from audiox_core.lab.from_scratch.vae_stage import (
     Spectrum,
+    below,
     mel_losses,
     relative_error,
     unit_latents,
 )
-from audiox_core.training.run import run_job
+from audiox_core.training.distributed import Distributed
+from audiox_core.training.run import prepare, run_job
 
 RATE = 16_000
 WINDOWS = (256, 64)
@@ -100,6 +102,31 @@ def test_latents_of_the_file_have_unit_variance(trained_vae, clip_cache):
         posteriors = [vae.encode(sound[None]) for sound in sounds]
     energies = torch.cat([(p.mean.square() + p.std.square()).mean(dim=(0, 2)) for p in posteriors])
     assert energies.mean().item() == pytest.approx(1, abs=0.3)
+
+
+def test_what_is_added_to_latents_lies_within_its_share(job, tmp_path):
+    stage, _ = prepare(job("vae", tmp_path, changes={"vae.noise": 0.2}), Distributed())
+    shares = [stage.batch(step, range(4))[2].std(dim=(1, 2)) for step in range(25)]
+    found = torch.cat(shares)
+    assert 0 <= found.min() < 0.05
+    assert 0.15 < found.max() < 0.27
+    silent, _ = prepare(job("vae", tmp_path, changes={"vae.noise": 0.0}), Distributed())
+    assert not silent.batch(0, range(4))[2].any()
+
+
+def test_noise_on_the_latents_is_part_of_the_loss(job, tmp_path):
+    stage, _ = prepare(job("vae", tmp_path, changes={"vae.noise": 0.5}), Distributed())
+    audio, unit, error = stage.batch(0, range(4))
+    with torch.no_grad():
+        noisy, clean = (stage.module(audio, unit, e)["loss"] for e in (error, 0 * error))
+    assert noisy > clean
+
+
+def test_a_sound_is_compared_below_a_frequency(seeded):
+    time = torch.arange(RATE) / RATE
+    low, high = (torch.sin(2 * pi * hertz * time)[None] for hertz in (300, 3_000))
+    torch.testing.assert_close(below(low + high, 1_000.0, RATE), low, atol=1e-3, rtol=0)
+    assert below(low, 0.0, RATE) is low
 
 
 def test_a_perfect_reconstruction_has_no_loss(seeded):
