@@ -19,7 +19,7 @@ from .world.motion import VISIBLE, Event
 
 PIXELS, FPS, RATE = 384, 24, 44_100  # a side, Hz
 QUALITY, BIT_RATE = "24", 112_000  # crf of the picture, bits a second of the sound
-SCENES = {"ball": ("ball", 8), "car": ("engine", 9), "rain": ("rain", 5)}  # class, number
+SCENES = {"ball": ("ball", 8), "car": ("engine", 7), "rain": ("rain", 9)}  # class, number
 YARD = {"dog": (2, -17.0), "door": (1, -16.0), "thunder": (1, -14.0)}  # events, dBFS
 BACKGROUND = 4  # number of the yard
 TUNE, BARS = 30, 3  # numbers of the phrase, and of the scene with its instrument
