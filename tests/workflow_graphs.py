@@ -219,7 +219,7 @@ GRAPHS: dict[str, list] = {
         ]),
         ("2 What to repair", [
             ("latent", "AudioXInpaintLatent", {
-                "vae": "load.2", "audio": "clip.2", "regenerate": "6-7.5",
+                "vae": "load.2", "audio": "clip.2", "regenerate": "1-2.5",
             }),
             _text("heavy rain on a roof"),
             _mask(),
