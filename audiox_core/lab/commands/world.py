@@ -1,6 +1,7 @@
 """`lab world`: clips of the rendered worlds that small models are trained on, as files."""
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from ...arguments import add_force, add_output
@@ -47,11 +48,13 @@ def run_world(options: argparse.Namespace) -> int:
     from ..render import MANIFEST, render_clips
     from ..world import World
 
-    make = World
-    if options.world != WORLDS[0]:
-        from ..effects.source import effects_world as make
+    make_world: Callable[..., World] = World
+    if options.world == "effects":
+        from ..effects.source import effects_world
+
+        make_world = effects_world
     clips = range(options.first, options.first + options.clips)
-    world = make(AudioXConfig(), seed=options.seed, count=clips.stop, music=options.music)
+    world = make_world(AudioXConfig(), seed=options.seed, count=clips.stop, music=options.music)
     check_overwrite([options.output / MANIFEST], force=options.force)
     bar = count_bar("rendering", "clip", len(clips))
     with new_folder(options.output), bar:
