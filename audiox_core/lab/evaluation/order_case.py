@@ -24,10 +24,10 @@ from .clips import HELD_OUT, SECONDS
 from .figures import Figures, with_baselines
 from .models_under_test import ModelsUnderTest
 
-# a single event of these has one onset; claps of thunder are too far apart to be counted in 5 s
+# A single event of these has one onset, which is found beside other sounds: of a heartbeat or a
+# drop of water too few bands rise. Claps of thunder are too far apart to be counted in 5 s.
 ORDERED = (
-    "dog", "bird", "footsteps", "ball", "clock", "drip", "bell", "anvil", "drum", "telephone",
-    "explosion", "heartbeat",
+    "dog", "bird", "footsteps", "ball", "clock", "bell", "anvil", "drum", "telephone", "explosion",
 )  # fmt: skip
 MOST = 3  # events of a class
 HALF = SECONDS / 2  # s of each class, in renders
@@ -94,21 +94,29 @@ def judge(sound: Tensor, sample_rate: int, asked: Order, classifier: Classifier)
     onsets = onset_times(sound, sample_rate)
     if len(onsets) < 2:
         return Judgement(count=False, order=False, right=False)
+    middles = [round((a + b) / 2 * sample_rate) for a, b in pairwise(onsets)]
+    borders = [0, *middles, sound.shape[-1]]  # event k lies between number k and k + 1
+
+    def heard(first: int, end: int) -> str:
+        """The class of some events."""
+        part = sound[:, borders[first] : borders[end]]
+        # as much silence around the events as in the clips that the classifier knows
+        return classifier.label(pad(part, (0, sound.shape[-1] - part.shape[-1])), sample_rate)
 
     def classes_right(first: int) -> bool:
-        """Whether both are heard, where `first` onsets belong to the first one."""
-        border = round((onsets[first - 1] + onsets[first]) / 2 * sample_rate)
-        parts = (sound[:, :border], sound[:, border:])
-        # as much silence around the events as in the clips that the classifier knows
-        long = (pad(part, (0, sound.shape[-1] - part.shape[-1])) for part in parts)
-        return asked.labels == tuple(classifier.label(part, sample_rate) for part in long)
+        """Whether the first ones have the first class, and the others the second class."""
+        return asked.labels == (heard(0, first), heard(first, len(onsets)))
 
     gaps = [after - before for before, after in pairwise(onsets)]
-    count = len(onsets) == sum(asked.counts)
+    count, first = len(onsets) == sum(asked.counts), asked.counts[0]
     return Judgement(
         count=count,
         order=classes_right(1 + gaps.index(max(gaps))),
-        right=count and classes_right(asked.counts[0]),
+        # one event too many of a class may not be heard among the others: both at the border are
+        # looked at alone
+        right=count
+        and classes_right(first)
+        and asked.labels == (heard(first - 1, first), heard(first, first + 1)),
     )
 
 
