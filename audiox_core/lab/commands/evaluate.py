@@ -66,6 +66,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         raise SettingsError(f"--share is {options.share:g}: it must be above 0, and at most 1.")
     if not any(options.only in name for name in CASES):
         raise SettingsError(f"Unknown case {options.only!r}: choose from {', '.join(CASES)}.")
+    _check_world(options.only, options.world)
     if options.plot is not None:
         _check_plot(options)
     from ...checkpoint.checkpoint_file import open_checkpoint
@@ -73,14 +74,13 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from ...media.files import replacing
     from ...pipeline.pipeline import Pipeline
     from ..evaluation import cases, report
-    from ..evaluation.catalogue import CATALOGUES, EFFECTS, catalogue_of
+    from ..evaluation.catalogue import CATALOGUES, catalogue_of
     from ..evaluation.models_under_test import ModelsUnderTest, Sizes
     from ..evaluation.untrained import untrained
 
     file = open_checkpoint(options.checkpoint)
     catalogue = CATALOGUES.get(options.world) or catalogue_of(file.weights.header)
-    if catalogue is not EFFECTS and not any(options.only in name for name in IN_BOTH_WORLDS):
-        raise SettingsError(f"The case {options.only} needs --world effects.")
+    _check_world(options.only, catalogue.name)
     checkpoint = file.load(device=choose_device(options.device))
     figures: dict[str, Any] = {"model": checkpoint.variant, "file": checkpoint.path.name}
     with count_bar("evaluating", "clip") as bar:
@@ -101,6 +101,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
         with replacing(options.plot) as path:
             path.write_text(report.picture(figures), encoding="utf-8")
     return 0
+
+
+def _check_world(only: str, world: str | None) -> None:
+    """Refuse a case that a world does not have; None is a world that is not known yet."""
+    if world == "synthetic" and not any(only in name for name in IN_BOTH_WORLDS):
+        raise SettingsError(f"The case {only!r} needs --world effects.")
 
 
 def _check_plot(options: argparse.Namespace) -> None:
