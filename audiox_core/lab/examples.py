@@ -12,8 +12,8 @@ from torch import Tensor
 from ..media.audio_frames import audio_frames
 from ..media.examples import PICTURES
 from ..media.files import replacing
-from .evaluation.clips import PLAYABLE, held_out_phrase, held_out_scene
-from .world import Scene
+from .evaluation.clips import HELD_OUT, PLAYABLE, SECONDS, held_out_phrase
+from .world import Scene, scene
 from .world.motion import VISIBLE, Event
 
 PIXELS, FPS, RATE = 384, 24, 44_100  # a side, Hz
@@ -35,8 +35,8 @@ def example(name: str) -> Example:
     """An example by its name in `PICTURES`; it is in no clip of the training."""
     if name in SCENES:
         label, number = SCENES[name]
-        scene = held_out_scene(number, label)
-        return Example(scene, scene.audio)
+        item = scene(HELD_OUT + number, label, SECONDS)
+        return Example(item, item.audio)
     tune = held_out_phrase(TUNE, MUSIC_SECONDS)
     melody = [note for note in tune.notes if note.voice == 0]
     keys = sorted({note.key for note in melody})
@@ -46,8 +46,8 @@ def example(name: str) -> Example:
         for note in melody
         for place in [keys.index(note.key)]
     )
-    scene = replace(held_out_scene(BARS, "marimba"), events=events, seconds=MUSIC_SECONDS)
-    return Example(scene, tune.audio)
+    bars = scene(HELD_OUT + BARS, "marimba", SECONDS)
+    return Example(replace(bars, events=events, seconds=MUSIC_SECONDS), tune.audio)
 
 
 def render_examples(folder: Path, on_clip: Callable[[], object] = lambda: None) -> list[Path]:

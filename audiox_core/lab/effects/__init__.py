@@ -1,5 +1,4 @@
-"""Rendered training data of recorded sound effects: scenes of one or two sources, and captions."""
+"""Rendered training data of recorded sound effects: scenes of one or two sources, and captions.
 
-from .scenes import EffectScene, effect_scene
-
-__all__ = ["EffectScene", "effect_scene"]
+Nothing is imported here: the classes in `labels` must not need the packages of the pictures.
+"""

@@ -17,9 +17,15 @@ from ...media.audio import read_audio
 
 FONT = Path("/usr/share/sounds/sf2/FluidR3_GS.sf2")
 SAMPLES = Path("/usr/share/sonic-pi/samples")
+EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")  # of the pictures
 INSTALL = "apt-get install fluid-soundfont-gs sonic-pi-samples fonts-noto-color-emoji"
 HEADER = struct.Struct("<20s5IBbHH")  # of a sample: name, start, end, loop, loop, rate and others
 AUDIBLE = 1e-3  # of the peak: what is softer before and after a sound is cut away
+
+
+def installed() -> bool:
+    """Whether the recordings and the font of the pictures are on this machine."""
+    return FONT.is_file() and SAMPLES.is_dir() and EMOJI.is_file()
 
 
 @cache

@@ -6,7 +6,6 @@ Axes: `f` frames, `h w` pixels. Places and lengths are shares of the picture's s
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
@@ -16,9 +15,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 from ...errors import SettingsError
 from ..world.canvas import Canvas, hsv, mix
 from ..world.motion import Motion
-from .recordings import INSTALL
+from .recordings import EMOJI, INSTALL
 
-FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 PIXELS = 109  # the size of the font's bitmaps
 GLYPHS = {
     "dog": "\U0001f415", "bird": "\U0001f426", "door": "\U0001f6aa", "footsteps": "\U0001f45f",
@@ -261,9 +259,9 @@ def _sprite(glyph: str, side: int, angle: int, light: float) -> Image.Image:
 
 @cache
 def _glyph(glyph: str) -> Image.Image:
-    if not FONT.is_file():
-        raise SettingsError(f"{FONT} is missing: run `{INSTALL}`.")
-    font = ImageFont.truetype(str(FONT), PIXELS)
+    if not EMOJI.is_file():
+        raise SettingsError(f"{EMOJI} is missing: run `{INSTALL}`.")
+    font = ImageFont.truetype(str(EMOJI), PIXELS)
     image = Image.new("RGBA", (2 * PIXELS, 2 * PIXELS))
     ImageDraw.Draw(image).text((PIXELS // 4, PIXELS // 4), glyph, font=font, embedded_color=True)
     return image.crop(image.getbbox())
