@@ -1,7 +1,7 @@
 """Effects as a training run's data."""
 
 from audiox_core.config import AudioXConfig
-from audiox_core.lab.effects import EffectScene
+from audiox_core.lab.effects.scenes import EffectScene
 from audiox_core.lab.effects.source import EffectsData
 from audiox_core.lab.world import Phrase
 from audiox_core.lab.world.music import MELLOW
