@@ -8,7 +8,7 @@ that the same command resumes.
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -21,13 +21,14 @@ from tqdm import tqdm
 from audiox_core import Pipeline, Request, load_checkpoint
 from audiox_core.analysis.onsets import onset_times
 from audiox_core.checkpoint.weight_file import open_weights
-from audiox_core.errors import AudioXError
+from audiox_core.errors import AudioXError, SettingsError
 from audiox_core.lab.evaluation.cases import FPS, learn_classes, matched
+from audiox_core.lab.evaluation.catalogue import CATALOGUES, EFFECTS, Catalogue
 from audiox_core.lab.evaluation.classifier import Classifier
 from audiox_core.lab.evaluation.clips import even_times, held_out_scene, write_scene, write_sound
 from audiox_core.lab.from_scratch.stages import from_scratch
-from audiox_core.lab.labels import EVENT_LABELS
 from audiox_core.lab.world.source import WorldData
+from audiox_core.training.clips import DataSource
 from audiox_core.training.config import TrainConfig
 from audiox_core.training.run import Job, run_job
 from audiox_core.training.settings import read_settings
@@ -51,6 +52,23 @@ def settings(path: Path, *, masked: bool, seed: int, steps: int) -> TrainConfig:
     return replace(config, masks=masks, run=replace(config.run, seed=seed, steps=steps))
 
 
+def catalogue_for(config: TrainConfig) -> Catalogue:
+    """The rendered world that the settings name as their data."""
+    for catalogue in CATALOGUES.values():
+        if config.data.source == catalogue.source:
+            return catalogue
+    raise SettingsError(f"data.source is {config.data.source!r}: choose world or effects.")
+
+
+def data_source(catalogue: Catalogue) -> Callable[..., DataSource]:
+    """What opens the training clips of a world."""
+    if catalogue is EFFECTS:
+        from audiox_core.lab.effects.source import EffectsData  # needs Pillow
+
+        return EffectsData
+    return WorldData
+
+
 def trained(config: TrainConfig, output: Path, vae: Path, cache: Path, encoders: int) -> Path:
     """The weights of a run, made or found: the encoders' steps, then the transformer's."""
     config = replace(config, data=replace(config.data, cache=str(cache)))
@@ -61,7 +79,8 @@ def trained(config: TrainConfig, output: Path, vae: Path, cache: Path, encoders:
 
 
 def _job(stage: str, config: TrainConfig, output: Path, **parts: Any) -> Job:
-    return from_scratch(Job(stage, config, output, data_source=WorldData, report=_say, **parts))
+    source = data_source(catalogue_for(config))
+    return from_scratch(Job(stage, config, output, data_source=source, report=_say, **parts))
 
 
 def _finished(job: Job) -> Path:
@@ -86,15 +105,17 @@ def _say(report: Report) -> None:
     tqdm.write(str(report))
 
 
-def ask(pipeline: Pipeline, classifier: Classifier, clips: int) -> dict[str, Any]:
+def ask(
+    pipeline: Pipeline, classifier: Classifier, clips: int, catalogue: Catalogue
+) -> dict[str, Any]:
     """Accuracy of the class, and F1 of onsets and events, for each combination of inputs."""
     rate, targets = pipeline.latent_format.sample_rate, []
     right, onsets = ({name: [] for name in INPUTS} for _ in range(2))
     with TemporaryDirectory() as folder:
         for number in range(clips):
-            label = EVENT_LABELS[number % len(EVENT_LABELS)]
-            item = held_out_scene(ASKED + number, label)
-            other = held_out_scene(PROMPTS + number, label)
+            label = catalogue.event_labels[number % len(catalogue.event_labels)]
+            item = held_out_scene(ASKED + number, label, catalogue)
+            other = held_out_scene(PROMPTS + number, label, catalogue)
             targets.append([event.time for event in item.events])
             files = {
                 "prompt": item.caption,
@@ -150,8 +171,10 @@ def main() -> None:
             if not kept.exists():
                 weights = trained(config, output, options.vae, options.cache, options.encoder_steps)
                 pipeline = Pipeline(load_checkpoint(weights))
-                classifier = classifier or learn_classes(pipeline.latent_format.sample_rate)[0]
-                kept.write_text(json.dumps(ask(pipeline, classifier, options.clips), indent=2))
+                rate, catalogue = pipeline.latent_format.sample_rate, catalogue_for(config)
+                classifier = classifier or learn_classes(rate, catalogue)[0]
+                figures = ask(pipeline, classifier, options.clips, catalogue)
+                kept.write_text(json.dumps(figures, indent=2))
             runs.append(json.loads(kept.read_text()))
             print(f"{kind}, seed {seed}: {runs[-1]}", flush=True)
     print(table(found))

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from ..media.audio import write_audio
 from ..media.files import replacing
 from ..media.mux import mux_soundtrack
+from .evaluation.catalogue import RenderedScene
 from .evaluation.clips import PLAYABLE, even_times, write_scene
-from .world import Scene, World
+from .world import World
 
 FPS = 24.0
 PIXELS = 240  # a side
@@ -40,7 +41,7 @@ def render_clips(
         for number in clips:
             item = world.item(number)
             sound = item.audio(rate)
-            if isinstance(item, Scene):
+            if isinstance(item, RenderedScene):
                 path = folder / f"{number:06d}.mp4"
                 silent = Path(scratch) / path.name
                 write_scene(silent, item, even_times(FPS), PIXELS, PLAYABLE)

@@ -56,7 +56,7 @@ class Snake(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x `b c n` -> `b c n`."""
-        if torch.is_grad_enabled() and self.alpha.requires_grad:
+        if torch.is_grad_enabled() and (self.alpha.requires_grad or x.requires_grad):
             return TrainedSnake.apply(x, self.alpha, self.beta)
         return snake_beta(x, self.alpha, self.beta)
 
@@ -76,11 +76,13 @@ class TrainedSnake(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(context: Any, slope: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """With u = e^alpha x: dy = (1 + sin(2u) e^alpha / e^beta) dx."""
         x, y, alpha, beta = context.saved_tensors
         rate, gain = (p.to(x.dtype).exp()[:, None] for p in (alpha, beta))
         turned = torch.sin_(2 * rate * x).mul_(slope).mul_(rate / (gain + 1e-9))
+        if not context.needs_input_grad[1]:
+            return turned.add_(slope), None, None
         to_alpha = torch.linalg.vecdot(turned, x).sum(dim=0)  # einsum takes seven times as long
         share = (gain / (gain + 1e-9))[:, 0]
         to_beta = torch.linalg.vecdot(x - y, slope).sum(dim=0) * share

@@ -111,6 +111,7 @@ class VaeConfig:
     # transformer's small errors are not heard
     noise: float = 0.0
     train_encoder: bool = True  # false: the latents stay those of --init
+    frozen: tuple[str, ...] = ()  # prefixes of names of weights that are not trained
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 2e-4  # magnitudes below it count as silence
     # scale the file's latents to unit variance, which diffusion expects; not if --init is a model,

@@ -56,7 +56,7 @@ def diffusion_loss(
     predicted = model(noised, t, tokens)
     if not balance:
         return mse_loss(predicted, target), predicted
-    errors = (predicted.float() - target).square().mean(dim=(1, 2))
+    errors = mse_loss(predicted.float(), target, reduction="none").mean(dim=(1, 2))
     power = latent.square().mean(dim=(1, 2))
     return (errors * (1 + balance) / (power + balance)).mean(), predicted
 

@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 from ...errors import SettingsError
 from ...media.audio import read_audio
 from ...media.files import open_media
+from ..world.soundfont import FLUID
 
 FONT = Path("/usr/share/sounds/sf2/FluidR3_GS.sf2")
 SAMPLES = Path("/usr/share/sonic-pi/samples")
 EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")  # of the pictures
-INSTALL = "apt-get install fluid-soundfont-gs sonic-pi-samples fonts-noto-color-emoji"
+INSTALL = (
+    "apt-get install fluid-soundfont-gs fluid-soundfont-gm sonic-pi-samples fonts-noto-color-emoji"
+)
 HEADER = struct.Struct("<20s5IBbHH")  # of a sample: name, start, end, loop, loop, rate and others
 AUDIBLE = 1e-3  # of the peak: what is softer before and after a sound is cut away
 
 
 def installed() -> bool:
-    """Whether the recordings and the font of the pictures are on this machine."""
-    return FONT.is_file() and SAMPLES.is_dir() and EMOJI.is_file()
+    """Whether the recordings, the fonts of music and of the pictures are on this machine."""
+    return SAMPLES.is_dir() and all(path.is_file() for path in (FONT, FLUID, EMOJI))
 
 
 @cache

@@ -21,7 +21,7 @@ from .labels import EVENT_LABELS, LABELS
 from .sounds import event_sound, texture_sound
 from .sprites import draw
 
-VERSION = 2  # of the rendering: clips of another one are others
+VERSION = 3  # of the rendering: clips of another one are others
 FIRST, LAST = 0.3, 0.8  # s without onset after the beginning and before the end
 PAIRS = 0.2  # share of the scenes with two sources, one after the other
 COUNTED = 0.45  # share of the scenes with a few events, whose caption counts them

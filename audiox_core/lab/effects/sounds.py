@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ..world.sounds import EventSound, anvil, ball, band, band_pass, drip, seconds_axis, tick
 from ..world.textures import TextureSound, engine, wind
-from .labels import EVENT_LABELS, TEXTURE_LABELS
 from .recordings import recording, resample
 
 GRAIN = 0.6  # s of a grain, and half of it until the next
@@ -136,4 +135,3 @@ SYNTHESISED: dict[str, EventSound] = {"ball": ball, "clock": tick, "drip": drip,
 SYNTHESISED_TEXTURES: dict[str, Callable[[Generator, int, float, NDArray], NDArray]] = {
     "wind": wind, "fire": fire, "engine": engine, "sea": swelling,
 }  # fmt: skip
-assert {*RECORDINGS, *SYNTHESISED, *SYNTHESISED_TEXTURES} == {*EVENT_LABELS, *TEXTURE_LABELS}

@@ -1,6 +1,5 @@
-"""Cases that compare sounds: music continuations, repaired seconds, the VAE alone."""
+"""Cases that compare sounds: music continuations and repaired seconds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -9,19 +8,16 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from ...diffusion.noise import stream, unit_noise
-from ...models.oobleck import Oobleck
 from ...pipeline.decode import decode, finish
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
 from ...pipeline.sampling import sample
 from ..world.music import scale_notes
 from . import fidelity, music
-from .classifier import Classifier
 from .clips import SECONDS, held_out_phrase, held_out_scene, write_sound
-from .figures import Figures, class_figures, with_baselines
+from .figures import Figures, with_baselines
 from .models_under_test import ModelsUnderTest
-from .untrained import untrained_vae
+from .vae_case import in_latents, nearness, reconstruct
 
 REPAIRED = (4.0, 7.0)  # s of a sound that are regenerated
 AROUND = 0.05  # s around a join
@@ -30,9 +26,12 @@ AROUND = 0.05  # s around a join
 def music_case(models: ModelsUnderTest) -> Figures:
     """Ten seconds of music as the prompt: does the continuation keep their key and tempo?"""
     conditioned = models.trained.latent_format.conditioned_seconds
-    phrases = [held_out_phrase(number, 2 * conditioned) for number in range(models.sizes.music)]
+    phrases = [
+        held_out_phrase(number, 2 * conditioned, models.catalogue)
+        for number in range(models.sizes.music)
+    ]
     vae = models.trained.checkpoint.vae
-    made, baseline, real, through = [], [], [], []
+    made, baseline, real, decoded = [], [], [], []
     with TemporaryDirectory() as folder:
         for number, item in enumerate(phrases):
             audio = item.audio(models.rate)
@@ -42,12 +41,12 @@ def music_case(models: ModelsUnderTest) -> Figures:
             made.append(models.generate(request))
             baseline.append(models.generate(request, models.untrained))
             real.append(follows)
-            through.append(_through(vae, _in_latents(follows, vae), number, models.device))
+            decoded.append(reconstruct(vae, in_latents(follows, vae), number, models.device))
     figures = {}
     for kind, sounds, items in (
         *with_baselines(made, baseline, phrases),
         ("_of_renders", real, phrases),
-        ("_of_vae", through, phrases),
+        ("_of_vae", decoded, phrases),
     ):
         pairs = list(zip(sounds, items, strict=True))
         figures[f"audio.in_key{kind}"] = fmean(
@@ -75,7 +74,7 @@ def repair_case(models: ModelsUnderTest) -> Figures:
     made, baseline = [], []
     with TemporaryDirectory() as folder:
         for number in range(models.sizes.repair):
-            item = held_out_scene(3_000 + number)
+            item = held_out_scene(3_000 + number, None, models.catalogue)
             path = write_sound(Path(folder) / f"{number}.wav", item.audio(models.rate), models.rate)
             request = Request(
                 prompt=item.caption, init_audio=path, inpaint=(REPAIRED,), seed=number
@@ -92,7 +91,7 @@ def repair_case(models: ModelsUnderTest) -> Figures:
         *with_baselines([row.before for row in made], [row.before for row in baseline], known),
         ("_of_vae", [row.through for row in made], known),
     ):
-        figures |= _nearness(f"audio.repair_{{}}{kind}", found, targets, models.rate)
+        figures |= nearness(f"audio.repair_{{}}{kind}", found, targets, models.rate)
     return figures
 
 
@@ -130,46 +129,3 @@ def _repair(pipeline: Pipeline, request: Request) -> Repair:
         torch.equal(after[:, outside], known[:, : after.shape[-1]][:, outside]),
         max(fidelity.jump_rank(after, join, around) for join in (begin, end)),
     )
-
-
-def _nearness(
-    name: str, predictions: Sequence[Tensor], targets: Sequence[Tensor], rate: int
-) -> dict[str, float]:
-    """Means over pairs of sounds; the name of each figure replaces `{}`."""
-    pairs = list(zip(predictions, targets, strict=True))
-    distances = [fidelity.log_spectral_distance(h, w, rate) for h, w in pairs]
-    return {
-        name.format("si_sdr"): fmean(fidelity.si_sdr(h, w) for h, w in pairs),
-        name.format("log_spectral_distance"): fmean(distances),
-    }
-
-
-def vae_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
-    """A sound through the VAE and back: how close is it, and does its class stay the same?"""
-    vae, fresh = models.trained.checkpoint.vae, untrained_vae(models.trained.checkpoint)
-    scenes = [held_out_scene(4_000 + number) for number in range(models.sizes.vae)]
-    whole = [_in_latents(item.audio(models.rate), vae) for item in scenes]
-    predictions, baseline = [], []
-    for number, sound in enumerate(whole):
-        predictions.append(_through(vae, sound, number, models.device))
-        baseline.append(_through(fresh, sound, number, models.device))
-        models.on_clip()
-    named, misnamed = (
-        [classifier.label(s, models.rate) for s in sounds] for sounds in (predictions, baseline)
-    )
-    figures = class_figures("vae", named, misnamed, [item.label for item in scenes])
-    for kind, found, targets in with_baselines(predictions, baseline, whole):
-        figures |= _nearness(f"vae.{{}}{kind}", found, targets, models.rate)
-    return figures
-
-
-def _in_latents(sound: Tensor, vae: Oobleck) -> Tensor:
-    """A sound `2 n`, cut to whole latent frames."""
-    return sound[:, : sound.shape[-1] // vae.config.hop_length * vae.config.hop_length]
-
-
-@torch.no_grad()
-def _through(vae: Oobleck, sound: Tensor, number: int, device: torch.device) -> Tensor:
-    posterior = vae.encode(sound[None].to(device))
-    noise = unit_noise(posterior.mean.shape, stream(number, "vae")).to(device)
-    return vae.decode(posterior.sample(noise))[0].cpu()

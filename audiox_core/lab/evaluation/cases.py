@@ -17,15 +17,14 @@ from torch import Tensor
 from ...analysis.onsets import Matching, match, onset_times
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
-from ..labels import EVENT_LABELS, LABELS
-from ..world import Scene
-from ..world.captions import caption
-from .audio_cases import music_case, repair_case, vae_case
+from .audio_cases import music_case, repair_case
+from .catalogue import EFFECTS, SYNTHETIC, Catalogue, RenderedScene
 from .classifier import Classifier, describe, learn, with_hiss
 from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
 from .figures import Figures, class_figures, share_equal, with_baselines
 from .models_under_test import ModelsUnderTest
 from .timeline_case import timeline_case
+from .vae_case import vae_case
 
 TOLERANCE = 0.15  # s between an onset and the event that it belongs to
 RATES = (16, 24, 25, 30)  # frames a second
@@ -35,41 +34,41 @@ RENDERS, RENDERS_APART = 40, 10  # of a class: to learn from, and to judge the c
 APART = 3  # clips between a conflict and the one that it is shuffled with: both classes differ
 
 
-def learn_classes(rate: int) -> tuple[Classifier, float]:
+def learn_classes(rate: int, catalogue: Catalogue = SYNTHETIC) -> tuple[Classifier, float]:
     """A classifier of rendered sounds, and its accuracy on renders that it was not trained on."""
-    known = [(label, n) for label in LABELS for n in range(RENDERS)]
+
+    def render(label: str, number: int) -> Tensor:
+        return held_out_scene(10_000 + number, label, catalogue).audio(rate)
+
+    known = [(label, n) for label in catalogue.labels for n in range(RENDERS)]
     draw = torch.Generator().manual_seed(0)
-    sounds = []
+    sounds, shares = [], catalogue.shares
     for label, n in known:  # each as it is and as it would be through a poor VAE
-        sound = _render(label, n, rate)
-        sounds += [describe(sound, rate), describe(with_hiss(sound, draw), rate)]
-    classifier = learn(torch.stack(sounds), [label for label, _ in known for _ in range(2)])
-    apart = [(label, RENDERS + n) for label in LABELS for n in range(RENDERS_APART)]
-    right = [classifier.label(_render(label, n, rate), rate) == label for label, n in apart]
+        sound = render(label, n)
+        sounds += [describe(s, rate, shares) for s in (sound, with_hiss(sound, draw))]
+    classifier = learn(torch.stack(sounds), [label for label, _ in known for _ in range(2)], shares)
+    apart = [(label, RENDERS + n) for label in catalogue.labels for n in range(RENDERS_APART)]
+    right = [classifier.label(render(label, n), rate) == label for label, n in apart]
     return classifier, fmean(right)
-
-
-def _render(label: str, number: int, rate: int) -> Tensor:
-    return held_out_scene(10_000 + number, label).audio(rate)
 
 
 def text_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
     """Does the class of a prompt sound?"""
-    prompts = [_prompt(n) for n in range(models.sizes.text)]
+    prompts = [_prompt(n, models.catalogue) for n in range(models.sizes.text)]
     predictions = [_class(models, classifier, text, n) for n, (_, text) in enumerate(prompts)]
     few = prompts[: models.sizes.untrained]
     baseline = [_class(models, classifier, t, n, models.untrained) for n, (_, t) in enumerate(few)]
     return {
         **class_figures("text", predictions, baseline, [label for label, _ in prompts]),
-        "text.chance": 1 / len(LABELS),
+        "text.chance": 1 / len(models.catalogue.labels),
         "text.prompts": len(prompts),
     }
 
 
-def _prompt(number: int) -> tuple[str, str]:
+def _prompt(number: int, catalogue: Catalogue) -> tuple[str, str]:
     """A class, and a wording of it without a word on pitch or pace."""
-    label = LABELS[number % len(LABELS)]
-    return label, caption(label, 0, 0, _random(number))
+    label = catalogue.labels[number % len(catalogue.labels)]
+    return label, catalogue.prompt(label, _random(number))
 
 
 def _random(number: int) -> Generator:
@@ -91,7 +90,7 @@ def video_case(models: ModelsUnderTest) -> Figures:
     """Does it sound when something happens in the picture? Pictures alone, without text."""
     count, few = models.sizes.video, min(models.sizes.video, models.sizes.untrained)
     main, others = range(count), range(1_000, 1_000 + models.sizes.rates)
-    even, events = even_times(FPS), [_events(n) for n in main]
+    even, events = even_times(FPS), [_events(n, models.catalogue) for n in main]
     sounds = [_video_onsets(models, n, even) for n in main]
     baseline = [_video_onsets(models, n, even, models.untrained) for n in main[:few]]
     figures: Figures = {
@@ -110,7 +109,7 @@ def video_case(models: ModelsUnderTest) -> Figures:
 
 def _at_rates(models: ModelsUnderTest, clips: range) -> Figures:
     """F1 of some clips, written at each frame rate."""
-    events = [_events(n) for n in clips]
+    events = [_events(n, models.catalogue) for n in clips]
     figures: Figures = {}
     for name in (*map(str, RATES), "variable"):
         times = [uneven_times(n) if name == "variable" else even_times(float(name)) for n in clips]
@@ -122,12 +121,13 @@ def _at_rates(models: ModelsUnderTest, clips: range) -> Figures:
     return figures
 
 
-def _event_scene(number: int) -> Scene:
-    return held_out_scene(number, EVENT_LABELS[number % len(EVENT_LABELS)])
+def _event_scene(number: int, catalogue: Catalogue) -> RenderedScene:
+    label = catalogue.event_labels[number % len(catalogue.event_labels)]
+    return held_out_scene(number, label, catalogue)
 
 
-def _events(number: int) -> list[float]:
-    return [event.time for event in _event_scene(number).events]
+def _events(number: int, catalogue: Catalogue) -> list[float]:
+    return [event.time for event in _event_scene(number, catalogue).events]
 
 
 def _video_onsets(
@@ -135,7 +135,8 @@ def _video_onsets(
 ) -> list[float]:
     """Onsets of the sound that is generated for a scene's pictures."""
     with TemporaryDirectory() as folder:
-        path = write_scene(Path(folder) / "scene.mp4", _event_scene(number), times)
+        scene = _event_scene(number, models.catalogue)
+        path = write_scene(Path(folder) / "scene.mp4", scene, times)
         sound = models.generate(Request(video=path, seed=number), pipeline)
     return onset_times(sound, models.rate)
 
@@ -154,9 +155,10 @@ def _histogram(offsets: Sequence[float]) -> dict[str, int]:
 
 def conflict_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
     """A text of one class, pictures of another: which class sounds as their strengths change?"""
-    scenes = [held_out_scene(2_000 + number) for number in range(models.sizes.conflict)]
+    numbers, labels = range(models.sizes.conflict), models.catalogue.labels
+    scenes = [held_out_scene(2_000 + n, None, models.catalogue) for n in numbers]
     seen = [scene.label for scene in scenes]
-    said = [LABELS[(n + 1 + n // len(LABELS)) % len(LABELS)] for n in range(len(scenes))]
+    said = [labels[(n + 1 + n // len(labels)) % len(labels)] for n in numbers]
 
     def classes(strength: float, pipeline: Pipeline | None = None) -> list[str]:
         sounds = _conflicting(models, zip(scenes, said, strict=True), strength, pipeline)
@@ -179,7 +181,7 @@ def conflict_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
 
 def _conflicting(
     models: ModelsUnderTest,
-    asked: Iterable[tuple[Scene, str]],
+    asked: Iterable[tuple[RenderedScene, str]],
     strength: float,
     pipeline: Pipeline | None,
 ) -> Iterator[Tensor]:
@@ -188,7 +190,7 @@ def _conflicting(
         for number, (scene, label) in enumerate(asked):
             path = write_scene(Path(folder) / f"{number}.mp4", scene, even_times(FPS))
             request = Request(
-                prompt=caption(label, 0, 0, _random(number)),
+                prompt=models.catalogue.prompt(label, _random(number)),
                 video=path,
                 seed=number,
                 text_strength=strength,
@@ -210,9 +212,15 @@ def _curve(
     ]
 
 
+def _order_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
+    from .order_case import order_case  # needs the packages of the effects
+
+    return order_case(models, classifier)
+
+
 def run(models: ModelsUnderTest, only: str = "") -> Iterator[tuple[str, Figures]]:
     """The cases whose name contains `only`, each with its figures when it is done."""
-    learned = cache(lambda: learn_classes(models.rate))
+    learned = cache(lambda: learn_classes(models.rate, models.catalogue))
     cases: dict[str, Callable[[], Figures]] = {
         "vae": lambda: vae_case(models, learned()[0]),
         "text": lambda: (
@@ -225,6 +233,16 @@ def run(models: ModelsUnderTest, only: str = "") -> Iterator[tuple[str, Figures]
         "repair": lambda: repair_case(models),
         "timeline": lambda: timeline_case(models, learned()[0]),
     }
+    if models.catalogue is EFFECTS:
+        cases["order"] = lambda: _order_case(models, learned()[0])
+    accuracies: dict[str, float] = {}  # of the cases that are done
     for name, case in cases.items():
-        if only in name:
-            yield name, case()
+        if only not in name:
+            continue
+        figures = case()
+        accuracies[name] = figures.get(f"{name}.accuracy", 0.0)
+        if name == "text" and models.catalogue is EFFECTS:
+            figures["text.lowest_class"] = min(figures["text.by_class"].values())
+            if "vae" in accuracies:
+                figures["text.share_of_vae"] = accuracies["text"] / max(accuracies["vae"], 1e-9)
+        yield name, figures

@@ -22,10 +22,10 @@ BLUR = 0.5  # deviations of noise, in training: so that classes are well apart
 HISS_DB = -50.0, -20.0  # of the peak
 
 
-def describe(audio: Tensor, sample_rate: int) -> Tensor:
-    """Audio `c n` -> `d`."""
+def describe(audio: Tensor, sample_rate: int, shares: Sequence[float] = SHARES) -> Tensor:
+    """Audio `c n` -> `d`; `shares` are quantiles of a band's levels over time."""
     levels = band_levels(audio, sample_rate).clamp(min=HEARD_DB)
-    spread = torch.quantile(levels, levels.new_tensor(SHARES), dim=1).flatten()
+    spread = torch.quantile(levels, levels.new_tensor(shares), dim=1).flatten()
     changes = [(levels[:, lag:] - levels[:, :-lag]).abs().mean(dim=1) for lag in LAGS]
     return torch.cat([spread, *changes])
 
@@ -49,16 +49,25 @@ class Classifier:
     mean: Tensor
     std: Tensor
     network: nn.Module
+    shares: tuple[float, ...] = SHARES  # of its descriptions
 
     @torch.no_grad()
     def label(self, audio: Tensor, sample_rate: int) -> str:
         """The class of a clip `c n`."""
-        x = (describe(audio, sample_rate) - self.mean) / self.std
+        x = (describe(audio, sample_rate, self.shares) - self.mean) / self.std
         return self.labels[self.network(x[None]).argmax().item()]
 
 
-def learn(descriptions: Tensor, labels: Sequence[str]) -> Classifier:
-    """A classifier of descriptions `i d` by their labels; the same every time."""
+def learn(
+    descriptions: Tensor, labels: Sequence[str], shares: tuple[float, ...] = SHARES
+) -> Classifier:
+    """A classifier of descriptions `i d` by their labels; the same every time.
+
+    Args:
+        descriptions: of sounds, by `describe`.
+        labels: the class of each.
+        shares: that they were described with.
+    """
     names = tuple(sorted(set(labels)))
     targets = torch.tensor([names.index(label) for label in labels])
     mean, std = descriptions.mean(dim=0), descriptions.std(dim=0) + 1e-3
@@ -74,4 +83,4 @@ def learn(descriptions: Tensor, labels: Sequence[str]) -> Classifier:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    return Classifier(names, mean, std, network.eval().requires_grad_(False))
+    return Classifier(names, mean, std, network.eval().requires_grad_(False), shares)

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from ...media.audio import write_audio
-from ..labels import LABELS
-from ..world import Phrase, Scene, phrase, scene
+from ..world import Phrase
+from .catalogue import SYNTHETIC, Catalogue, RenderedScene
 
 HELD_OUT = 2**50  # seeds from here on: a source of training draws smaller ones
 SECONDS = 10.0
@@ -20,14 +20,17 @@ CLOCK = 1_000  # ticks a second of the written videos
 PLAYABLE = "libx264" if "libx264" in av.codecs_available else "mpeg4"
 
 
-def held_out_scene(number: int, label: str | None = None) -> Scene:
-    """A scene; its class goes round the classes where none is given."""
-    return scene(HELD_OUT + number, label or LABELS[number % len(LABELS)], SECONDS)
+def held_out_scene(
+    number: int, label: str | None = None, catalogue: Catalogue = SYNTHETIC
+) -> RenderedScene:
+    """A scene of one source; its class goes round the classes where none is given."""
+    label = label or catalogue.labels[number % len(catalogue.labels)]
+    return catalogue.make_scene(HELD_OUT + number, label, SECONDS)
 
 
-def held_out_phrase(number: int, seconds: float) -> Phrase:
+def held_out_phrase(number: int, seconds: float, catalogue: Catalogue = SYNTHETIC) -> Phrase:
     """A phrase of music."""
-    return phrase(HELD_OUT + number, seconds)
+    return catalogue.make_phrase(HELD_OUT + number, seconds)
 
 
 def even_times(fps: float) -> list[float]:
@@ -43,7 +46,11 @@ def uneven_times(number: int) -> list[float]:
 
 
 def write_scene(
-    path: Path, item: Scene, times: Sequence[float], pixels: int = PIXELS, codec: str = "mpeg4"
+    path: Path,
+    item: RenderedScene,
+    times: Sequence[float],
+    pixels: int = PIXELS,
+    codec: str = "mpeg4",
 ) -> Path:
     """The pictures of a scene as a video without sound; the last one lasts to the end."""
     with av.open(str(path), "w") as container:

@@ -1,11 +1,15 @@
-"""Distances between two sounds. Axes: `c` channels, `n` samples."""
+"""Distances between two sounds. Axes: `c` channels, `n` samples, `k` bands, `t` frames."""
 
 from torch import Tensor
 
 from ...analysis.spectra import spectrogram
+from ...conditioners.mel import mel_filters
+from ...config import MelConfig
 
 FFT = 2_048
 FLOOR = 1e-4  # of a full-scale tone: anything weaker is silence
+MEL_BANDS, MEL_SECONDS, MEL_FLOOR_DB = 64, 0.05, -80.0  # the length of a frame; the weakest level
+FINE_SECONDS, FINE_SHARE = 0.001, 0.25  # of an onset: a frame, and how much of the highest energy
 
 
 def si_sdr(prediction: Tensor, target: Tensor) -> float:
@@ -23,6 +27,29 @@ def log_spectral_distance(prediction: Tensor, target: Tensor, sample_rate: int) 
         for a in (prediction, target)
     ]
     return (levels[0] - levels[1]).square().mean(dim=1).sqrt().mean().item()
+
+
+def log_mel_distance(prediction: Tensor, target: Tensor, sample_rate: int) -> float:
+    """Mean absolute distance of the levels of `c n` in mel bands, in decibels."""
+    levels = [_mel_levels(audio, sample_rate) for audio in (prediction, target)]
+    return (levels[0] - levels[1]).abs().mean().item()
+
+
+def _mel_levels(audio: Tensor, sample_rate: int) -> Tensor:
+    """Audio `c n` -> decibels below a full-scale tone, `k t`."""
+    fft = 2 * round(MEL_SECONDS * sample_rate / 2)
+    power = (spectrogram(audio, sample_rate, fft) / (fft / 4)).square().mean(dim=0)
+    filters = mel_filters(MelConfig(sample_rate, fft, 0, MEL_BANDS)).to(power)
+    return 10 * (filters.T @ power).clamp(min=10 ** (MEL_FLOOR_DB / 10)).log10()
+
+
+def fine_onset(audio: Tensor, sample_rate: int) -> float:
+    """Seconds at which the energy of a single sound `c n` first reaches a quarter of its peak."""
+    samples = round(FINE_SECONDS * sample_rate)
+    frames = audio[:, : audio.shape[-1] // samples * samples].unfold(-1, samples, samples)
+    energy = frames.square().mean(dim=(0, 2))
+    first = (energy >= FINE_SHARE * energy.max()).nonzero()[0, 0].item()
+    return first * samples / sample_rate
 
 
 def jump_rank(audio: Tensor, sample: int, around: int) -> float:

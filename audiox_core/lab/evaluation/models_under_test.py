@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
+from .catalogue import SYNTHETIC, Catalogue
 
 OnClip = Callable[[], object]
 
@@ -24,6 +25,8 @@ class Sizes:
     repair: int = 12
     vae: int = 96
     timeline: int = 100
+    order: int = 60
+    onsets: int = 200  # single sounds through the VAE
     untrained: int = 24  # of the text and video cases each; of the others as many as above
 
     def times(self, share: float) -> "Sizes":
@@ -40,6 +43,7 @@ class ModelsUnderTest:
     untrained: Pipeline
     sizes: Sizes
     on_clip: OnClip = lambda: None
+    catalogue: Catalogue = SYNTHETIC  # the world that it was trained on
 
     @property
     def rate(self) -> int:

@@ -8,8 +8,7 @@ from numpy.random import default_rng
 from torch import Tensor
 
 from ...pipeline.request import Request
-from ..labels import LABELS
-from ..world.captions import caption
+from .catalogue import Catalogue
 from .classifier import Classifier
 from .fidelity import energy_steps
 from .figures import Figures
@@ -25,11 +24,11 @@ def timeline_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
 
     `alone` is the same half of a sound that has one of the prompts throughout, with the same seed.
     """
-    pairs = _pairs(models.sizes.timeline)
+    pairs = _pairs(models.sizes.timeline, models.catalogue)
     found, alone, smooth = [], [], []
     for seed, (first, second) in enumerate(pairs):
         texts = [
-            caption(label, 0, 0, default_rng([seed, k, 12]))
+            models.catalogue.prompt(label, default_rng([seed, k, 12]))
             for k, label in enumerate((first, second))
         ]
         prompts = ((0.0, HALF, texts[0]), (HALF, 2 * HALF, texts[1]))
@@ -56,9 +55,9 @@ def timeline_case(models: ModelsUnderTest, classifier: Classifier) -> Figures:
     }
 
 
-def _pairs(count: int) -> list[tuple[str, str]]:
+def _pairs(count: int, catalogue: Catalogue) -> list[tuple[str, str]]:
     """Pairs of different classes, all of them before one comes again."""
-    every = list(permutations(LABELS, 2))
+    every = list(permutations(catalogue.labels, 2))
     order = default_rng(12).permutation(len(every))
     return [every[order[n % len(every)]] for n in range(count)]
 

@@ -77,6 +77,12 @@ def _vae(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
     source = job.data_source(config.data, model)
     cache = open_job_cache(job, Sounds(source), source, dist)
     vae.requires_grad_(True).encoder.requires_grad_(learns)
+    for prefix in config.vae.frozen:
+        found = [weight for name, weight in vae.named_parameters() if name.startswith(prefix)]
+        if not found:
+            raise SettingsError(f"vae.frozen contains {prefix!r}: no weight of the VAE has it.")
+        for weight in found:
+            weight.requires_grad_(False)
     normalize = config.vae.normalize_latents and learns and not of_model
     path = job.init if of_model else None
     stage = VaeStage(vae, model, config, cache, dist, normalize=normalize, model_path=path)

@@ -31,6 +31,7 @@ from ...training.distributed import Distributed
 from ...training.export import unfold_weight_norm
 from ...training.features import Cache, MakeItem
 from ...training.rng import clip_at, generator, noise
+from .replace_decoder import replace_decoder
 
 FULL_SCALE = 32_767  # of the samples in the cache
 MEASURED = 64  # clips whose latents tell their variance
@@ -248,14 +249,20 @@ class VaeStage:
         return piece.float() / FULL_SCALE
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
-        """Write `vae.safetensors`; after the last step the whole model with this VAE, too."""
+        """Write `vae.safetensors`, and the model with this VAE.
+
+        A model whose latents change is written after the last step only.
+        """
         trained = {name.removeprefix("vae."): tensor for name, tensor in weights.items()}
         state = {n: t.detach().cpu() for n, t in (self.module.vae.state_dict() | trained).items()}
         if self.normalize:
             state = unit_latents(state, self.latent_std(state))
         path = write_vae(folder / "vae.safetensors", state, self.model, record)
-        if self.model_path is not None and record["steps"] >= self.config.run.steps:
-            convert([self.model_path, path], folder / "model.safetensors")
+        complete = folder / "model.safetensors"
+        if self.model_path is not None and not self.config.vae.train_encoder:
+            replace_decoder(self.model_path, state, complete, record)
+        elif self.model_path is not None and record["steps"] >= self.config.run.steps:
+            convert([self.model_path, path], complete)
         return path
 
     @torch.no_grad()

@@ -89,12 +89,13 @@ class Phrase:
     notes: tuple[Note, ...] = field(repr=False)
     pans: tuple[float, float] = (0.0, 0.0)  # of melody and accompaniment
     peak_db: float = -6.0  # dBFS
+    mellow: bool = False  # see `phrase`
 
     def audio(self, sample_rate: int) -> Tensor:
         """The sound, `2 n` float32; `sample_rate` in Hz. Raises SettingsError: see `play`."""
         samples = round(self.seconds * sample_rate)
-        program = (INSTRUMENTS | MELLOW)[self.instrument]
-        sound = play(self.notes, program, self.pans, samples, sample_rate)
+        program = (MELLOW if self.mellow else INSTRUMENTS)[self.instrument]
+        sound = play(self.notes, program, self.pans, samples, sample_rate, fluid=self.mellow)
         sound *= 10 ** (self.peak_db / 20) / max(np.abs(sound).max(), 1e-9)
         return torch.from_numpy(sound)
 
@@ -105,8 +106,8 @@ def phrase(seed: int, seconds: float = 22.0, *, mellow: bool = False) -> Phrase:
     Args:
         seed: of all that is drawn, 0 or more.
         seconds: its length.
-        mellow: melody and chords an octave lower, on instruments with weak overtones: a small VAE
-            keeps the pitch of low notes.
+        mellow: melody and chords an octave lower, on instruments with weak overtones, as a small
+            VAE keeps the pitch of low notes; played with the Fluid font.
     """
     rng = default_rng([seed, MUSIC])
     word = str(rng.choice(list(MOODS)))
@@ -128,6 +129,7 @@ def phrase(seed: int, seconds: float = 22.0, *, mellow: bool = False) -> Phrase:
         notes=_repeated(_melody(rng, mood, tonic, OCTAVE if mellow else 0), bpm, seconds),
         pans=(side, -side),
         peak_db=float(rng.uniform(-9.0, -3.0)),
+        mellow=mellow,
     )
 
 

@@ -1,7 +1,8 @@
 """Notes rendered with a General MIDI sound font.
 
 Only training on music needs the two packages: `tinysoundfont` plays the
-font (its PyAudio is for loudspeakers, and is not needed), `pretty_midi` ships it.
+font (its PyAudio is for loudspeakers, and is not needed), `pretty_midi` ships it. The mellow music
+of the effects is played with the Fluid font, whose licence is free for every use.
 Axes: `n` samples.
 """
 
@@ -18,6 +19,8 @@ from ...errors import SettingsError
 
 INSTALL = "pip install --no-deps tinysoundfont pretty_midi"
 FONT = "TimGM6mb.sf2"
+FLUID = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")  # MIT
+INSTALL_FLUID = "apt-get install fluid-soundfont-gm"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,13 @@ class Note:
 
 
 def play(
-    notes: Sequence[Note], program: int, pans: Sequence[float], samples: int, sample_rate: int
+    notes: Sequence[Note],
+    program: int,
+    pans: Sequence[float],
+    samples: int,
+    sample_rate: int,
+    *,
+    fluid: bool = False,
 ) -> NDArray:
     """Render notes, `2 n` float32.
 
@@ -42,11 +51,12 @@ def play(
         pans: of each voice, -1 left .. 1 right.
         samples: `n`; sound after the end is cut.
         sample_rate: Hz.
+        fluid: with the large Fluid font instead of the one that `pretty_midi` brings.
 
     Raises:
-        SettingsError: a package is missing; the message says how to install both.
+        SettingsError: a package is missing; the message says how to install it.
     """
-    synth = _synth(program, pans, sample_rate)
+    synth = _synth(program, pans, sample_rate, _fluid() if fluid else _font())
     steps = sorted(
         [(round(note.end * sample_rate), False, note) for note in notes]
         + [(round(note.start * sample_rate), True, note) for note in notes],
@@ -67,13 +77,13 @@ def play(
     return np.ascontiguousarray(sound.T)
 
 
-def _synth(program: int, pans: Sequence[float], sample_rate: int) -> Any:
+def _synth(program: int, pans: Sequence[float], sample_rate: int, font: Path) -> Any:
     try:
         import tinysoundfont
     except ImportError as error:
         raise SettingsError(f"Music needs the package tinysoundfont: run `{INSTALL}`.") from error
     synth = tinysoundfont.Synth(gain=-12.0, samplerate=sample_rate)
-    bank = synth.sfload(str(_font()))
+    bank = synth.sfload(str(font))
     for voice, pan in enumerate(pans):
         synth.program_select(voice, bank, 0, program)
         synth.control_change(voice, 10, round(63.5 * (1 + pan)))
@@ -87,3 +97,9 @@ def _font() -> Path:
         if (path := Path(folder) / FONT).is_file():
             return path
     raise SettingsError(f"Music needs the sound font {FONT} of pretty_midi: run `{INSTALL}`.")
+
+
+def _fluid() -> Path:
+    if not FLUID.is_file():
+        raise SettingsError(f"Music needs the sound font {FLUID}: run `{INSTALL_FLUID}`.")
+    return FLUID

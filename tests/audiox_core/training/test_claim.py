@@ -2,9 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from audiox_core.errors import SettingsError
 from audiox_core.lab.evaluation.cases import RENDERS, RENDERS_APART
+from audiox_core.lab.evaluation.catalogue import EFFECTS, SYNTHETIC
+from audiox_core.lab.world.source import WorldData
 
 SETTINGS = Path(__file__).parent / "tiny.toml"
 
@@ -19,6 +25,19 @@ def test_the_compared_runs_differ_only_in_their_masks(claim):
     assert with_masks.run == without.run
     assert with_masks.run.steps == 7
     assert with_masks.data == without.data
+
+
+def test_the_settings_name_the_world(claim):
+    config = claim.settings(SETTINGS, masked=True, seed=1, steps=7)
+    named = {
+        source: replace(config, data=replace(config.data, source=source))
+        for source in ("world", "effects", "clips.jsonl")
+    }
+    assert claim.catalogue_for(config) is claim.catalogue_for(named["world"]) is SYNTHETIC
+    assert claim.catalogue_for(named["effects"]) is EFFECTS
+    with pytest.raises(SettingsError, match="world or effects"):
+        claim.catalogue_for(named["clips.jsonl"])
+    assert claim.data_source(SYNTHETIC) is WorldData
 
 
 def test_the_classifier_was_not_trained_on_the_tested_sounds(claim):

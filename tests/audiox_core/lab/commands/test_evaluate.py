@@ -11,6 +11,7 @@ from audiox_core.cli import main
         ["--share", "0"],
         ["--share", "2"],
         ["--only", "taste"],
+        ["--world", "synthetic", "--only", "order"],
         ["--plot", "figures.png"],
         ["--plot", "no/folder/e.svg"],
         ["--only", "vae", "--plot", "e.svg"],

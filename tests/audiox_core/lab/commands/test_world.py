@@ -6,6 +6,7 @@ import av
 import pytest
 
 from audiox_core.cli import main
+from audiox_core.config import AudioXConfig
 
 
 def test_the_rendered_clips_have_picture_sound_and_captions(tmp_path, capsys):
@@ -20,6 +21,21 @@ def test_the_rendered_clips_have_picture_sound_and_captions(tmp_path, capsys):
             assert sorted(stream.type for stream in container.streams) == ["audio", "video"]
             assert container.duration / av.time_base == pytest.approx(10.0, abs=0.2)
     assert "2 clips in" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("effects")
+def test_clips_of_recorded_effects_are_rendered(tmp_path):
+    from audiox_core.lab.effects.source import effects_world  # needs Pillow
+
+    folder = tmp_path / "clips"
+    arguments = ["--world", "effects", "--clips", "1", "--first", "2"]
+    assert main(["lab", "world", "-o", str(folder), *arguments]) == 0
+    (line,) = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    record = json.loads(line)
+    world = effects_world(AudioXConfig(), seed=0, count=3, music=0.0)
+    assert record["caption"] == world.item(2).caption
+    with av.open(str(folder / record["path"])) as container:
+        assert sorted(stream.type for stream in container.streams) == ["audio", "video"]
 
 
 @pytest.mark.parametrize("arguments", [["--clips", "0"], ["--seed", "-1"], ["--music", "2"]])

@@ -71,7 +71,7 @@ def test_resampling_changes_length_and_pitch(factor):
     assert np.abs(other).max() == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.usefixtures("_sounds")
+@pytest.mark.usefixtures("effects")
 def test_the_installed_recordings_are_found():
     dog, bell = recording("Dog Bark", RATE), recording("perc_bell.flac", RATE)
     assert 0.15 < dog.size / RATE < 0.3

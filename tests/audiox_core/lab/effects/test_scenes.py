@@ -69,7 +69,7 @@ def test_a_count_in_the_caption_is_true():
     assert counted > 60
 
 
-@pytest.mark.usefixtures("_sounds")
+@pytest.mark.usefixtures("effects")
 def test_words_of_loudness_are_true():
     levels = {}
     for seed in range(60):
@@ -94,7 +94,7 @@ def test_a_level_is_that_of_the_loudest_tenth_of_a_second():
     assert not levelled(np.zeros((2, RATE), np.float32), RATE, -12.0).any()
 
 
-@pytest.mark.usefixtures("_sounds")
+@pytest.mark.usefixtures("effects")
 @pytest.mark.parametrize("label", LABELS)
 def test_a_scene_is_heard_when_something_is_seen(label):
     item = effect_scene(7, label, 8.0)
@@ -110,7 +110,7 @@ def test_a_scene_is_heard_when_something_is_seen(label):
         )
 
 
-@pytest.mark.usefixtures("_sounds")
+@pytest.mark.usefixtures("effects")
 def test_the_sound_is_on_the_side_of_the_picture():
     item = effect_scene(3, "ball", 8.0)
     event = max(item.events, key=lambda e: abs(e.pan))

@@ -9,7 +9,7 @@ from audiox_core.lab.effects.sounds import event_sound, fire, texture_sound
 
 RATE = 22_050
 MACHINES = "siren", "engine"  # as regular as they are
-pytestmark = pytest.mark.usefixtures("_sounds")
+pytestmark = pytest.mark.usefixtures("effects")
 
 
 @pytest.mark.parametrize("label", EVENT_LABELS)

@@ -6,7 +6,7 @@ import pytest
 from audiox_core.lab.effects.labels import EVENT_LABELS, LABELS, TEXTURE_LABELS
 from audiox_core.lab.effects.scenes import effect_scene
 
-pytestmark = pytest.mark.usefixtures("_pictures")
+pytestmark = pytest.mark.usefixtures("effects")
 
 
 def test_frames_have_the_size_that_is_asked_for_at_any_times():

@@ -4,10 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+from audiox_core.lab.evaluation.catalogue import EFFECTS
 from audiox_core.lab.evaluation.clips import (
     HELD_OUT,
     SECONDS,
     even_times,
+    held_out_phrase,
     held_out_scene,
     uneven_times,
     write_scene,
@@ -46,3 +48,16 @@ def test_held_out_scenes_have_seeds_that_training_does_not_draw_and_all_classes(
     scenes = [held_out_scene(number) for number in range(len(LABELS))]
     assert min(scene.seed for scene in scenes) >= HELD_OUT
     assert {scene.label for scene in scenes} == set(LABELS)
+
+
+def test_held_out_scenes_of_effects_have_one_source_each():
+    pytest.importorskip("PIL")
+    scenes = [held_out_scene(n, None, EFFECTS) for n in range(len(EFFECTS.labels))]
+    assert [scene.label for scene in scenes] == [*EFFECTS.labels]
+    assert min(scene.seed for scene in scenes) >= HELD_OUT
+    assert {len(scene.parts) for scene in scenes} == {1}
+    assert {scene.seconds for scene in scenes} == {SECONDS}
+
+
+def test_held_out_phrases_have_seeds_that_training_does_not_draw():
+    assert held_out_phrase(3, 4.0).seed == held_out_phrase(3, 4.0, EFFECTS).seed == HELD_OUT + 3

@@ -7,7 +7,9 @@ import torch
 
 from audiox_core.lab.evaluation.fidelity import (
     energy_steps,
+    fine_onset,
     jump_rank,
+    log_mel_distance,
     log_spectral_distance,
     si_sdr,
 )
@@ -41,3 +43,17 @@ def test_an_energy_step_is_the_change_of_level_between_frames():
     steps, seconds = energy_steps(sound, 1_000)
     assert seconds == 0.05
     assert steps.tolist() == pytest.approx([0, 0, 0, 20, 0, 0, 0], abs=1e-3)
+
+
+def test_the_mel_distance_of_a_gain_is_the_gain_and_silence_has_a_floor(seeded):
+    noise = 0.1 * torch.randn(2, RATE, generator=seeded)
+    assert log_mel_distance(noise, noise, RATE) == 0
+    assert log_mel_distance(2 * noise, noise, RATE) == pytest.approx(20 * math.log10(2), abs=1e-3)
+    assert log_mel_distance(1e-6 * noise, 0 * noise, RATE) == 0
+
+
+def test_a_fine_onset_is_exact_to_a_millisecond(seeded):
+    sound = 1e-3 * torch.randn(2, RATE, generator=seeded)
+    sound[:, 4_410:8_820] += torch.randn(2, 4_410, generator=seeded)
+    assert fine_onset(sound, RATE) == pytest.approx(0.2, abs=0.0011)
+    assert fine_onset(torch.zeros(2, RATE), RATE) == 0

@@ -16,4 +16,4 @@ def test_a_small_share_keeps_enough_clips_to_shuffle():
     small = Sizes().times(0.001)
     assert small.conflict == 4
     assert {small.text, small.video, small.rates, small.music, small.repair, small.vae} == {2}
-    assert small.timeline == 2
+    assert {small.timeline, small.order, small.onsets} == {2}

@@ -1,11 +1,12 @@
 """Prompts over time under evaluation: which class is heard in which half, and the border."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from audiox_core.lab.evaluation import timeline_case as module
+from audiox_core.lab.evaluation.catalogue import SYNTHETIC
 from audiox_core.lab.evaluation.models_under_test import Sizes
 from audiox_core.lab.evaluation.timeline_case import timeline_case
 from audiox_core.lab.labels import LABELS
@@ -29,25 +30,27 @@ def ignores_times(request) -> torch.Tensor:
     return torch.full((2, 10 * RATE), LEVELS[text])
 
 
-def figures_of(generate, monkeypatch) -> dict:
-    monkeypatch.setattr(module, "caption", lambda label, *_: label)
-    models = SimpleNamespace(sizes=Sizes(timeline=6), rate=RATE, generate=generate)
+def figures_of(generate) -> dict:
+    catalogue = replace(SYNTHETIC, prompt=lambda label, _rng: label)
+    models = SimpleNamespace(
+        sizes=Sizes(timeline=6), rate=RATE, generate=generate, catalogue=catalogue
+    )
     return timeline_case(models, BY_LEVEL)
 
 
-def test_a_model_that_follows_the_times_is_right_in_both_halves(monkeypatch):
-    figures = figures_of(follows_prompts, monkeypatch)
+def test_a_model_that_follows_the_times_is_right_in_both_halves():
+    figures = figures_of(follows_prompts)
     assert figures["timeline.class_in_its_half"] == figures["timeline.class_alone"] == 1
     assert figures["timeline.share_of_alone"] == 1
     assert figures["timeline.pairs"] == 6
 
 
-def test_a_model_that_ignores_the_times_is_right_in_one_half(monkeypatch):
-    figures = figures_of(ignores_times, monkeypatch)
+def test_a_model_that_ignores_the_times_is_right_in_one_half():
+    figures = figures_of(ignores_times)
     assert figures["timeline.class_in_its_half"] == pytest.approx(0.5)
     assert figures["timeline.kept_of_those_heard_alone"] == pytest.approx(0.5)
 
 
-def test_a_hard_cut_at_the_border_is_found(monkeypatch):
-    assert figures_of(follows_prompts, monkeypatch)["timeline.without_a_step_at_the_border"] == 0
-    assert figures_of(ignores_times, monkeypatch)["timeline.without_a_step_at_the_border"] == 1
+def test_a_hard_cut_at_the_border_is_found():
+    assert figures_of(follows_prompts)["timeline.without_a_step_at_the_border"] == 0
+    assert figures_of(ignores_times)["timeline.without_a_step_at_the_border"] == 1

@@ -72,6 +72,19 @@ def test_a_frozen_encoder_stays_and_the_decoder_is_trained(job, trained_vae, tmp
     assert any(not torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in pairs)
 
 
+def test_layers_can_be_frozen(job, trained_vae, tmp_path):
+    prefixes = ["encoder.layers.0.", "decoder.layers.1."]
+    changes = {"run.steps": 1, "vae.frozen": prefixes}
+    stage, _ = prepare(job("vae", tmp_path, changes=changes), Distributed())
+    for name, weight in stage.module.vae.named_parameters():
+        assert weight.requires_grad != name.startswith(tuple(prefixes))
+    audio, unit, error = stage.batch(0, range(4))
+    stage.module(audio, unit, error)["loss"].backward()
+    assert stage.module.vae.get_parameter("encoder.layers.1.layers.0.layers.0.alpha").grad.any()
+    with pytest.raises(SettingsError, match=r"vae\.frozen contains 'coder'"):
+        prepare(job("vae", tmp_path / "b", changes={"vae.frozen": ["coder"]}), Distributed())
+
+
 def test_a_frozen_encoder_needs_a_vae(job, tmp_path):
     with pytest.raises(SettingsError, match="with --init"):
         run_job(job("vae", tmp_path, changes={"vae.train_encoder": False}))
