@@ -3,8 +3,13 @@
 #
 # DEVICE is cpu (with two processes) or cuda. The stages follow one another; the same command
 # continues a run that was stopped. It needs what audiox_core/README.md says of `--data effects`.
-# With MINUTES=10, no stage takes longer than its share of ten minutes. PYTHON is the interpreter.
+# With MINUTES=10, the steps of no stage take longer than its share of ten minutes; preparing the
+# clips comes on top. PYTHON is the interpreter.
 set -euo pipefail
+if (($# < 2)); then
+  echo "usage: bash $0 FOLDER cpu|cuda [OPTIONS]" >&2
+  exit 2
+fi
 
 folder=$(realpath -m "$1") device=$2 minutes=${MINUTES:-0} python=${PYTHON:-python}
 options=("${@:3}")

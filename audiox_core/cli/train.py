@@ -132,7 +132,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def _data_source(name: str) -> Callable[..., Any]:
-    """What opens the clips: of the rendered world, or of a manifest."""
+    """What opens the clips: rendered ones, or those of a manifest."""
     if name == "world":
         from ..lab.world.source import WorldData
 

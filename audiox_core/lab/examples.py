@@ -19,8 +19,12 @@ from .world.motion import VISIBLE, Event
 
 PIXELS, FPS, RATE = 384, 24, 44_100  # a side, Hz
 QUALITY, BIT_RATE = "24", 112_000  # crf of the picture, bits a second of the sound
-SCENES = {"ball": ("ball", 8), "car": ("engine", 7), "rain": ("rain", 9)}  # class, number
-YARD = {"dog": (2, -17.0), "door": (1, -16.0), "thunder": (1, -14.0)}  # events, dBFS
+SCENES = {"ball": ("ball", 8), "car": ("engine", 22), "rain": ("rain", 9)}  # class, number
+YARD = {  # events, dBFS, pan
+    "dog": (2, -17.0, -0.9),
+    "door": (1, -16.0, 0.0),
+    "thunder": (1, -14.0, 0.9),
+}
 BACKGROUND = 4  # number of the yard
 TUNE, BARS = 30, 3  # numbers of the phrase, and of the scene with its instrument
 
@@ -48,8 +52,8 @@ def example(name: str) -> Example:
 def _yard() -> EffectScene:
     """Three sources side by side, one after the other."""
     clip, parts, done = CLIPS["yard"], [], 0
-    for label, (count, level_db) in YARD.items():
-        events = tuple(_event(time, 0.0) for time in clip.events[done : done + count])
+    for label, (count, level_db, pan) in YARD.items():
+        events = tuple(_event(time, pan) for time in clip.events[done : done + count])
         parts.append(Part(label, events, level_db=level_db))
         done += count
     caption = ", then ".join([*(text for _, _, text in clip.prompts), clip.prompt])

@@ -31,7 +31,7 @@ CLIPS = {
         prompt="a ball bounces",
         events=(1.8489, 3.8914, 5.0976, 6.8868, 7.8184, 9.1414),
     ),
-    "car": Clip(picture=3.0, prompt="a car engine revving"),
+    "car": Clip(picture=5.5, prompt="a car engine revving"),
     "rain": Clip(picture=2.0, prompt="heavy rain on a roof"),
     "music": Clip(picture=3.0, seconds=14.0),
 }

@@ -81,7 +81,7 @@ class TrainedSnake(torch.autograd.Function):
         x, y, alpha, beta = context.saved_tensors
         rate, gain = (p.to(x.dtype).exp()[:, None] for p in (alpha, beta))
         turned = torch.sin_(2 * rate * x).mul_(slope).mul_(rate / (gain + 1e-9))
-        if not context.needs_input_grad[1]:
+        if not any(context.needs_input_grad[1:]):
             return turned.add_(slope), None, None
         to_alpha = torch.linalg.vecdot(turned, x).sum(dim=0)  # einsum takes seven times as long
         share = (gain / (gain + 1e-9))[:, 0]

@@ -20,7 +20,11 @@ RANGES = (  # settings, smallest value, largest value
     ("optim.betas", 0, 0.99999),
     ("optim.lr optim.weight_decay optim.power ema.power", 0, 10),
     ("optim.inv_gamma ema.inv_gamma", 0.001, 1_000_000_000_000),
-    ("optim.clip vae.mel vae.wave vae.wave_hz vae.level vae.kl lora.alpha run.minutes", 0, 1e6),
+    (
+        "optim.clip vae.mel vae.wave vae.wave_hz vae.level vae.kl lora.alpha run.minutes",
+        0,
+        1_000_000,
+    ),
     ("vae.noise diffusion.balance", 0, 1),
     ("vae.crop_seconds diffusion.timestep_skew", 0.1, 100),
     ("vae.windows diffusion.vocabulary", 16, 65_536),
@@ -44,10 +48,10 @@ class DataConfig:
 
     source: str = ""  # "world", "effects", or a manifest of JSON lines
     media: str = ""  # folder that a manifest's paths are relative to; "": the manifest's own
-    clips: int = 0  # how many of the source; 0: all of a manifest, 2000 of the world
+    clips: int = 0  # how many of the source; 0: all of a manifest, 2000 of rendered ones
     first: int = 0  # number of the first one
-    seed: int = 0  # of the world: each seed has clips of its own
-    music: float = 0.25  # of the world, share of the clips that are music
+    seed: int = 0  # of rendered clips: each seed has clips of its own
+    music: float = 0.25  # share of the rendered clips that are music
     cache: str = ""  # folder of cached latents and features; "": `cache` in the output
     workers: int = 1  # processes that fill the cache
 
@@ -128,7 +132,7 @@ class DiffusionConfig:
     train_video: bool = True  # what follows it: temporal transformer, projection, absent features
     train_conditioners: bool = True  # the others: audio prompts, fusion
     timestep_skew: float = 1.0  # above 1, more diffusion times are near pure noise
-    # above 0, a clip's error counts by 1 / (its power + this), so that quiet sounds teach, too
+    # above 0, a clip's error counts the more the quieter it is: see `objective.diffusion_loss`
     balance: float = 0.0
     # prefixes of names of the transformer's weights that are not trained
     frozen: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class ManifestData:
     def open(self) -> "ManifestSource":
         """As `DataSource`."""
         if not self.data.source:
-            raise SettingsError("No training data: add --data MANIFEST.jsonl, or --data world.")
+            raise SettingsError("No training data: add --data MANIFEST.jsonl, world or effects.")
         path = Path(self.data.source)
         return ManifestSource(path, Path(self.data.media or path.parent), self.config)
 

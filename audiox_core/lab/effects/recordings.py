@@ -7,6 +7,7 @@ this repository.
 import struct
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -33,6 +34,17 @@ def installed() -> bool:
     return SAMPLES.is_dir() and all(path.is_file() for path in (FONT, FLUID, EMOJI))
 
 
+def check_installed(*, music: bool) -> None:
+    """Raise SettingsError if something is missing that scenes, or music, are rendered from.
+
+    Else each clip would be left out as one that cannot be used.
+    """
+    if not installed():
+        raise SettingsError(f"The recorded effects are not installed: run `{INSTALL}`.")
+    if music and find_spec("tinysoundfont") is None:
+        raise SettingsError("Music needs tinysoundfont: run `pip install --no-deps tinysoundfont`.")
+
+
 @cache
 def recording(name: str, sample_rate: int) -> NDArray:
     """A recording with a peak of 1, `n` float32. The array is shared: do not change it.
@@ -47,6 +59,8 @@ def recording(name: str, sample_rate: int) -> NDArray:
     if name.endswith(".flac"):
         sound = read_audio(_sample_file(name), sample_rate=sample_rate).mean(dim=0).numpy()
     else:
+        if name not in _font():
+            raise SettingsError(f"{FONT} has no sample {name!r}: run `{INSTALL}`.")
         samples, rate = _font()[name]
         sound = resample(samples, sample_rate / rate)
     heard = np.flatnonzero(np.abs(sound) > AUDIBLE * np.abs(sound).max())

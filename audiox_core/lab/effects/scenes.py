@@ -15,14 +15,17 @@ from torch import Tensor
 
 from ...errors import SettingsError
 from ..world.motion import VISIBLE, Event, Moment, Motion, along, course_motion, event_motion
-from ..world.scenes import SHORTEST, gains
+from ..world.scenes import BATCH, SHORTEST, gains
 from .captions import describe, join, with_loudness
 from .labels import EVENT_LABELS, LABELS
 from .sounds import event_sound, texture_sound
 from .sprites import draw
 
-VERSION = 3  # of the rendering: clips of another one are others
+VERSION = 4  # of the rendering: clips of another one are others
 FIRST, LAST = 0.3, 0.8  # s without onset after the beginning and before the end
+FADES = {"thunder": 3.0, "chime": 2.2, "bell": 1.5, "explosion": 1.6, "laugh": 1.2}  # s, as LAST
+SEEN = 10.0  # s: what happens later is in no picture
+SIDE = 0.7  # pan of the two sources of a scene, left and right of the middle
 PAIRS = 0.2  # share of the scenes with two sources, one after the other
 COUNTED = 0.45  # share of the scenes with a few events, whose caption counts them
 MOST_COUNTED = 4
@@ -107,8 +110,12 @@ class EffectScene:
     def frames(self, times: Sequence[float], size: int) -> Tensor:
         """The pictures at `times` in seconds, `f 3 size size` uint8."""
         at = np.asarray(times, np.float64)
-        motions = [(part.label, part.motion(at)) for part in self.parts]
-        return torch.from_numpy(draw(motions, size, default_rng([self.seed, LOOK])))
+        pictures = np.empty((at.size, 3, size, size), np.uint8)
+        for start in range(0, at.size, BATCH):
+            some = slice(start, start + BATCH)
+            motions = [(part.label, part.motion(at[some])) for part in self.parts]
+            pictures[some] = draw(motions, size, default_rng([self.seed, LOOK]))
+        return torch.from_numpy(pictures)
 
 
 def levelled(sound: NDArray, sample_rate: int, level_db: float) -> NDArray:
@@ -148,14 +155,14 @@ def effect_scene(
     level = LOUDNESS[loudness]
     if not two:
         counted = rng.random() < COUNTED
-        part, phrase = _part(label or first, (0.0, seconds), level, rng, counted=counted)
+        part, phrase = _part(label or first, (0.0, seconds), level, None, rng, counted=counted)
         phrases, parts = [phrase], [part]
     else:
         middle = float(rng.uniform(0.42, 0.58)) * seconds
         spans = ((0.0, middle), (middle, seconds))
         found = [
-            _part(name, span, level, rng, counted=True)
-            for name, span in zip((first, second), spans, strict=True)
+            _part(name, span, level, side, rng, counted=True)
+            for name, span, side in zip((first, second), spans, (-SIDE, SIDE), strict=True)
         ]
         parts, phrases = [part for part, _ in found], [phrase for _, phrase in found]
     caption = with_loudness(join(phrases, rng), loudness, rng)
@@ -166,52 +173,64 @@ def _part(
     label: str,
     span: tuple[float, float],
     level: tuple[float, float],
+    side: float | None,
     rng: Generator,
     *,
     counted: bool,
 ) -> tuple[Part, str]:
-    """A source that sounds between two times in seconds, and a phrase for it."""
+    """A source that sounds between two times in seconds, and a phrase for it.
+
+    `side` is its pan where there is another source beside it.
+    """
     start, end = span
     pitch, level_db = float(rng.uniform(0.85, 1.18)), float(rng.uniform(*level))
     if label not in EVENT_LABELS:
         whole = counted and start == 0 and rng.random() < 0.5
-        course = _course(start, end, whole, rng)
+        course = _course(start, end, side, whole, rng)
         return Part(label, (), course, pitch, level_db), describe(label, 0, 0, counted, rng)
-    events = _events(label, start, end, counted, rng)
+    times = _times(label, (start, min(end, SEEN)), side is None, counted, rng)
+    events = tuple(
+        Event(float(time), (float(time), float(time) + VISIBLE), float(pan))
+        for time, pan in zip(times, _pans(label, len(times), side, rng), strict=True)
+    )
     rate = len(events) / (end - start)
     pace = -1 if rate < 0.4 else 1 if rate > 0.62 else 0
     phrase = describe(label, len(events), pace, counted, rng)
     return Part(label, events, (), pitch, level_db), phrase
 
 
-def _events(
-    label: str, start: float, end: float, counted: bool, rng: Generator
-) -> tuple[Event, ...]:
-    gap = GAPS.get(label, GAP)
-    span = end - start - FIRST - LAST
-    most = max(1, int(span / gap) + 1)
+def _times(
+    label: str, span: tuple[float, float], alone: bool, counted: bool, rng: Generator
+) -> NDArray:
+    """Onsets in seconds; before another source follows, the last one has time to fade."""
+    start, end = span
+    gap, last = GAPS.get(label, GAP), LAST if alone else FADES.get(label, LAST)
+    free_seconds = end - start - FIRST - last
+    most = max(1, int(free_seconds / gap) + 1)
     count = int(rng.integers(1, MOST_COUNTED + 1)) if counted else int(rng.uniform(*OFTEN))
     count = int(np.clip(count * (1 if counted else (end - start) / 10), 1, most))
-    free = np.sort(rng.uniform(0, span - (count - 1) * gap, count))
-    times = (start + FIRST + free + gap * np.arange(count)).round(4)
-    pan = float(rng.uniform(-0.6, 0.6))
-    pans = np.full(count, pan)
+    free = np.sort(rng.uniform(0, free_seconds - (count - 1) * gap, count))
+    return (start + FIRST + free + gap * np.arange(count)).round(4)
+
+
+def _pans(label: str, count: int, side: float | None, rng: Generator) -> NDArray:
+    """Where each event takes place."""
+    if side is not None:
+        return np.full(count, side)
     if label == "footsteps" and count > 1:
-        pans = np.linspace(-0.8, 0.8, count) * rng.choice([-1, 1])
-    elif label in ("ball", "drip", "explosion"):
-        pans = rng.uniform(-0.8, 0.8, count)
-    return tuple(
-        Event(float(time), (float(time), float(time) + VISIBLE), float(at))
-        for time, at in zip(times, pans, strict=True)
-    )
+        return np.linspace(-0.8, 0.8, count) * rng.choice([-1, 1])
+    if label in ("ball", "drip", "explosion"):
+        return rng.uniform(-0.8, 0.8, count)
+    return np.full(count, rng.uniform(-0.6, 0.6))
 
 
-def _course(start: float, end: float, whole: bool, rng: Generator) -> tuple[Moment, ...]:
+def _course(
+    start: float, end: float, side: float | None, whole: bool, rng: Generator
+) -> tuple[Moment, ...]:
     """It sounds and pauses, or sounds all the time; silent outside of `start` to `end`."""
-    pan = float(rng.uniform(-0.6, 0.6))
-    knots = [Moment(0.0, 0.0, pan)] if start > 0 else []
+    pan = float(rng.uniform(-0.6, 0.6)) if side is None else side
+    knots = [Moment(0.0, 0.0, pan), Moment(start, 0.0, pan)] if start > 0 else []
     time, loud = start + (0.1 if start > 0 else 0.0), start > 0 or bool(rng.integers(2)) or whole
-    knots += [Moment(start, 0.0, pan)] if start > 0 else []
     while time < end - 0.5:
         lasts = end - time if whole else float(rng.uniform(1.5, 3.8))
         lasts = min(lasts, end - time)

@@ -15,6 +15,7 @@ from ..world.textures import TextureSound, engine, wind
 from .recordings import recording, resample
 
 GRAIN = 0.6  # s of a grain, and half of it until the next
+IDLE = 0.1  # level below which an engine stops
 FADE = 0.01  # s at the end of a recording
 RECORDINGS: dict[str, tuple[str, ...]] = {
     "dog": ("Dog Bark",),
@@ -128,10 +129,15 @@ def swelling(rng: Generator, sample_rate: int, pitch: float, level: NDArray) -> 
     return _granular("sea")(rng, sample_rate, pitch, level * wave.astype(np.float32))
 
 
+def running(rng: Generator, sample_rate: int, pitch: float, level: NDArray) -> NDArray:
+    """An engine that is off where the level is 0."""
+    return engine(rng, sample_rate, pitch, level) * np.minimum(1, level / IDLE)
+
+
 PERIODIC = {  # s between the end of a recording and its next beginning; how uneven
     "train": (0.0, 0.1), "helicopter": (0.0, 0.05), "siren": (0.0, 0.0), "horse": (0.02, 0.2),
 }  # fmt: skip
 SYNTHESISED: dict[str, EventSound] = {"ball": ball, "clock": tick, "drip": drip, "anvil": anvil}
 SYNTHESISED_TEXTURES: dict[str, Callable[[Generator, int, float, NDArray], NDArray]] = {
-    "wind": wind, "fire": fire, "engine": engine, "sea": swelling,
+    "wind": wind, "fire": fire, "engine": running, "sea": swelling,
 }  # fmt: skip

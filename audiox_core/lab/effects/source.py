@@ -8,6 +8,7 @@ from ...training.clips import clips_key
 from ...training.config import DataConfig
 from ..world.music import phrase
 from ..world.source import DEFAULT_CLIPS, World
+from .recordings import check_installed
 from .scenes import VERSION, effect_scene
 
 NAME = "effects"  # as data.source
@@ -33,7 +34,12 @@ class EffectsData:
     config: AudioXConfig
 
     def open(self) -> World:
-        """Open the source. Raises SettingsError for a share of music that is none."""
+        """Open the source.
+
+        Raises:
+            SettingsError: packages are not installed, or a share of music that is none.
+        """
+        check_installed(music=self.data.music > 0)
         count = self.data.first + (self.data.clips or DEFAULT_CLIPS)
         return effects_world(self.config, seed=self.data.seed, count=count, music=self.data.music)
 

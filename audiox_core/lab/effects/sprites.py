@@ -10,12 +10,16 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from ...errors import SettingsError
 from ..world.canvas import Canvas, hsv, mix
 from ..world.motion import Motion
 from .recordings import EMOJI, INSTALL
+
+try:
+    from PIL import Image, ImageDraw, ImageEnhance, ImageFont
+except ImportError as error:
+    raise SettingsError("The pictures need Pillow: run `pip install pillow`.") from error
 
 PIXELS = 109  # the size of the font's bitmaps
 GLYPHS = {
@@ -30,9 +34,7 @@ GLYPHS = {
 }  # fmt: skip
 BLAST = "\U0001f4a5"  # in the place of the bomb while it explodes
 STILL = 0.45  # brightness of what does not sound
-ROW = 0.96  # of the picture: width of several sources
 SIZES = 1.44  # sum of the sizes of several sources, as shares of the size of one
-REACH = 0.8  # of its part of the row: how far a source moves
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,9 @@ def draw(sources: Sequence[tuple[str, Motion]], size: int, rng: Generator) -> ND
     frames = sources[0][1].times.size
     stage, canvas = _background(frames, size, rng)
     many, poses = len(sources), []
-    squeeze, shrink = (1.0, 1.0) if many == 1 else (REACH / many, SIZES / many)
-    scale = stage.scale * shrink
-    for number, (label, motion) in enumerate(sources):
-        shift = ROW / many * (number - (many - 1) / 2)
-        x = 0.5 + shift + squeeze * (motion.x - 0.5)
-        poses.append((label, motion, POSES.get(label, _hop)(x, motion, scale, stage)))
+    scale = stage.scale * (1.0 if many == 1 else SIZES / many)
+    for label, motion in sources:
+        poses.append((label, motion, POSES.get(label, _hop)(motion.x, motion, scale, stage)))
         _effects(canvas, label, motion, poses[-1][2], stage)
     pictures = np.ascontiguousarray(canvas.bytes().transpose(0, 2, 3, 1))
     for number in range(frames):

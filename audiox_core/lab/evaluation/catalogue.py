@@ -119,5 +119,4 @@ def catalogue_of(header: Mapping[str, str]) -> Catalogue:
     """
     record: dict[str, Any] = json.loads(header.get("trained", "{}"))
     source = record.get("settings", {}).get("data", {}).get("source", "")
-    named = source == EFFECTS.source or "--data effects" in record.get("command", "")
-    return EFFECTS if named else SYNTHETIC
+    return EFFECTS if source == EFFECTS.source else SYNTHETIC

@@ -27,7 +27,7 @@ class Sizes:
     timeline: int = 100
     order: int = 60
     onsets: int = 200  # single sounds through the VAE
-    untrained: int = 24  # of the text and video cases each; of the others as many as above
+    untrained: int = 24  # of the text, video and order cases each; of the others as many as above
 
     def times(self, share: float) -> "Sizes":
         """A share of them, at least two of each: one cannot be shuffled, of conflicts not three."""

@@ -1,7 +1,7 @@
 """A contrastive loss between what encoders and sounds say of a clip (CLIP, arXiv 2103.00020).
 
-Text and pictures of a batch's clips are each compared with the latents of all its clips: the right
-one of them has to be the nearest. Axes: `b` clips, `c` channels, `t` latent frames, `d` width.
+Texts, and pictures, are each compared with the latents of all clips of a batch that have one: the
+right ones have to be the nearest. Axes: `b` clips, `c` channels, `t` latent frames, `d` width.
 """
 
 import torch

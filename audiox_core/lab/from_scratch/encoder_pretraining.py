@@ -1,9 +1,10 @@
 """The stage `encoders`: text and image encoders are trained before the transformer.
 
 The release uses a pretrained T5 and CLIP. The encoders of a model from scratch are trained here to
-predict the latents from their tokens with linear heads, which takes minutes; together with an
-untrained transformer it takes hours. The heads are dropped, and the transformer's cross attention
-is initialised to attend to the tokens of its own time. Axes as in `batches.py`.
+predict the latents from their tokens with linear heads, and to tell which sound of a batch they
+belong to, which takes minutes; together with an untrained transformer it takes hours. The heads are
+dropped, and the transformer's cross attention is initialised to attend to the tokens of its own
+time. Axes as in `batches.py`.
 """
 
 from collections.abc import Mapping
@@ -52,9 +53,11 @@ class EncoderPretraining(Denoising):
                 self.heads["place"] = nn.Linear(video_width, self.clock.shape[1])
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses: latents over time from pictures, the deviation of each channel from text.
+        """Losses: latents over time from pictures, the deviation of each channel from text, and
+        which of the batch's sounds each belongs to.
 
-        The heads are linear, since a transformer hardly uses what a token holds less directly.
+        The heads of texts and pictures are linear, since a transformer hardly uses what a token
+        holds less directly.
         """
         latent = batch.latent[..., : self.conditioned]
         video_tokens = self.video_tokens(batch)

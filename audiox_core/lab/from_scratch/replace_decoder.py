@@ -16,13 +16,19 @@ from ...training.export import unfold_weight_norm
 DECODER = "decoder."
 
 
+def has_own_vae(model: Path) -> bool:
+    """Whether a file is one of ours, in plain numbers, that holds its VAE."""
+    file = open_weights(model)
+    return "audiox" in file.header and bool(file.below(VAE + DECODER)) and file.packed is None
+
+
 def replace_decoder(
     model: Path, vae: Mapping[str, Tensor], output: Path, record: Mapping[str, Any]
 ) -> None:
     """Write a model whose encoder is its own, so that its VAE is still stored once.
 
     Args:
-        model: a complete model of ours.
+        model: for which `has_own_vae` is true.
         vae: weights of an `Oobleck` of the same sizes; those of the decoder are used.
         output: the file to write.
         record: how the decoder was trained, for the header.

@@ -71,7 +71,8 @@ def init_vae(vae: Oobleck) -> None:
     for stride, into, out in fine:
         twice = phases if into is fine[-1][1] else 0
         bands = _begin_stage(stride, into.weight, out.weight, bands, twice)
-    _begin_energies(down[-2].weight, up[1].weight, len(bands), phases)
+    both = [place for place, band in enumerate(bands) if not band.side]
+    _begin_energies(down[-2].weight, up[1].weight, len(bands), both[:phases])
     kept = _begin_phases(config.strides[-1], down[-2].weight, up[1].weight, len(bands), phases)
     _begin_latents(config, down[-1], up[0].weight, len(bands), kept)
     gain = _set_levels(vae, down, up)
@@ -135,7 +136,7 @@ def _begin_stage(
 ) -> list[Band]:
     """One stage's convolutions `c d k`; the bands that its channels carry, lowest first.
 
-    The last `twice` channels carry the lowest bands of both sides together a second time.
+    The next `twice` channels carry the lowest bands of both sides together a second time.
     """
     filters = mdct(stride)
     found = [
@@ -153,14 +154,14 @@ def _begin_stage(
     return [band for band, _, _ in kept]
 
 
-def _begin_energies(into: Tensor, out: Tensor, bands: int, phases: int) -> None:
+def _begin_energies(into: Tensor, out: Tensor, bands: int, silent: Sequence[int]) -> None:
     """The coarsest convolutions `c d k`: a mean over time into each band's channel, and a pattern
-    of ones and minus ones out of it, but for the lowest bands, which keep their phase."""
+    of ones and minus ones out of it, but for the `silent` ones, whose phase is kept elsewhere."""
     window = torch.hann_window(into.shape[-1], periodic=False)
     signs = torch.randint(0, 2, (bands, len(window)), generator=torch.Generator().manual_seed(0))
     for channel in range(min(bands, len(into))):
         into[channel, channel] += 3 * window / window.sum()
-        if channel >= 2 * phases:  # low bands of both sides take turns
+        if channel not in silent:
             out[channel, channel] += window * (2 * signs[channel] - 1)
 
 

@@ -31,7 +31,7 @@ from ...training.distributed import Distributed
 from ...training.export import unfold_weight_norm
 from ...training.features import Cache, MakeItem
 from ...training.rng import clip_at, generator, noise
-from .replace_decoder import replace_decoder
+from .replace_decoder import has_own_vae, replace_decoder
 
 FULL_SCALE = 32_767  # of the samples in the cache
 MEASURED = 64  # clips whose latents tell their variance
@@ -82,10 +82,11 @@ class Reconstruction(nn.Module):
         posterior = self.vae.encode(audio)
         mean, scale = (part.float() for part in posterior)
         posterior = type(posterior)(mean, scale)
-        # with its gradient: else the encoder would outgrow the noise
-        spread = mean.std(dim=(0, 2), keepdim=True)
-        decoded = self.vae.decode(posterior.sample(unit) + spread * error).float()
         config = self.config
+        latent = posterior.sample(unit)
+        if config.noise:  # with the gradient of the deviation: else the encoder would outgrow it
+            latent = latent + mean.std(dim=(0, 2), keepdim=True, correction=0) * error
+        decoded = self.vae.decode(latent).float()
         mel, level = mel_losses(decoded, audio, self.sample_rate, config.windows, config.floor)
         losses = {
             "mel": mel,
@@ -259,7 +260,8 @@ class VaeStage:
             state = unit_latents(state, self.latent_std(state))
         path = write_vae(folder / "vae.safetensors", state, self.model, record)
         complete = folder / "model.safetensors"
-        if self.model_path is not None and not self.config.vae.train_encoder:
+        keeps_latents = not self.config.vae.train_encoder
+        if self.model_path is not None and keeps_latents and has_own_vae(self.model_path):
             replace_decoder(self.model_path, state, complete, record)
         elif self.model_path is not None and record["steps"] >= self.config.run.steps:
             convert([self.model_path, path], complete)

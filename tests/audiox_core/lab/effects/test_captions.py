@@ -17,7 +17,7 @@ def test_every_class_has_words():
 
 
 def test_no_two_classes_share_a_sentence():
-    sentences = [text for words in WORDS.values() for text in (*words.sentences, words.one)]
+    sentences = [t for words in WORDS.values() for t in (*words.verbs, *words.nouns, words.one)]
     assert len(sentences) == len(set(sentences))
 
 
@@ -30,7 +30,19 @@ def test_counts_are_named():
     assert said("dog", 1, counted=True) == {"a dog bark", "one dog bark"}
     assert said("dog", 3, counted=True) == {"three dog barks"}
     assert said("thunder", 2, counted=True) == {"two claps of thunder"}
-    assert {text.split()[0] for text in said("dog", 7, counted=True)} == {"several", "a", "some"}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_no_wording_names_a_loudness(label):
+    words = WORDS[label]
+    for text in (words.one, words.many, *words.verbs, *words.nouns):
+        assert not {"loud", "loudly", "soft", "softly", "quiet", "far", "close"} & {*text.split()}
+
+
+def test_only_a_sentence_with_a_verb_names_the_pace():
+    words = WORDS["bird"]
+    for text in said("bird", 5, pace=1, draws=300):
+        assert text in {words.many, *words.verbs, *words.nouns} or text.startswith(words.verbs)
 
 
 def test_a_texture_has_no_count():

@@ -1,12 +1,24 @@
 """Scenes: what is seen is heard, at the level and in the order that the caption says."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from audiox_core.errors import SettingsError
 from audiox_core.lab.effects.labels import EVENT_LABELS, LABELS, TEXTURE_LABELS
-from audiox_core.lab.effects.scenes import GAP, GAPS, KNEE, LOUDNESS, PEAK, effect_scene, levelled
+from audiox_core.lab.effects.scenes import (
+    GAP,
+    GAPS,
+    KNEE,
+    LOUDNESS,
+    PEAK,
+    SEEN,
+    SIDE,
+    effect_scene,
+    levelled,
+)
 
 RATE = 16_000
 COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4}
@@ -69,6 +81,30 @@ def test_a_count_in_the_caption_is_true():
     assert counted > 60
 
 
+def test_both_counts_of_a_pair_are_true_and_in_order():
+    checked = 0
+    for seed in range(600):
+        item = effect_scene(seed)
+        if len(item.parts) == 2 and all(part.events for part in item.parts):
+            found = [COUNTS[w] for w in re.split(r"\W+", item.caption) if w in COUNTS]
+            expected = [len(part.events) for part in item.parts]
+            # one event is also called "a bark"
+            assert found in (expected, [n for n in expected if n > 1]) or 1 in expected
+            checked += 1
+    assert checked > 20
+
+
+def test_all_events_are_within_the_pictures_of_a_window():
+    for seed in range(300):
+        assert all(event.time < SEEN - 0.5 for event in effect_scene(seed, None, 10.96).events)
+
+
+def test_the_sources_of_a_pair_are_heard_where_they_are_seen():
+    item = next(s for seed in range(50) if len((s := effect_scene(seed)).parts) == 2)
+    pans = [{e.pan for e in (part.events or part.course)} for part in item.parts]
+    assert pans == [{-SIDE}, {SIDE}]
+
+
 @pytest.mark.usefixtures("effects")
 def test_words_of_loudness_are_true():
     levels = {}
@@ -80,7 +116,10 @@ def test_words_of_loudness_are_true():
         assert level - 3 < found < level + 0.5  # high peaks of drops are compressed
         levels.setdefault(kind, []).append(item.caption)
     assert levels.keys() == {"quiet", "", "loud"}
-    assert all("loud" in text or "close by" in text for text in levels["loud"])
+    said = {"loud": r"\bloud\b|close by", "quiet": r"quiet|soft|far away|distance"}
+    for kind, pattern in said.items():
+        assert all(re.search(pattern, text) for text in levels[kind])
+        assert not any(re.search(pattern, text) for text in levels[""])
 
 
 def test_a_level_is_that_of_the_loudest_tenth_of_a_second():

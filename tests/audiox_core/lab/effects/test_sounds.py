@@ -27,8 +27,7 @@ def test_a_texture_follows_its_level(label):
     sound = texture_sound(label)(default_rng(1), RATE, 1.0, level)
     power = np.square(sound).reshape(8, -1).mean(axis=1)
     assert power[:4].min() > 0
-    # an engine idles
-    assert power[5:].max() < (0.5 if label == "engine" else 1e-6) * power[:4].max()
+    assert power[5:].max() < 1e-6 * power[:4].max()
 
 
 @pytest.mark.parametrize("label", [name for name in TEXTURE_LABELS if name not in MACHINES])

@@ -1,6 +1,12 @@
 """Effects as a training run's data."""
 
+from pathlib import Path
+
+import pytest
+
 from audiox_core.config import AudioXConfig
+from audiox_core.errors import SettingsError
+from audiox_core.lab.effects import recordings
 from audiox_core.lab.effects.scenes import EffectScene
 from audiox_core.lab.effects.source import EffectsData
 from audiox_core.lab.world import Phrase
@@ -14,6 +20,7 @@ def source(**settings):
     )
 
 
+@pytest.mark.usefixtures("effects", "music")
 def test_scenes_and_mellow_music():
     world = source().open()
     items = [world.item(index) for index in range(60)]
@@ -28,3 +35,17 @@ def test_the_key_names_all_that_the_clips_depend_on():
     assert source().key() == source().key()
     assert source().key() != source(seed=1).key()
     assert EffectsData(DataConfig(music=0.1), AudioXConfig()).key() != source().key()
+
+
+def test_missing_packages_are_refused_before_clips_are_left_out(monkeypatch):
+    monkeypatch.setattr(recordings, "FONT", Path("missing.sf2"))
+    with pytest.raises(SettingsError, match="not installed: run `apt-get install"):
+        source().open()
+
+
+@pytest.mark.usefixtures("effects")
+def test_music_needs_its_package(monkeypatch):
+    monkeypatch.setattr(recordings, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match="pip install --no-deps tinysoundfont"):
+        source().open()
+    assert EffectsData(DataConfig(music=0.0), AudioXConfig()).open().music == 0

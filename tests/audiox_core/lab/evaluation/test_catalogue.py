@@ -20,7 +20,7 @@ from audiox_core.lab.world import phrase, scene
 
 WORLD = {"settings": {"data": {"source": "world"}}, "command": "train --data world"}
 BY_SETTINGS = {"settings": {"data": {"source": "effects"}}}
-BY_COMMAND = {"command": "python -m audiox_core train diffusion --data effects --steps 3"}
+MANIFEST = {"settings": {"data": {"source": "effects.jsonl"}}, "command": "--data effects.jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ BY_COMMAND = {"command": "python -m audiox_core train diffusion --data effects -
         (None, SYNTHETIC),
         (WORLD, SYNTHETIC),
         (BY_SETTINGS, EFFECTS),
-        (BY_COMMAND, EFFECTS),
+        (MANIFEST, SYNTHETIC),
         (WORLD | {"before": {"init": BY_SETTINGS}}, SYNTHETIC),
         (BY_SETTINGS | {"before": {"init": WORLD}}, EFFECTS),
     ],
-    ids=["no record", "world", "settings", "command", "before the last run", "after another"],
+    ids=["no record", "world", "settings", "manifest", "before the last run", "after another"],
 )
 def test_the_record_of_the_last_run_names_the_world(record, catalogue):
     header = {} if record is None else {"trained": json.dumps(record)}

@@ -5,10 +5,11 @@ import json
 import pytest
 import torch
 
+from audiox_core.checkpoint.convert import convert
 from audiox_core.checkpoint.layout import AUDIO_VAE, VAE
 from audiox_core.checkpoint.part_files import open_vae
 from audiox_core.checkpoint.weight_file import open_weights
-from audiox_core.lab.from_scratch.replace_decoder import replace_decoder
+from audiox_core.lab.from_scratch.replace_decoder import has_own_vae, replace_decoder
 from audiox_core.training.run import run_job
 
 
@@ -33,6 +34,13 @@ def test_only_the_decoder_changes(trained_model, state, tmp_path):
     for name in found:
         wanted = state[name] if name.startswith("decoder.") else state[name] / 2
         torch.testing.assert_close(found[name], wanted, rtol=2e-3, atol=1e-5)
+
+
+def test_other_files_are_told_apart(trained_model, trained_vae, tmp_path):
+    assert has_own_vae(trained_model.path)
+    assert not has_own_vae(trained_vae.outcome.weights)  # a VAE alone
+    convert([trained_model.path], tmp_path / "small.safetensors", dtype="float8_scaled")
+    assert not has_own_vae(tmp_path / "small.safetensors")
 
 
 def test_the_stage_writes_it_at_every_save(job, trained_model, tmp_path):

@@ -72,7 +72,7 @@ def test_a_frozen_encoder_stays_and_the_decoder_is_trained(job, trained_vae, tmp
     assert any(not torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in pairs)
 
 
-def test_layers_can_be_frozen(job, trained_vae, tmp_path):
+def test_layers_can_be_frozen(job, tmp_path):
     prefixes = ["encoder.layers.0.", "decoder.layers.1."]
     changes = {"run.steps": 1, "vae.frozen": prefixes}
     stage, _ = prepare(job("vae", tmp_path, changes=changes), Distributed())
