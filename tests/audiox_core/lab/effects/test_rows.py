@@ -23,4 +23,4 @@ def test_what_sounds_is_bright_where_it_is_heard(pans, number):
     sources = [("dog", motion(1.0 if k == number else 5.0, pan)) for k, pan in enumerate(pans)]
     brighter = draw(sources, SIZE, default_rng(3)).astype(int) - still
     columns = brighter.sum(axis=(0, 1, 2))
-    assert columns.argmax() / SIZE == pytest.approx(place(pans[number]), abs=0.1)
+    assert columns.argmax() / SIZE == pytest.approx(place(pans[number]), abs=0.2)
