@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 from ..media.audio import write_audio
 from ..media.files import replacing
 from ..media.mux import mux_soundtrack
-from .evaluation.catalogue import RenderedScene
 from .evaluation.clips import PLAYABLE, even_times, write_scene
 from .world import World
+from .world.rendered_scene import RenderedScene
 
 FPS = 24.0
 PIXELS = 240  # a side

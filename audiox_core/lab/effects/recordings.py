@@ -108,6 +108,10 @@ def _font() -> dict[str, tuple[NDArray, int]]:
         raise SettingsError(f"{FONT} is missing: run `{INSTALL}`.")
     content = FONT.read_bytes()
     parts = dict(_chunks(content, 12, len(content)))
+    if not {b"smpl", b"shdr"} <= parts.keys():
+        raise SettingsError(
+            f"{FONT} is no sound font: run `apt-get install --reinstall fluid-soundfont-gs`."
+        )
     data = np.frombuffer(parts[b"smpl"], "<i2").astype(np.float32) / 32_768
     found = {}
     for name, start, end, _, _, rate, *_ in HEADER.iter_unpack(parts[b"shdr"]):

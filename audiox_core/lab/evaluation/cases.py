@@ -17,8 +17,9 @@ from torch import Tensor
 from ...analysis.onsets import Matching, match, onset_times
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.request import Request
+from ..world.rendered_scene import RenderedScene
 from .audio_cases import music_case, repair_case
-from .catalogue import EFFECTS, SYNTHETIC, Catalogue, RenderedScene
+from .catalogue import EFFECTS, SYNTHETIC, Catalogue
 from .classifier import Classifier, describe, learn, with_hiss
 from .clips import SECONDS, even_times, held_out_scene, uneven_times, write_scene
 from .figures import Figures, class_figures, share_equal, with_baselines

@@ -4,57 +4,19 @@ The recorded effects need Pillow and Debian's packages; they are imported when a
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from numpy.random import Generator
-from torch import Tensor
 
 from .. import labels as synthetic
 from ..effects import labels as effects
 from ..effects.captions import describe
-from ..world import Event, Phrase, phrase, scene
+from ..world import Phrase, phrase, scene
 from ..world.captions import caption
+from ..world.rendered_scene import RenderedScene
 from .classifier import SHARES
-
-
-@runtime_checkable
-class RenderedScene(Protocol):
-    """A scene of either world."""
-
-    @property
-    def label(self) -> str:
-        """Its class."""
-        ...
-
-    @property
-    def caption(self) -> str:
-        """What it shows."""
-        ...
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Of all that was drawn."""
-        ...
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """By time; none of a texture."""
-        ...
-
-    def audio(self, sample_rate: int) -> Tensor:
-        """The sound, `2 n`; `sample_rate` in Hz."""
-        ...
-
-    def frames(self, times: Sequence[float], size: int) -> Tensor:
-        """The pictures at `times` in seconds, `f 3 size size` uint8."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...media.audio import write_audio
 from ..world import Phrase
-from .catalogue import SYNTHETIC, Catalogue, RenderedScene
+from ..world.rendered_scene import RenderedScene
+from .catalogue import SYNTHETIC, Catalogue
 
 HELD_OUT = 2**50  # seeds from here on: a source of training draws smaller ones
 SECONDS = 10.0

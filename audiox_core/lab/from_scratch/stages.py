@@ -83,6 +83,8 @@ def _vae(job: Job, dist: Distributed) -> tuple[Stage, Cache]:
             raise SettingsError(f"vae.frozen contains {prefix!r}: no weight of the VAE has it.")
         for weight in found:
             weight.requires_grad_(False)
+    if not any(weight.requires_grad for weight in vae.parameters()):
+        raise SettingsError("vae.frozen and vae.train_encoder leave nothing to train.")
     normalize = config.vae.normalize_latents and learns and not of_model
     path = job.init if of_model else None
     stage = VaeStage(vae, model, config, cache, dist, normalize=normalize, model_path=path)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from numpy.random import default_rng
@@ -13,7 +12,8 @@ from ...errors import SettingsError
 from ...training.clips import TrainingClip, clips_key, pad_crop
 from ...training.config import DataConfig
 from .music import Phrase, phrase
-from .scenes import SHORTEST, Scene, scene
+from .rendered_scene import RenderedScene
+from .scenes import SHORTEST, scene
 
 PROMPTED = 1 / 3  # of the scenes come with another sound of their class as a prompt
 DEFAULT_CLIPS = 2_000  # of a run that does not set data.clips
@@ -31,7 +31,7 @@ class World:
         seed: int,
         count: int,
         music: float = 0.25,
-        make_scene: Callable[..., Any] = scene,
+        make_scene: Callable[..., RenderedScene] = scene,
         make_phrase: Callable[[int, float], Phrase] = phrase,
     ) -> None:
         """Nothing is rendered yet.
@@ -58,8 +58,8 @@ class World:
     def __len__(self) -> int:
         return self.count
 
-    def item(self, index: int) -> Scene | Phrase:
-        """The scene or phrase of a clip; a phrase starts with the prompt."""
+    def item(self, index: int) -> RenderedScene | Phrase:
+        """What `make_scene` or `make_phrase` gives for a clip; a phrase starts with the prompt."""
         if not 0 <= index < self.count:
             raise IndexError(f"no clip {index} among {self.count}")
         rng = default_rng([self.seed, index, ITEM])
@@ -84,7 +84,7 @@ class World:
         target = pad_crop(sound, latent_format.window * latent_format.hop_length, conditioned)
         return TrainingClip(target, item.caption, prompt=sound[:, :conditioned].clone())
 
-    def _scene_clip(self, item: Scene, index: int) -> TrainingClip:
+    def _scene_clip(self, item: RenderedScene, index: int) -> TrainingClip:
         latent_format, video = self.config.latent, self.config.video
         samples = latent_format.window * latent_format.hop_length
         sync = video.sync
@@ -96,7 +96,7 @@ class World:
             prompt=self._prompt(item, index),
         )
 
-    def _prompt(self, item: Scene, index: int) -> Tensor | None:
+    def _prompt(self, item: RenderedScene, index: int) -> Tensor | None:
         """For a third of the scenes the sound of another scene of the same class."""
         rng = default_rng([self.seed, index, PROMPT])
         if rng.random() >= PROMPTED:
@@ -108,7 +108,7 @@ class World:
         return pad_crop(sound, latent_format.samples(latent_format.conditioned_seconds))
 
 
-def _pictures(item: Scene, frames: int, fps: float, size: int) -> Tensor:
+def _pictures(item: RenderedScene, frames: int, fps: float, size: int) -> Tensor:
     times = torch.arange(frames, dtype=torch.float64) / fps
     return item.frames(times.tolist(), size)
 

@@ -57,6 +57,17 @@ def test_a_missing_font_says_what_to_install(font):
         recording("Beep", RATE)
 
 
+def test_a_damaged_font_says_what_to_do(font):
+    font.write_bytes(b"RIFF" + bytes(60))
+    with pytest.raises(SettingsError, match="is no sound font: run `apt-get install --reinstall"):
+        recording("Beep", RATE)
+
+
+def test_an_unknown_sample_is_named(font):
+    with pytest.raises(SettingsError, match="has no sample 'Moo'"):
+        recording("Moo", RATE)
+
+
 def test_a_missing_file_says_what_to_install(font):
     with pytest.raises(SettingsError, match=r"apt-get install .*sonic-pi-samples"):
         recording("bell.flac", RATE)

@@ -13,10 +13,10 @@ from audiox_core.lab.evaluation.catalogue import (
     CATALOGUES,
     EFFECTS,
     SYNTHETIC,
-    RenderedScene,
     catalogue_of,
 )
 from audiox_core.lab.world import phrase, scene
+from audiox_core.lab.world.rendered_scene import RenderedScene
 
 WORLD = {"settings": {"data": {"source": "world"}}, "command": "train --data world"}
 BY_SETTINGS = {"settings": {"data": {"source": "effects"}}}

@@ -83,6 +83,11 @@ def test_layers_can_be_frozen(job, tmp_path):
     assert stage.module.vae.get_parameter("encoder.layers.1.layers.0.layers.0.alpha").grad.any()
     with pytest.raises(SettingsError, match=r"vae\.frozen contains 'coder'"):
         prepare(job("vae", tmp_path / "b", changes={"vae.frozen": ["coder"]}), Distributed())
+    with pytest.raises(SettingsError, match="leave nothing to train"):
+        prepare(
+            job("vae", tmp_path / "c", changes={"vae.frozen": ["encoder", "decoder"]}),
+            Distributed(),
+        )
 
 
 def test_a_frozen_encoder_needs_a_vae(job, tmp_path):
