@@ -13,9 +13,8 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...errors import SettingsError
 from ..world.motion import VISIBLE, Event, Moment, Motion, along, course_motion, event_motion
-from ..world.scenes import BATCH, SHORTEST, gains
+from ..world.scenes import BATCH, SHORTEST, check_scene, gains
 from .captions import describe, join, with_loudness
 from .labels import EVENT_LABELS, LABELS
 from .sounds import event_sound, texture_sound
@@ -144,10 +143,7 @@ def effect_scene(
     Raises:
         SettingsError: an unknown class, or less than `SHORTEST`.
     """
-    if label is not None and label not in LABELS:
-        raise SettingsError(f"Unknown class {label!r}: choose one of {', '.join(LABELS)}.")
-    if seconds < SHORTEST:
-        raise SettingsError(f"The scene lasts {seconds:g} s: it must last {SHORTEST:g} s or more.")
+    check_scene(label, LABELS, seconds)
     rng = default_rng([seed, PLOT])
     first, second = (LABELS[k] for k in rng.choice(len(LABELS), 2, replace=False))
     two = rng.random() < pairs and label is None and seconds >= 4 * SHORTEST

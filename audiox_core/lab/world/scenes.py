@@ -106,10 +106,7 @@ def scene(seed: int, label: str | None = None, seconds: float = 11.0) -> Scene:
     Raises:
         SettingsError: an unknown class, or less than `SHORTEST`.
     """
-    if label is not None and label not in LABELS:
-        raise SettingsError(f"Unknown class {label!r}: choose one of {', '.join(LABELS)}.")
-    if seconds < SHORTEST:
-        raise SettingsError(f"The scene lasts {seconds:g} s: it must last {SHORTEST:g} s or more.")
+    check_scene(label, LABELS, seconds)
     rng = default_rng([seed, PLOT])
     drawn = LABELS[rng.integers(len(LABELS))]
     label = label or drawn
@@ -132,6 +129,14 @@ def scene(seed: int, label: str | None = None, seconds: float = 11.0) -> Scene:
         pitch=rng.uniform(*PITCH_WORDS[pitch]),
         peak_db=rng.uniform(-9.0, -3.0),
     )
+
+
+def check_scene(label: str | None, labels: Sequence[str], seconds: float) -> None:
+    """Raise SettingsError for a class that is none of `labels`, or less than `SHORTEST`."""
+    if label is not None and label not in labels:
+        raise SettingsError(f"Unknown class {label!r}: choose one of {', '.join(labels)}.")
+    if seconds < SHORTEST:
+        raise SettingsError(f"The scene lasts {seconds:g} s: it must last {SHORTEST:g} s or more.")
 
 
 def gains(pan: float | NDArray) -> NDArray:
