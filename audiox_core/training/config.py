@@ -110,6 +110,7 @@ class VaeConfig:
     wave_hz: float = 0.0  # highest frequency that `wave` compares; 0: all
     # of regions of the same spectrograms: keeps the loudness of unpredictable sounds
     level: float = 1.0
+    flux: float = 0.0  # of how much these regions change: keeps the roughness of noise
     kl: float = 1e-4
     # of what is added to the latents, up to this share of each channel's deviation, so that a
     # transformer's small errors are not heard

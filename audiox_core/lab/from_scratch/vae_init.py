@@ -5,15 +5,17 @@ Bradley 1987) and those of the decoder as their inverses, which splits a sound i
 joins it again. The coarsest stage takes the energy of each band, as the snakes' squared sine
 gives it, a latent channel stands for some neighbouring bands, and the decoder puts a fixed
 pattern of that loudness in their place. Where there are latent channels enough, the lowest bands
-are transformed once more and keep their phase, so that notes keep their pitch. So a new VAE already
-sounds when and how high its input does, and learns the rest. From torch's own weights a signal dies
-out on its way through some twenty layers, and the first thing that is learned is to do without the
-latents.
+are transformed once more and keep their phase, so that notes keep their pitch. The highest bands
+find no channel in the last of the transforms; of their wider bands one stage before, the loudness
+alone goes on. So a new VAE already sounds when and how high its input does, and learns the rest.
+From torch's own weights a signal dies out on its way through some twenty layers, and the first
+thing that is learned is to do without the latents.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log1p, pi, sqrt
+from math import ceil, log1p, pi, sqrt
 from typing import Any
 
 import torch
@@ -26,11 +28,14 @@ GAIN = 3.0  # usual sounds have a deviation of 0.1; activations want more
 RANDOM = 0.1  # of torch's own weights: what no band needs can learn, and is not heard yet
 RESIDUAL = 0.05  # the same, at the end of a residual unit
 STRAIGHT = 4.0  # beta of snakes that are almost a straight line
+BENT = 1.0  # of those that turn a latent, about the logarithm of a loudness, into a loudness
 LEVEL = 0.7  # deviation of latents
 SATURATED = (0.2, 1.0, 5.0)  # 1 / amplitude at which a band counts as there; in turn
 STEADY = -7.0  # raw scale of the latents' spread: 0.001
 SIDE = 3.0  # a band of left minus right counts as one of a so much higher frequency
 WIDEN = 12  # bands from which on a latent channel stands for more and more of them
+HIGH = 1.0  # deviation of the noise of a high band that is there
+HIGHS = 3  # of the highest bands that share a latent channel
 PHASES = 5 / 8  # largest share of the latent channels that carry the phase of low bands
 TUNED = 12, 0.1  # latent frames and deviation of the noise by which levels are set
 
@@ -68,13 +73,23 @@ def init_vae(vae: Oobleck) -> None:
     bands = [Band(side=False, low=0, high=1), Band(side=True, low=0, high=1)]
     phases = _phases(config)
     fine = list(zip(config.strides[:-1], down[1:-2], up[-2:1:-1], strict=True))
-    for stride, into, out in fine:
-        twice = phases if into is fine[-1][1] else 0
-        bands = _begin_stage(stride, into.weight, out.weight, bands, twice)
+    highs: list[int] = []
+    for number, (stride, into, out) in enumerate(fine):
+        last = number == len(fine) - 1
+        if last and number:
+            highs = _missed(bands, stride, len(into.weight) - phases)
+        bands = _begin_stage(
+            stride, into.weight, out.weight, bands, twice=phases * last, highs=len(highs)
+        )
+    _begin_highs(vae, highs, len(bands))
     both = [place for place, band in enumerate(bands) if not band.side]
-    _begin_energies(down[-2].weight, up[1].weight, len(bands), both[:phases])
-    kept = _begin_phases(config.strides[-1], down[-2].weight, up[1].weight, len(bands), phases)
-    _begin_latents(config, down[-1], up[0].weight, len(bands), kept)
+    carried = len(bands) + len(highs)
+    smooth = range(len(bands), carried)
+    _begin_energies(down[-2].weight, up[1].weight, carried, both[:phases], smooth)
+    kept = _begin_phases(config.strides[-1], down[-2].weight, up[1].weight, carried, phases)
+    _begin_latents(config, down[-1], up[0].weight, bands=carried, kept=kept, highs=len(highs))
+    first: Any = vae.decoder.layers[1]
+    first.layers[0].beta[[c for c in range(carried) if c not in both[:phases]]] = BENT
     gain = _set_levels(vae, down, up)
     up[1].weight[kept] /= gain
 
@@ -131,37 +146,92 @@ def _begin_outer(into: Tensor, out: Tensor) -> None:
     out[:, :2, middle] = turn / GAIN
 
 
-def _begin_stage(
-    stride: int, into: Tensor, out: Tensor, bands: Sequence[Band], twice: int = 0
-) -> list[Band]:
-    """One stage's convolutions `c d k`; the bands that its channels carry, lowest first.
-
-    The next `twice` channels carry the lowest bands of both sides together a second time.
-    """
-    filters = mdct(stride)
+def _split(bands: Sequence[Band], stride: int) -> list[tuple[Band, int, int]]:
+    """The bands of a stage, lowest first: each with its parent's place and its number there."""
     found = [
         (band, channel, number)
         for channel, parent in enumerate(bands)
         for number, band in enumerate(parent.split(stride))
     ]
-    found.sort(key=lambda item: item[0].rank)
-    kept = found[: len(into) - twice]
+    return sorted(found, key=lambda item: item[0].rank)
+
+
+def _missed(bands: Sequence[Band], stride: int, room: int) -> list[int]:
+    """Places of the bands of both sides most of whose parts find no place among `room` channels.
+
+    Each of them takes one of these channels itself.
+    """
+    found, missed = _split(bands, stride), 0
+    both = [place for place, band in enumerate(bands) if not band.side]
+    while missed < len(both):
+        parts = Counter(parent for _, parent, _ in found[: room - missed])
+        places = [place for place in both if parts[place] < stride / 2]
+        if len(places) <= missed:
+            return places
+        missed += 1
+    return []
+
+
+def _begin_stage(
+    stride: int,
+    into: Tensor,
+    out: Tensor,
+    bands: Sequence[Band],
+    *,
+    twice: int = 0,
+    highs: int = 0,
+) -> list[Band]:
+    """One stage's convolutions `c d k`; the bands that its channels carry, lowest first.
+
+    The `highs` channels that follow are left for `_begin_highs`. The next `twice` channels carry
+    the lowest bands of both sides together a second time.
+    """
+    filters, found = mdct(stride), _split(bands, stride)
+    kept = found[: len(into) - twice - highs]
     copies = [item for item in found if not item[0].side][:twice]
-    for place, (_, channel, number) in enumerate([*kept, *copies]):
+    places = [*range(len(kept)), *range(len(kept) + highs, len(kept) + highs + len(copies))]
+    for place, (_, channel, number) in zip(places, [*kept, *copies], strict=True):
         for weight in (into, out):
             weight[place] = 0
             weight[place, channel] = filters[number]
     return [band for band, _, _ in kept]
 
 
-def _begin_energies(into: Tensor, out: Tensor, bands: int, silent: Sequence[int]) -> None:
+def _begin_highs(vae: Oobleck, highs: Sequence[int], first: int) -> None:
+    """The loudness of these bands goes to channels from `first` on, and is a noise's on its way
+    back: its snakes bend where the band is a sound, and are straight where it is a loudness."""
+    if not highs:
+        return
+    number = len(vae.config.strides)
+    fine: Any = vae.encoder.layers[number - 1]
+    coarse: Any = vae.encoder.layers[number]
+    back: Any = vae.decoder.layers[2]
+    *_, hearing, down = fine.layers
+    up = back.layers[1]
+    window = torch.hann_window(down.weight.shape[-1], periodic=False)
+    draw = torch.Generator().manual_seed(1)
+    for channel, band in enumerate(highs, first):
+        hearing.alpha[band], hearing.beta[band] = 0.0, 0.0
+        coarse.layers[-2].beta[channel] = STRAIGHT
+        down.weight[channel], up.weight[channel] = 0, 0
+        down.weight[channel, band] = 3 * window / window.sum()
+        signs = 2 * torch.randint(0, 2, (len(window),), generator=draw) - 1
+        up.weight[channel, band] = HIGH * window * signs
+
+
+def _begin_energies(
+    into: Tensor, out: Tensor, bands: int, silent: Sequence[int], smooth: Sequence[int]
+) -> None:
     """The coarsest convolutions `c d k`: a mean over time into each band's channel, and a pattern
-    of ones and minus ones out of it, but for the `silent` ones, whose phase is kept elsewhere."""
+    of ones and minus ones out of it, but for the `silent` ones, whose phase is kept elsewhere, and
+    the `smooth` ones, whose pattern comes later."""
     window = torch.hann_window(into.shape[-1], periodic=False)
     signs = torch.randint(0, 2, (bands, len(window)), generator=torch.Generator().manual_seed(0))
     for channel in range(min(bands, len(into))):
         into[channel, channel] += 3 * window / window.sum()
-        if channel not in silent:
+        if channel in smooth:
+            out[channel, channel] += window
+        elif channel not in silent:
             out[channel, channel] += window * (2 * signs[channel] - 1)
 
 
@@ -178,19 +248,30 @@ def _begin_phases(stride: int, into: Tensor, out: Tensor, bands: int, phases: in
 
 
 def _begin_latents(
-    config: OobleckConfig, into: nn.Conv1d, out: Tensor, bands: int, kept: Sequence[int]
+    config: OobleckConfig,
+    into: nn.Conv1d,
+    out: Tensor,
+    *,
+    bands: int,
+    kept: Sequence[int],
+    highs: int,
 ) -> None:
     """Neighbouring bands in one latent channel, the more the higher they are; `kept` in one each.
 
-    A few channels between the lowest bands are left out and begin as faint mixtures.
+    A few channels between the lowest bands are left out and begin as faint mixtures. The last
+    `highs` bands have channels of their own.
     """
     channels = config.latent_channels - len(kept)
-    whole = log1p(bands / WIDEN)
     for latent, channel in enumerate(kept, channels):
         into.weight[latent, channel, into.weight.shape[-1] // 2] = 1
         out[channel, latent, out.shape[-1] // 2] = 1
+    channels -= ceil(highs / HIGHS)
+    low = bands - highs
+    whole = log1p(low / WIDEN)
     for band in range(min(bands, into.in_channels)):  # the lowest first
         latent = min(int(log1p(band / WIDEN) / whole * channels), channels - 1)
+        if band >= low:
+            latent = channels + (band - low) // HIGHS
         into.weight[latent, band, into.weight.shape[-1] // 2] += 1
         out[band, latent, out.shape[-1] // 2] += 1
 

@@ -3,8 +3,8 @@
 Its losses are those of the Stable Audio VAE (arXiv 2402.04825, section 3.1.1) without the
 adversarial ones; spectra are compared in mel bands, as the Descript codec does (arXiv 2306.06546,
 section 3.4), because without an adversary no loss describes the fine structure of noise within a
-band. `level`, of regions of these spectra, is our own. Axes: `b` pieces, `c` channels, `n` samples,
-`k` mel bands, `t` frames.
+band. `level` and `flux`, of regions of these spectra, are our own. Axes: `b` pieces, `c` channels,
+`n` samples, `k` mel bands, `t` frames.
 """
 
 import json
@@ -39,6 +39,7 @@ QUIET = 1e-2  # deviation of sounds below which the share of what is missed coun
 FAINT = 1e-3  # the same of mel bands
 AUDIBLE = 0.05  # peak of the pieces that are looked for
 REGION = 4  # frames and mel bands whose level is asked together
+FLUX_REGION = 16, 4  # frames and mel bands whose changes are asked together
 BAND = 16  # samples of a window for each mel band
 
 
@@ -87,10 +88,13 @@ class Reconstruction(nn.Module):
         if config.noise:  # with the gradient of the deviation: else the encoder would outgrow it
             latent = latent + mean.std(dim=(0, 2), keepdim=True, correction=0) * error
         decoded = self.vae.decode(latent).float()
-        mel, level = mel_losses(decoded, audio, self.sample_rate, config.windows, config.floor)
+        mel, level, flux = mel_losses(
+            decoded, audio, self.sample_rate, config.windows, config.floor
+        )
         losses = {
             "mel": mel,
             "level": level,
+            "flux": flux,
             "wave": relative_error(
                 *(below(sound, config.wave_hz, self.sample_rate) for sound in (decoded, audio)),
                 dims=(1, 2),
@@ -113,12 +117,13 @@ def below(audio: Tensor, hz: float, sample_rate: int) -> Tensor:
 
 def mel_losses(
     prediction: Tensor, target: Tensor, sample_rate: int, windows: tuple[int, ...], floor: float
-) -> tuple[Tensor, Tensor]:
-    """How far mel spectrograms are apart in each magnitude, and in the levels of their regions.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How far mel spectrograms are apart in magnitudes, and in levels and changes of regions.
 
     Where the latents do not tell a magnitude (a whistle that trills faster than they come), the
     best guess by magnitudes alone is too soft, down to silence. The level of a region does not
-    depend on how its magnitudes lie, so it stays right.
+    depend on how its magnitudes lie, so it stays right. Of noise, the best guess is too steady: a
+    hum in the place of rain. How much a region changes from frame to frame keeps it rough.
 
     Args:
         prediction, target: `b 2 n`.
@@ -127,7 +132,7 @@ def mel_losses(
             not count.
         floor: of the magnitudes of a full-scale tone 1: below it all is silence.
     """
-    magnitudes, levels = [], []
+    magnitudes, levels, changes = [], [], []
     for window in windows:
         if window > prediction.shape[-1]:
             continue
@@ -137,7 +142,8 @@ def mel_losses(
         )
         magnitudes.append(_distance(mel, mel_target, floor))
         levels.append(_distance(_regions(mel), _regions(mel_target), floor))
-    return torch.stack(magnitudes).mean(), torch.stack(levels).mean()
+        changes.append(l1_loss(_flux(mel, floor), _flux(mel_target, floor)))
+    return tuple(torch.stack(losses).mean() for losses in (magnitudes, levels, changes))
 
 
 def _distance(prediction: Tensor, target: Tensor, floor: float) -> Tensor:
@@ -149,6 +155,12 @@ def _distance(prediction: Tensor, target: Tensor, floor: float) -> Tensor:
 def _regions(magnitudes: Tensor) -> Tensor:
     """`b c t k` -> root mean squares of some frames and bands together, `b c t' k'`."""
     return _root(avg_pool2d(magnitudes.float().square(), REGION, ceil_mode=True))
+
+
+def _flux(magnitudes: Tensor, floor: float) -> Tensor:
+    """`b c t k` -> mean changes of the logarithm from frame to frame, of regions `b c t' k'`."""
+    logs = (magnitudes.float() + floor).log()
+    return avg_pool2d(logs.diff(dim=2).abs(), FLUX_REGION, ceil_mode=True)
 
 
 def relative_error(

@@ -94,6 +94,26 @@ def test_a_new_vae_with_channels_enough_keeps_the_phase_of_low_tones(phased, her
     assert error < 0.35  # without phase it is 1
 
 
+@pytest.mark.parametrize("hertz", [9_000, 12_000, 18_000])
+def test_noise_of_the_highest_bands_is_heard_where_it_was(phased, hertz, seeded):
+    """None of them has a channel of its own in the last transform."""
+    noise = torch.fft.rfft(0.3 * torch.randn(2, 2048 * 40, generator=seeded))
+    low, high = (round(h * 2048 * 40 / RATE) for h in (hertz - 500, hertz + 500))
+    noise[:, :low], noise[:, high:] = 0, 0
+    burst = torch.fft.irfft(noise)
+    burst[:, : 2048 * 20] = 0
+    answer = phased.decode(phased.encode(burst[None]).mean)[0]
+    before, after = (
+        answer[:, part].square().mean().sqrt()
+        for part in (slice(2048 * 18), slice(2048 * 22, 2048 * 38))
+    )
+    assert after > 0.1 * burst[:, 2048 * 20 :].square().mean().sqrt()
+    assert before < 1e-2 * after
+    levels = torch.fft.rfft(answer).abs().square().sum(dim=0)
+    centre = (levels * torch.arange(len(levels))).sum() / levels.sum()
+    assert centre / len(levels) * RATE / 2 == pytest.approx(hertz, rel=0.15)
+
+
 def test_silence_stays_silent(vae):
     posterior = vae.encode(torch.zeros(1, 2, 2048 * 8))
     assert posterior.scale.mean() == pytest.approx(STEADY, abs=0.5)
