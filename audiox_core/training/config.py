@@ -21,7 +21,7 @@ RANGES = (  # settings, smallest value, largest value
     ("optim.lr optim.weight_decay optim.power ema.power", 0, 10),
     ("optim.inv_gamma ema.inv_gamma", 0.001, 1_000_000_000_000),
     (
-        "optim.clip vae.mel vae.wave vae.wave_hz vae.level vae.kl lora.alpha run.minutes",
+        "optim.clip vae.mel vae.wave vae.wave_hz vae.level vae.flux vae.kl lora.alpha run.minutes",
         0,
         1_000_000,
     ),
