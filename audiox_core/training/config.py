@@ -25,7 +25,7 @@ RANGES = (  # settings, smallest value, largest value
         0,
         1_000_000,
     ),
-    ("vae.noise diffusion.balance", 0, 1),
+    ("vae.noise vae.level_floor diffusion.balance", 0, 1),
     ("vae.crop_seconds diffusion.timestep_skew", 0.1, 100),
     ("vae.windows diffusion.vocabulary", 16, 65_536),
     ("vae.floor", 1e-9, 1),
@@ -119,6 +119,7 @@ class VaeConfig:
     frozen: tuple[str, ...] = ()  # prefixes of names of weights that are not trained
     windows: tuple[int, ...] = (2_048, 1_024, 512, 256, 128, 64)  # of the spectrograms, samples
     floor: float = 2e-4  # magnitudes below it count as silence
+    level_floor: float = 0.0  # the same of `level`; 0: as `floor`
     # scale the file's latents to unit variance, which diffusion expects; not if --init is a model,
     # or if the encoder is not trained
     normalize_latents: bool = True

@@ -89,7 +89,12 @@ class Reconstruction(nn.Module):
             latent = latent + mean.std(dim=(0, 2), keepdim=True, correction=0) * error
         decoded = self.vae.decode(latent).float()
         mel, level, flux = mel_losses(
-            decoded, audio, self.sample_rate, config.windows, config.floor
+            decoded,
+            audio,
+            self.sample_rate,
+            config.windows,
+            config.floor,
+            level_floor=config.level_floor,
         )
         losses = {
             "mel": mel,
@@ -116,7 +121,13 @@ def below(audio: Tensor, hz: float, sample_rate: int) -> Tensor:
 
 
 def mel_losses(
-    prediction: Tensor, target: Tensor, sample_rate: int, windows: tuple[int, ...], floor: float
+    prediction: Tensor,
+    target: Tensor,
+    sample_rate: int,
+    windows: tuple[int, ...],
+    floor: float,
+    *,
+    level_floor: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """How far mel spectrograms are apart in magnitudes, and in levels and changes of regions.
 
@@ -131,6 +142,8 @@ def mel_losses(
         windows: lengths of the spectrograms' windows; those that are longer than the piece do
             not count.
         floor: of the magnitudes of a full-scale tone 1: below it all is silence.
+        level_floor: the same of the levels; 0 takes `floor`. A higher one leaves out the faint
+            regions, which are many, so that the loud ones decide.
     """
     magnitudes, levels, changes = [], [], []
     for window in windows:
@@ -141,7 +154,7 @@ def mel_losses(
             _magnitudes(sound, window) @ filters.to(sound) for sound in (prediction, target)
         )
         magnitudes.append(_distance(mel, mel_target, floor))
-        levels.append(_distance(_regions(mel), _regions(mel_target), floor))
+        levels.append(_distance(_regions(mel), _regions(mel_target), level_floor or floor))
         changes.append(l1_loss(_flux(mel, floor), _flux(mel_target, floor)))
     return tuple(torch.stack(losses).mean() for losses in (magnitudes, levels, changes))
 

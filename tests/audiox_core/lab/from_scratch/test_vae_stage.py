@@ -198,6 +198,21 @@ def test_the_flux_loss_tells_a_steady_sound_from_noise_of_its_level(seeded):
     assert as_noise[2] < 0.5 * as_comb[2]
 
 
+def test_a_floor_of_the_levels_leaves_out_faint_regions_only(seeded):
+    faint, loud = (gain * torch.randn(1, 2, 4096, generator=seeded) for gain in (1e-3, 0.1))
+    (mel, level, _), (same_mel, floored, _) = (
+        mel_losses(0.5 * faint, faint, RATE, WINDOWS, 1e-5, level_floor=floor)
+        for floor in (0.0, 0.05)
+    )
+    assert same_mel == mel
+    assert floored < 0.7 * level
+    heard, still_heard = (
+        mel_losses(0.5 * loud, loud, RATE, WINDOWS, 1e-5, level_floor=floor)[1]
+        for floor in (0.0, 1e-3)
+    )
+    assert still_heard > 0.9 * heard
+
+
 def test_faint_noise_instead_of_silence_has_a_small_loss(seeded):
     breath = 1e-3 * torch.randn(1, 2, 4096, generator=seeded)
     silence = torch.zeros_like(breath)
