@@ -5,11 +5,11 @@ Bradley 1987) and those of the decoder as their inverses, which splits a sound i
 joins it again. The coarsest stage takes the energy of each band, as the snakes' squared sine
 gives it, a latent channel stands for some neighbouring bands, and the decoder puts a fixed
 pattern of that loudness in their place. Where there are latent channels enough, the lowest bands
-are transformed once more and keep their phase, so that notes keep their pitch. The highest bands
-find no channel in the last of the transforms; of their wider bands one stage before, the loudness
-alone goes on. So a new VAE already sounds when and how high its input does, and learns the rest.
-From torch's own weights a signal dies out on its way through some twenty layers, and the first
-thing that is learned is to do without the latents.
+are transformed once more and keep their phase, so that notes keep their pitch. The last fine stage
+has no channels for the parts of the highest bands: only the loudness of each whole band is kept.
+So a new VAE already sounds when and how high its input does, and learns the rest. From torch's own
+weights a signal dies out on its way through some twenty layers, and the first thing that is learned
+is to do without the latents.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ SATURATED = (0.2, 1.0, 5.0)  # 1 / amplitude at which a band counts as there; in
 STEADY = -7.0  # raw scale of the latents' spread: 0.001
 SIDE = 3.0  # a band of left minus right counts as one of a so much higher frequency
 WIDEN = 12  # bands from which on a latent channel stands for more and more of them
-HIGH = 1.0  # deviation of the noise of a high band that is there
+HIGH = 1.0  # gain of the noise of a high band: too soft at first, since most sounds have none
 HIGHS = 3  # of the highest bands that share a latent channel
 PHASES = 5 / 8  # largest share of the latent channels that carry the phase of low bands
 TUNED = 12, 0.1  # latent frames and deviation of the noise by which levels are set
@@ -82,14 +82,14 @@ def init_vae(vae: Oobleck) -> None:
             stride, into.weight, out.weight, bands, twice=phases * last, highs=len(highs)
         )
     _begin_highs(vae, highs, len(bands))
-    both = [place for place, band in enumerate(bands) if not band.side]
+    phased = [place for place, band in enumerate(bands) if not band.side][:phases]
     carried = len(bands) + len(highs)
     smooth = range(len(bands), carried)
-    _begin_energies(down[-2].weight, up[1].weight, carried, both[:phases], smooth)
+    _begin_energies(down[-2].weight, up[1].weight, carried, phased, smooth)
     kept = _begin_phases(config.strides[-1], down[-2].weight, up[1].weight, carried, phases)
     _begin_latents(config, down[-1], up[0].weight, bands=carried, kept=kept, highs=len(highs))
     first: Any = vae.decoder.layers[1]
-    first.layers[0].beta[[c for c in range(carried) if c not in both[:phases]]] = BENT
+    first.layers[0].beta[[c for c in range(carried) if c not in phased]] = BENT
     gain = _set_levels(vae, down, up)
     up[1].weight[kept] /= gain
 
@@ -161,14 +161,13 @@ def _missed(bands: Sequence[Band], stride: int, room: int) -> list[int]:
 
     Each of them takes one of these channels itself.
     """
-    found, missed = _split(bands, stride), 0
+    found = _split(bands, stride)
     both = [place for place, band in enumerate(bands) if not band.side]
-    while missed < len(both):
+    for missed in range(min(len(both), room)):
         parts = Counter(parent for _, parent, _ in found[: room - missed])
         places = [place for place in both if parts[place] < stride / 2]
         if len(places) <= missed:
             return places
-        missed += 1
     return []
 
 
@@ -198,8 +197,8 @@ def _begin_stage(
 
 
 def _begin_highs(vae: Oobleck, highs: Sequence[int], first: int) -> None:
-    """The loudness of these bands goes to channels from `first` on, and is a noise's on its way
-    back: its snakes bend where the band is a sound, and are straight where it is a loudness."""
+    """Put the loudness of these bands into the channels from `first` on; in the decoder it becomes
+    the level of a noise. A snake that bends takes the loudness; the next one leaves it as it is."""
     if not highs:
         return
     number = len(vae.config.strides)
